@@ -1,0 +1,41 @@
+"""The errors that edgekit expects: each says what is wrong and what to do about it, and carries its exit code."""
+
+from __future__ import annotations
+
+
+class EdgekitError(Exception):
+    """A failure that the user can do something about.
+
+    Args:
+        what: what is wrong, one line, no full stop needed.
+        hint: what to do about it, one line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, what: str, hint: str = "") -> None:
+        super().__init__(what)
+        self.what = " ".join(what.split()).rstrip(".")
+        self.hint = " ".join(hint.split())
+
+    def line(self) -> str:
+        """The failure as the one line that the command prints."""
+        return f"edgekit: error: {self.what}." + (f" {self.hint}" if self.hint else "")
+
+
+class InputError(EdgekitError):
+    """Bad input or usage: exit code 2."""
+
+    exit_code = 2
+
+
+class BudgetError(EdgekitError):
+    """A budget was not met; the best found is still written: exit code 3."""
+
+    exit_code = 3
+
+
+class UnavailableError(EdgekitError):
+    """The target, the device or a package cannot be reached or cannot run this: exit code 4."""
+
+    exit_code = 4

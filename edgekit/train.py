@@ -1,0 +1,281 @@
+"""Training and fine-tuning, on the processor or a GPU: exact resume, running averages of the weights, growing pictures.
+
+The run is a pure function of the recipe: the order of the pictures comes from the seed and the position, dropout from
+the seed and the step. A run that was killed and resumed ends with the same weights, bit for bit, as one that was not.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from edgekit.errors import InputError
+from edgekit.training_recipe import Stage, TrainingRecipe
+
+
+class TrainingImages(Protocol):
+    """What is trained on: pictures by position, drawn or decoded at the size that is asked for."""
+
+    @property
+    def count(self) -> int: ...
+
+    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
+        """Picture `index` as (size, size, 3) uint8 RGB, augmented from `seed`, and its label."""
+        ...
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One line of the training log."""
+
+    step: int
+    steps: int
+    images: int
+    size: int
+    learning_rate: float
+    loss: float
+    top1: float
+    images_per_second: float
+
+
+class _Positions(Dataset[tuple[Tensor, int]]):
+    """The pictures of one stage in the order in which they are trained on."""
+
+    def __init__(self, images: TrainingImages, stage: Stage, first: int, skip: int, seed: int) -> None:
+        self._images, self._stage, self._seed = images, stage, seed
+        self._first, self._skip = first, skip
+
+    def __len__(self) -> int:
+        return self._stage.steps * self._stage.batch - self._skip
+
+    def __getitem__(self, item: int) -> tuple[Tensor, int]:
+        position = self._first + self._skip + item
+        epoch, place = divmod(position, self._images.count)
+        order = _epoch_order(self._images.count, self._seed, epoch)
+        picture, label = self._images.training_image(int(order[place]), self._stage.size, self._seed + position)
+        return torch.from_numpy(picture), label
+
+
+_ORDERS: dict[tuple[int, int, int], NDArray[np.int64]] = {}
+
+
+def _epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
+    """The permutation of one epoch; a worker process keeps the last one, as it asks for it with every picture."""
+    key = (count, seed, epoch)
+    if key not in _ORDERS:
+        _ORDERS.clear()
+        _ORDERS[key] = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
+    return _ORDERS[key]
+
+
+def train(
+    network: nn.Module,
+    images: TrainingImages,
+    recipe: TrainingRecipe,
+    out_dir: Path,
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    on_tick: Callable[[Tick], None] = lambda tick: None,
+    workers: int = 1,
+    checkpoint_seconds: float = 120.0,
+    stop_after: int | None = None,
+) -> nn.Module:
+    """Trains `network` and returns the running average of its weights.
+
+    Args:
+        network: gives (N, classes) logits for (N, 3, H, W) float32 images normalised with `mean` and `std`.
+        images: the training pictures.
+        recipe: optimiser, schedule, stages.
+        out_dir: gets checkpoint.pt, log.jsonl; a checkpoint that is there is resumed from.
+        stop_after: ends the run after this many steps, with a checkpoint, as a kill would.
+    Raises:
+        InputError: the checkpoint there was made by another recipe.
+    """
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    out_dir.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(recipe.seed)
+    network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    average = copy.deepcopy(network).eval()
+    optimizer = _optimizer(network, recipe)
+    done = _resume(out_dir / "checkpoint.pt", network, average, optimizer, recipe)
+    stop = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
+    log = _Log(out_dir / "log.jsonl", done, recipe.steps, on_tick)
+    saved_at = time.monotonic()
+    network.train()
+    for step, stage, pictures, labels in _batches(images, recipe, done, stop, workers):
+        torch.manual_seed(recipe.seed * 1_000_003 + step)
+        rate = learning_rate(recipe, step, images.count)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        loss, right = _step(network, optimizer, recipe, pictures.to(device), labels.to(device), mean, std)
+        _follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
+        done = step + 1
+        log.add(done, stage, rate, loss, right)
+        if time.monotonic() - saved_at > checkpoint_seconds:
+            _save(out_dir / "checkpoint.pt", network, average, optimizer, recipe, done)
+            saved_at = time.monotonic()
+    _save(out_dir / "checkpoint.pt", network, average, optimizer, recipe, done)
+    return average
+
+
+def learning_rate(recipe: TrainingRecipe, step: int, images_per_epoch: int) -> float:
+    """The rate at a step: the paper's staircase decay by epochs, or one cosine cycle with linear warm-up."""
+    if recipe.schedule == "one-cycle":
+        part = (step + 0.5) / recipe.steps
+        if part < recipe.warmup:
+            return recipe.learning_rate * part / recipe.warmup
+        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (part - recipe.warmup) / (1 - recipe.warmup)))
+    seen, left = 0, step
+    for stage in recipe.stages:
+        seen += min(left, stage.steps) * stage.batch
+        left = max(0, left - stage.steps)
+    return recipe.learning_rate * float(recipe.decay_rate ** (seen / images_per_epoch // recipe.decay_epochs))
+
+
+def _optimizer(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
+    decayed = [p for p in network.parameters() if p.ndim > 1]
+    plain = [p for p in network.parameters() if p.ndim <= 1]
+    groups: list[dict[str, Any]] = [
+        {"params": decayed, "weight_decay": recipe.weight_decay},
+        {"params": plain, "weight_decay": 0.0},
+    ]
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=recipe.learning_rate, alpha=0.9, eps=1.0)
+    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+
+
+def _batches(
+    images: TrainingImages, recipe: TrainingRecipe, done: int, stop: int, workers: int
+) -> Iterator[tuple[int, Stage, Tensor, Tensor]]:
+    """(step, stage, uint8 pictures (N, H, W, 3), labels (N,)) from step `done` up to `stop`."""
+    step, position = 0, 0
+    for stage in recipe.stages:
+        skip = min(max(done - step, 0), stage.steps)
+        if skip < stage.steps and step + skip < stop:
+            dataset = _Positions(images, stage, position, skip * stage.batch, recipe.seed)
+            loader = DataLoader(dataset, stage.batch, num_workers=workers, prefetch_factor=4 if workers else None)
+            for offset, (pictures, labels) in enumerate(loader):
+                if step + skip + offset >= stop:
+                    return
+                yield step + skip + offset, stage, pictures, labels
+        step += stage.steps
+        position += stage.steps * stage.batch
+
+
+def _step(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    recipe: TrainingRecipe,
+    pictures: Tensor,
+    labels: Tensor,
+    mean: tuple[float, float, float],
+    std: tuple[float, float, float],
+) -> tuple[float, int]:
+    """One optimiser step; returns the loss and how many of the batch were right."""
+    shift = torch.tensor(mean, device=pictures.device).view(1, 3, 1, 1)
+    scale = torch.tensor(std, device=pictures.device).view(1, 3, 1, 1)
+    inputs = (pictures.permute(0, 3, 1, 2).float().div(255) - shift) / scale
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=recipe.bf16):
+        logits = network(inputs)
+    loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if recipe.clip_norm is not None:
+        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+    optimizer.step()
+    return float(loss.detach()), int((logits.argmax(1) == labels).sum())
+
+
+def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
+    """Moves the running average of weights and batch-norm statistics towards the network's."""
+    with torch.no_grad():
+        for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
+            if kept.dtype.is_floating_point:
+                kept.lerp_(new, 1 - decay)
+            else:
+                kept.copy_(new)
+
+
+def _save(
+    path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, recipe: TrainingRecipe, done: int
+) -> None:
+    state = {
+        "step": done,
+        "recipe": recipe.model_dump_json(),
+        "network": network.state_dict(),
+        "average": average.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    partial = path.with_suffix(".part")
+    torch.save(state, partial)
+    os.replace(partial, path)
+
+
+def _resume(
+    path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, recipe: TrainingRecipe
+) -> int:
+    if not path.exists():
+        return 0
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if state["recipe"] != recipe.model_dump_json():
+        raise InputError(
+            f"the checkpoint {path} was made with another recipe",
+            "Give another --out, or delete the checkpoint to begin again.",
+        )
+    network.load_state_dict(state["network"])
+    average.load_state_dict(state["average"])
+    optimizer.load_state_dict(state["optimizer"])
+    return int(state["step"])
+
+
+class _Log:
+    """Averages over ten steps and writes a line; a resumed run first drops the lines after its checkpoint."""
+
+    def __init__(self, path: Path, done: int, steps: int, on_tick: Callable[[Tick], None]) -> None:
+        lines = path.read_text().splitlines() if path.exists() else []
+        kept = [line for line in lines if json.loads(line)["step"] <= done]
+        path.write_text("".join(line + "\n" for line in kept))
+        self._path, self._steps, self._on_tick = path, steps, on_tick
+        self._images = json.loads(kept[-1])["images"] if kept else 0
+        self._clear()
+
+    def _clear(self) -> None:
+        self._losses: list[float] = []
+        self._right = self._seen = 0
+        self._since = time.monotonic()
+
+    def add(self, done: int, stage: Stage, rate: float, loss: float, right: int) -> None:
+        self._losses.append(loss)
+        self._right += right
+        self._seen += stage.batch
+        if done % 10 and done != self._steps:
+            return
+        self._images += self._seen
+        tick = Tick(
+            step=done,
+            steps=self._steps,
+            images=self._images,
+            size=stage.size,
+            learning_rate=rate,
+            loss=sum(self._losses) / len(self._losses),
+            top1=100 * self._right / self._seen,
+            images_per_second=self._seen / (time.monotonic() - self._since),
+        )
+        with self._path.open("a") as file:
+            file.write(json.dumps(asdict(tick)) + "\n")
+        self._on_tick(tick)
+        self._clear()

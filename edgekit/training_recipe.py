@@ -1,0 +1,50 @@
+"""The training recipe: optimiser, schedule and the stages of growing resolution, as typed data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Stage(BaseModel):
+    """A stretch of training at one resolution: `images` pictures of `size` pixels, `batch` at a time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    size: int = Field(ge=75)
+    images: int = Field(gt=0)
+    batch: int = Field(gt=1)
+
+    @property
+    def steps(self) -> int:
+        return max(1, self.images // self.batch)
+
+
+class TrainingRecipe(BaseModel):
+    """How a network is trained; the defaults are the paper's (section 4 of arXiv 1602.07261)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = "inception_v4"
+    width: float = Field(default=1.0, gt=0)
+    data: str = "signs"
+    seed: int = 0
+    optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
+    learning_rate: float = Field(default=0.045, gt=0)
+    schedule: Literal["exponential", "one-cycle"] = "exponential"
+    decay_rate: float = Field(default=0.94, gt=0, le=1, description="exponential: factor every `decay_epochs`")
+    decay_epochs: float = Field(default=2.0, gt=0)
+    warmup: float = Field(default=0.1, ge=0, lt=1, description="one-cycle: share of the steps that warm up")
+    weight_decay: float = Field(default=4e-5, ge=0)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    clip_norm: float | None = Field(default=None, gt=0)
+    dropout: float = Field(default=0.2, ge=0, lt=1)
+    ema: float = Field(default=0.9999, ge=0, lt=1, description="decay of the running average of the weights, a step")
+    bf16: bool = True
+    stages: tuple[Stage, ...] = (Stage(size=299, images=9_600_000, batch=32),)
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of the whole run."""
+        return sum(stage.steps for stage in self.stages)
