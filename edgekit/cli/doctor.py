@@ -1,0 +1,178 @@
+"""`edgekit doctor`: what this machine can do, what is missing and how to get it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.options import json_option
+from edgekit.cli.output import emit_json, print_table
+
+if TYPE_CHECKING:
+    from edgekit.targets import Machine, Target
+
+PACKAGES: tuple[tuple[str, str, str], ...] = (
+    ("click", "click", ""),
+    ("rich", "rich", ""),
+    ("numpy", "numpy", ""),
+    ("Pillow", "PIL", ""),
+    ("pydantic", "pydantic", ""),
+    ("PyYAML", "yaml", ""),
+    ("torch", "torch", "cpu"),
+    ("onnx", "onnx", "cpu"),
+    ("onnxscript", "onnxscript", "cpu"),
+    ("openvino", "openvino", "cpu"),
+    ("nncf", "nncf", "cpu"),
+    ("safetensors", "safetensors", "cpu"),
+    ("jsonschema", "jsonschema", "cpu"),
+    ("huggingface_hub", "huggingface_hub", "cpu"),
+    ("tensorrt-cu13", "tensorrt", "gpu"),
+    ("tensorrt-rtx-cu13-bindings", "tensorrt_rtx_bindings", "rtx"),
+    ("onnxruntime-ep-nv-tensorrt-rtx-cu13", "onnxruntime_ep_nv_tensorrt_rtx", "rtx"),
+)
+"""Distribution, the package that it brings, the extra that brings it (empty: the base install)."""
+
+BUILD_MEMORY_BYTES = 3 * 2**30
+"""What a full-size build may take."""
+
+BUILD_DISK_BYTES = 2 * 2**30
+"""What a full-size build and its store entries may take."""
+
+
+@click.command(epilog="\b\nExamples:\n  edgekit doctor\n  edgekit doctor --json")
+@json_option
+def command(as_json: bool) -> None:
+    """Say what this machine can do, what is missing and how to get it.
+
+    Looks at the processor, memory, disk, Python packages and NVIDIA GPU; changes nothing and always exits 0.
+    """
+    from edgekit.targets import describe
+
+    findings = examine(describe())
+    if as_json:
+        emit_json(findings)
+    else:
+        _print(findings)
+
+
+def examine(machine: Machine) -> dict[str, Any]:
+    """All findings as plain JSON values: machine, packages, cache, targets, advice."""
+    from dataclasses import asdict
+
+    from edgekit.targets import TARGETS
+
+    packages = [_package(*package) for package in PACKAGES]
+    cache = _cache()
+    return {
+        "machine": {**asdict(machine), "features": list(machine.features), "gpus": list(machine.gpus)},
+        "packages": packages,
+        "cache": cache,
+        "targets": [_target(target, machine, packages) for target in TARGETS.values()],
+        "advice": _advice(machine, packages, cache),
+    }
+
+
+def _package(distribution: str, module: str, extra: str) -> dict[str, Any]:
+    """Whether a package is there, and which version; found without importing it."""
+    from importlib.metadata import PackageNotFoundError, version
+    from importlib.util import find_spec
+
+    try:
+        found: str | None = version(distribution)
+    except PackageNotFoundError:
+        found = "unknown" if find_spec(module) else None
+    return {"name": distribution, "version": found, "extra": extra or None}
+
+
+def _cache() -> dict[str, Any]:
+    """Where the stage store is, and the free bytes on its disk."""
+    import os
+    import shutil
+    from pathlib import Path
+
+    root = Path(os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit").expanduser()
+    existing = next(path for path in (root, *root.parents) if path.exists())
+    return {
+        "path": str(root),
+        "exists": root.exists(),
+        "writable": os.access(existing, os.W_OK),
+        "free_bytes": shutil.disk_usage(existing).free,
+    }
+
+
+def _target(target: Target, machine: Machine, packages: list[dict[str, Any]]) -> dict[str, Any]:
+    """What a target can do here: ready or not, why not, and what to do about it."""
+    missing = [package["name"] for package in packages if package["extra"] == target.extra and not package["version"]]
+    fast = target.fast_precisions(machine.features) if target.family == "cpu" else target.precisions
+    why = hint = ""
+    if not target.supported:
+        why = target.why
+    elif missing:
+        why, hint = f"missing: {', '.join(missing)}", f"pip install 'edgekit[{target.extra}]'"
+    elif target.family == "cpu" and machine.architecture not in ("x86_64", "AMD64", "aarch64", "arm64"):
+        why = f"OpenVINO does not run on {machine.architecture}"
+    return {"name": target.name, "ready": not why, "fast": list(fast), "why": why or None, "hint": hint or None}
+
+
+def _advice(machine: Machine, packages: list[dict[str, Any]], cache: dict[str, Any]) -> list[str]:
+    """What a user should do or know, most important first."""
+    advice = []
+    for extra in (None, "cpu"):
+        missing = [package["name"] for package in packages if package["extra"] == extra and not package["version"]]
+        if missing:
+            how = f"edgekit[{extra}]" if extra else "edgekit"
+            advice.append(f"Missing {', '.join(missing)}. Get it with: pip install '{how}'")
+    if machine.available_bytes is not None and machine.available_bytes < BUILD_MEMORY_BYTES:
+        advice.append(f"Only {_gib(machine.available_bytes)} of memory is free; a full-size build takes up to 3 GiB.")
+    if not cache["writable"]:
+        advice.append(f"The cache {cache['path']} cannot be written. Set EDGEKIT_CACHE to a folder that can.")
+    elif cache["free_bytes"] < BUILD_DISK_BYTES:
+        advice.append(f"Only {_gib(cache['free_bytes'])} of disk is free. See: edgekit cache prune")
+    from edgekit.targets import TARGETS
+
+    fast = TARGETS["cpu"].fast_precisions(machine.features)
+    if "int8" not in fast:
+        advice.append("This processor has no fast INT8 instructions: INT8 may win little here. Measure on the device.")
+    if machine.jetson:
+        advice.append(f"This is a {machine.jetson}: builds for it are best made on a workstation.")
+    return advice
+
+
+def _gib(size_bytes: int | None) -> str:
+    return "unknown" if size_bytes is None else f"{size_bytes / 2**30:.1f} GiB"
+
+
+def _print(findings: dict[str, Any]) -> None:
+    machine, cache = findings["machine"], findings["cache"]
+    gpus = ", ".join(machine["gpus"]) or "none found"
+    driver = f" (driver {machine['nvidia_driver']})" if machine["nvidia_driver"] else ""
+    rows = [
+        ("processor", machine["cpu"]),
+        ("features", " ".join(machine["features"]) or "none of interest"),
+        ("cores", f"{machine['usable_cores']} usable of {machine['cores']}"),
+        ("memory", f"{_gib(machine['available_bytes'])} free of {_gib(machine['memory_bytes'])}"),
+        ("system", f"{machine['system']}, {machine['architecture']}, Python {machine['python']}"),
+        ("NVIDIA GPU", gpus + driver),
+        ("cache", f"{cache['path']}, {_gib(cache['free_bytes'])} of disk free"),
+    ]
+    print_table(("this machine", ""), rows)
+    click.echo()
+    packages = [
+        (package["name"], package["version"] or "missing", _origin(package["extra"]))
+        for package in findings["packages"]
+    ]
+    print_table(("package", "version", "comes with"), packages)
+    click.echo()
+    targets = [
+        (target["name"], "ready" if target["ready"] else "no", " ".join(target["fast"]), target["why"] or "")
+        for target in findings["targets"]
+    ]
+    print_table(("target", "here", "fast precisions", "why not"), targets)
+    click.echo()
+    for line in findings["advice"] or ["Nothing is missing for `edgekit build --target cpu`."]:
+        click.echo(line)
+
+
+def _origin(extra: str | None) -> str:
+    return f"edgekit[{extra}]" if extra else "edgekit"

@@ -1,0 +1,69 @@
+"""`edgekit init`: a commented starter recipe."""
+
+from __future__ import annotations
+
+import click
+
+STARTER = """\
+# An edgekit recipe. Build it with:  edgekit build --recipe {name}
+# Every line below the first two may be left out; a commented line shows the default or an example.
+# Options on the command line go before what stands here.
+
+model: {model}           # NAME or NAME.TAG of `edgekit models`, a .onnx file, or package.module:factory
+target: {target}         # see `edgekit targets`
+
+# weights: weights.safetensors   # a safetensors or torch file, or `random` for latency work; default: the tag's own
+# width: 0.25                    # channel multiplier of a registry model
+# num_classes: 16                # of a registry model
+
+# data: signs                    # labelled images: `signs`, a folder (one sub-folder a class), or a CSV/JSONL file
+# images: 2000                   # how many of them, evenly spread; default: all
+# calibration: calibration.json  # a set pinned with `edgekit calibrate`; default: the one that comes with the data
+
+# precision: int8                # int8, bf16 or fp32
+# max_drop: 1.0                  # top-1 points that compression may cost
+# latency_budget: 20.0           # milliseconds, p50
+# seed: 0
+
+# preprocessing:                 # what the network was trained with; set it for a model of your own
+#   size: 299
+#   crop_fraction: 0.875
+#   interpolation: bicubic
+#   mean: [0.5, 0.5, 0.5]        # on the 0 to 1 scale
+#   std: [0.5, 0.5, 0.5]
+#   color: rgb
+"""
+"""The recipe that is written; `{name}`, `{model}` and `{target}` are filled in."""
+
+
+@click.command(
+    epilog="\b\nExamples:\n  edgekit init\n  edgekit init mine.yaml --model m.onnx\n  edgekit build --recipe mine.yaml",
+)
+@click.argument("path", default="recipe.yaml", type=click.Path(dir_okay=False))
+@click.option("--model", default="inception_v4", show_default=True, help="Model that the recipe names.")
+@click.option("--target", default="cpu", show_default=True, help="Target that the recipe names.")
+@click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
+def command(path: str, model: str, target: str, force: bool) -> None:
+    """Write a commented starter recipe to PATH (default recipe.yaml)."""
+    import json
+    from pathlib import Path
+
+    from edgekit.cli.output import note
+    from edgekit.errors import InputError
+    from edgekit.targets import find
+
+    find(target)
+    file = Path(path)
+    if not file.parent.is_dir():
+        raise InputError(f"there is no folder {str(file.parent)!r}", "Make it first, or give another path.")
+    plain = model.replace("_", "").replace(".", "").isalnum()
+    text = STARTER.format(name=file.name, model=model if plain else json.dumps(model), target=target)
+    try:
+        with file.open("w" if force else "x", encoding="utf-8") as stream:
+            stream.write(text)
+    except FileExistsError:
+        raise InputError(f"{path} exists", "Give another path, or --force to overwrite it.") from None
+    except PermissionError:
+        raise InputError(f"{path} cannot be written", "Give a path in a folder of yours.") from None
+    click.echo(path)
+    note(f"Next: edgekit build --recipe {path}")

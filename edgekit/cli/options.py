@@ -1,0 +1,127 @@
+"""Options that several verbs share. Each passes None when it was not given, so that a recipe's value can stand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
+
+# Older releases of click cannot subscript the class.
+_ChannelType = click.ParamType[tuple[float, float, float]] if TYPE_CHECKING else click.ParamType
+
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+
+class ChannelValues(_ChannelType):
+    """One value for all three channels, or three separated by commas or blanks, on the 0 to 1 scale."""
+
+    name = "V or R,G,B"
+
+    def __init__(self, positive: bool) -> None:
+        self.positive = positive
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[float, float, float]:
+        """Parse to three finite numbers; a usage error otherwise."""
+        if isinstance(value, tuple):
+            return (value[0], value[1], value[2])
+        try:
+            numbers = [float(part) for part in str(value).replace(",", " ").split()]
+        except ValueError:
+            self.fail(f"{value!r} is not one number or three, such as 0.5 or 0.485,0.456,0.406", param, ctx)
+        if len(numbers) == 1:
+            numbers *= 3
+        if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
+            self.fail(f"{value!r} is not one number or three, such as 0.5 or 0.485,0.456,0.406", param, ctx)
+        if any(number > 1.5 or number < -1.5 for number in numbers):
+            self.fail(f"{value!r} is not on the 0 to 1 scale; divide by 255", param, ctx)
+        if self.positive and any(number <= 0 for number in numbers):
+            self.fail(f"{value!r} must be above 0", param, ctx)
+        return (numbers[0], numbers[1], numbers[2])
+
+
+def _stack(function: AnyFunction, *options: Callable[[AnyFunction], AnyFunction]) -> AnyFunction:
+    """Apply click options so that --help lists them in the order given."""
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def preprocessing_options(function: AnyFunction) -> AnyFunction:
+    """Add --size, --crop-fraction, --interpolation, --mean, --std and --color.
+
+    The verb's function gets size (pixels), crop_fraction, interpolation, mean and std (three floats) and color.
+    """
+    return _stack(
+        function,
+        click.option("--size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the square input."),
+        click.option(
+            "--crop-fraction",
+            type=click.FloatRange(0, 1, min_open=True),
+            metavar="F",
+            help="Part of the resized short side that the centre crop keeps.",
+        ),
+        click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="How images are resized."),
+        click.option(
+            "--mean", type=ChannelValues(positive=False), help="Subtracted, one value or three, 0 to 1 scale."
+        ),
+        click.option("--std", type=ChannelValues(positive=True), help="Divided by, one value or three, 0 to 1 scale."),
+        click.option("--color", type=click.Choice(("rgb", "bgr")), help="Channel order that the network wants."),
+    )
+
+
+def model_options(function: AnyFunction) -> AnyFunction:
+    """Add --model, --weights, --width and --num-classes.
+
+    The verb's function gets model, weights (text), width (float) and num_classes (int).
+    """
+    return _stack(
+        function,
+        click.option(
+            "--model",
+            metavar="MODEL",
+            help="NAME or NAME.TAG of `edgekit models`, a .onnx file, or package.module:factory.",
+        ),
+        click.option("--weights", metavar="FILE", help="Weights: a safetensors or torch file, or `random`."),
+        click.option(
+            "--width",
+            type=click.FloatRange(0, min_open=True),
+            metavar="X",
+            help="Channel multiplier of a registry model.",
+        ),
+        click.option(
+            "--num-classes", type=click.IntRange(min=1), metavar="N", help="Number of classes of a registry model."
+        ),
+    )
+
+
+def data_options(function: AnyFunction) -> AnyFunction:
+    """Add --data, --images and --skip-bad-images.
+
+    The verb's function gets data (text), images (int) and skip_bad_images (True or None).
+    """
+    return _stack(
+        function,
+        click.option(
+            "--data",
+            metavar="DATA",
+            help="`signs`, a folder with one sub-folder a class, or a CSV/JSONL file with path,label.",
+        ),
+        click.option("--images", type=click.IntRange(min=1), metavar="N", help="Use N images, evenly spread."),
+        click.option(
+            "--skip-bad-images",
+            is_flag=True,
+            default=None,
+            help="Leave out unreadable images (they are counted) instead of stopping.",
+        ),
+    )
+
+
+def json_option(function: AnyFunction) -> AnyFunction:
+    """Add --json; the verb's function gets as_json (bool)."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(function)

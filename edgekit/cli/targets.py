@@ -1,0 +1,55 @@
+"""`edgekit targets`: the target table."""
+
+from __future__ import annotations
+
+import click
+
+from edgekit.cli.options import json_option
+from edgekit.cli.output import emit_json, print_table
+
+
+@click.command(
+    epilog="\b\nExamples:\n  edgekit targets\n  edgekit targets jetson-orin-nx\n  edgekit targets --json",
+)
+@click.argument("name", required=False)
+@json_option
+def command(name: str | None, as_json: bool) -> None:
+    """List the targets that edgekit knows, or say all about the one called NAME."""
+    from edgekit.targets.table import ALIASES, TARGETS, find
+
+    if name is not None:
+        record = find(name).as_dict()
+        if as_json:
+            emit_json(record)
+        else:
+            print_table(
+                ("what", "value"), [(key, _shown(value)) for key, value in record.items() if value not in ("", None)]
+            )
+        return
+    if as_json:
+        emit_json({"targets": [target.as_dict() for target in TARGETS.values()], "aliases": dict(ALIASES)})
+        return
+    rows = [
+        (
+            target.name,
+            target.runtime,
+            " ".join(target.precisions),
+            "yes" if target.supported else "no",
+            target.description,
+        )
+        for target in TARGETS.values()
+    ]
+    print_table(("target", "runtime", "fast precisions", "builds", "what it is"), rows)
+    for alias, known in ALIASES.items():
+        click.echo(f"{alias} means {known}.")
+
+
+def _shown(value: object) -> str:
+    """A value of a record for people."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return "; ".join(map(str, value))
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: one of {', '.join(each)}" for key, each in value.items())
+    return str(value)
