@@ -1,0 +1,105 @@
+"""The table of networks at home here. Only data: nothing heavy is imported before a network is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from types import MappingProxyType
+
+from edgekit.errors import InputError
+
+WEIGHTS_DIR = Path(__file__).resolve().parent / "weights"
+
+
+@dataclass(frozen=True)
+class TagEntry:
+    """Weights that belong to a model: where they are, and what network they fit.
+
+    Attributes:
+        source: a file in the package, or `hub:OWNER/NAME` on the Hugging Face hub.
+        width: channel multiplier of that network.
+        classes: its number of classes.
+        data: the data set it was trained on, if edgekit has it.
+        crop_fraction: of the evaluation crop.
+    """
+
+    source: str
+    description: str
+    width: float
+    classes: int
+    data: str | None = None
+    crop_fraction: float = 0.875
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One architecture.
+
+    Attributes:
+        factory: `module:Class`, called with num_classes and width.
+        input_size: side of the square input, pixels.
+        params, gmacs: at width 1 with 1000 classes.
+    """
+
+    name: str
+    description: str
+    factory: str
+    input_size: int
+    params: int
+    gmacs: float
+    default_tag: str
+    tags: Mapping[str, TagEntry]
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    interpolation: str = "bicubic"
+    aliases: tuple[str, ...] = field(default=())
+
+
+_SIGNS = TagEntry(
+    source="inception_v4.signs.safetensors",
+    description="quarter width, trained by this project on the rendered signs; shipped in the package",
+    width=0.25,
+    classes=24,
+    data="signs",
+    crop_fraction=1.0,
+)
+_TF_IN1K = TagEntry(
+    source="hub:timm/inception_v4.tf_in1k",
+    description="public ImageNet-1k weights, from the Hugging Face hub (171 MB)",
+    width=1.0,
+    classes=1000,
+)
+
+MODELS: Mapping[str, ModelEntry] = MappingProxyType(
+    {
+        "inception_v4": ModelEntry(
+            name="inception_v4",
+            description="Inception-v4 (Szegedy et al. 2016)",
+            factory="edgekit.models.inception_v4:InceptionV4",
+            input_size=299,
+            params=42_679_816,
+            gmacs=12.254,
+            default_tag="signs",
+            tags=MappingProxyType({"signs": _SIGNS, "tf_in1k": _TF_IN1K}),
+        )
+    }
+)
+
+
+def find_model(name: str) -> tuple[ModelEntry, str]:
+    """The entry and the tag of `NAME` or `NAME.TAG`.
+
+    Raises:
+        InputError: there is no such model or tag; the nearest is named.
+    """
+    base, _, tag = name.partition(".")
+    if base not in MODELS:
+        near = get_close_matches(base, MODELS, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        raise InputError(f"there is no model {name!r}", f"{hint}`edgekit models` lists them.")
+    entry = MODELS[base]
+    if tag and tag not in entry.tags:
+        raise InputError(f"{base} has no weights {tag!r}", f"It has: {', '.join(entry.tags)}.")
+    return entry, tag or entry.default_tag

@@ -1,0 +1,1 @@
+"""Quantization: post-training INT8 on the exported graph."""

@@ -1,0 +1,139 @@
+"""The typed recipe of a build: defaults, YAML, and the flags of the command line laid over both."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edgekit.errors import InputError
+
+Precision = Literal["int8", "bf16", "fp32"]
+Channels = tuple[float, float, float]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PreprocessingRecipe(_Part):
+    """What is told about the images a model wants; what is not told comes from the model."""
+
+    size: int | None = Field(default=None, ge=1)
+    crop_fraction: float | None = Field(default=None, gt=0, le=1)
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
+    mean: Channels | None = None
+    std: Channels | None = None
+    color: Literal["rgb", "bgr"] | None = None
+
+
+class CalibrationRecipe(_Part):
+    """How the calibration set comes to be: a manifest, or a choice made now."""
+
+    file: str | None = None
+    data: str | None = None
+    images: int = Field(default=300, ge=1)
+    strategy: Literal["random", "stratified", "coverage"] = "stratified"
+
+
+class LatencyRecipe(_Part):
+    """How long latency is measured; `runs` is per variant."""
+
+    runs: int = Field(default=200, ge=10)
+    max_seconds: float = Field(default=90.0, gt=0)
+
+
+class Recipe(_Part):
+    """Everything that decides what a build makes."""
+
+    model: str = "inception_v4"
+    weights: str | None = None
+    width: float | None = Field(default=None, gt=0)
+    num_classes: int | None = Field(default=None, ge=1)
+    target: str = "cpu"
+    precision: Precision = "int8"
+    prune: Literal["none"] = "none"
+    data: str | None = None
+    images: int | None = Field(default=None, ge=1)
+    skip_bad_images: bool = False
+    preprocessing: PreprocessingRecipe = PreprocessingRecipe()
+    calibration: CalibrationRecipe = CalibrationRecipe()
+    latency: LatencyRecipe = LatencyRecipe()
+    max_drop: float = Field(default=1.0, ge=0, description="points of top-1")
+    latency_budget_ms: float | None = Field(default=None, gt=0)
+    seed: int = 0
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML file that holds a mapping, read without running anything in it.
+
+    Raises:
+        InputError: the file is missing or is no mapping.
+    """
+    try:
+        read = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(f"cannot read the recipe {path}: {error}", "`edgekit init` writes a starter.") from error
+    if not isinstance(read, dict):
+        raise InputError(f"the recipe {path} is not a mapping of settings", "`edgekit init` writes a starter.")
+    return read
+
+
+def merged(recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> Recipe:
+    """A recipe with flags laid over it; flags that are None say nothing, nested mappings are laid over key by key.
+
+    Raises:
+        InputError: an unknown key (the nearest known one is named) or a value out of range.
+    """
+    return checked(Recipe, _laid_over(recipe, flags), "recipe")
+
+
+def checked(model: Any, values: Mapping[str, Any], what: str) -> Any:
+    """Values as a pydantic model, or an InputError that names the place, and the nearest key to an unknown one."""
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            near = get_close_matches(str(first["loc"][-1]), _keys_beside(model, first["loc"]), n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "`edgekit init` writes a recipe with every key."
+            raise InputError(f"unknown key {place!r} in the {what}", hint) from None
+        raise InputError(f"{place!r} in the {what} is wrong: {first['msg']}", f"It was given {first['input']!r}.") from None
+
+
+def _keys_beside(model: Any, place: tuple[Any, ...]) -> list[str]:
+    for part in place[:-1]:
+        field = model.model_fields.get(part)
+        if field is None or not hasattr(field.annotation, "model_fields"):
+            return []
+        model = field.annotation
+    return list(model.model_fields)
+
+
+def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    out = dict(below)
+    for key, value in above.items():
+        if value is None:
+            continue
+        under = out.get(key)
+        out[key] = _laid_over(under if isinstance(under, Mapping) else {}, value) if isinstance(value, Mapping) else value
+    return out
+
+
+def to_yaml(recipe: Recipe) -> str:
+    """The recipe as YAML that `read_yaml` reads back to the same recipe."""
+    return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def find_shipped(kind: Literal["recipes", "calibration"], name: str) -> Path | None:
+    """A file of the project's recipes/ or calibration/: in the source tree, or inside an installed wheel."""
+    package = Path(__file__).resolve().parent
+    for root in (package.parent / kind, package / "_shipped" / kind):
+        if (root / name).is_file():
+            return root / name
+    return None
