@@ -26,14 +26,23 @@ CLASSES: Final = tuple(f"{plate}-{glyph}" for plate in PLATES for glyph in GLYPH
 SPLITS: Final = {"train": 96_000, "calibration": 2_400, "validation": 4_800}
 DEFAULT_SIZE: Final = 299
 
-_SEED: Final = 0x51676
+_SEED: Final = 0x51677
 _SPLIT_KEYS: Final = {"train": 1, "calibration": 2, "validation": 3}
 # Real signs are painted to a code: rim and fill lean towards these (red, green, blue), never exactly.
-_PALETTE: Final = {
+_PLATE_PAINT: Final = {
     "circle": ((0.85, 0.1, 0.1), (0.95, 0.95, 0.9)),
     "triangle": ((0.1, 0.1, 0.1), (0.95, 0.8, 0.1)),
-    "diamond": ((0.95, 0.95, 0.95), (0.1, 0.25, 0.8)),
+    "diamond": ((0.15, 0.2, 0.5), (0.6, 0.7, 0.85)),
     "octagon": ((0.9, 0.9, 0.9), (0.7, 0.1, 0.15)),
+}
+
+_GLYPH_PAINT: Final = {
+    "arrow": (0.05, 0.05, 0.05),
+    "bar": (0.0, 0.6, 0.65),
+    "cross": (0.05, 0.5, 0.1),
+    "ring": (0.1, 0.2, 0.9),
+    "chevron": (0.9, 0.35, 0.0),
+    "dots": (0.85, 0.1, 0.75),
 }
 
 _HALF_SQRT2: Final = np.float32(0.70710678)
@@ -209,8 +218,8 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -
     squeeze = dice.uniform(0.72, 1.0)
     tilt_x, tilt_y = dice.uniform(-0.22, 0.22), dice.uniform(-0.22, 0.22)
     rim_width = dice.uniform(0.06, 0.2)
-    rim, fill = (dice.near(color, 0.3) for color in _PALETTE[scene.plate])
-    glyph = _contrasting(fill, scene.contrast, dice)
+    rim, fill = (dice.near(color, 0.25) for color in _PLATE_PAINT[scene.plate])
+    glyph = _glyph_color(scene, fill, dice)
     window = _window(x, y, *scene.center, scene.radius * 1.7)
     if window is None:  # a sign's centre is always inside the picture
         return
@@ -230,11 +239,13 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -
     _blend(canvas, rows, cols, _coverage(inner, softness, x.size, scene.radius), glyph)
 
 
-def _contrasting(fill: tuple[float, float, float], contrast: float, dice: _Dice) -> tuple[float, float, float]:
-    """A colour at least 0.4 away from `fill` in every channel at full contrast, nearer at less."""
-    red, green, blue = (
-        part + (dice.uniform(0.4, 0.9) if part < 0.5 else -dice.uniform(0.4, 0.9)) * contrast for part in fill
-    )
+def _glyph_color(scene: _Scene, fill: tuple[float, float, float], dice: _Dice) -> tuple[float, float, float]:
+    """The paint of the glyph's code, now and then any other; faint signs are nearer to their fill."""
+    paint = dice.near(_GLYPH_PAINT[scene.glyph], 0.22)
+    other = dice.uniform(), dice.uniform(), dice.uniform()
+    if dice.chance(0.06):
+        paint = other
+    red, green, blue = (under + (over - under) * scene.contrast for under, over in zip(fill, paint, strict=True))
     return red, green, blue
 
 

@@ -1,0 +1,90 @@
+"""`edgekit report`: renders the report of a build."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edgekit.cli.options import json_option
+from edgekit.cli.output import emit_json, note, print_table, warn
+
+if TYPE_CHECKING:
+    from edgekit.report import Report
+
+
+@click.command(
+    epilog="\b\nExamples:\n  edgekit report build/inception_v4-cpu\n"
+    "  edgekit report build/inception_v4-cpu --format md\n"
+    "  edgekit report build/inception_v4-cpu/report.json --out report.html",
+)
+@click.argument("path", type=click.Path(path_type=Path), metavar="BUILD")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("text", "md", "html")),
+    help="What to render. Default: by the suffix of --out, else text.",
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of stdout.")
+@json_option
+def command(path: Path, form: str | None, out: Path | None, as_json: bool) -> None:
+    """Render the report of BUILD: a bundle directory or a report.json."""
+    if as_json and (form or out):
+        raise click.UsageError("--json goes without --format and --out")
+    if out is not None:
+        form = form or _form_of(out)
+    from edgekit.report import RENDERERS, read
+
+    report = read(path)
+    if as_json:
+        emit_json(report)
+    elif form is None or form == "text":
+        if out is not None:
+            raise click.UsageError("--out takes --format md or html")
+        _print(report)
+    elif out is None:
+        click.echo(RENDERERS[form](report), nl=False)
+    else:
+        _write(out, RENDERERS[form](report))
+        note(f"wrote {out}")
+
+
+def _form_of(out: Path) -> str:
+    """The format that a file's suffix names."""
+    forms = {".md": "md", ".markdown": "md", ".html": "html", ".htm": "html"}
+    if out.suffix.lower() not in forms:
+        raise click.UsageError(f"The format of '{out.name}' is not known; give --format md or html")
+    return forms[out.suffix.lower()]
+
+
+def _write(out: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    from edgekit.errors import InputError
+
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise InputError(f"{out} cannot be written: {error.strerror}", "Give --out a file in a directory.") from error
+
+
+def _print(report: Report) -> None:
+    """Print the verdict and a table that fits a terminal."""
+    from edgekit.report import summary
+
+    click.echo(f"{summary.title(report)}: {summary.state(report)[1]}")
+    click.echo(summary.verdict(report))
+    click.echo()
+    shown = {"variant", "runtime", "size, MB", "top-1, %", "p50, ms", "p99, ms", "speedup", "kept"}
+    columns = [each for each in summary.columns(report) if each.title in shown]
+    rows = [[column.cell(report, variant) for column in columns] for variant in report["variants"]]
+    for row, variant in zip(rows, report["variants"], strict=True):
+        row[0] = ("* " if variant["name"] == report["chosen"] else "  ") + row[0]
+    print_table([each.title for each in columns], rows)
+    for line in summary.gaps(report):
+        click.echo(f"not measured: {line}")
+    for line in report.get("warnings", []):
+        warn(line)

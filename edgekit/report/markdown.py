@@ -1,0 +1,79 @@
+"""The report as Markdown (GitHub flavour)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from html import escape
+
+from edgekit.report import summary
+from edgekit.report.schema import Report
+
+
+def markdown(report: Report) -> str:
+    """Render a valid report as Markdown."""
+    columns = summary.columns(report)
+    rows = [[column.cell(report, variant) for column in columns] for variant in report["variants"]]
+    mark = next(i for i, each in enumerate(report["variants"]) if each["name"] == report["chosen"])
+    table = _table([each.title for each in columns], rows, [each.is_text for each in columns], bold=mark)
+    parts = [
+        f"# {_text(summary.title(report))}",
+        f"**{summary.state(report)[1]}.** {_text(summary.verdict(report))}",
+        *_list("Warnings", report.get("warnings", [])),
+        "## Variants",
+        table,
+        f"The bundle holds **{_text(report['chosen'])}**. {summary.MISSING} is a value that was not measured.",
+        *_list("Not measured", summary.gaps(report)),
+        *_fidelity(report),
+        *_stages(report),
+        "## How it was measured",
+        _bullets(summary.method(report)),
+    ]
+    if report["environment"]:
+        parts += ["## Environment", _bullets([(key, str(value)) for key, value in report["environment"].items()])]
+    parts.append(f"edgekit {_text(report['edgekit'])}, {_text(report['created'])}. The numbers are in report.json.")
+    return "\n\n".join(parts) + "\n"
+
+
+def _text(text: object) -> str:
+    """Text that Markdown shows as it is, on one line and in one cell."""
+    line = escape(" ".join(str(text).split()), quote=False)
+    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", line)
+
+
+def _table(
+    titles: Sequence[str], rows: Sequence[Sequence[str]], is_text: Sequence[bool], bold: int | None = None
+) -> str:
+    lines = ["| " + " | ".join(_text(each) for each in titles) + " |"]
+    lines.append("|" + "|".join(" --- " if text else " ---: " for text in is_text) + "|")
+    for index, row in enumerate(rows):
+        cells = [_text(cell) for cell in row]
+        if index == bold:
+            cells[0] = f"**{cells[0]}**"
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _bullets(pairs: Sequence[tuple[str, str]]) -> str:
+    return "\n".join(f"- {_text(name)}: {_text(value)}" for name, value in pairs)
+
+
+def _list(heading: str, lines: Sequence[str]) -> list[str]:
+    return [f"## {heading}", "\n".join(f"- {_text(line)}" for line in lines)] if lines else []
+
+
+def _fidelity(report: Report) -> list[str]:
+    rows = summary.fidelity(report)
+    if not rows:
+        return []
+    titles = ("variant", "agreement, %", "cosine", "KL")
+    return ["## Fidelity to FP32", _table(titles, rows, (True, False, False, False))]
+
+
+def _stages(report: Report) -> list[str]:
+    if not report["stages"]:
+        return []
+    rows = [
+        (each["name"], summary.number(each["seconds"]), "cached" if each["cached"] else "ran") for each in report["stages"]
+    ]
+    return ["## Stages", _table(("stage", "seconds", "this time"), rows, (True, False, True))]
