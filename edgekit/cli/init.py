@@ -18,11 +18,14 @@ target: {target}         # see `edgekit targets`
 
 # data: signs                    # labelled images: `signs`, a folder (one sub-folder a class), or a CSV/JSONL file
 # images: 2000                   # how many of them, evenly spread; default: all
-# calibration: calibration.json  # a set pinned with `edgekit calibrate`; default: the one that comes with the data
+# calibration:                   # the images that quantization looks at
+#   images: 300
+#   strategy: stratified         # random, stratified or coverage
+#   file: calibration.json       # or a set pinned with `edgekit calibrate`
 
-# precision: int8                # int8, bf16 or fp32
+# precision: int8                # what to build; `edgekit targets` says what is fast where
 # max_drop: 1.0                  # top-1 points that compression may cost
-# latency_budget: 20.0           # milliseconds, p50
+# latency_budget_ms: 20.0        # p50 at batch 1
 # seed: 0
 
 # preprocessing:                 # what the network was trained with; set it for a model of your own

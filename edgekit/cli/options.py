@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
-# Older releases of click cannot subscript the class.
-_ChannelType = click.ParamType[tuple[float, float, float]] if TYPE_CHECKING else click.ParamType
-
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 
-class ChannelValues(_ChannelType):
+class ChannelValues(click.ParamType):  # type: ignore[type-arg]  # older releases of click cannot subscript it
     """One value for all three channels, or three separated by commas or blanks, on the 0 to 1 scale."""
 
     name = "V or R,G,B"

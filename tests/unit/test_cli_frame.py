@@ -181,15 +181,18 @@ def test_init_writes_a_recipe_and_never_overwrites_unasked(tmp_path_factory: pyt
     assert run("init", str(path.parent / "nowhere" / "recipe.yaml")) == 2
 
 
-def test_starter_with_every_comment_opened_is_yaml() -> None:
+def test_starter_with_every_comment_opened_is_a_recipe() -> None:
     import re
 
     import yaml
 
-    opened = re.sub(r"(?m)^# (?=( {2})?[a-z_]+:)", "", init.STARTER)
-    values = yaml.safe_load(opened.format(name="r.yaml", model="inception_v4", target="cpu"))
-    assert values["preprocessing"]["mean"] == [0.5, 0.5, 0.5]
-    assert values["max_drop"] == 1.0
+    from edgekit.recipe import Recipe
+
+    opened = re.sub(r"(?m)^# ?(?=( {2})?[a-z_]+:)", "", init.STARTER)
+    recipe = Recipe.model_validate(yaml.safe_load(opened.format(name="r.yaml", model="inception_v4", target="cpu")))
+    assert recipe.preprocessing.mean == (0.5, 0.5, 0.5)
+    assert recipe.calibration.file == "calibration.json"
+    assert recipe.latency_budget_ms == 20.0
 
 
 def probe() -> click.Command:

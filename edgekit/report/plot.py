@@ -1,0 +1,246 @@
+"""Accuracy against latency as SVG text; colours come from the page, by class."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from edgekit.report import summary
+from edgekit.report.labels import Box, Label, place, text_width
+from edgekit.report.schema import Report
+
+WIDTH, HEIGHT = 860, 440
+LEFT, RIGHT, TOP, BOTTOM = 64, 24, 20, 52
+Z95 = 1.959964
+
+
+@dataclass(frozen=True)
+class Point:
+    """A variant in the plot: latencies in ms; accuracy (or agreement) in percent, None if not measured."""
+
+    name: str
+    x: float
+    x_end: float
+    y: float | None
+    y_ends: tuple[float, float] | None
+    look: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A scale from values to pixels, with its ticks."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    ticks: tuple[float, ...]
+    is_log: bool = False
+
+    def at(self, value: float) -> float:
+        """The pixel of a value."""
+        low, high, here = (math.log(v) if self.is_log else v for v in (self.low, self.high, value))
+        return self.start + (here - low) / (high - low) * (self.end - self.start)
+
+
+def wilson(percent: float, count: int) -> tuple[float, float]:
+    """The 95 % Wilson interval, in percent, of a share that was counted on `count` images."""
+    share, z2 = percent / 100, Z95**2
+    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
+    half = Z95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
+    return 100 * max(0.0, min(share, centre - half)), 100 * min(1.0, max(share, centre + half))
+
+
+def points(report: Report) -> tuple[str, list[Point]]:
+    """What is on the y axis (top1, agreement or nothing), and every variant with a latency."""
+    timed = [each for each in report["variants"] if each["latency"]["p50"]]
+    y_key = next((k for k in ("top1", "agreement") if any(v["accuracy"][k] is not None for v in timed)), "")
+    found = []
+    for variant in timed:
+        accuracy, latency = variant["accuracy"], variant["latency"]
+        y = accuracy[y_key] if y_key else None
+        ends = accuracy.get("ci95") if y_key == "top1" else None
+        if ends is None and y is not None and accuracy["images"]:
+            ends = wilson(y, accuracy["images"])
+        look = "chosen" if variant["name"] == report["chosen"] else "kept" if variant["kept"] else "left"
+        x_end = max(latency["p90"] or 0, latency["p50"])
+        found.append(Point(variant["name"], latency["p50"], x_end, y, tuple(ends) if ends and y is not None else None, look))
+    return y_key, found
+
+
+def _nice_step(span: float, count: int) -> float:
+    rough = span / count
+    unit = 10.0 ** math.floor(math.log10(rough))
+    return next(unit * each for each in (1, 2, 2.5, 5, 10) if unit * each >= rough * 0.999)
+
+
+def linear_axis(low: float, high: float, start: float, end: float, top: float = math.inf) -> Axis:
+    """An axis that holds low to high with some air, at round ticks; never above `top`."""
+    span = max(high - low, abs(high) * 1e-3, 1e-3)
+    step = _nice_step(span * 1.1, 5)
+    first = max(0.0, math.floor((low - span * 0.05) / step) * step)
+    last = math.ceil((high + span * 0.05) / step) * step
+    last = last if last <= top else max(top, high)
+    ticks = [first + i * step for i in range(round((last - first) / step + 0.499) + 1)]
+    return Axis(first, last, start, end, tuple(round(t, 9) for t in ticks if t <= last + step * 1e-6))
+
+
+def log_axis(low: float, high: float, start: float, end: float) -> Axis:
+    """A logarithmic axis that holds low to high with some air, with ticks at 1, 2 and 5."""
+    low, high = low / 1.25, high * 1.35
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    marks = (1, 2, 5) if high / low < 300 else (1,)
+    ticks = tuple(m * 10.0**d for d in decades for m in marks if low <= m * 10.0**d <= high)
+    return Axis(low, high, start, end, ticks, True)
+
+
+def svg(report: Report) -> str:
+    """The plot as one <svg> element; an empty text when no latency was measured."""
+    y_key, found = points(report)
+    if not found:
+        return ""
+    x_budget = report["verdict"]["latency"]["budget"]
+    xs = [p.x for p in found] + [p.x_end for p in found] + ([x_budget] if x_budget else [])
+    make = log_axis if max(xs) / min(xs) > 2.5 else linear_axis
+    x_axis = make(min(xs), max(xs), LEFT, WIDTH - RIGHT)
+    y_axis = _y_axis(report, y_key, found)
+    spots = [(p, x_axis.at(p.x), _height(i, p, len(found), y_axis)) for i, p in enumerate(found)]
+    marks = [_marks(p, x, y, x_axis, y_axis, _y_words(p, y_key)) for p, x, y in spots]
+    lines, line_boxes = _budgets(report, y_key, x_axis, y_axis)
+    parts = [
+        *_grid(x_axis, y_axis, y_key),
+        *lines,
+        *(each[0] for each in marks),
+        *_labels(spots, [*line_boxes, *(box for each in marks for box in each[1])]),
+    ]
+    about = "; ".join(f"{p.name}: p50 {summary.milliseconds(p.x)} ms, {_y_words(p, y_key)}" for p in found)
+    return (
+        f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="plot-title plot-about">'
+        f'<title id="plot-title">Accuracy against latency</title><desc id="plot-about">{escape(about)}</desc>\n'
+        + "\n".join(parts)
+        + "\n</svg>"
+    )
+
+
+def _y_axis(report: Report, y_key: str, found: Sequence[Point]) -> Axis | None:
+    """The axis of accuracy; None if no variant has one."""
+    if not y_key:
+        return None
+    values = [end for p in found if p.y is not None for end in (p.y_ends or (p.y,))]
+    limit = _y_budget(report, y_key)
+    low, high = min([*values, *([] if limit is None else [limit])]), max(values)
+    bottom = HEIGHT - BOTTOM - (34 if any(p.y is None for p in found) else 0)  # a lane for what has a latency only
+    return linear_axis(low, high, bottom, TOP, top=100.0)
+
+
+def _y_budget(report: Report, y_key: str) -> float | None:
+    """The lowest top-1 within the budget, in percent."""
+    base, budget = summary.baseline(report), report["verdict"]["accuracy"]["budget"]
+    if y_key != "top1" or base is None or budget is None or base["accuracy"]["top1"] is None:
+        return None
+    return max(0.0, float(base["accuracy"]["top1"] - budget))
+
+
+def _height(index: int, point: Point, count: int, axis: Axis | None) -> float:
+    """The pixel row of a point: by its accuracy, else in the lane below, else one row for each variant."""
+    if axis is None:
+        return TOP + (index + 0.5) * (HEIGHT - TOP - BOTTOM) / count
+    return HEIGHT - BOTTOM - 17 if point.y is None else axis.at(point.y)
+
+
+def _grid(x_axis: Axis, y_axis: Axis | None, y_key: str) -> list[str]:
+    """Lines, ticks and titles of the axes."""
+    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
+    parts = []
+    for tick in x_axis.ticks:
+        x = x_axis.at(tick)
+        parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}"/>')
+        parts.append(f'<text class="tick" x="{x:.1f}" y="{bottom + 17}" text-anchor="middle">{tick:g}</text>')
+    for tick in y_axis.ticks if y_axis else ():
+        y = y_axis.at(tick) if y_axis else 0.0
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
+    parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
+    scale = ", logarithmic" if x_axis.is_log else ""
+    parts.append(
+        f'<text class="axis-title" x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">'
+        f"← faster · p50 latency, ms{scale}</text>"
+    )
+    if y_axis:
+        words = "top-1 accuracy, %" if y_key == "top1" else "top-1 agreement with FP32, %"
+        middle = (TOP + bottom) / 2
+        parts.append(
+            f'<text class="axis-title" transform="translate(16 {middle:.0f}) rotate(-90)" text-anchor="middle">'
+            f"{words} · better →</text>"
+        )
+    return parts
+
+
+def _budgets(report: Report, y_key: str, x_axis: Axis, y_axis: Axis | None) -> tuple[list[str], list[Box]]:
+    """The budgets as dashed lines, and where their texts are."""
+    parts, boxes = [], []
+    limit, right, bottom = _y_budget(report, y_key), WIDTH - RIGHT, HEIGHT - BOTTOM
+    if y_axis and limit is not None:
+        y, words = y_axis.at(limit), f"accuracy budget: {limit:.1f} %"
+        parts.append(f'<line class="budget" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<text class="budget-text" x="{right - 6}" y="{y - 6:.1f}" text-anchor="end">{words}</text>')
+        boxes += [Box(right - 6 - text_width(words, 11), y - 17, right, y), Box(LEFT, y - 1, right, y + 1)]
+    budget = report["verdict"]["latency"]["budget"]
+    if budget:
+        x, words = x_axis.at(budget), f"latency budget: {summary.milliseconds(budget)} ms"
+        anchor, left = ("start", x + 6) if x < (LEFT + right) / 2 else ("end", x - 6 - text_width(words, 11))
+        parts.append(f'<line class="budget" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}"/>')
+        edge = x + 6 if anchor == "start" else x - 6
+        parts.append(f'<text class="budget-text" x="{edge:.1f}" y="{TOP + 11}" text-anchor="{anchor}">{words}</text>')
+        boxes += [Box(left, TOP, left + text_width(words, 11), TOP + 15), Box(x - 1, TOP, x + 1, bottom)]
+    return parts, boxes
+
+
+def _y_words(point: Point, y_key: str) -> str:
+    if point.y is None:
+        return "accuracy not measured"
+    return f"{summary.number(point.y, 2)} % {'top-1' if y_key == 'top1' else 'agreement'}"
+
+
+def _marks(point: Point, x: float, y: float, x_axis: Axis, y_axis: Axis | None, words: str) -> tuple[str, list[Box]]:
+    """The mark of a point with its error bars, and what they cover."""
+    end = x_axis.at(point.x_end)
+    look = point.look + (" no-y" if y_axis and point.y is None else "")
+    bars = [f'<path class="bar" d="M{x:.1f} {y:.1f}H{end:.1f}M{end:.1f} {y - 4:.1f}v8"/>']
+    boxes = [Box(x - 8, y - 8, x + 8, y + 8), Box(x, y - 3, end + 2, y + 3)]
+    if y_axis and point.y_ends:
+        low, high = (y_axis.at(each) for each in point.y_ends)
+        bars.append(f'<path class="bar" d="M{x - 4:.1f} {low:.1f}h8M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {high:.1f}h8"/>')
+        boxes.append(Box(x - 4, high, x + 4, low))
+    ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="11"/>' if point.look == "chosen" else ""
+    dot = f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'
+    hover = f"<title>{escape(point.name)}: p50 {summary.milliseconds(point.x)} ms, {words}</title>"
+    return f'<g class="point {look}" data-variant="{escape(point.name)}">{hover}{"".join(bars)}{ring}{dot}</g>', boxes
+
+
+def _labels(spots: Sequence[tuple[Point, float, float]], obstacles: Sequence[Box]) -> list[str]:
+    """Name and numbers beside each point, the chosen one placed first, with a thin line to those set far away."""
+    ordered = sorted(spots, key=lambda spot: spot[0].look != "chosen")
+    texts = []
+    for point, _, _ in ordered:
+        name = point.name if len(point.name) <= 26 else point.name[:25] + "…"
+        numbers = f"{summary.milliseconds(point.x)} ms" + ("" if point.y is None else f" · {summary.number(point.y)} %")
+        texts.append((name + (" · chosen" if point.look == "chosen" else ""), numbers))
+    wanted = [
+        Label(x, y, max(text_width(name, 13), text_width(numbers, 11)), 29)
+        for (_, x, y), (name, numbers) in zip(ordered, texts, strict=True)
+    ]
+    boxes = place(wanted, obstacles, Box(LEFT + 2, TOP, WIDTH - RIGHT, HEIGHT - BOTTOM))
+    parts = []
+    for (point, x, y), (name, numbers), box in zip(ordered, texts, boxes, strict=True):
+        anchor, at = ("start", box.left) if box.left >= x else ("end", box.right) if box.right <= x else ("middle", x)
+        near_x, near_y = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
+        if math.hypot(near_x - x, near_y - y) > 20:
+            parts.append(f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{near_x:.1f}" y2="{near_y:.1f}"/>')
+        parts.append(
+            f'<g class="label {point.look}" text-anchor="{anchor}"><text class="name" x="{at:.1f}" y="{box.top + 12:.1f}">'
+            f'{escape(name)}</text><text class="numbers" x="{at:.1f}" y="{box.top + 26:.1f}">{escape(numbers)}</text></g>'
+        )
+    return parts
