@@ -74,7 +74,7 @@ def draw(split: str, index: int, size: int = DEFAULT_SIZE) -> Picture:
     scene = _roll_scene(dice, label_of(index))
     x, y = _pixel_grid(size)
     canvas = _background(dice, size)
-    for _ in range(dice.integer(3, 7)):
+    for _ in range(dice.integer(2, 5)):
         _paint_clutter(canvas, dice, x, y, scene.softness)
     _paint_sign(canvas, scene, dice, x, y)
     for _ in range(scene.occluders):
@@ -140,7 +140,7 @@ def _roll_scene(dice: _Dice, label: int) -> _Scene:
     # what keeps a good network below 98 % while leaving it a stable ceiling.
     hard = dice.chance(0.11)
     hardness = dice.uniform(0.55, 1.0) if hard else dice.uniform(0.0, 0.45)
-    radius = 0.72 - 0.5 * hardness + dice.uniform(-0.08, 0.08)
+    radius = 0.74 - 0.48 * hardness + dice.uniform(-0.08, 0.08)
     room = 1.0 - radius
     return _Scene(
         plate=PLATES[label // len(GLYPHS)],
@@ -166,15 +166,15 @@ def _background(dice: _Dice, size: int) -> Plane:
     tint = np.array(dice.dull(), dtype=np.float32)[:, None, None]
     coarse = _smooth_noise(dice, dice.integer(3, 6), size)
     fine = _smooth_noise(dice, dice.integer(12, 24), size)
-    amplitude = np.float32(dice.uniform(0.1, 0.4))
-    coarse *= np.float32(0.5)
+    amplitude = np.float32(dice.uniform(0.05, 0.2))
+    coarse *= np.float32(0.35)
     fine *= amplitude
     coarse += fine
     # Two thirds of the way to grey: a sign stands out from what is behind it.
     grey = (coarse[0] + coarse[1] + coarse[2]) * np.float32(2.0 / 9.0)
     coarse *= np.float32(1.0 / 3.0)
     coarse += grey
-    coarse += tint * np.float32(0.6) - (amplitude + np.float32(0.4)) * np.float32(0.5)
+    coarse += tint * np.float32(0.6) - (amplitude + np.float32(0.25)) * np.float32(0.5)
     return coarse
 
 
@@ -217,8 +217,8 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -
     cos, sin = dice.turn(0.14)
     squeeze = dice.uniform(0.72, 1.0)
     tilt_x, tilt_y = dice.uniform(-0.22, 0.22), dice.uniform(-0.22, 0.22)
-    rim_width = dice.uniform(0.06, 0.2)
-    rim, fill = (dice.near(color, 0.25) for color in _PLATE_PAINT[scene.plate])
+    rim_width = dice.uniform(0.06, 0.13)
+    rim, fill = (dice.near(color, 0.18) for color in _PLATE_PAINT[scene.plate])
     glyph = _glyph_color(scene, fill, dice)
     window = _window(x, y, *scene.center, scene.radius * 1.7)
     if window is None:  # a sign's centre is always inside the picture
@@ -233,7 +233,7 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -
     outer = _plate_distance(scene.plate, u, v)
     _blend(canvas, rows, cols, _coverage(outer, softness, x.size, scene.radius), rim)
     _blend(canvas, rows, cols, _coverage(outer + np.float32(rim_width), softness, x.size, scene.radius), fill)
-    grow = np.float32(1.4) if scene.plate == "triangle" else np.float32(1.0)
+    grow = np.float32(1.2) if scene.plate == "triangle" else np.float32(0.8)
     drop = np.float32(0.12) if scene.plate == "triangle" else np.float32(0)
     inner = _glyph_distance(scene.glyph, u * grow, (v - drop) * grow) / grow
     _blend(canvas, rows, cols, _coverage(inner, softness, x.size, scene.radius), glyph)
@@ -241,7 +241,7 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -
 
 def _glyph_color(scene: _Scene, fill: tuple[float, float, float], dice: _Dice) -> tuple[float, float, float]:
     """The paint of the glyph's code, now and then any other; faint signs are nearer to their fill."""
-    paint = dice.near(_GLYPH_PAINT[scene.glyph], 0.22)
+    paint = dice.near(_GLYPH_PAINT[scene.glyph], 0.16)
     other = dice.uniform(), dice.uniform(), dice.uniform()
     if dice.chance(0.06):
         paint = other
