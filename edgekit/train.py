@@ -11,7 +11,7 @@ import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from edgekit.errors import InputError
+from edgekit.optimizers import Optimizer, optimizer_for
 from edgekit.training_recipe import Stage, TrainingRecipe
 
 
@@ -109,52 +110,77 @@ def train(
     torch.manual_seed(recipe.seed)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(network).eval()
-    optimizer = _optimizer(network, recipe)
-    done = _resume(out_dir / "checkpoint.pt", network, average, optimizer, recipe)
+    taps = Taps(network, recipe.auxiliary, recipe.stages[0].size)
+    optimizer = optimizer_for(nn.ModuleList([network, taps]), recipe)
+    kept = {"network": network, "average": average, "taps": taps, "optimizer": optimizer}
+    done = _resume(out_dir / "checkpoint.pt", kept, recipe)
     stop = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
     log = _Log(out_dir / "log.jsonl", done, recipe.steps, on_tick)
     saved_at = time.monotonic()
     network.train()
     for step, stage, pictures, labels in _batches(images, recipe, done, stop, workers):
         torch.manual_seed(recipe.seed * 1_000_003 + step)
-        rate = learning_rate(recipe, step, images.count)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss, right = _step(network, optimizer, recipe, pictures.to(device), labels.to(device), mean, std)
+        factor = rate_factor(recipe, step, images.count)
+        optimizer.set_rate(factor)
+        tap_weight = recipe.auxiliary_weight * (1 - step / recipe.steps)
+        inputs = _normalised(pictures.to(device), mean, std)
+        loss, right = _step(network, taps, tap_weight, optimizer, recipe, inputs, labels.to(device))
         _follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
         done = step + 1
-        log.add(done, stage, rate, loss, right)
+        log.add(done, stage, recipe.learning_rate * factor, loss, right)
         if time.monotonic() - saved_at > checkpoint_seconds:
-            _save(out_dir / "checkpoint.pt", network, average, optimizer, recipe, done)
+            _save(out_dir / "checkpoint.pt", kept, recipe, done)
             saved_at = time.monotonic()
-    _save(out_dir / "checkpoint.pt", network, average, optimizer, recipe, done)
+    _save(out_dir / "checkpoint.pt", kept, recipe, done)
     return average
 
 
-def learning_rate(recipe: TrainingRecipe, step: int, images_per_epoch: int) -> float:
-    """The rate at a step: the paper's staircase decay by epochs, or one cosine cycle with linear warm-up."""
+def rate_factor(recipe: TrainingRecipe, step: int, images_per_epoch: int) -> float:
+    """What the learning rates are multiplied by at a step: the paper's staircase decay by epochs, or one cosine cycle with linear warm-up."""
     if recipe.schedule == "one-cycle":
         part = (step + 0.5) / recipe.steps
         if part < recipe.warmup:
-            return recipe.learning_rate * part / recipe.warmup
-        return recipe.learning_rate * 0.5 * (1 + math.cos(math.pi * (part - recipe.warmup) / (1 - recipe.warmup)))
+            return part / recipe.warmup
+        return 0.5 * (1 + math.cos(math.pi * (part - recipe.warmup) / (1 - recipe.warmup)))
     seen, left = 0, step
     for stage in recipe.stages:
         seen += min(left, stage.steps) * stage.batch
         left = max(0, left - stage.steps)
-    return recipe.learning_rate * float(recipe.decay_rate ** (seen / images_per_epoch // recipe.decay_epochs))
+    return float(recipe.decay_rate ** (seen / images_per_epoch // recipe.decay_epochs))
 
 
-def _optimizer(network: nn.Module, recipe: TrainingRecipe) -> torch.optim.Optimizer:
-    decayed = [p for p in network.parameters() if p.ndim > 1]
-    plain = [p for p in network.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=recipe.learning_rate, alpha=0.9, eps=1.0)
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+class Taps(nn.Module):
+    """Classifiers on modules inside a network (section 4 of arXiv 1512.00567), there only while it is trained.
+
+    A tap joins the mean and the maximum of each channel of its module's output and feeds them to a linear layer.
+    """
+
+    def __init__(self, network: nn.Module, names: tuple[str, ...], size: int) -> None:
+        super().__init__()
+        self._seen: list[Tensor] = []
+        self.heads = nn.ModuleList()
+        for name in names:
+            network.get_submodule(name).register_forward_hook(lambda module, given, made: self._seen.append(made))
+        was_training, device = network.training, next(network.parameters()).device
+        with torch.no_grad():
+            classes = network.eval()(torch.zeros(1, 3, size, size, device=device)).shape[1]
+        network.train(was_training)
+        for seen in self._seen:
+            self.heads.append(nn.Linear(2 * seen.shape[1], classes, device=device))
+        self._seen.clear()
+
+    def loss(self, labels: Tensor, smoothing: float) -> Tensor | float:
+        """Mean cross-entropy of the classifiers on what the network's last forward pass left; 0 without any."""
+        seen, self._seen = self._seen, []
+        losses = [
+            nn.functional.cross_entropy(
+                head(torch.cat([made.float().mean((2, 3)), made.float().amax((2, 3))], 1)),
+                labels,
+                label_smoothing=smoothing,
+            )
+            for head, made in zip(self.heads, seen, strict=True)
+        ]
+        return torch.stack(losses).sum() if losses else 0.0
 
 
 def _batches(
@@ -175,27 +201,30 @@ def _batches(
         position += stage.steps * stage.batch
 
 
-def _step(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    recipe: TrainingRecipe,
-    pictures: Tensor,
-    labels: Tensor,
-    mean: tuple[float, float, float],
-    std: tuple[float, float, float],
-) -> tuple[float, int]:
-    """One optimiser step; returns the loss and how many of the batch were right."""
+def _normalised(pictures: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
+    """uint8 (N, H, W, 3) to float32 (N, 3, H, W), channels last in memory."""
     shift = torch.tensor(mean, device=pictures.device).view(1, 3, 1, 1)
     scale = torch.tensor(std, device=pictures.device).view(1, 3, 1, 1)
     inputs = (pictures.permute(0, 3, 1, 2).float().div(255) - shift) / scale
-    inputs = inputs.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(pictures.device.type, torch.bfloat16, enabled=recipe.bf16):
+    return inputs.contiguous(memory_format=torch.channels_last)
+
+
+def _step(
+    network: nn.Module,
+    taps: Taps,
+    tap_weight: float,
+    optimizer: Optimizer,
+    recipe: TrainingRecipe,
+    inputs: Tensor,
+    labels: Tensor,
+) -> tuple[float, int]:
+    """One optimiser step; returns the network's own loss and how many of the batch it had right."""
+    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.bf16):
         logits = network(inputs)
     loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    (loss + tap_weight * taps.loss(labels, recipe.label_smoothing)).backward()
     if recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), recipe.clip_norm)
+        nn.utils.clip_grad_norm_([*network.parameters(), *taps.parameters()], recipe.clip_norm)
     optimizer.step()
     return float(loss.detach()), int((logits.argmax(1) == labels).sum())
 
@@ -210,24 +239,15 @@ def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
                 kept.copy_(new)
 
 
-def _save(
-    path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, recipe: TrainingRecipe, done: int
-) -> None:
-    state = {
-        "step": done,
-        "recipe": recipe.model_dump_json(),
-        "network": network.state_dict(),
-        "average": average.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
+def _save(path: Path, kept: Mapping[str, Any], recipe: TrainingRecipe, done: int) -> None:
+    state = {"step": done, "recipe": recipe.model_dump_json()}
     partial = path.with_suffix(".part")
-    torch.save(state, partial)
+    torch.save(state | {name: part.state_dict() for name, part in kept.items()}, partial)
     os.replace(partial, path)
 
 
-def _resume(
-    path: Path, network: nn.Module, average: nn.Module, optimizer: torch.optim.Optimizer, recipe: TrainingRecipe
-) -> int:
+def _resume(path: Path, kept: Mapping[str, Any], recipe: TrainingRecipe) -> int:
+    """Takes back what was kept, if anything was; returns the steps done."""
     if not path.exists():
         return 0
     state = torch.load(path, map_location="cpu", weights_only=True)
@@ -236,9 +256,8 @@ def _resume(
             f"the checkpoint {path} was made with another recipe",
             "Give another --out, or delete the checkpoint to begin again.",
         )
-    network.load_state_dict(state["network"])
-    average.load_state_dict(state["average"])
-    optimizer.load_state_dict(state["optimizer"])
+    for name, part in kept.items():
+        part.load_state_dict(state[name])
     return int(state["step"])
 
 

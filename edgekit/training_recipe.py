@@ -30,8 +30,9 @@ class TrainingRecipe(BaseModel):
     width: float = Field(default=1.0, gt=0)
     data: str = "signs"
     seed: int = 0
-    optimizer: Literal["rmsprop", "adamw"] = "rmsprop"
-    learning_rate: float = Field(default=0.045, gt=0)
+    optimizer: Literal["rmsprop", "adamw", "muon"] = "rmsprop"
+    learning_rate: float = Field(default=0.045, gt=0, description="muon: of the convolutions")
+    plain_learning_rate: float = Field(default=0.002, gt=0, description="muon: AdamW's, for everything but convolutions")
     schedule: Literal["exponential", "one-cycle"] = "exponential"
     decay_rate: float = Field(default=0.94, gt=0, le=1, description="exponential: factor every `decay_epochs`")
     decay_epochs: float = Field(default=2.0, gt=0)
@@ -41,6 +42,8 @@ class TrainingRecipe(BaseModel):
     clip_norm: float | None = Field(default=None, gt=0)
     dropout: float = Field(default=0.2, ge=0, lt=1)
     ema: float = Field(default=0.9999, ge=0, lt=1, description="decay of the running average of the weights, a step")
+    auxiliary: tuple[str, ...] = Field(default=(), description="modules that get a classifier of their own in training")
+    auxiliary_weight: float = Field(default=0.3, ge=0, description="of those losses, falling to 0 over the run")
     bf16: bool = True
     stages: tuple[Stage, ...] = (Stage(size=299, images=9_600_000, batch=32),)
 

@@ -1,0 +1,235 @@
+"""Calibration sets: which images INT8 ranges come from, pinned by content hash, and how they were chosen."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgekit.data.image_set import ImageSet
+
+KIND: Final = "edgekit-calibration"
+
+
+@dataclass(frozen=True)
+class CalibrationItem:
+    """One image: what people call it, the SHA-256 of its content, its label."""
+
+    identifier: str
+    sha256: str
+    label: int | None
+
+
+@dataclass(frozen=True)
+class CalibrationSet:
+    """A pinned choice of images.
+
+    Attributes:
+        data: the image set it was chosen from: `signs`, or the path of a folder or table.
+        split: of the signs; None otherwise.
+        strategy: random, stratified or coverage; seed: of the choice.
+        classes: how many classes the image set has, if it has labels.
+    """
+
+    data: str
+    split: str | None
+    strategy: str
+    seed: int
+    classes: int | None
+    items: tuple[CalibrationItem, ...]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the images' content hashes, in their order."""
+        return hashlib.sha256("\n".join(item.sha256 for item in self.items).encode()).hexdigest()
+
+
+def _random(
+    labels: NDArray[np.int64] | None, size: int, count: int, dice: np.random.Generator, features: object
+) -> list[int]:
+    return sorted(int(index) for index in dice.permutation(size)[:count])
+
+
+def _stratified(
+    labels: NDArray[np.int64] | None, size: int, count: int, dice: np.random.Generator, features: object
+) -> list[int]:
+    """The classes take turns, each giving its images in random order; without labels like random."""
+    import numpy as np
+
+    if labels is None:
+        return _random(labels, size, count, dice, features)
+    order = dice.permutation(size)
+    turn: Counter[int] = Counter()
+    ranked = []
+    for place, index in enumerate(order):
+        label = int(labels[index])
+        ranked.append((turn[label], place, int(index)))
+        turn[label] += 1
+    return sorted(index for _, _, index in sorted(ranked)[: np.int64(count)])
+
+
+def _coverage(
+    labels: NDArray[np.int64] | None,
+    size: int,
+    count: int,
+    dice: np.random.Generator,
+    features: NDArray[np.float32] | None,
+) -> list[int]:
+    """Greedy k-center (Gonzalez 1985): each next image is the one farthest from all that were chosen.
+
+    Begins with the image nearest to the mean, so that no seed decides; features are scaled to length 1.
+    """
+    import numpy as np
+
+    if features is None or len(features) != size:
+        raise InputError("the coverage strategy needs features of every image", "Give --model.")
+    unit = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+    first = int(np.argmin(((unit - unit.mean(0)) ** 2).sum(1)))
+    chosen, distance = [first], ((unit - unit[first]) ** 2).sum(1)
+    while len(chosen) < count:
+        distance[chosen[-1]] = -1.0  # never again, even among equal images
+        following = int(np.argmax(distance))
+        chosen.append(following)
+        distance = np.minimum(distance, ((unit - unit[following]) ** 2).sum(1))
+    return chosen
+
+
+STRATEGIES: Final[Mapping[str, Callable[..., list[int]]]] = MappingProxyType(
+    {"random": _random, "stratified": _stratified, "coverage": _coverage}
+)
+
+
+def choose(
+    images: ImageSet,
+    count: int,
+    strategy: str = "stratified",
+    seed: int = 0,
+    features: NDArray[np.float32] | None = None,
+    data: str | None = None,
+) -> CalibrationSet:
+    """Chooses `count` images of a set.
+
+    Args:
+        features: (N, F) of every image, for the coverage strategy.
+        data: what the manifest calls the set; the set's name by default.
+    Raises:
+        InputError: more images than there are, or no features where they are needed.
+    """
+    import numpy as np
+
+    if count > len(images):
+        raise InputError(f"there are {len(images)} images to choose from, not {count}", "Give fewer --images.")
+    dice = np.random.Generator(np.random.PCG64(seed))
+    chosen = STRATEGIES[strategy](images.labels, len(images), count, dice, features)
+    labels = images.labels
+    items = tuple(
+        CalibrationItem(
+            images.identifier(index), images.content_hash(index), None if labels is None else int(labels[index])
+        )
+        for index in chosen
+    )
+    classes = len(images.classes) or (int(labels.max()) + 1 if labels is not None else None)
+    return CalibrationSet(data or images.name, getattr(images, "split", None), strategy, seed, classes, items)
+
+
+def class_coverage(chosen: CalibrationSet) -> dict[str, Any]:
+    """How many classes the set touches, and the fewest and most images of one."""
+    counts = Counter(item.label for item in chosen.items if item.label is not None)
+    of = chosen.classes
+    least = 0 if of is not None and len(counts) < of else min(counts.values(), default=0)
+    return {"covered": len(counts), "of": of, "fewest": least, "most": max(counts.values(), default=0)}
+
+
+def to_json(chosen: CalibrationSet) -> str:
+    """The manifest as text: how it was chosen, what it covers, and every image with its hash."""
+    told: dict[str, Any] = {"kind": KIND, "schema": 1, **asdict(chosen)}
+    told["digest"] = chosen.digest
+    told["class_coverage"] = class_coverage(chosen)
+    items = told.pop("items")
+    head = json.dumps(told, indent=1)[:-2]
+    rows = ",\n".join("  " + json.dumps(item) for item in items)
+    return f'{head},\n "items": [\n{rows}\n ]\n}}\n'
+
+
+def read(path: Path) -> CalibrationSet:
+    """Reads a manifest.
+
+    Raises:
+        InputError: missing, malformed, or its digest is not that of its images.
+    """
+    hint = "`edgekit calibrate` makes one."
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+        if told["kind"] != KIND:
+            raise ValueError("it is of another kind")
+        items = tuple(CalibrationItem(str(i["identifier"]), str(i["sha256"]), i["label"]) for i in told["items"])
+        chosen = CalibrationSet(
+            told["data"], told["split"], told["strategy"], int(told["seed"]), told["classes"], items
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is no calibration manifest: {error}", hint) from error
+    if not items or chosen.digest != told.get("digest"):
+        raise InputError(f"the calibration manifest {path} was changed: its digest is not that of its images", hint)
+    return chosen
+
+
+def indices_in(chosen: CalibrationSet, images: ImageSet) -> list[int]:
+    """Where the images of a calibration set are in an image set.
+
+    Raises:
+        InputError: images are missing or their content changed.
+    """
+    if getattr(images, "split", None) is not None and chosen.split is not None:
+        return _signs_indices(chosen, images)
+    places = {images.identifier(index): index for index in range(len(images))}
+    missing = [item.identifier for item in chosen.items if item.identifier not in places]
+    if missing:
+        raise InputError(
+            f"{len(missing)} images of the calibration set are not there, first {missing[0]}",
+            "Give the folder that it was chosen from, or choose again with `edgekit calibrate`.",
+        )
+    found = [places[item.identifier] for item in chosen.items]
+    _refuse_changed(chosen, images, found)
+    return found
+
+
+def _signs_indices(chosen: CalibrationSet, images: ImageSet) -> list[int]:
+    found = [int(item.identifier.rpartition("/")[2]) for item in chosen.items]
+    _refuse_changed(chosen, images, found)
+    return found
+
+
+def _refuse_changed(chosen: CalibrationSet, images: ImageSet, found: list[int]) -> None:
+    pairs = zip(chosen.items, found, strict=True)
+    changed = [item.identifier for item, index in pairs if images.content_hash(index) != item.sha256]
+    if changed:
+        raise InputError(
+            f"{len(changed)} images of the calibration set have changed since it was pinned, first {changed[0]}",
+            "Put the files back, or choose again with `edgekit calibrate`.",
+        )
+
+
+def check_disjoint(chosen: CalibrationSet, evaluation: ImageSet) -> None:
+    """Refuses a calibration set that shares images, by content, with the evaluation set.
+
+    Raises:
+        InputError: with how many.
+    """
+    pinned = {item.sha256: item.identifier for item in chosen.items}
+    shared = [pinned[sha] for sha in map(evaluation.content_hash, range(len(evaluation))) if sha in pinned]
+    if shared:
+        raise InputError(
+            f"{len(shared)} images are in both the calibration and the evaluation set, first {shared[0]}",
+            "Calibrate with other images: accuracy on these would flatter.",
+        )

@@ -1,0 +1,234 @@
+"""Image files with labels from folders or a table: checked up front, hashed by content, decoded when asked for."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from edgekit.data.image_set import ImageSet, digest_of, spread
+from edgekit.data.preprocessing import picture
+from edgekit.data.signs_set import SignsSet
+from edgekit.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgekit.data.preprocessing import Preprocessing
+
+SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff", ".gif"})
+TABLES: Final = frozenset({".csv", ".jsonl"})
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """One file: its path, what people call it, its label and the SHA-256 of its bytes."""
+
+    path: Path
+    identifier: str
+    label: int | None
+    sha256: str
+
+
+@dataclass(frozen=True)
+class FolderSet:
+    """Image files; see ImageSet. `skipped` names the unreadable ones that were left out."""
+
+    name: str
+    classes: tuple[str, ...]
+    files: tuple[ImageFile, ...]
+    skipped: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    @property
+    def count(self) -> int:
+        """How many images there are to train on."""
+        return len(self.files)
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64] | None:
+        import numpy as np
+
+        labels = [file.label for file in self.files if file.label is not None]
+        return np.array(labels, np.int64) if len(labels) == len(self.files) else None
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of((file.sha256 for file in self.files), (file.label for file in self.files))
+
+    def identifier(self, index: int) -> str:
+        return self.files[index].identifier
+
+    def content_hash(self, index: int) -> str:
+        return self.files[index].sha256
+
+    def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        """The image decoded, resized and cropped to uint8 (size, size, 3) RGB.
+
+        Raises:
+            InputError: the file changed since it was checked and cannot be read any more.
+        """
+        from PIL import Image
+
+        file = self.files[index]
+        try:
+            with Image.open(file.path) as image:
+                return picture(image, preprocessing)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise InputError(f"cannot read the image {file.path}: {error}", "Replace it, or --skip-bad-images.") from error
+
+    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
+        """A random crop (a third to all of the area) at `size`, flipped half of the time, and the label."""
+        import numpy as np
+        from PIL import Image
+
+        dice = np.random.Generator(np.random.PCG64([seed, index]))
+        with Image.open(self.files[index].path) as opened:
+            image = opened.convert("RGB")
+        width, height = image.size
+        side = max(1, round((width * height * dice.uniform(0.33, 1.0)) ** 0.5))
+        wide, high = min(side, width), min(side, height)
+        left, top = int(dice.integers(0, width - wide + 1)), int(dice.integers(0, height - high + 1))
+        box = (left, top, left + wide, top + high)
+        array = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box), dtype=np.uint8)
+        return (array[:, ::-1].copy() if dice.random() < 0.5 else array), int(self.files[index].label or 0)
+
+
+def open_images(
+    spec: str | Path,
+    *,
+    skip_bad: bool = False,
+    limit: int | None = None,
+    num_classes: int | None = None,
+    split: str = "validation",
+) -> ImageSet:
+    """Opens `signs`, a folder (one sub-folder a class; without sub-folders: no labels) or a CSV/JSONL table.
+
+    Args:
+        skip_bad: leaves out unreadable images instead of stopping.
+        limit: takes that many images, evenly spread.
+        num_classes: labels must be below it.
+        split: of the signs.
+    Raises:
+        InputError: nothing there, no images, one class only, a label out of range, unreadable images.
+    """
+    if str(spec) == "signs":
+        return SignsSet(split, limit)
+    path = Path(spec)
+    if path.suffix.lower() in TABLES and path.is_file():
+        classes, rows = _read_table(path)
+    elif path.is_dir():
+        classes, rows = _walk(path)
+    else:
+        raise InputError(f"there is no image folder or table at {path}", "Give a folder, a .csv or .jsonl, or `signs`.")
+    if not rows:
+        raise InputError(
+            f"there are no images in {path}", "Expected one sub-folder of images for each class, or path,label rows."
+        )
+    _check_labels(path, [label for _, _, label in rows if label is not None], num_classes)
+    files, bad = _checked([rows[index] for index in spread(len(rows), limit)])
+    if bad and not skip_bad:
+        named = ", ".join(bad[:3]) + (", ..." if len(bad) > 3 else "")
+        raise InputError(
+            f"{len(bad)} of {len(files) + len(bad)} images in {path} cannot be read: {named}",
+            "Replace them, or leave them out with --skip-bad-images.",
+        )
+    if not files:
+        raise InputError(f"none of the {len(bad)} images in {path} can be read", "Give whole JPEG or PNG files.")
+    return FolderSet(path.name, classes, tuple(files), tuple(bad))
+
+
+Row = tuple[Path, str, int | None]
+
+
+def _walk(folder: Path) -> tuple[tuple[str, ...], list[Row]]:
+    inside = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    if not inside:
+        return (), [(file, file.name, None) for file in _images_in(folder)]
+    rows = [
+        (file, f"{child.name}/{file.relative_to(child).as_posix()}", label)
+        for label, child in enumerate(inside)
+        for file in _images_in(child)
+    ]
+    return tuple(child.name for child in inside), rows
+
+
+def _images_in(folder: Path) -> list[Path]:
+    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file() and f.name[0] != ".")
+
+
+def _read_table(table: Path) -> tuple[tuple[str, ...], list[Row]]:
+    """Rows of path and label (whole numbers, or none at all); paths are relative to the table."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")
+        if table.suffix.lower() == ".csv":
+            records: Sequence[dict[str, object]] = list(csv.DictReader(text.splitlines()))
+        else:
+            records = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the table {table}: {error}", "It needs the columns path,label.") from error
+    rows: list[Row] = []
+    for number, record in enumerate(records, 1):
+        name = record.get("path") if isinstance(record, dict) else None
+        if not isinstance(name, str) or not name:
+            raise InputError(f"row {number} of {table} has no path", "It needs the columns path,label.")
+        told = record.get("label")
+        try:
+            label = None if told is None or told == "" else int(str(told))
+        except ValueError:
+            raise InputError(f"row {number} of {table} has the label {told!r}", "Labels are whole numbers.") from None
+        rows.append((table.parent / name, name, label))
+    return (), rows
+
+
+def _check_labels(path: Path, labels: Sequence[int], num_classes: int | None) -> None:
+    if labels and len(set(labels)) == 1:
+        raise InputError(f"the images in {path} are all of one class", "An accuracy needs two classes or more.")
+    wrong = [n for n in labels if n < 0 or (num_classes is not None and n >= num_classes)]
+    if wrong:
+        top = "" if num_classes is None else f" to {num_classes - 1}"
+        raise InputError(
+            f"{len(wrong)} labels of {path} are out of range, first {wrong[0]}; the model has labels from 0{top}",
+            "Check the labels of --data, or the --model.",
+        )
+
+
+def _checked(rows: Sequence[Row]) -> tuple[list[ImageFile], list[str]]:
+    """Hashes the files and looks whether each is a whole image; the names of those that are not."""
+    with ThreadPoolExecutor(4) as pool:
+        hashes = list(pool.map(lambda row: _hash_if_whole(row[0]), rows))
+    files = [
+        ImageFile(path, name, label, sha)
+        for (path, name, label), sha in zip(rows, hashes, strict=True)
+        if sha is not None
+    ]
+    return files, [name for (_, name, _), sha in zip(rows, hashes, strict=True) if sha is None]
+
+
+def _hash_if_whole(path: Path) -> str | None:
+    """SHA-256 of an image file; None when it cannot be read, is cut short or is no image."""
+    import io
+    import warnings
+
+    from PIL import Image
+
+    try:
+        content = path.read_bytes()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(content)) as image:
+                # A header says nothing of a file that was cut short: decode, JPEG at an eighth of its size.
+                image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
+                image.load()
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    return hashlib.sha256(content).hexdigest()

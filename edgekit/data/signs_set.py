@@ -1,0 +1,83 @@
+"""The rendered signs as an image set. Nothing is drawn, and numpy is not loaded, before an image is asked for."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+
+from edgekit.data.image_set import digest_of
+from edgekit.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgekit.data.preprocessing import Preprocessing
+
+DRAWING: Final = "signs-2"
+"""Names the pixels: to be changed with anything that changes what is drawn."""
+
+
+@dataclass(frozen=True)
+class SignsSet:
+    """One split of the rendered signs, or its first `count` pictures (classes take turns, so that they are balanced)."""
+
+    split: str = "validation"
+    count: int | None = None
+
+    def __post_init__(self) -> None:
+        from edgekit.data.signs import SPLITS
+
+        if self.count is not None and self.count > SPLITS[self.split]:
+            raise InputError(
+                f"the signs have {SPLITS[self.split]} {self.split} pictures, not {self.count}", "Give fewer --images."
+            )
+
+    @property
+    def name(self) -> str:
+        return "signs"
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        from edgekit.data.signs import CLASSES
+
+        return CLASSES
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64]:
+        import numpy as np
+
+        from edgekit.data.signs import label_of
+
+        return np.array([label_of(index) for index in range(len(self))], np.int64)
+
+    @cached_property
+    def digest(self) -> str:
+        from edgekit.data.signs import label_of
+
+        whole = range(len(self))
+        return digest_of((self.content_hash(i) for i in whole), (label_of(i) for i in whole))
+
+    def __len__(self) -> int:
+        from edgekit.data.signs import SPLITS
+
+        return SPLITS[self.split] if self.count is None else self.count
+
+    def identifier(self, index: int) -> str:
+        return f"{self.split}/{index}"
+
+    def content_hash(self, index: int) -> str:
+        """Of what the picture is drawn from: a picture is a pure function of these."""
+        return hashlib.sha256(f"{DRAWING}/{self.split}/{index}".encode()).hexdigest()
+
+    def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        """The picture drawn at the size that the network takes; there is nothing to crop."""
+        from edgekit.data.signs import draw
+
+        return draw(self.split, index, preprocessing.size)
