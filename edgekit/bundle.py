@@ -1,0 +1,136 @@
+"""Bundle directories: what a build leaves, with a manifest of hashes; put in place whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from edgekit.errors import InputError
+from edgekit.store import file_sha256
+
+KIND: Final = "edgekit-bundle"
+MANIFEST: Final = "manifest.json"
+
+
+def claim_directory(out: Path) -> None:
+    """Refuses to write where something else is: only a missing or empty directory or an earlier bundle will do.
+
+    Raises:
+        InputError: something else is there, or the place cannot be written.
+    """
+    if out.is_dir() and (not any(out.iterdir()) or _is_ours(out)):
+        pass
+    elif out.exists() or out.is_symlink():
+        raise InputError(f"{out} is not empty and not a bundle of edgekit's", "Give another --out, or move it away.")
+    nearest = next(parent for parent in [out, *out.absolute().parents] if parent.is_dir())
+    if not os.access(nearest, os.W_OK):
+        raise InputError(f"cannot write to {nearest}", "Give another --out.")
+
+
+def _is_ours(out: Path) -> bool:
+    try:
+        told = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(told, dict) and told.get("kind") == KIND
+
+
+def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Mapping[str, Any]) -> Path:
+    """Writes a bundle: assembled beside `out`, then swapped into its place.
+
+    Args:
+        files: name in the bundle: a file to copy, or its content.
+        manifest: what it says beside the files' hashes.
+    Raises:
+        InputError: `out` is not ours, or the disk is full.
+    """
+    claim_directory(out)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise _refusal(error, out) from error
+    try:
+        _assemble(work, files, manifest)
+        _swap(work, out)
+    except OSError as error:
+        raise _refusal(error, out) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    return out
+
+
+def _assemble(work: Path, files: Mapping[str, Path | bytes], manifest: Mapping[str, Any]) -> None:
+    facts = {}
+    for name, content in files.items():
+        path = work / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            shutil.copyfile(content, path)
+        facts[name] = {"sha256": file_sha256(path), "size_bytes": path.stat().st_size}
+    whole = {"kind": KIND, "schema": 1, **manifest, "files": facts}
+    (work / MANIFEST).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+    work.chmod(0o755)
+
+
+def _swap(work: Path, out: Path) -> None:
+    """Puts `work` in the place of `out`; an earlier bundle stays until the new one is there."""
+    if not out.exists():
+        os.replace(work, out)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
+    os.replace(out, aside / out.name)
+    try:
+        os.replace(work, out)
+    except OSError:
+        os.replace(aside / out.name, out)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _refusal(error: OSError, out: Path) -> Exception:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return InputError(f"the disk is full: {out} was not written", "Free some space, or give another --out.")
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+        return InputError(f"cannot write {out}: {error.strerror}", "Give another --out.")
+    return error
+
+
+def read_manifest(directory: Path) -> dict[str, Any]:
+    """The manifest of a bundle.
+
+    Raises:
+        InputError: there is none, or it is of another kind.
+    """
+    try:
+        told = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{directory} holds no bundle: {error}", "Give the directory that a build wrote.") from error
+    if not isinstance(told, dict) or told.get("kind") != KIND or not isinstance(told.get("files"), dict):
+        raise InputError(f"{directory} holds no bundle of edgekit's", "Give the directory that a build wrote.")
+    return told
+
+
+def check_bundle(directory: Path) -> list[str]:
+    """What is wrong with a bundle's files, in words; empty when each is what the manifest says."""
+    told = read_manifest(directory)["files"]
+    problems = []
+    for name, facts in told.items():
+        path = directory / name
+        if Path(name).name != name:
+            problems.append(f"{name} points out of the bundle")
+        elif not path.is_file():
+            problems.append(f"{name} is missing")
+        elif path.stat().st_size != facts["size_bytes"] or file_sha256(path) != facts["sha256"]:
+            problems.append(f"{name} has changed")
+    there = {path.name for path in directory.iterdir()}
+    problems += [f"{name} is not in the manifest" for name in sorted(there - set(told) - {MANIFEST})]
+    return problems
