@@ -1,0 +1,89 @@
+"""OpenVINO on this machine's processor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final
+
+import numpy as np
+import openvino
+from numpy.typing import NDArray
+
+from edgekit.compile import Compiled, LayerTime, Mode
+from edgekit.errors import InputError
+
+# OpenVINO runs FP32 networks in BF16 where it can, unless told otherwise; what INT8 leaves in floating point stays FP32,
+# so that a bundle computes the same on processors with and without BF16.
+PRECISION_HINTS: Final[Mapping[str, str]] = MappingProxyType({"fp32": "f32", "bf16": "bf16", "int8": "f32"})
+
+
+def compile(graph: Path, out_dir: Path, precision: str) -> Compiled:
+    """Writes model.xml and model.bin; weights of a bf16 network are kept in 16 bits.
+
+    Args:
+        graph: ONNX, uint8 NHWC input, preprocessing inside; Q/DQ for int8.
+    Raises:
+        InputError: OpenVINO cannot read the graph.
+    """
+    try:
+        model = openvino.Core().read_model(str(graph))
+    except RuntimeError as error:
+        raise InputError(f"OpenVINO cannot read {graph.name}: {str(error).splitlines()[0]}", "See --debug.") from error
+    path = out_dir / "model.xml"
+    openvino.save_model(model, str(path), compress_to_fp16=precision == "bf16")
+    return Compiled("openvino", str(path), precision, path.stat().st_size + path.with_suffix(".bin").stat().st_size)
+
+
+class OpenVinoSession:
+    """A network compiled for the processor; see edgekit.compile.Session."""
+
+    def __init__(self, model: Any, single: bool) -> None:
+        self._model, self._output = model, model.output(0)
+        self._request = model.create_infer_request() if single else None
+
+    def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (1, classes) of one picture."""
+        request = self._request or self._model.create_infer_request()
+        return np.array(request.infer([picture])[self._output], np.float32)
+
+    def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (n, classes), the requests in flight side by side."""
+        out: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(pictures)
+
+        def keep(request: Any, place: int) -> None:
+            out[place] = np.array(request.get_output_tensor(0).data[0], np.float32)
+
+        queue = openvino.AsyncInferQueue(self._model)
+        queue.set_callback(keep)
+        for place in range(len(pictures)):
+            queue.start_async([pictures[place : place + 1]], place)
+        queue.wait_all()
+        return np.stack(out)
+
+
+def load(compiled: Compiled, mode: Mode = "latency") -> OpenVinoSession:
+    """Compiles the network for this processor, in the precision that its name says."""
+    settings = {
+        "PERFORMANCE_HINT": mode.upper(),
+        "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision],
+    }
+    model = openvino.Core().compile_model(compiled.path, "CPU", settings)
+    return OpenVinoSession(model, single=mode == "latency")
+
+
+def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
+    """Mean time of each executed layer over some runs on a grey picture, the slowest first."""
+    settings = {"PERF_COUNT": "YES", "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision]}
+    model = openvino.Core().compile_model(compiled.path, "CPU", settings)
+    request = model.create_infer_request()
+    picture = np.full(tuple(model.input(0).shape), 128, np.uint8)
+    totals: dict[tuple[str, str], float] = {}
+    for run in range(runs + 3):
+        request.infer([picture])
+        for layer in request.get_profiling_info() if run >= 3 else []:
+            if layer.real_time.total_seconds() > 0:
+                key = (layer.node_name, layer.exec_type)
+                totals[key] = totals.get(key, 0.0) + layer.real_time.total_seconds() * 1e6 / runs
+    return sorted((LayerTime(*key, micros) for key, micros in totals.items()), key=lambda each: -each.microseconds)
