@@ -1,0 +1,182 @@
+"""Latency of variants side by side: measured in one fresh process, interleaved, after each has become steady."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import EdgekitError
+
+T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)
+"""Student's t, two-sided 95 %, by degrees of freedom from 1."""
+
+RESAMPLES: Final = 2_000
+STEADY: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is timed: a name, and what edgekit.compile loads."""
+
+    name: str
+    runtime: str
+    path: str
+    precision: str
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one inference, batch 1, input in memory.
+
+    Attributes:
+        ci95: of the mean, from the means of blocks (single runs are not independent of each other).
+        runs, warmup: how many were counted and how many came before.
+        throughput_ips: images a second with as many requests in flight as the runtime likes.
+        steady: whether the medians of the last warm-up blocks were within STEADY of each other.
+    """
+
+    p50: float
+    p90: float
+    p99: float
+    mean: float
+    ci95: tuple[float, float]
+    runs: int
+    warmup: int
+    throughput_ips: float
+    steady: bool
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Latencies by name, and each one's speed-up over `fp32` with its 95 % interval (paired by rounds)."""
+
+    latency: Mapping[str, Latency]
+    speedup: Mapping[str, tuple[float, float, float]]
+    warnings: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "latency": {name: asdict(each) for name, each in self.latency.items()},
+            "speedup": {name: list(each) for name, each in self.speedup.items()},
+            "warnings": list(self.warnings),
+        }
+
+
+def measure(
+    candidates: Sequence[Candidate],
+    shape: tuple[int, int, int, int],
+    runs: int = 200,
+    max_seconds: float = 90.0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Measured:
+    """Times the candidates in a process of their own, which loads nothing else.
+
+    Args:
+        shape: of the uint8 input, (1, H, W, 3).
+        runs: timed runs of each, fewer if max_seconds end before.
+        on_progress: called with rounds done and rounds in all.
+    Raises:
+        EdgekitError: the process failed.
+    """
+    spec = {
+        "candidates": [asdict(each) for each in candidates],
+        "shape": list(shape),
+        "runs": runs,
+        "max_seconds": max_seconds,
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edgekit.validate.latency_worker"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    try:
+        process.stdin.write(json.dumps(spec))
+        process.stdin.close()
+        told: dict[str, Any] = {}
+        for line in process.stdout:
+            told = json.loads(line)
+            if "done" in told:
+                on_progress(told["done"], told["total"])
+        complaint = process.stderr.read()
+    finally:
+        process.stdout.close()
+        if process.poll() is None and sys.exc_info()[0] is not None:
+            process.kill()
+        process.wait()
+    if process.returncode != 0 or "timed" not in told:
+        last = complaint.strip().splitlines()[-1] if complaint.strip() else f"exit code {process.returncode}"
+        raise EdgekitError(f"the timing process failed: {last[:200]}", "A lack of memory can be why.")
+    return _summed_up(told["timed"])
+
+
+def _summed_up(timed: Mapping[str, Mapping[str, Any]]) -> Measured:
+    """From {name: {"blocks" [[ms]], "warmup", "throughput_ips", "steady"}} to figures."""
+    latency, blocks = {}, {}
+    for name, each in timed.items():
+        blocks[name] = np.array(each["blocks"], np.float64)
+        latency[name] = figures(blocks[name], each["warmup"], each["throughput_ips"], each["steady"])
+    speedup = {name: ratio(blocks["fp32"], made) for name, made in blocks.items() if "fp32" in blocks}
+    return Measured(latency, speedup, tuple(_doubts(latency, blocks)))
+
+
+def figures(blocks: NDArray[np.float64], warmup: int, throughput_ips: float, steady: bool) -> Latency:
+    """Percentiles over all runs of (rounds, runs a block) milliseconds, the mean and its interval over the blocks."""
+    whole, means = blocks.ravel(), blocks.mean(1)
+    mean = float(means.mean())
+    half = 0.0
+    if len(means) > 1:
+        half = t95(len(means) - 1) * float(means.std(ddof=1)) / math.sqrt(len(means))
+    p50, p90, p99 = (float(value) for value in np.percentile(whole, (50, 90, 99)))
+    return Latency(p50, p90, p99, mean, (mean - half, mean + half), whole.size, warmup, throughput_ips, steady)
+
+
+def t95(degrees: int) -> float:
+    """Student's t for a two-sided 95 % interval; Cornish and Fisher's expansion beyond the table."""
+    if degrees <= len(T95):
+        return T95[degrees - 1]
+    z = 1.959964
+    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
+
+
+def ratio(base: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float, float]:
+    """How many times faster `other` is: ratio of medians, and its 95 % interval.
+
+    Rounds are drawn again with replacement, the same ones for both: what slows the machine for a while slows both.
+    """
+    rounds = min(len(base), len(other))
+    dice = np.random.Generator(np.random.PCG64(0))
+    drawn = dice.integers(0, rounds, (RESAMPLES, rounds))
+    a, b = np.median(base[:rounds], 1), np.median(other[:rounds], 1)
+    low, high = np.percentile(np.median(a[drawn], 1) / np.median(b[drawn], 1), (2.5, 97.5))
+    middle = float(np.median(base) / np.median(other))
+    return middle, min(float(low), middle), max(float(high), middle)
+
+
+def _doubts(latency: Mapping[str, Latency], blocks: Mapping[str, NDArray[np.float64]]) -> list[str]:
+    """What makes the figures doubtful: variants that cannot be told apart, or never became steady."""
+    doubts = [f"{name} did not become steady while it warmed up" for name, each in latency.items() if not each.steady]
+    names = sorted(latency, key=lambda name: latency[name].p50)
+    for fast, slow in zip(names, names[1:], strict=False):
+        _, low, _ = ratio(blocks[slow], blocks[fast])
+        if low <= 1.0:
+            doubts.append(
+                f"this machine is too noisy to tell the latencies of {fast} and {slow} apart"
+                f" (p50 {latency[fast].p50:.2f} and {latency[slow].p50:.2f} ms)"
+            )
+    return doubts

@@ -1,0 +1,156 @@
+"""From evidence to a verdict: which variant is kept, which are taken back, and whether the budgets are met."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+NOT_REQUESTED = "stands beside the others for comparison"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was measured, by variant: see edgekit.validate.judge and edgekit.validate.latency for the inner mappings.
+
+    Attributes:
+        accuracy: what `judge` tells: {"images", "labelled", "variants"}.
+        latency: what `Measured.as_dict` tells.
+        sizes: bytes; params, macs: of the dense network.
+        why_no_accuracy: said where accuracy is missing.
+    """
+
+    accuracy: Mapping[str, Any]
+    latency: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    params: int
+    macs: int
+    why_no_accuracy: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The variants and the verdict as report.json has them, the name of the chosen variant, and warnings."""
+
+    variants: list[dict[str, Any]]
+    verdict: dict[str, Any]
+    chosen: str
+    warnings: list[str]
+
+
+def decide(evidence: Evidence, wanted: str, max_drop: float, latency_budget_ms: float | None) -> Verdict:
+    """Keeps the wanted variant if it pays, else the fastest other one that keeps the accuracy budget.
+
+    Args:
+        wanted: name of the variant that was asked for.
+        max_drop: points of top-1; latency_budget_ms: of p50.
+    """
+    refusals = {name: _refusal(evidence, name, max_drop) for name in evidence.accuracy["variants"]}
+    chosen, warnings = wanted, list(evidence.latency["warnings"])
+    if refusals[wanted] is not None and wanted != "fp32":
+        chosen = _fallback(evidence, refusals, wanted)
+        warnings.append(f"{wanted} was taken back: {refusals[wanted]}; {chosen} is in the bundle")
+    variants = [_variant(evidence, name, wanted, chosen, refusals[name]) for name in refusals]
+    if "torch-eager" in evidence.latency["latency"]:
+        variants.append(_eager(evidence))
+    accuracy = _accuracy_verdict(evidence, chosen, max_drop)
+    latency = _latency_verdict(evidence, chosen, latency_budget_ms)
+    ok = accuracy["ok"] is not False and latency["ok"] is not False
+    return Verdict(variants, {"ok": ok, "accuracy": accuracy, "latency": latency}, chosen, warnings)
+
+
+def _refusal(evidence: Evidence, name: str, max_drop: float) -> str | None:
+    """Why a step does not pay on this target; None if it does."""
+    if name == "fp32":
+        return None
+    drop = evidence.accuracy["variants"][name]["drop"]
+    if drop is not None and drop["drop"] > max_drop:
+        return f"it costs {drop['drop']:.2f} points, more than the budget of {max_drop:g}"
+    speedup, _, high = evidence.latency["speedup"][name]
+    if high <= 1.0:
+        return f"it is not faster than FP32 on this target ({speedup:.2f}x)"
+    return None
+
+
+def _fallback(evidence: Evidence, refusals: Mapping[str, str | None], wanted: str) -> str:
+    open_to = [name for name, why in refusals.items() if why is None and name != wanted]
+    return min(open_to, key=lambda name: float(evidence.latency["latency"][name]["p50"]))
+
+
+def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: str | None) -> dict[str, Any]:
+    if name == chosen:
+        reason = "the baseline" if name == "fp32" else "faster than FP32 on this target, within the accuracy budget"
+        if name == "fp32" and wanted != "fp32":
+            reason = "the steps after it did not pay"
+    else:
+        reason = refusal or ("the baseline" if name == "fp32" else NOT_REQUESTED)
+    return {
+        "name": name,
+        "kind": "chosen" if name == chosen else "baseline" if name == "fp32" else "step",
+        "runtime": "openvino",
+        "precision": name,
+        "params": evidence.params,
+        "macs": evidence.macs,
+        "size_bytes": evidence.sizes[name],
+        "accuracy": _accuracy(evidence, name),
+        "latency": _latency(evidence, name),
+        "memory_bytes": None,
+        "energy_j": None,
+        "fidelity": dict(evidence.accuracy["variants"][name]["fidelity"]),
+        "kept": name == chosen,
+        "reason": reason,
+    }
+
+
+def _accuracy(evidence: Evidence, name: str) -> dict[str, Any]:
+    told = evidence.accuracy["variants"][name]
+    out = {"agreement": told["fidelity"]["agreement"], "images": evidence.accuracy["images"]}
+    if told["accuracy"] is None:
+        return {"top1": None, "top5": None, **out, "why": evidence.why_no_accuracy or "the images have no labels"}
+    accuracy = told["accuracy"]
+    return {"top1": accuracy["top1"], "top5": accuracy["top5"], **out, "ci95": list(accuracy["ci95"])}
+
+
+def _latency(evidence: Evidence, name: str) -> dict[str, Any]:
+    told = {key: value for key, value in evidence.latency["latency"][name].items() if key != "steady"}
+    return {**told, "ci95": list(told["ci95"])}
+
+
+def _eager(evidence: Evidence) -> dict[str, Any]:
+    why = "a latency reference: its network and weights are those of fp32"
+    return {
+        "name": "torch-eager",
+        "kind": "baseline",
+        "runtime": "torch",
+        "precision": "fp32",
+        "params": evidence.params,
+        "macs": evidence.macs,
+        "size_bytes": None,
+        "accuracy": {"top1": None, "top5": None, "agreement": None, "images": None, "why": why},
+        "latency": _latency(evidence, "torch-eager"),
+        "memory_bytes": None,
+        "energy_j": None,
+        "kept": False,
+        "reason": "what the network takes without compilation",
+    }
+
+
+def _accuracy_verdict(evidence: Evidence, chosen: str, max_drop: float) -> dict[str, Any]:
+    drop = evidence.accuracy["variants"][chosen]["drop"]
+    if drop is None:
+        why = evidence.why_no_accuracy or "the images have no labels"
+        return {"drop": None, "ci95": None, "p_value": None, "budget": max_drop, "ok": None, "why": why}
+    return {
+        "drop": drop["drop"],
+        "ci95": list(drop["ci95"]),
+        "p_value": drop["p_value"],
+        "budget": max_drop,
+        "ok": drop["drop"] <= max_drop,
+    }
+
+
+def _latency_verdict(evidence: Evidence, chosen: str, budget: float | None) -> dict[str, Any]:
+    p50 = evidence.latency["latency"][chosen]["p50"]
+    speedup, low, high = evidence.latency["speedup"][chosen]
+    ok = None if budget is None else p50 <= budget
+    return {"speedup_vs_fp32": speedup, "ci95": [low, high], "p50": p50, "budget": budget, "ok": ok}
