@@ -42,7 +42,7 @@ def command(path: Path, form: str | None, out: Path | None, as_json: bool) -> No
     elif form is None or form == "text":
         if out is not None:
             raise click.UsageError("--out takes --format md or html")
-        _print(report)
+        print_report(report)
     elif out is None:
         click.echo(RENDERERS[form](report), nl=False)
     else:
@@ -71,7 +71,7 @@ def _write(out: Path, text: str) -> None:
         raise InputError(f"{out} cannot be written: {error.strerror}", "Give --out a file in a directory.") from error
 
 
-def _print(report: Report) -> None:
+def print_report(report: Report) -> None:
     """Print the verdict and a table that fits a terminal."""
     from edgekit.report import summary
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.targets.machine import Machine, describe
+from edgekit.targets.machine import Machine, describe, processor
 from edgekit.targets.table import TARGETS, Target, find, require
 
-__all__ = ["TARGETS", "Machine", "Target", "describe", "find", "require"]
+__all__ = ["TARGETS", "Machine", "Target", "describe", "find", "processor", "require"]

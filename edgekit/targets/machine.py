@@ -49,7 +49,7 @@ class Machine:
 
 def describe() -> Machine:
     """Look at this machine. Takes some milliseconds, and a second or so where nvidia-smi is slow; changes nothing."""
-    cpu, features = _processor()
+    cpu, features = processor()
     memory = _memory()
     limit = _container_limit()
     available = memory.get("MemAvailable")
@@ -77,7 +77,7 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _processor() -> tuple[str, tuple[str, ...]]:
+def processor() -> tuple[str, tuple[str, ...]]:
     """The processor's name and its interesting features."""
     lines = (_text(Path("/proc/cpuinfo")) or "").splitlines()
     fields = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}

@@ -1,0 +1,114 @@
+"""`edgekit build`: the whole pipeline."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.options import data_options, json_option, model_options, preprocessing_options
+from edgekit.cli.output import emit_json, note, progress, warn
+
+if TYPE_CHECKING:
+    from edgekit.pipeline import Built
+
+PREPROCESSING = ("size", "crop_fraction", "interpolation", "mean", "std", "color")
+
+
+@click.command(
+    epilog="\b\nExamples:\n  edgekit build --model inception_v4 --target cpu\n"
+    "  edgekit build --model net.onnx --data photos/ --calibration more-photos/ --mean 0.485,0.456,0.406 --std 0.23\n"
+    "  edgekit build --recipe recipe.yaml --latency-budget 5 --out build/net",
+)
+@model_options
+@click.option("--target", metavar="TARGET", help="What to build for; `edgekit targets` lists them. Default: cpu.")
+@click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE", help="Settings; flags are laid over them.")
+@data_options
+@click.option(
+    "--calibration",
+    metavar="SET",
+    help="A manifest of `edgekit calibrate`, or images to choose from. Default: the shipped set of signs.",
+)
+@click.option("--calibration-images", type=click.IntRange(min=1), metavar="N", help="How many to choose. Default: 300.")
+@click.option("--strategy", type=click.Choice(("random", "stratified", "coverage")), help="How they are chosen.")
+@preprocessing_options
+@click.option(
+    "--max-drop", type=click.FloatRange(min=0), metavar="POINTS", help="Budget of top-1 points lost. Default: 1.0."
+)
+@click.option(
+    "--latency-budget", type=click.FloatRange(0, min_open=True), metavar="MS", help="Budget of the median latency."
+)
+@click.option("--prune", type=click.Choice(("none",)), help="Structured pruning; not in this release.")
+@click.option("--precision", type=click.Choice(("int8", "bf16", "fp32")), help="What to build. Default: int8.")
+@click.option("--seed", type=int, metavar="N", help="Of random weights and of the choice of calibration images.")
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: build/MODEL-TARGET.")
+@click.option("--no-cache", is_flag=True, help="Do every stage again, and keep nothing but the bundle.")
+@json_option
+def command(recipe: Path | None, out: Path | None, no_cache: bool, as_json: bool, **flags: Any) -> int:
+    """Compress a classifier for a target and prove what it cost: prune, quantize, compile, validate, bundle.
+
+    Leaves a bundle directory with the compiled model, its evidence (report.json, .md, .html) and golden outputs.
+    Exit code 3: a budget was not met; the best found is still written.
+    """
+    from edgekit.recipe import merged, read_yaml
+
+    settings = merged(read_yaml(recipe) if recipe is not None else {}, _as_recipe(flags))
+    if no_cache:
+        import tempfile
+
+        with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
+            built = _build(settings, out, Path(folder))
+    else:
+        built = _build(settings, out, None)
+    if as_json:
+        emit_json({**built.report, "bundle": str(built.directory)})
+    else:
+        _say(built)
+    return 0 if built.ok else 3
+
+
+def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags as a recipe has them; None stays None and says nothing."""
+    laid = {key: value for key, value in flags.items() if key not in PREPROCESSING}
+    laid["preprocessing"] = {key: flags[key] for key in PREPROCESSING}
+    source, images, strategy = laid.pop("calibration"), laid.pop("calibration_images"), laid.pop("strategy")
+    is_manifest = source is not None and source.endswith(".json")
+    laid["calibration"] = {
+        "file": source if is_manifest else None,
+        "data": None if is_manifest else source,
+        "images": images,
+        "strategy": strategy,
+    }
+    laid["latency_budget_ms"] = laid.pop("latency_budget")
+    return laid
+
+
+def _build(settings: Any, out: Path | None, root: Path | None) -> Built:
+    from edgekit.pipeline import build
+    from edgekit.stages import Event
+    from edgekit.store import Store
+
+    with progress() as bars:
+
+        def tell(event: Event) -> None:
+            if event.finished:
+                bars.finish(event.stage, "cached" if event.cached else "")
+            else:
+                bars.update(event.stage, event.done, event.total, event.detail)
+
+        return build(settings, out, Store(root), tell)
+
+
+def _say(built: Built) -> None:
+    """The verdict, the table of variants, the warnings and where the bundle is."""
+    from edgekit.cli.report import print_report
+
+    model = built.report["model"]
+    digest = model["weights_sha256"]
+    weights = f"{model['name']}.{model['tag']}" if model["tag"] else model["name"]
+    note(f"weights: {weights}" + (f", sha256 {digest[:16]}" if digest else ""))
+    print_report(built.report)
+    click.echo(f"\nbundle: {built.directory}   report: {built.directory / 'report.html'}")
+    if not built.ok:
+        warn("a budget was not met; the best that was found is in the bundle")

@@ -1,0 +1,86 @@
+"""Puts what the stages found together as the report that report.json holds."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from edgekit import __version__
+
+if TYPE_CHECKING:
+    from edgekit.data.calibration import CalibrationSet
+    from edgekit.data.image_set import ImageSet
+    from edgekit.models.source import Source
+    from edgekit.validate.verdict import Verdict
+
+
+def assemble(
+    *,
+    source: Source,
+    facts: Mapping[str, Any],
+    target: str,
+    machine: Mapping[str, Any],
+    images: ImageSet | None,
+    calibration: CalibrationSet | None,
+    verdict: Verdict,
+    stages: Sequence[Mapping[str, Any]],
+    warnings: Sequence[str],
+) -> dict[str, Any]:
+    """The report, schema 1.
+
+    Args:
+        facts: of the exported graph: height, width, classes, params, macs.
+        machine: cpu, features and openvino version.
+        calibration: None where the precision needs none.
+    """
+    return {
+        "schema": 1,
+        "edgekit": __version__,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "model": {
+            "name": source.name,
+            "tag": source.tag,
+            "weights_sha256": source.weights_sha256,
+            "params": facts["params"],
+            "macs": facts["macs"],
+            "input": [1, 3, facts["height"], facts["width"]],
+            "classes": facts["classes"],
+        },
+        "target": {
+            "name": target,
+            "runtime": "openvino",
+            "runtime_version": machine["openvino"],
+            "device": machine["cpu"],
+            "features": list(machine["features"]),
+        },
+        "data": _data(images),
+        "calibration": calibration and _calibration(calibration),
+        "variants": verdict.variants,
+        "chosen": verdict.chosen,
+        "verdict": verdict.verdict,
+        "stages": list(stages),
+        "warnings": [*warnings, *verdict.warnings],
+        "environment": {
+            "python": platform.python_version(),
+            "system": platform.platform(),
+            "cpu": machine["cpu"],
+            "openvino": machine["openvino"],
+        },
+    }
+
+
+def _data(images: ImageSet | None) -> dict[str, Any]:
+    if images is None:
+        return {"name": None, "images": None, "digest": None, "why": "no evaluation images were given (--data)"}
+    return {"name": images.name, "images": len(images), "digest": images.digest}
+
+
+def _calibration(chosen: CalibrationSet) -> dict[str, Any]:
+    return {
+        "images": len(chosen.items),
+        "strategy": chosen.strategy,
+        "digest": chosen.digest,
+        "seed": chosen.seed,
+    }
