@@ -135,6 +135,12 @@ def train(
     return average
 
 
+def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
+    """A fresh network whose first weights come from the seed alone."""
+    torch.manual_seed(seed)
+    return make()
+
+
 def rate_factor(recipe: TrainingRecipe, step: int, images_per_epoch: int) -> float:
     """What the learning rates are multiplied by at a step: the paper's staircase decay by epochs, or one cosine cycle with linear warm-up."""
     if recipe.schedule == "one-cycle":

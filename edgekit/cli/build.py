@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.options import data_options, json_option, model_options, preprocessing_options
+from edgekit.cli.options import data_options, json_option, model_options, nested_preprocessing, preprocessing_options
 from edgekit.cli.output import emit_json, note, progress, warn
 
 if TYPE_CHECKING:
     from edgekit.pipeline import Built
-
-PREPROCESSING = ("size", "crop_fraction", "interpolation", "mean", "std", "color")
 
 
 @click.command(
@@ -70,8 +68,7 @@ def command(recipe: Path | None, out: Path | None, no_cache: bool, as_json: bool
 
 def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags as a recipe has them; None stays None and says nothing."""
-    laid = {key: value for key, value in flags.items() if key not in PREPROCESSING}
-    laid["preprocessing"] = {key: flags[key] for key in PREPROCESSING}
+    laid = nested_preprocessing(flags)
     source, images, strategy = laid.pop("calibration"), laid.pop("calibration_images"), laid.pop("strategy")
     is_manifest = source is not None and source.endswith(".json")
     laid["calibration"] = {
@@ -85,19 +82,12 @@ def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _build(settings: Any, out: Path | None, root: Path | None) -> Built:
+    from edgekit.cli.events import shown_on
     from edgekit.pipeline import build
-    from edgekit.stages import Event
     from edgekit.store import Store
 
     with progress() as bars:
-
-        def tell(event: Event) -> None:
-            if event.finished:
-                bars.finish(event.stage, "cached" if event.cached else "")
-            else:
-                bars.update(event.stage, event.done, event.total, event.detail)
-
-        return build(settings, out, Store(root), tell)
+        return build(settings, out, Store(root), shown_on(bars))
 
 
 def _say(built: Built) -> None:

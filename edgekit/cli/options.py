@@ -122,3 +122,25 @@ def data_options(function: AnyFunction) -> AnyFunction:
 def json_option(function: AnyFunction) -> AnyFunction:
     """Add --json; the verb's function gets as_json (bool)."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(function)
+
+
+PREPROCESSING = ("size", "crop_fraction", "interpolation", "mean", "std", "color")
+
+
+def nested_preprocessing(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags with those of `preprocessing_options` gathered under `preprocessing`, as a recipe has them."""
+    laid = {key: value for key, value in flags.items() if key not in PREPROCESSING}
+    return {**laid, "preprocessing": {key: flags[key] for key in PREPROCESSING if key in flags}}
+
+
+def subject_recipe(subject: str | None, flags: dict[str, Any]) -> Any:
+    """The recipe that model, data and preprocessing flags say; `subject` is another way to say --model.
+
+    Raises:
+        click.UsageError: neither or both were given.
+    """
+    if (subject is None) == (flags.get("model") is None):
+        raise click.UsageError("Give one model: an argument or --model")
+    from edgekit.recipe import merged
+
+    return merged({}, nested_preprocessing({**flags, "model": subject or flags["model"]}))

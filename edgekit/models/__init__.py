@@ -11,16 +11,18 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def create(name: str, num_classes: int = 1000, width: float = 1.0) -> nn.Module:
+def create(name: str, num_classes: int = 1000, width: float = 1.0, dropout: float = 0.2) -> nn.Module:
     """A network of the registry with fresh weights, its state-dict names those of the public weights.
 
     Args:
         name: a name of `edgekit models`, with or without a tag; a tag's weights are not loaded.
         num_classes: outputs of the classifier.
         width: channel multiplier.
+        dropout: probability of dropping a feature in training.
     Raises:
         InputError: there is no such model.
     """
     module, _, factory = find_model(name)[0].factory.partition(":")
-    network: nn.Module = getattr(importlib.import_module(module), factory)(num_classes=num_classes, width=width)
+    made = getattr(importlib.import_module(module), factory)
+    network: nn.Module = made(num_classes=num_classes, width=width, dropout=dropout)
     return network

@@ -205,3 +205,25 @@ def with_features(model: ModelProto) -> ModelProto:
     del out.graph.output[:]
     out.graph.output.append(helper.make_tensor_value_info(last.input[0], TensorProto.FLOAT, None))
     return out
+
+
+def takes_pixels(path: Path) -> bool:
+    """Whether an ONNX file's one input is uint8 (1, H, W, 3), as in the graphs that edgekit writes.
+
+    Raises:
+        InputError: it is no whole ONNX file.
+    """
+    model = read_onnx(path)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    return len(inputs) == 1 and inputs[0].type.tensor_type.elem_type == TensorProto.UINT8
+
+
+def pixel_facts(path: Path) -> tuple[int, int, bool]:
+    """Side of the input in pixels, classes (0 when open) and whether there are Q/DQ nodes, of a graph that takes pixels."""
+    model = onnx.load(str(path), load_external_data=False)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    value = next(v for v in model.graph.input if v.name not in weights)
+    out = model.graph.output[0].type.tensor_type.shape.dim
+    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
+    return value.type.tensor_type.shape.dim[1].dim_value, out[len(out) - 1].dim_value if len(out) else 0, quantized

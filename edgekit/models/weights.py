@@ -94,3 +94,12 @@ def load_into(network: nn.Module, path: Path) -> None:
             "Give the matching --width and --num-classes.",
         )
     network.load_state_dict(given, strict=False)
+
+
+def write_weights(network: nn.Module, path: Path) -> None:
+    """Writes a network's state dict as safetensors, floating point in 16 bits."""
+    import torch
+    from safetensors.torch import save_file
+
+    state = network.state_dict()
+    save_file({k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}, path)

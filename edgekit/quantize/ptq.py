@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +63,8 @@ def quantize(
         def __len__(self) -> int:
             return count
 
-    quantized = nncf.quantize(
-        model, nncf.Dataset(Stream()), subset_size=count, preset=nncf.QuantizationPreset.PERFORMANCE
-    )
+    with redirect_stdout(io.StringIO()):  # its progress bars go where results belong
+        quantized = nncf.quantize(
+            model, nncf.Dataset(Stream()), subset_size=count, preset=nncf.QuantizationPreset.PERFORMANCE
+        )
     onnx.save(with_preprocessing(quantized, preprocessing), str(out))

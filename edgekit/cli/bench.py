@@ -1,0 +1,63 @@
+"""`edgekit bench`: latency and throughput of models, bundles or ONNX files side by side."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from edgekit.cli.options import json_option, model_options, preprocessing_options, subject_recipe
+from edgekit.cli.output import emit_json, print_table, progress, warn
+
+
+@click.command(
+    epilog="\b\nExamples:\n  edgekit bench build/inception_v4-cpu\n"
+    "  edgekit bench inception_v4 build/inception_v4-cpu --runs 500\n"
+    "  edgekit bench --model inception_v4 --weights random --width 1.0 --precision bf16 --json",
+)
+@click.argument("subjects", nargs=-1)
+@model_options
+@preprocessing_options
+@click.option("--precision", type=click.Choice(("fp32", "bf16")), help="Of models that are not quantized. Default: fp32.")
+@click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
+@click.option("--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all together.")
+@json_option
+def command(
+    subjects: tuple[str, ...], precision: str | None, runs: int, max_seconds: float, as_json: bool, **flags: Any
+) -> None:
+    """Measure the latency of SUBJECTS at batch 1 in one fresh process, interleaved, once each is steady."""
+    from edgekit.cli.events import shown_on
+    from edgekit.errors import InputError
+    from edgekit.store import Store
+    from edgekit.subjects import prepare
+    from edgekit.validate.latency import Candidate, measure
+
+    recipes = [subject_recipe(each, flags) for each in subjects or (None,)]
+    with progress() as bars:
+        ready = [prepare(recipe, precision, Store(), shown_on(bars)) for recipe in recipes]
+        shapes = {(each.height, each.width) for each in ready}
+        if len(shapes) > 1:
+            raise InputError("the subjects take images of different sizes", "Bench each alone, or give --size.")
+        height, width = shapes.pop()
+        labels = [f"{place}:{each.name}" if len(ready) > 1 else each.name for place, each in enumerate(ready, 1)]
+        told = [
+            Candidate(label, each.compiled.runtime, each.compiled.path, each.compiled.precision)
+            for label, each in zip(labels, ready, strict=True)
+        ]
+        measured = measure(
+            told, (1, height, width, 3), runs, max_seconds, lambda done, total: bars.update("measure", done, total)
+        )
+        bars.finish("measure")
+    rows = [{"name": name, **asdict(each)} for name, each in measured.latency.items()]
+    if as_json:
+        first = {key: value for key, value in rows[0].items() if key not in ("name", "steady")}
+        emit_json({"latency": first, "subjects": rows, "warnings": list(measured.warnings)})
+        return
+    columns = ("p50", "p90", "p99", "mean", "throughput_ips")
+    print_table(
+        ["subject", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "runs"],
+        [[row["name"], *(f"{row[key]:.2f}" for key in columns), row["runs"]] for row in rows],
+    )
+    for text in measured.warnings:
+        warn(text)

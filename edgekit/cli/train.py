@@ -1,0 +1,124 @@
+"""`edgekit train`: trains a network of the registry by a recipe, and goes on where an earlier run was stopped."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from edgekit.cli.options import json_option
+from edgekit.cli.output import emit_json, note, progress
+
+if TYPE_CHECKING:
+    from edgekit.train import Tick, TrainingImages
+    from edgekit.training_recipe import TrainingRecipe
+
+
+@click.command(
+    epilog="\b\nExamples:\n  edgekit train --recipe signs-modern\n"
+    "  edgekit train --recipe paper --data photos/ --num-classes 10 --out run\n"
+    "  edgekit evaluate --model inception_v4 --weights run/weights.safetensors --width 0.25 --num-classes 24 --data signs",
+)
+@click.option(
+    "--recipe",
+    default="paper",
+    show_default=True,
+    metavar="FILE",
+    help="A training recipe: a file, or the name of a shipped one (paper, signs-modern).",
+)
+@click.option("--model", metavar="NAME", help="A network of `edgekit models`.")
+@click.option("--width", type=click.FloatRange(0, min_open=True), metavar="X", help="Channel multiplier.")
+@click.option("--num-classes", type=click.IntRange(min=2), metavar="N", help="Default: as the data has.")
+@click.option("--data", metavar="DATA", help="`signs`, a folder with one sub-folder a class, or a table.")
+@click.option("--weights", metavar="FILE", help="Begin with these weights instead of fresh ones.")
+@click.option("--seed", type=int, metavar="N", help="Of the fresh weights and the order of the images.")
+@click.option("--stop-after", type=click.IntRange(min=1), metavar="STEPS", help="Stop there; the next run goes on.")
+@click.option("--workers", type=click.IntRange(min=0), default=1, show_default=True, help="Processes that draw images.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("train"), show_default=True, help="For checkpoint and log."
+)
+@json_option
+def command(
+    recipe: str,
+    num_classes: int | None,
+    weights: str | None,
+    stop_after: int | None,
+    workers: int,
+    out: Path,
+    as_json: bool,
+    **flags: Any,
+) -> None:
+    """Train a network; checkpoints, and resumes exactly.
+
+    Leaves checkpoint.pt, log.jsonl and, at the end, weights.safetensors: the running average of the weights in FP16.
+    """
+    settings = _settings(recipe, flags)
+    images, classes = _images(settings, num_classes)
+    from edgekit.models import create
+    from edgekit.models.registry import find_model
+    from edgekit.models.weights import load_into, write_weights
+    from edgekit.train import seeded, train
+
+    entry, _ = find_model(settings.model)
+    network = seeded(settings.seed, lambda: create(settings.model, classes, settings.width, settings.dropout))
+    if weights is not None:
+        load_into(network, Path(weights))
+    last: list[Tick] = []
+    with progress() as bars:
+
+        def tell(tick: Tick) -> None:
+            last[:] = [tick]
+            detail = f"{tick.size} px, loss {tick.loss:.3f}, top-1 {tick.top1:.1f} %, {tick.images_per_second:.0f} images/s"
+            bars.update("train", tick.step, tick.steps, detail)
+
+        average = train(
+            network, images, settings, out, entry.mean, entry.std, tell, workers=workers, stop_after=stop_after
+        )
+    done = stop_after is None or stop_after >= settings.steps
+    if done:
+        write_weights(average, out / "weights.safetensors")
+        (out / "recipe.json").write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
+    if as_json:
+        emit_json(
+            {
+                "step": min(stop_after or settings.steps, settings.steps),
+                "steps": settings.steps,
+                "loss": last[-1].loss if last else None,
+                "weights": str(out / "weights.safetensors") if done else None,
+            }
+        )
+    else:
+        note("run it again to go on" if not done else f"weights: {out / 'weights.safetensors'}")
+
+
+def _settings(recipe: str, flags: dict[str, Any]) -> TrainingRecipe:
+    """The recipe of a file or a shipped name, with flags laid over it."""
+    from edgekit.errors import InputError
+    from edgekit.recipe import checked, find_shipped, read_yaml
+    from edgekit.training_recipe import TrainingRecipe
+
+    path = Path(recipe)
+    if not path.exists():
+        shipped = find_shipped("recipes", f"training/{recipe}.yaml")
+        if shipped is None:
+            raise InputError(f"there is no training recipe {recipe!r}", "Shipped are paper and signs-modern.")
+        path = shipped
+    told = {key: value for key, value in flags.items() if value is not None}
+    settings: TrainingRecipe = checked(TrainingRecipe, read_yaml(path) | told, "training recipe")
+    return settings
+
+
+def _images(settings: TrainingRecipe, num_classes: int | None) -> tuple[TrainingImages, int]:
+    """What is trained on, and how many classes the network gets."""
+    from edgekit.data.folder import FolderSet, open_images
+    from edgekit.errors import InputError
+
+    if settings.data == "signs":
+        from edgekit.data.signs import CLASSES, TrainingSigns
+
+        return TrainingSigns(), num_classes or len(CLASSES)
+    images = open_images(settings.data, num_classes=num_classes)
+    if not isinstance(images, FolderSet) or images.labels is None:
+        raise InputError(f"the images in {settings.data} have no labels", "Give one sub-folder a class, or a table.")
+    return images, num_classes or int(images.labels.max()) + 1
