@@ -104,6 +104,22 @@ def _refusal(error: OSError, out: Path) -> Exception:
     return error
 
 
+def place_file(source: Path, out: Path) -> None:
+    """Copies a file to `out`, whole or not at all.
+
+    Raises:
+        InputError: the disk is full, or the place cannot be written.
+    """
+    partial = out.with_name(f".{out.name}.partial")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, partial)
+        os.replace(partial, out)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise _refusal(error, out) from error
+
+
 def read_manifest(directory: Path) -> dict[str, Any]:
     """The manifest of a bundle.
 

@@ -1,4 +1,4 @@
-"""Optimisers by name. Muon moves convolutions by orthogonalised momentum, which a deep plain network learns much faster by.
+"""Optimisers by name. Muon moves convolutions by orthogonalised momentum: a deep plain network learns faster by it.
 
 Muon (Jordan et al. 2024) is torch's own; it takes matrices only, so that each convolution is handed to it as the matrix
 (outputs, inputs x kernel) that shares its memory.

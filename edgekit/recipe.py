@@ -89,7 +89,8 @@ def merged(recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> Recipe:
     Raises:
         InputError: an unknown key (the nearest known one is named) or a value out of range.
     """
-    return checked(Recipe, _laid_over(recipe, flags), "recipe")
+    made: Recipe = checked(Recipe, _laid_over(recipe, flags), "recipe")
+    return made
 
 
 def checked(model: Any, values: Mapping[str, Any], what: str) -> Any:
@@ -103,7 +104,9 @@ def checked(model: Any, values: Mapping[str, Any], what: str) -> Any:
             near = get_close_matches(str(first["loc"][-1]), _keys_beside(model, first["loc"]), n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "`edgekit init` writes a recipe with every key."
             raise InputError(f"unknown key {place!r} in the {what}", hint) from None
-        raise InputError(f"{place!r} in the {what} is wrong: {first['msg']}", f"It was given {first['input']!r}.") from None
+        raise InputError(
+            f"{place!r} in the {what} is wrong: {first['msg']}", f"It was given {first['input']!r}."
+        ) from None
 
 
 def _keys_beside(model: Any, place: tuple[Any, ...]) -> list[str]:
@@ -121,7 +124,9 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
         if value is None:
             continue
         under = out.get(key)
-        out[key] = _laid_over(under if isinstance(under, Mapping) else {}, value) if isinstance(value, Mapping) else value
+        out[key] = (
+            _laid_over(under if isinstance(under, Mapping) else {}, value) if isinstance(value, Mapping) else value
+        )
     return out
 
 

@@ -220,7 +220,9 @@ def judge_accuracy(
 ) -> Entry:
     """accuracy.json and golden.npz, of the evaluation images, or where there are none of a few not calibrated with."""
     labelled = images is not None and images.labels is not None and not run.source.random
-    over, indices = (images, spread(len(images), None if labelled else FIDELITY_IMAGES)) if images else _rest(chosen, pool)
+    over, indices = (
+        (images, spread(len(images), None if labelled else FIDELITY_IMAGES)) if images else _rest(chosen, pool)
+    )
     check = labelled and (run.source.kind != "registry" or run.recipe.preprocessing != PreprocessingRecipe())
     preprocessing = run.source.preprocessing
 

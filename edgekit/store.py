@@ -238,5 +238,7 @@ def _refusal(error: OSError, root: Path) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"the disk of the store {root} is full", "Free some space, or `edgekit cache prune --all`.")
     if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
-        return InputError(f"the store {root} cannot be written: {error.strerror}", "Set EDGEKIT_CACHE to another folder.")
+        return InputError(
+            f"the store {root} cannot be written: {error.strerror}", "Set EDGEKIT_CACHE to another folder."
+        )
     return error

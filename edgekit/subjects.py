@@ -79,7 +79,8 @@ def _from_bundle(directory: Path) -> Subject:
 
 
 def _preprocessing(told: dict[str, Any]) -> Preprocessing:
-    return Preprocessing(**{key: tuple(value) if isinstance(value, list) else value for key, value in told.items()})
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+    return Preprocessing(**plain)
 
 
 def _is_ours(path: Path) -> bool:

@@ -142,7 +142,7 @@ def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
 
 
 def rate_factor(recipe: TrainingRecipe, step: int, images_per_epoch: int) -> float:
-    """What the learning rates are multiplied by at a step: the paper's staircase decay by epochs, or one cosine cycle with linear warm-up."""
+    """What the rates are multiplied by at a step: the paper's staircase by epochs, or a cosine after a linear rise."""
     if recipe.schedule == "one-cycle":
         part = (step + 0.5) / recipe.steps
         if part < recipe.warmup:
@@ -228,7 +228,8 @@ def _step(
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.bf16):
         logits = network(inputs)
     loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-    (loss + tap_weight * taps.loss(labels, recipe.label_smoothing)).backward()
+    whole = loss + tap_weight * taps.loss(labels, recipe.label_smoothing)
+    whole.backward()  # type: ignore[no-untyped-call]
     if recipe.clip_norm is not None:
         nn.utils.clip_grad_norm_([*network.parameters(), *taps.parameters()], recipe.clip_norm)
     optimizer.step()

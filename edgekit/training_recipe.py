@@ -32,7 +32,9 @@ class TrainingRecipe(BaseModel):
     seed: int = 0
     optimizer: Literal["rmsprop", "adamw", "muon"] = "rmsprop"
     learning_rate: float = Field(default=0.045, gt=0, description="muon: of the convolutions")
-    plain_learning_rate: float = Field(default=0.002, gt=0, description="muon: AdamW's, for everything but convolutions")
+    plain_learning_rate: float = Field(
+        default=0.002, gt=0, description="muon: AdamW's, for everything but convolutions"
+    )
     schedule: Literal["exponential", "one-cycle"] = "exponential"
     decay_rate: float = Field(default=0.94, gt=0, le=1, description="exponential: factor every `decay_epochs`")
     decay_epochs: float = Field(default=2.0, gt=0)

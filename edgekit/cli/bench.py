@@ -19,7 +19,9 @@ from edgekit.cli.output import emit_json, print_table, progress, warn
 @click.argument("subjects", nargs=-1)
 @model_options
 @preprocessing_options
-@click.option("--precision", type=click.Choice(("fp32", "bf16")), help="Of models that are not quantized. Default: fp32.")
+@click.option(
+    "--precision", type=click.Choice(("fp32", "bf16")), help="Of models that are not quantized. Default: fp32."
+)
 @click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
 @click.option("--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all together.")
 @json_option

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.options import data_options, json_option, model_options, nested_preprocessing, preprocessing_options
+from edgekit.cli.options import (
+    calibration_settings,
+    data_options,
+    json_option,
+    model_options,
+    nested_preprocessing,
+    preprocessing_options,
+)
 from edgekit.cli.output import emit_json, note, progress, warn
 
 if TYPE_CHECKING:
@@ -69,14 +76,8 @@ def command(recipe: Path | None, out: Path | None, no_cache: bool, as_json: bool
 def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags as a recipe has them; None stays None and says nothing."""
     laid = nested_preprocessing(flags)
-    source, images, strategy = laid.pop("calibration"), laid.pop("calibration_images"), laid.pop("strategy")
-    is_manifest = source is not None and source.endswith(".json")
-    laid["calibration"] = {
-        "file": source if is_manifest else None,
-        "data": None if is_manifest else source,
-        "images": images,
-        "strategy": strategy,
-    }
+    given = (laid.pop(key) for key in ("calibration", "calibration_images", "strategy"))
+    laid["calibration"] = calibration_settings(*given)
     laid["latency_budget_ms"] = laid.pop("latency_budget")
     return laid
 

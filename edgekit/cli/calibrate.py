@@ -33,7 +33,14 @@ from edgekit.cli.output import emit_json, progress
 )
 @json_option
 def command(
-    data: str, images: int, strategy: str, seed: int, skip_bad_images: bool | None, out: Path, as_json: bool, **flags: Any
+    data: str,
+    images: int,
+    strategy: str,
+    seed: int,
+    skip_bad_images: bool | None,
+    out: Path,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
     """Choose a calibration set and write its manifest: content hashes, class coverage, how it was chosen."""
     from edgekit.cli.events import shown_on

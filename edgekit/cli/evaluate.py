@@ -20,7 +20,9 @@ from edgekit.cli.output import emit_json, progress
 @model_options
 @data_options
 @preprocessing_options
-@click.option("--precision", type=click.Choice(("fp32", "bf16")), help="Of a model that is not quantized. Default: fp32.")
+@click.option(
+    "--precision", type=click.Choice(("fp32", "bf16")), help="Of a model that is not quantized. Default: fp32."
+)
 @json_option
 def command(subject: str | None, precision: str | None, as_json: bool, **flags: Any) -> None:
     """Measure top-1 and top-5 of SUBJECT (or --model) on labelled images, with OpenVINO on this processor."""

@@ -144,3 +144,14 @@ def subject_recipe(subject: str | None, flags: dict[str, Any]) -> Any:
     from edgekit.recipe import merged
 
     return merged({}, nested_preprocessing({**flags, "model": subject or flags["model"]}))
+
+
+def calibration_settings(source: str | None, images: int | None, strategy: str | None) -> dict[str, Any]:
+    """--calibration and its companions as a recipe has them: a .json is a manifest, anything else is chosen from."""
+    is_manifest = source is not None and source.endswith(".json")
+    return {
+        "file": source if is_manifest else None,
+        "data": None if is_manifest else source,
+        "images": images,
+        "strategy": strategy,
+    }

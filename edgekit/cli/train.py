@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExamples:\n  edgekit train --recipe signs-modern\n"
     "  edgekit train --recipe paper --data photos/ --num-classes 10 --out run\n"
-    "  edgekit evaluate --model inception_v4 --weights run/weights.safetensors --width 0.25 --num-classes 24 --data signs",
+    "  edgekit evaluate --model inception_v4 --weights run/weights.safetensors --num-classes 10 --data photos/",
 )
 @click.option(
     "--recipe",
@@ -69,7 +69,9 @@ def command(
 
         def tell(tick: Tick) -> None:
             last[:] = [tick]
-            detail = f"{tick.size} px, loss {tick.loss:.3f}, top-1 {tick.top1:.1f} %, {tick.images_per_second:.0f} images/s"
+            detail = (
+                f"{tick.size} px, loss {tick.loss:.3f}, top-1 {tick.top1:.1f} %, {tick.images_per_second:.0f} images/s"
+            )
             bars.update("train", tick.step, tick.steps, detail)
 
         average = train(

@@ -1,7 +1,7 @@
 """Runtimes that execute a compressed graph. Each is one module with the same functions, named in RUNTIMES.
 
-A runtime module has `available()`, `compile(graph, out_dir, precision)`, `load(compiled, mode)` and, where the runtime can
-tell, `profile(compiled)`.
+A runtime module has `load(compiled, mode)` and, where it makes something of a graph,
+`compile(graph, out_dir, precision)` and `profile(compiled)`.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from edgekit.compile import Compiled, LayerTime, Mode
 from edgekit.errors import InputError
 
-# OpenVINO runs FP32 networks in BF16 where it can, unless told otherwise; what INT8 leaves in floating point stays FP32,
-# so that a bundle computes the same on processors with and without BF16.
+# OpenVINO runs FP32 networks in BF16 where it can, unless told otherwise. What INT8 leaves in floating point stays
+# FP32, so that a bundle computes the same on processors with and without BF16.
 PRECISION_HINTS: Final[Mapping[str, str]] = MappingProxyType({"fp32": "f32", "bf16": "bf16", "int8": "f32"})
 
 

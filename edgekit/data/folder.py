@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.data.image_set import ImageSet, digest_of, spread
 from edgekit.data.preprocessing import picture
@@ -84,7 +84,9 @@ class FolderSet:
             with Image.open(file.path) as image:
                 return picture(image, preprocessing)
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise InputError(f"cannot read the image {file.path}: {error}", "Replace it, or --skip-bad-images.") from error
+            raise InputError(
+                f"cannot read the image {file.path}: {error}", "Replace it, or --skip-bad-images."
+            ) from error
 
     def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
         """A random crop (a third to all of the area) at `size`, flipped half of the time, and the label."""
@@ -154,7 +156,7 @@ def _walk(folder: Path) -> tuple[tuple[str, ...], list[Row]]:
     inside = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     if not inside:
         return (), [(file, file.name, None) for file in _images_in(folder)]
-    rows = [
+    rows: list[Row] = [
         (file, f"{child.name}/{file.relative_to(child).as_posix()}", label)
         for label, child in enumerate(inside)
         for file in _images_in(child)
@@ -171,7 +173,7 @@ def _read_table(table: Path) -> tuple[tuple[str, ...], list[Row]]:
     try:
         text = table.read_text(encoding="utf-8-sig")
         if table.suffix.lower() == ".csv":
-            records: Sequence[dict[str, object]] = list(csv.DictReader(text.splitlines()))
+            records: Sequence[Any] = list(csv.DictReader(text.splitlines()))
         else:
             records = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (OSError, ValueError) as error:

@@ -46,7 +46,5 @@ def batches(
                     future.cancel()
 
 
-def _taken(
-    group: Sequence[int], pending: list[Future[NDArray[np.uint8]]]
-) -> tuple[NDArray[np.uint8], Sequence[int]]:
+def _taken(group: Sequence[int], pending: list[Future[NDArray[np.uint8]]]) -> tuple[NDArray[np.uint8], Sequence[int]]:
     return np.stack([future.result() for future in pending]), group

@@ -11,13 +11,15 @@ the plate has radius about 1. Shapes are signed distances, negative inside; blur
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]
+Plane: TypeAlias = Any
+"""float32 array; numpy's own types widen some of the arithmetic, so that they would not do here."""
 Picture = NDArray[np.uint8]
 
 PLATES: Final = ("circle", "triangle", "diamond", "octagon")
@@ -103,7 +105,7 @@ class _Dice:
 
     def __init__(self, source: np.random.Philox) -> None:
         self._source = source
-        self._words = iter(source.random_raw(192).tolist())
+        self._words: Iterator[int] = iter(source.random_raw(192).tolist())
 
     def uniform(self, low: float = 0.0, high: float = 1.0) -> float:
         word = next(self._words)
@@ -299,9 +301,7 @@ def _glyph_distance(glyph: str, u: Plane, v: Plane) -> Plane:
     return np.sqrt(offset * offset + v * v) - np.float32(0.2)
 
 
-def _window(
-    x: Plane, y: Plane, cx: float, cy: float, reach: float
-) -> tuple[slice, slice, Plane, Plane] | None:
+def _window(x: Plane, y: Plane, cx: float, cy: float, reach: float) -> tuple[slice, slice, Plane, Plane] | None:
     """The rows and columns within `reach` of a point, and their coordinates from it; None when outside the picture."""
     size = x.size
     first_col, last_col = _span(cx, reach, size)

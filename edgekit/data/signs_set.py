@@ -22,7 +22,7 @@ DRAWING: Final = "signs-2"
 
 @dataclass(frozen=True)
 class SignsSet:
-    """One split of the rendered signs, or its first `count` pictures (classes take turns, so that they are balanced)."""
+    """One split of the rendered signs, or its first `count` pictures, in which the classes take turns."""
 
     split: str = "validation"
     count: int | None = None

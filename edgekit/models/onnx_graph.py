@@ -48,8 +48,9 @@ def read_onnx(path: Path) -> ModelProto:
         model = onnx.load(str(path))
         onnx.checker.check_model(model)
     except Exception as error:  # protobuf, checker and external-data errors have no common ancestor
+        why = str(error).splitlines()[0][:140] if str(error) else type(error).__name__
         raise InputError(
-            f"{path} is not a whole ONNX model: {str(error).splitlines()[0][:140] if str(error) else type(error).__name__}",
+            f"{path} is not a whole ONNX model: {why}",
             "The file is truncated or of another kind; export it again.",
         ) from error
     if not model.graph.node:
@@ -61,7 +62,9 @@ def read_onnx(path: Path) -> ModelProto:
         if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE) and not bool(
             np.isfinite(numpy_helper.to_array(tensor)).all()
         ):
-            raise InputError(f"the weights of {path} have NaN or infinite values, first in {tensor.name}", "Train it again.")
+            raise InputError(
+                f"the weights of {path} have NaN or infinite values, first in {tensor.name}", "Train it again."
+            )
     return model
 
 
@@ -169,7 +172,9 @@ def with_preprocessing(model: ModelProto, preprocessing: Preprocessing) -> Model
     last = "edgekit_float"
     if preprocessing.color == "bgr":
         out.graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), "edgekit_bgr"))
-        nodes.append(helper.make_node("Gather", [last, "edgekit_bgr"], ["edgekit_swapped"], name="edgekit_swap", axis=3))
+        nodes.append(
+            helper.make_node("Gather", [last, "edgekit_bgr"], ["edgekit_swapped"], name="edgekit_swap", axis=3)
+        )
         last = "edgekit_swapped"
     scaled = old.name if layout == "NHWC" else "edgekit_normalised"
     nodes += [
@@ -220,7 +225,7 @@ def takes_pixels(path: Path) -> bool:
 
 
 def pixel_facts(path: Path) -> tuple[int, int, bool]:
-    """Side of the input in pixels, classes (0 when open) and whether there are Q/DQ nodes, of a graph that takes pixels."""
+    """Of a graph that takes pixels: its side in pixels, its classes (0 when open), whether there are Q/DQ nodes."""
     model = onnx.load(str(path), load_external_data=False)
     weights = {tensor.name for tensor in model.graph.initializer}
     value = next(v for v in model.graph.input if v.name not in weights)

@@ -81,7 +81,8 @@ def resolve(recipe: Recipe) -> Source:
         return _from_factory(recipe)
     if recipe.model.endswith((".pt2", ".pth", ".pt", ".safetensors")):
         raise InputError(
-            f"{recipe.model} is a weights file", f"Give it with --weights beside a --model ({', '.join(MODELS)}) or module:factory."
+            f"{recipe.model} is a weights file",
+            f"Give it with --weights beside a --model ({', '.join(MODELS)}) or module:factory.",
         )
     return _from_registry(recipe)
 
@@ -91,7 +92,7 @@ def _from_registry(recipe: Recipe) -> Source:
     base = Preprocessing(entry.input_size, 0.875, entry.interpolation, entry.mean, entry.std, "rgb")
     if recipe.weights is not None:
         weights = None if recipe.weights == "random" else Path(recipe.weights)
-        source = Source(
+        return Source(
             kind="registry",
             name=entry.name,
             tag="random" if weights is None else weights.stem,
@@ -103,7 +104,6 @@ def _from_registry(recipe: Recipe) -> Source:
             classes=recipe.num_classes or 1000,
             seed=recipe.seed,
         )
-        return source
     tag = entry.tags[tag_name]
     for given, own, flag in ((recipe.width, tag.width, "--width"), (recipe.num_classes, tag.classes, "--num-classes")):
         if given is not None and given != own:

@@ -29,7 +29,7 @@ def html(report: Report) -> str:
             f"<header><h1>{title}</h1></header>\n<main>",
             *(part for part in body if part),
             "</main>",
-            f"<footer>edgekit {_text(report['edgekit'])} · {_text(report['created'])} · the numbers are in report.json</footer>",
+            f"<footer>edgekit {_text(report['edgekit'])} · {_text(report['created'])} · numbers: report.json</footer>",
             "</body>\n</html>\n",
         ]
     )
@@ -60,8 +60,16 @@ def _key_figures(report: Report) -> str:
     size = cells["size, MB"]
     figures = [
         ("Median latency", _unit(summary.milliseconds(ours["latency"]["p50"]), "ms"), ""),
-        ("Speed against FP32", summary.times(verdict["latency"]["speedup_vs_fp32"]), _range(verdict["latency"].get("ci95"), "x")),
-        ("Top-1 drop", _unit(summary.number(verdict["accuracy"]["drop"]), "points"), _range(verdict["accuracy"]["ci95"], "")),
+        (
+            "Speed against FP32",
+            summary.times(verdict["latency"]["speedup_vs_fp32"]),
+            _range(verdict["latency"].get("ci95"), "x"),
+        ),
+        (
+            "Top-1 drop",
+            _unit(summary.number(verdict["accuracy"]["drop"]), "points"),
+            _range(verdict["accuracy"]["ci95"], ""),
+        ),
         ("Size", _unit(size.cell(report, ours), "MB"), ""),
     ]
     if base is not None:
@@ -69,7 +77,8 @@ def _key_figures(report: Report) -> str:
         figures[0] = (*figures[0][:2], latency)
         figures[3] = (*figures[3][:2], before(_unit(size.cell(report, base), "MB")))
     items = "".join(
-        f"<div><dt>{name}</dt><dd>{_text(_said(value))}<small>{_text(note)}</small></dd></div>" for name, value, note in figures
+        f"<div><dt>{name}</dt><dd>{_text(_said(value))}<small>{_text(note)}</small></dd></div>"
+        for name, value, note in figures
     )
     return f'<dl class="figures">{items}</dl>'
 
@@ -100,8 +109,8 @@ def _figure(report: Report) -> str:
     notes = ["Up and to the left is better. Horizontal bars reach from p50 to p90."]
     if y_key:
         notes.append(
-            "Vertical bars are 95 % intervals of each variant alone; the drop in the verdict is paired on the same images "
-            "and known more closely."
+            "Vertical bars are 95 % intervals of each variant alone; the drop in the verdict is paired on the same "
+            "images and known more closely."
         )
     else:
         notes[0] = "Left is better; accuracy was not measured. Horizontal bars reach from p50 to p90."
@@ -118,7 +127,8 @@ def _figure(report: Report) -> str:
 def _variants(report: Report) -> str:
     columns = summary.columns(report)
     head = "".join(
-        f'<th scope="col" title="{_text(c.meaning)}"{_class("text" if c.is_text else "")}>{_text(c.title)}</th>' for c in columns
+        f'<th scope="col" title="{_text(c.meaning)}"{_class("text" if c.is_text else "")}>{_text(c.title)}</th>'
+        for c in columns
     )
     rows = []
     for variant in report["variants"]:
@@ -138,7 +148,9 @@ def _variants(report: Report) -> str:
     gaps = "".join(f"<li>{_text(line)}</li>" for line in summary.gaps(report))
     return (
         f'<h2>Variants</h2>\n<div class="scroll" tabindex="0" role="region" aria-label="Variants"><table id="variants">'
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n" + "\n".join(rows) + "\n</tbody></table></div>"
+        f"<thead><tr>{head}</tr></thead>\n<tbody>\n"
+        + "\n".join(rows)
+        + "\n</tbody></table></div>"
         + (f'\n<div class="soft"><p>– was not measured:</p><ul>{gaps}</ul></div>' if gaps else "")
     )
 
@@ -151,7 +163,8 @@ def _table(name: str, heading: str, titles: Sequence[str], rows: Sequence[Sequen
     """A small table: text in the first column, numbers or ready HTML in the others."""
     head = "".join(f'<th scope="col"{_class("" if i else "text")}>{_text(each)}</th>' for i, each in enumerate(titles))
     lines = "\n".join(
-        f'<tr><th scope="row">{_text(row[0])}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>' for row in rows
+        f'<tr><th scope="row">{_text(row[0])}</th>{"".join(f"<td>{cell}</td>" for cell in row[1:])}</tr>'
+        for row in rows
     )
     return (
         f'<h2>{heading}</h2>\n<div class="scroll narrow"><table id="{name}"><thead><tr>{head}</tr></thead>\n'

@@ -74,6 +74,7 @@ def _stages(report: Report) -> list[str]:
     if not report["stages"]:
         return []
     rows = [
-        (each["name"], summary.number(each["seconds"]), "cached" if each["cached"] else "ran") for each in report["stages"]
+        (each["name"], summary.number(each["seconds"]), "cached" if each["cached"] else "ran")
+        for each in report["stages"]
     ]
     return ["## Stages", _table(("stage", "seconds", "this time"), rows, (True, False, True))]

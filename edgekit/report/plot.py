@@ -66,7 +66,9 @@ def points(report: Report) -> tuple[str, list[Point]]:
             ends = wilson(y, accuracy["images"])
         look = "chosen" if variant["name"] == report["chosen"] else "kept" if variant["kept"] else "left"
         x_end = max(latency["p90"] or 0, latency["p50"])
-        found.append(Point(variant["name"], latency["p50"], x_end, y, tuple(ends) if ends and y is not None else None, look))
+        found.append(
+            Point(variant["name"], latency["p50"], x_end, y, tuple(ends) if ends and y is not None else None, look)
+        )
     return y_key, found
 
 
@@ -212,7 +214,9 @@ def _marks(point: Point, x: float, y: float, x_axis: Axis, y_axis: Axis | None, 
     boxes = [Box(x - 8, y - 8, x + 8, y + 8), Box(x, y - 3, end + 2, y + 3)]
     if y_axis and point.y_ends:
         low, high = (y_axis.at(each) for each in point.y_ends)
-        bars.append(f'<path class="bar" d="M{x - 4:.1f} {low:.1f}h8M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {high:.1f}h8"/>')
+        bars.append(
+            f'<path class="bar" d="M{x - 4:.1f} {low:.1f}h8M{x:.1f} {low:.1f}V{high:.1f}M{x - 4:.1f} {high:.1f}h8"/>'
+        )
         boxes.append(Box(x - 4, high, x + 4, low))
     ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="11"/>' if point.look == "chosen" else ""
     dot = f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'
@@ -240,7 +244,8 @@ def _labels(spots: Sequence[tuple[Point, float, float]], obstacles: Sequence[Box
         if math.hypot(near_x - x, near_y - y) > 20:
             parts.append(f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{near_x:.1f}" y2="{near_y:.1f}"/>')
         parts.append(
-            f'<g class="label {point.look}" text-anchor="{anchor}"><text class="name" x="{at:.1f}" y="{box.top + 12:.1f}">'
-            f'{escape(name)}</text><text class="numbers" x="{at:.1f}" y="{box.top + 26:.1f}">{escape(numbers)}</text></g>'
+            f'<g class="label {point.look}" text-anchor="{anchor}">'
+            f'<text class="name" x="{at:.1f}" y="{box.top + 12:.1f}">{escape(name)}</text>'
+            f'<text class="numbers" x="{at:.1f}" y="{box.top + 26:.1f}">{escape(numbers)}</text></g>'
         )
     return parts

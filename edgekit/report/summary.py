@@ -137,7 +137,9 @@ def _latency_budget(report: Report) -> list[str]:
         return [f"the latency budget of {milliseconds(latency['budget'])} ms is unproven"]
     met = latency["ok"] if latency["ok"] is not None else latency["p50"] <= latency["budget"]
     side = "within" if met else "over"
-    return [f"p50 {milliseconds(latency['p50'])} ms is {side} the latency budget of {milliseconds(latency['budget'])} ms"]
+    return [
+        f"p50 {milliseconds(latency['p50'])} ms is {side} the latency budget of {milliseconds(latency['budget'])} ms"
+    ]
 
 
 def state(report: Report) -> tuple[str, str]:
@@ -158,9 +160,13 @@ def columns(report: Report) -> list[Column]:
 
     optional = []
     if has("memory_bytes"):
-        optional.append(Column("memory, MB", "peak memory, megabytes", lambda r, v: _scaled(v.get("memory_bytes"), 1e6)))
+        optional.append(
+            Column("memory, MB", "peak memory, megabytes", lambda r, v: _scaled(v.get("memory_bytes"), 1e6))
+        )
     if has("energy_j"):
-        optional.append(Column("energy, J", "energy of one inference, joules", lambda r, v: number(v.get("energy_j"), 3)))
+        optional.append(
+            Column("energy, J", "energy of one inference, joules", lambda r, v: number(v.get("energy_j"), 3))
+        )
     return [*_COLUMNS[:-2], *optional, *_COLUMNS[-2:]]
 
 
@@ -245,7 +251,8 @@ def method(report: Report) -> list[tuple[str, str]]:
         text = "Paired on the same images, 95 % interval, exact McNemar test"
         lines.append(("Accuracy drop", f"{text}: p = {accuracy['p_value']:.2g}"))
     if latency["runs"] and latency["p50"] is not None:
-        text = f"{latency['runs']} runs after {latency['warmup'] or 0} warm-up runs, one fresh process, variants interleaved"
+        runs = f"{latency['runs']} runs after {latency['warmup'] or 0} warm-up runs"
+        text = f"{runs}, one fresh process, variants interleaved"
         lines.append(("Latency", f"{text}, batch {model['input'][0]}; speedup is the ratio of the medians"))
     return lines
 

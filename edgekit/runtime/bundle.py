@@ -6,6 +6,7 @@ Written for Python 3.6, numpy and OpenVINO alone, so that it can be copied to a 
 import hashlib
 import json
 import os
+from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
@@ -26,8 +27,9 @@ class Bundle:
         size: side of the square input in pixels (int).
     """
 
-    def __init__(self, path, manifest, infer):
-        # type: (str, dict, object) -> None
+    def __init__(
+        self, path: str, manifest: Dict[str, Any], infer: Optional[Callable[[np.ndarray], np.ndarray]]
+    ) -> None:
         self.path = path
         self.manifest = manifest
         self.labels = list(manifest.get("labels") or [])
@@ -35,8 +37,7 @@ class Bundle:
         self._infer = infer
 
     @classmethod
-    def open(cls, path, verify=True, threads=None):
-        # type: (object, bool, object) -> Bundle
+    def open(cls, path: Union[str, "os.PathLike[str]"], verify: bool = True, threads: Optional[int] = None) -> "Bundle":
         """Opens the bundle in directory `path`.
 
         Args:
@@ -58,16 +59,13 @@ class Bundle:
             bundle.check_golden()
         return bundle
 
-    def __enter__(self):
-        # type: () -> Bundle
+    def __enter__(self) -> "Bundle":
         return self
 
-    def __exit__(self, *_):
-        # type: (*object) -> None
+    def __exit__(self, *_: object) -> None:
         self._infer = None
 
-    def logits(self, images):
-        # type: (np.ndarray) -> np.ndarray
+    def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits, float32 (N, classes), of raw RGB pixels, uint8 (N, H, W, 3) or (H, W, 3), at the bundle's size."""
         pixels = np.asarray(images)
         if pixels.ndim == 3:
@@ -81,20 +79,17 @@ class Bundle:
             raise BundleError("the bundle is closed")
         return np.concatenate([self._infer(pixels[i : i + 1]) for i in range(len(pixels))])
 
-    def classify(self, images, top=5):
-        # type: (np.ndarray, int) -> list
+    def classify(self, images: np.ndarray, top: int = 5) -> List[List[Tuple[Any, float]]]:
         """For each image the `top` classes, best first, as (label, probability); label is a name, or an index."""
         return [self._ranked(row, top) for row in self.logits(images).astype(np.float64)]
 
-    def _ranked(self, row, top):
-        # type: (np.ndarray, int) -> list
+    def _ranked(self, row: np.ndarray, top: int) -> List[Tuple[Any, float]]:
         weights = np.exp(row - row.max())
         weights /= weights.sum()
         order = np.argsort(-weights, kind="stable")[:top]
         return [(self.labels[i] if i < len(self.labels) else int(i), float(weights[i])) for i in order]
 
-    def check_golden(self):
-        # type: () -> float
+    def check_golden(self) -> float:
         """Runs the golden inputs; returns the least cosine similarity to the kept logits.
 
         Raises:
@@ -107,12 +102,13 @@ class Bundle:
         lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(wanted, axis=1)
         least = float(((made * wanted).sum(1) / np.maximum(lengths, 1e-12)).min())
         if not least >= GOLDEN_COSINE:
-            raise BundleError("outputs differ from the golden ones (cosine %.4f): this machine computes otherwise" % least)
+            raise BundleError(
+                "outputs differ from the golden ones (cosine %.4f): this machine computes otherwise" % least
+            )
         return least
 
 
-def _read_manifest(folder):
-    # type: (str) -> dict
+def _read_manifest(folder: str) -> Dict[str, Any]:
     try:
         with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
             manifest = json.load(file)
@@ -123,8 +119,7 @@ def _read_manifest(folder):
     return manifest
 
 
-def _check_files(folder, files):
-    # type: (str, dict) -> None
+def _check_files(folder: str, files: Dict[str, Any]) -> None:
     for needed in ("model.xml", "model.bin", "golden.npz"):
         if needed not in files:
             raise BundleError("the manifest does not name %s" % needed)
@@ -142,8 +137,7 @@ def _check_files(folder, files):
             raise BundleError("%s was changed or damaged: its SHA-256 is not the manifest's" % name)
 
 
-def _load(path, threads):
-    # type: (str, object) -> object
+def _load(path: str, threads: Optional[int]) -> Callable[[np.ndarray], np.ndarray]:
     """Compiles model.xml for this processor; returns uint8 (1, H, W, 3) -> float32 (1, classes)."""
     import openvino
 

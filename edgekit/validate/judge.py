@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from edgekit.compile import Compiled, Session, load
 from edgekit.data.loading import batches
-from edgekit.data.preprocessing import Preprocessing
-from edgekit.validate.accuracy import accuracy, fidelity, mcnemar, first_right, paired_drop
+from edgekit.data.preprocessing import Channels, Preprocessing
+from edgekit.validate.accuracy import accuracy, fidelity, first_right, mcnemar, paired_drop
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 BATCH: Final = 32
 NORMALISATION_IMAGES: Final = 300
 NORMALISATION_POINTS: Final = 3.0
-NORMALISATIONS: Final[Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]]] = {
+NORMALISATIONS: Final[Mapping[str, tuple[Channels, Channels]]] = {
     "mean 0.485,0.456,0.406 std 0.229,0.224,0.225": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "mean 0.5 std 0.5": ((0.5,) * 3, (0.5,) * 3),
-    "mean 0 std 1": ((0.0,) * 3, (1.0,) * 3),
-    "mean 0 std 1/255": ((0.0,) * 3, (1 / 255,) * 3),
+    "mean 0.5 std 0.5": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "mean 0 std 1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "mean 0 std 1/255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
 }
 """The conventions in use, by the flags that say them."""
 
@@ -76,9 +76,7 @@ def judge(
     return {"images": len(indices), "labelled": labels is not None, "variants": told}, arrays
 
 
-def _against(
-    base: NDArray[np.float32], made: NDArray[np.float32], labels: NDArray[np.int64] | None
-) -> dict[str, Any]:
+def _against(base: NDArray[np.float32], made: NDArray[np.float32], labels: NDArray[np.int64] | None) -> dict[str, Any]:
     return {
         "accuracy": None if labels is None else asdict(accuracy(made, labels)),
         "drop": None if labels is None else asdict(paired_drop(base, made, labels)),

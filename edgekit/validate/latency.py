@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -172,7 +173,7 @@ def _doubts(latency: Mapping[str, Latency], blocks: Mapping[str, NDArray[np.floa
     """What makes the figures doubtful: variants that cannot be told apart, or never became steady."""
     doubts = [f"{name} did not become steady while it warmed up" for name, each in latency.items() if not each.steady]
     names = sorted(latency, key=lambda name: latency[name].p50)
-    for fast, slow in zip(names, names[1:], strict=False):
+    for fast, slow in pairwise(names):
         _, low, _ = ratio(blocks[slow], blocks[fast])
         if low <= 1.0:
             doubts.append(

@@ -1,7 +1,7 @@
 """The process that times: reads a specification on stdin, prints progress and then the times as JSON lines.
 
-Nothing runs in it but what is timed. Variants take turns in blocks, so that whatever slows the machine for a while slows
-all of them; the first run of a block, with the caches full of another variant's weights, is not counted.
+Nothing runs in it but what is timed. Variants take turns in blocks, so that whatever slows the machine for a while
+slows all of them; the first run of a block, with the caches full of another variant's weights, is not counted.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def main() -> None:
     picture = dice.integers(0, 256, spec["shape"], dtype=np.uint8)
     began = time.perf_counter()
     sessions = {name: load(each, "latency") for name, each in compiled.items()}
-    warm = {name: _warm_up(s, picture, spec["max_seconds"] * WARMUP_SHARE / len(sessions)) for name, s in sessions.items()}
+    warm = {
+        name: _warm_up(s, picture, spec["max_seconds"] * WARMUP_SHARE / len(sessions)) for name, s in sessions.items()
+    }
     rounds = max(3, -(-spec["runs"] // BLOCK))
     blocks = _interleaved(sessions, picture, rounds, began + spec["max_seconds"])
     del sessions

@@ -1,0 +1,79 @@
+"""`edgekit inspect`: what is in a bundle or an ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli.options import json_option
+from edgekit.cli.output import emit_json, print_table, warn
+
+
+@click.command(
+    epilog="\b\nExamples:\n  edgekit inspect build/inception_v4-cpu\n  edgekit inspect net.onnx --json\n"
+    "  edgekit inspect build/inception_v4-cpu --layers",
+)
+@click.argument("path", type=click.Path(path_type=Path, exists=True))
+@click.option("--layers", is_flag=True, help="Also time each layer of a bundle's model on this processor.")
+@json_option
+def command(path: Path, layers: bool, as_json: bool) -> int:
+    """Say what is in PATH, a bundle or an ONNX file, and whether a bundle is whole (exit code 2 if not)."""
+    if path.suffix == ".onnx":
+        _show_graph(path, as_json)
+        return 0
+    from edgekit.bundle import check_bundle, read_manifest
+
+    told, problems = read_manifest(path), check_bundle(path)
+    timed = _layers(path, told) if layers and not problems else []
+    if as_json:
+        emit_json({"manifest": told, "problems": problems, "ok": not problems, "layers": timed})
+    else:
+        _show_bundle(told, timed)
+        for problem in problems:
+            warn(problem)
+    return 2 if problems else 0
+
+
+def _show_graph(path: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from edgekit.models.onnx_graph import facts, pixel_facts, read_onnx, takes_pixels
+
+    if takes_pixels(path):
+        size, classes, quantized = pixel_facts(path)
+        told: dict[str, Any] = {
+            "input": [1, size, size, 3],
+            "dtype": "uint8",
+            "classes": classes,
+            "quantized": quantized,
+        }
+    else:
+        told = asdict(facts(read_onnx(path)))
+    if as_json:
+        emit_json(told)
+    else:
+        print_table(["what", "value"], list(told.items()))
+
+
+def _layers(path: Path, told: dict[str, Any]) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from edgekit.compile import Compiled
+    from edgekit.compile.openvino import profile
+
+    return [asdict(each) for each in profile(Compiled("openvino", str(path / "model.xml"), told["precision"], 0))]
+
+
+def _show_bundle(told: dict[str, Any], timed: list[dict[str, Any]]) -> None:
+    model, target = told["model"], told["target"]
+    shape = " x ".join(str(side) for side in told["input"]["shape"])
+    click.echo(f"{model['name']}{'.' + model['tag'] if model['tag'] else ''} for {target['name']}, {told['precision']}")
+    click.echo(f"input {told['input']['dtype']} {shape} {told['input']['layout']} {told['input']['color']}")
+    click.echo(f"{model['classes']} classes, runtime {target['runtime']} {target['runtime_version']}\n")
+    rows = [[name, f"{facts['size_bytes'] / 1e6:.2f}", facts["sha256"][:16]] for name, facts in told["files"].items()]
+    print_table(["file", "MB", "sha256"], rows)
+    if timed:
+        click.echo()
+        print_table(["layer", "kind", "us"], [[t["name"], t["kind"], f"{t['microseconds']:.0f}"] for t in timed[:20]])
