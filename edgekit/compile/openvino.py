@@ -37,30 +37,35 @@ def compile(graph: Path, out_dir: Path, precision: str) -> Compiled:
 
 
 class OpenVinoSession:
-    """A network compiled for the processor; see edgekit.compile.Session."""
+    """A network compiled for the processor; see edgekit.compile.Session.
 
-    def __init__(self, model: Any, single: bool) -> None:
+    Requests are waited for in turn, without callbacks: OpenVINO's own queue calls back into Python from its threads, and
+    can wait for the interpreter's lock for ever when it is dropped.
+    """
+
+    def __init__(self, model: Any) -> None:
         self._model, self._output = model, model.output(0)
-        self._request = model.create_infer_request() if single else None
+        count = int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
+        self._requests = [model.create_infer_request() for _ in range(max(1, count))]
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""
-        request = self._request or self._model.create_infer_request()
-        return np.array(request.infer([picture])[self._output], np.float32)
+        return np.array(self._requests[0].infer([picture])[self._output], np.float32)
 
     def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits (n, classes), the requests in flight side by side."""
-        out: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(pictures)
-
-        def keep(request: Any, place: int) -> None:
-            out[place] = np.array(request.get_output_tensor(0).data[0], np.float32)
-
-        queue = openvino.AsyncInferQueue(self._model)
-        queue.set_callback(keep)
-        for place in range(len(pictures)):
-            queue.start_async([pictures[place : place + 1]], place)
-        queue.wait_all()
-        return np.stack(out)
+        """Logits (n, classes), as many requests in flight as the runtime likes."""
+        rows: list[NDArray[np.float32]] = []
+        ahead = len(self._requests)
+        for place in range(len(pictures) + ahead):
+            request = self._requests[place % ahead]
+            if ahead <= place:
+                request.wait()
+                rows.append(np.array(request.get_output_tensor(0).data[0], np.float32))
+            if place < len(pictures):
+                request.start_async([pictures[place : place + 1]])
+            if len(rows) == len(pictures):
+                break
+        return np.stack(rows)
 
 
 def load(compiled: Compiled, mode: Mode = "latency") -> OpenVinoSession:
@@ -69,8 +74,7 @@ def load(compiled: Compiled, mode: Mode = "latency") -> OpenVinoSession:
         "PERFORMANCE_HINT": mode.upper(),
         "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision],
     }
-    model = openvino.Core().compile_model(compiled.path, "CPU", settings)
-    return OpenVinoSession(model, single=mode == "latency")
+    return OpenVinoSession(openvino.Core().compile_model(compiled.path, "CPU", settings))
 
 
 def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:

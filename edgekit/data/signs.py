@@ -138,9 +138,9 @@ class _Dice:
 
 
 def _roll_scene(dice: _Dice, label: int) -> _Scene:
-    # One picture in nine is hard: small, soft, faint and covered all at once. Part of those nobody can read, which is
+    # One picture in six is hard: small, soft, faint and covered all at once. Part of those nobody can read, which is
     # what keeps a good network below 98 % while leaving it a stable ceiling.
-    hard = dice.chance(0.11)
+    hard = dice.chance(0.16)
     hardness = dice.uniform(0.55, 1.0) if hard else dice.uniform(0.0, 0.45)
     radius = 0.74 - 0.48 * hardness + dice.uniform(-0.08, 0.08)
     room = 1.0 - radius

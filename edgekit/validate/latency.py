@@ -7,6 +7,7 @@ import math
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -22,6 +23,8 @@ T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 
 
 RESAMPLES: Final = 2_000
 STEADY: Final = 0.05
+LOADING_SECONDS: Final = 300.0
+"""What loading may take before the process is taken for stuck, beside three times what timing may."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ def measure(
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
+    watch = threading.Timer(max_seconds * 3 + LOADING_SECONDS, process.kill)
+    watch.start()
     try:
         process.stdin.write(json.dumps(spec))
         process.stdin.close()
@@ -116,6 +121,7 @@ def measure(
                 on_progress(told["done"], told["total"])
         complaint = process.stderr.read()
     finally:
+        watch.cancel()
         process.stdout.close()
         if process.poll() is None and sys.exc_info()[0] is not None:
             process.kill()
