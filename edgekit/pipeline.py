@@ -25,6 +25,7 @@ from edgekit.stages import (
     compile_variants,
     export_graph,
     graph_of,
+    hold_out,
     judge_accuracy,
     machine_identity,
     quantize_graph,
@@ -76,12 +77,12 @@ def build(
     out = out_dir or Path("build") / f"{source.name}-{recipe.target}"
     claim_directory(out)
     run = Run(recipe, source, store or Store(), _variants(recipe, target), on_event)
-    images = _evaluation_images(run)
+    images, held = hold_out(run, _evaluation_images(run))
 
     exported = export_graph(run)
     facts = read_json(exported.path / "facts.json")
     _check_labels(images, facts["classes"])
-    chosen, pool = calibrate(run, images, exported)
+    chosen, pool = calibrate(run, images, exported, held)
     quantized = quantize_graph(run, exported, chosen, pool)
     compiled = compile_variants(run, quantized)
     judged = judge_accuracy(run, exported, compiled, images, chosen, pool)

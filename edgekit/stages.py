@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.data.calibration import CalibrationSet, check_disjoint, choose, indices_in, to_json
 from edgekit.data.calibration import read as read_calibration
-from edgekit.data.folder import open_images
+from edgekit.data.folder import FolderSet, open_images
 from edgekit.data.image_set import spread
+from edgekit.errors import InputError
 from edgekit.models.source import Source, export
 from edgekit.recipe import PreprocessingRecipe, Recipe, find_shipped
 from edgekit.store import Entry, Store
@@ -45,6 +46,14 @@ class Event:
     finished: bool = False
     cached: bool = False
     detail: str = ""
+
+
+@dataclass(frozen=True)
+class Held:
+    """Images set aside to calibrate with, and the set that they are of."""
+
+    chosen: CalibrationSet
+    pool: ImageSet
 
 
 @dataclass
@@ -87,13 +96,46 @@ def export_graph(run: Run) -> Entry:
     return run.stage("export", {"source": run.source.identity(), "torch": version("torch")}, make)
 
 
-def calibrate(run: Run, images: ImageSet | None, exported: Entry) -> tuple[CalibrationSet, ImageSet]:
-    """The calibration set: a manifest that was given, the shipped one, or a choice made now; and its images.
+def hold_out(run: Run, images: ImageSet | None) -> tuple[ImageSet | None, Held | None]:
+    """Sets part of the evaluation images aside to calibrate with, where no other images were given.
+
+    Returns:
+        the images to evaluate on, and what was set aside, if anything was.
+    Raises:
+        InputError: there are too few images for both.
+    """
+    if not isinstance(images, FolderSet) or "int8" not in run.variants:
+        return images, None
+    told = run.recipe.calibration
+    if told.file is not None or told.data is not None:
+        return images, None
+    count = min(told.images, len(images) // 3)
+    if count < 1:
+        raise InputError(
+            f"{len(images)} images are too few to evaluate and to calibrate", "Give more, or --calibration."
+        )
+    chosen = choose(images, count, "stratified", run.recipe.seed, data=run.recipe.data)
+    rest = images.without(frozenset(item.sha256 for item in chosen.items))
+    run.warnings.append(
+        f"no calibration images were given: {count} of the {len(images)} in --data were set aside to calibrate with,"
+        f" and accuracy is of the other {len(rest)}"
+    )
+    return rest, Held(chosen, images)
+
+
+def calibrate(
+    run: Run, images: ImageSet | None, exported: Entry, held: Held | None = None
+) -> tuple[CalibrationSet, ImageSet]:
+    """The calibration set: what was set aside, a manifest, the shipped one, or a choice made now; and its images.
 
     Raises:
         InputError: it overlaps the evaluation images, or its files are missing or changed.
     """
     told, source = run.recipe.calibration, run.source
+    if held is not None:
+        text = to_json(held.chosen)
+        run.stage("calibrate", {"manifest": held.chosen.digest}, lambda into: write(into / "set.json", text))
+        return held.chosen, held.pool
     data = told.data or "signs"
     manifest = Path(told.file) if told.file is not None else None
     if manifest is None and told == type(told)():

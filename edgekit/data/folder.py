@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -64,6 +64,10 @@ class FolderSet:
     @cached_property
     def digest(self) -> str:
         return digest_of((file.sha256 for file in self.files), (file.label for file in self.files))
+
+    def without(self, hashes: frozenset[str]) -> FolderSet:
+        """The same set without the images of these contents."""
+        return replace(self, files=tuple(file for file in self.files if file.sha256 not in hashes))
 
     def identifier(self, index: int) -> str:
         return self.files[index].identifier
