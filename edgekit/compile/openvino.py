@@ -39,7 +39,7 @@ def compile(graph: Path, out_dir: Path, precision: str) -> Compiled:
 class OpenVinoSession:
     """A network compiled for the processor; see edgekit.compile.Session.
 
-    Requests are waited for in turn, without callbacks: OpenVINO's own queue calls back into Python from its threads, and
+    Requests are waited for in turn, without callbacks: OpenVINO's own queue calls Python from its threads, and
     can wait for the interpreter's lock for ever when it is dropped.
     """
 

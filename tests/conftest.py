@@ -1,0 +1,103 @@
+"""Small real things that tests share: networks, image folders, a store of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+"""Photos and tables for measuring, beside the project; tests that need them skip where they are absent."""
+
+
+@pytest.fixture(autouse=True)
+def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Every test has a stage store of its own, so that none sees what another or the user has built."""
+    root = tmp_path_factory.mktemp("store")
+    monkeypatch.setenv("EDGEKIT_CACHE", str(root))
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a small real classifier: two convolutions, pooling, a linear layer; written node by node."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    folder = tmp_path_factory.mktemp("onnx")
+
+    def make(
+        classes: int = 4,
+        size: int | str = 32,
+        batch: int | str = 1,
+        layout: str = "NCHW",
+        opset: int = 17,
+        seed: int = 0,
+        poison: bool = False,
+    ) -> Path:
+        dice = np.random.Generator(np.random.PCG64(seed))
+
+        def weight(name: str, *shape: int) -> onnx.TensorProto:
+            values = dice.normal(0, (2 / np.prod(shape[1:])) ** 0.5, shape).astype(np.float32)
+            if poison:
+                values.flat[0] = np.nan
+            return numpy_helper.from_array(values, name)
+
+        first = [] if layout == "NCHW" else [helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2])]
+        nodes = [
+            *first,
+            helper.make_node("Conv", ["t" if first else "x", "w1"], ["c1"], strides=[2, 2], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["c1"], ["r1"]),
+            helper.make_node("Conv", ["r1", "w2"], ["c2"], strides=[2, 2], pads=[1, 1, 1, 1]),
+            helper.make_node("Relu", ["c2"], ["r2"]),
+            helper.make_node("GlobalAveragePool", ["r2"], ["p"]),
+            helper.make_node("Flatten", ["p"], ["f"]),
+            helper.make_node("Gemm", ["f", "w3"], ["logits"], transB=1),
+        ]
+        shape = [batch, 3, size, size] if layout == "NCHW" else [batch, size, size, 3]
+        graph = helper.make_graph(
+            nodes,
+            "tiny",
+            [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [batch, classes])],
+            [weight("w1", 8, 3, 3, 3), weight("w2", 16, 8, 3, 3), weight("w3", classes, 16)],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+        path = folder / f"tiny-{len(list(folder.iterdir()))}.onnx"
+        onnx.save(model, str(path))
+        return path
+
+    return make
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Callable[..., Path]:
+    """Makes a folder of small pictures, `count` for each of the classes a, b, c ..."""
+
+    def make(name: str = "photos", classes: int = 2, count: int = 4, seed: int = 0) -> Path:
+        dice = np.random.Generator(np.random.PCG64(seed))
+        for label in range(classes):
+            folder = tmp_path / name / chr(ord("a") + label)
+            folder.mkdir(parents=True)
+            for index in range(count):
+                base = dice.integers(0, 256, (6, 8, 3), dtype=np.uint8)
+                Image.fromarray(base).resize((48, 40), Image.Resampling.BICUBIC).save(folder / f"{index}.png")
+        return tmp_path / name
+
+    return make
+
+
+@pytest.fixture
+def edgekit() -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Runs the command as users do, in a process of its own."""
+
+    def run(*arguments: object, timeout: float = 400, **more: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "edgekit", *map(str, arguments)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **more)  # type: ignore[call-overload, no-any-return]
+
+    return run

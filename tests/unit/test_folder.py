@@ -1,0 +1,123 @@
+"""Image folders and tables: what is refused, what is counted, what is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edgekit.data.folder import FolderSet, open_images
+from edgekit.data.loading import batches
+from edgekit.data.preprocessing import Preprocessing, picture
+from edgekit.errors import InputError
+
+Photos = Callable[..., Path]
+SMALL = Preprocessing(24, 0.875)
+
+
+def test_a_folder_has_a_class_for_each_sub_folder(photos: Photos) -> None:
+    images = open_images(photos(classes=3, count=2))
+    assert images.classes == ("a", "b", "c")
+    assert images.labels is not None
+    assert images.labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert images.load(0, SMALL).shape == (24, 24, 3)
+
+
+def test_a_flat_folder_has_no_labels(photos: Photos) -> None:
+    images = open_images(photos(classes=1) / "a")
+    assert images.labels is None
+    assert len(images) == 4
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_table_names_paths_and_labels(photos: Photos, suffix: str) -> None:
+    folder = photos()
+    table = folder / f"table{suffix}"
+    rows = [("a/0.png", 5), ("b/1.png", 2)]
+    if suffix == ".csv":
+        table.write_text("path,label,more\n" + "".join(f"{p},{n},x\n" for p, n in rows))
+    else:
+        table.write_text("".join(json.dumps({"path": p, "label": n}) + "\n" for p, n in rows))
+    images = open_images(table)
+    assert images.labels is not None
+    assert images.labels.tolist() == [5, 2]
+    with pytest.raises(InputError, match="out of range"):
+        open_images(table, num_classes=5)
+
+
+def test_refusals(photos: Photos, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path, what in ((tmp_path / "nowhere", "no image folder"), (tmp_path / "empty", "no images")):
+        with pytest.raises(InputError, match=what):
+            open_images(path)
+    with pytest.raises(InputError, match="one class"):
+        open_images(photos("single", classes=1))
+
+
+def test_unreadable_images_are_counted_named_and_skipped_only_when_told(photos: Photos) -> None:
+    folder = photos()
+    (folder / "a" / "broken.png").write_bytes(b"no picture")
+    whole = (folder / "b" / "0.png").read_bytes()
+    (folder / "b" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match=r"2 of 10 images .*a/broken\.png, b/cut\.png") as refusal:
+        open_images(folder)
+    assert "--skip-bad-images" in refusal.value.hint
+    images = open_images(folder, skip_bad=True)
+    assert len(images) == 8
+    assert images.skipped == ("a/broken.png", "b/cut.png")
+
+
+def test_a_cut_jpeg_is_seen(tmp_path: Path) -> None:
+    noise = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (200, 200, 3), dtype=np.uint8)
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        Image.fromarray(noise).save(tmp_path / name / "x.jpg")
+    whole = (tmp_path / "b" / "x.jpg").read_bytes()
+    (tmp_path / "b" / "x.jpg").write_bytes(whole[: len(whole) * 2 // 3])
+    with pytest.raises(InputError, match=r"1 of 2 .*b/x\.jpg"):
+        open_images(tmp_path)
+
+
+def test_a_limit_is_spread_evenly(photos: Photos) -> None:
+    images = open_images(photos(classes=4, count=5), limit=8)
+    assert images.labels is not None
+    assert np.bincount(images.labels).tolist() == [2, 2, 2, 2]
+
+
+def test_the_digest_is_of_content_and_labels(photos: Photos) -> None:
+    one, other = open_images(photos("one")), open_images(photos("other"))
+    assert one.digest == other.digest
+    assert one.digest != open_images(photos("third", seed=1)).digest
+
+
+def test_batches_keep_order_and_decode_each_once(photos: Photos) -> None:
+    images = open_images(photos(classes=3, count=3))
+    seen = list(batches(images, SMALL, range(9), 4))
+    assert [list(group) for _, group in seen] == [[0, 1, 2, 3], [4, 5, 6, 7], [8]]
+    assert np.array_equal(seen[1][0][1], images.load(5, SMALL))
+
+
+def test_the_picture_is_the_centre_of_the_resized_short_side() -> None:
+    image = Image.new("RGB", (200, 100), (10, 20, 30))
+    image.paste((200, 0, 0), (0, 0, 40, 100))  # the left fifth is outside of the centre crop
+    made = picture(image, Preprocessing(80, 0.8, "nearest"))
+    assert made.shape == (80, 80, 3)
+    assert (made == (10, 20, 30)).all()
+
+
+def test_grey_and_transparent_images_become_rgb() -> None:
+    for mode in ("L", "RGBA", "P", "CMYK"):
+        assert picture(Image.new(mode, (30, 50)), SMALL).shape == (24, 24, 3)
+
+
+def test_training_images_are_the_same_for_the_same_seed(photos: Photos) -> None:
+    images = open_images(photos())
+    assert isinstance(images, FolderSet)
+    first, label = images.training_image(5, 16, 7)
+    assert np.array_equal(first, images.training_image(5, 16, 7)[0])
+    assert label == 1
+    assert first.shape == (16, 16, 3)
