@@ -130,7 +130,7 @@ def test_a_killed_build_leaves_no_entry_and_no_lock(tmp_path: Path) -> None:
     while not log.exists() and time.monotonic() < until:
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.communicate()
     store = Store(tmp_path / "store")
     assert store.ls() == []
     assert not store.build(store.key("s", {}), "s", hello).cached

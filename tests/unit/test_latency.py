@@ -1,0 +1,62 @@
+"""Figures from times, and the ratio of two variants with its interval."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.errors import EdgekitError
+from edgekit.validate.latency import Candidate, _doubts, figures, measure, ratio, t95
+
+
+def times(median: float, rounds: int = 20, noise: float = 0.02, seed: int = 0) -> np.ndarray:
+    dice = np.random.Generator(np.random.PCG64(seed))
+    return median * (1 + np.abs(dice.normal(0, noise, (rounds, 10))))
+
+
+def test_figures_by_hand() -> None:
+    told = figures(np.array([[1.0, 3.0], [2.0, 2.0]]), 7, 100.0, True)
+    assert (told.p50, told.mean, told.runs, told.warmup) == (2.0, 2.0, 4, 7)
+    assert told.ci95 == (2.0, 2.0)
+
+
+@given(st.floats(0.1, 1e3), st.integers(2, 30), st.floats(0, 0.5))
+def test_percentiles_are_in_order_and_the_interval_holds_the_mean(median: float, rounds: int, noise: float) -> None:
+    told = figures(times(median, rounds, noise), 0, 1.0, True)
+    assert told.p50 <= told.p90 <= told.p99
+    assert told.ci95[0] <= told.mean <= told.ci95[1]
+
+
+def test_students_t() -> None:
+    assert (t95(1), t95(10), t95(30), t95(10_000)) == pytest.approx((12.71, 2.23, 2.042, 1.960), abs=0.005)
+
+
+@given(st.floats(1.05, 5.0))
+def test_the_ratio_is_found(faster: float) -> None:
+    base = times(10.0)
+    middle, low, high = ratio(base, base / faster)
+    assert middle == pytest.approx(faster)
+    assert low <= middle <= high
+
+
+def test_what_slows_both_does_not_blur_the_ratio() -> None:
+    slow = np.linspace(1, 3, 20)[:, None]  # the machine became three times slower while measuring
+    middle, low, high = ratio(times(10.0) * slow, times(5.0, seed=1) * slow)
+    assert high - low < 0.2
+    assert middle == pytest.approx(2.0, rel=0.05)
+
+
+def test_variants_that_cannot_be_told_apart_are_named() -> None:
+    blocks = {"fp32": times(10, noise=0.3), "bf16": times(10, noise=0.3, seed=1), "int8": times(2, seed=2)}
+    latency = {name: figures(each, 0, 1.0, name != "int8") for name, each in blocks.items()}
+    doubts = _doubts(latency, blocks)
+    assert any("too noisy" in text and "fp32" in text and "bf16" in text for text in doubts)
+    assert any("int8 did not become steady" in text for text in doubts)
+    assert len(doubts) == 2
+
+
+def test_a_process_that_fails_says_why() -> None:
+    with pytest.raises(EdgekitError, match="timing process failed"):
+        measure([Candidate("fp32", "openvino", "/nowhere/model.xml", "fp32")], (1, 8, 8, 3), 30, 5.0)

@@ -1,0 +1,87 @@
+"""What is kept and what is taken back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from edgekit.validate.verdict import Evidence, decide
+
+
+def evidence(drop: float | None = 0.2, int8_ms: float = 4.0, bf16_ms: float = 6.0) -> Evidence:
+    times = {"fp32": 12.0, "bf16": bf16_ms, "int8": int8_ms}
+
+    def variant(lost: float | None) -> dict[str, Any]:
+        told = {"top1": 96.0, "top5": 99.0, "images": 100, "ci95": [90.0, 98.0]}
+        pair = {"drop": lost, "ci95": [(lost or 0) - 1, (lost or 0) + 1], "p_value": 0.5, "lost": 1, "won": 1}
+        return {
+            "accuracy": None if drop is None else told,
+            "drop": None if drop is None else pair,
+            "fidelity": {"agreement": 99.0, "cosine": 0.99, "kl": 0.01},
+        }
+
+    def latency(p50: float) -> dict[str, Any]:
+        return {"p50": p50, "p90": p50, "p99": p50, "mean": p50, "ci95": [p50, p50], "runs": 9, "warmup": 1,
+                "throughput_ips": 1000 / p50, "steady": True}  # fmt: skip
+
+    return Evidence(
+        accuracy={
+            "images": 100,
+            "labelled": drop is not None,
+            "variants": {"fp32": variant(0.0), "bf16": variant(0.0), "int8": variant(drop)},
+        },
+        latency={
+            "latency": {name: latency(p50) for name, p50 in times.items()},
+            "speedup": {name: [12 / p50, 12 / p50 - 0.02, 12 / p50 + 0.02] for name, p50 in times.items()},
+            "warnings": [],
+        },
+        sizes=dict.fromkeys(times, 10),
+        params=1,
+        macs=1,
+        why_no_accuracy=None,
+    )
+
+
+def test_a_step_that_pays_is_kept() -> None:
+    told = decide(evidence(), "int8", 1.0, None)
+    assert (told.chosen, told.verdict["ok"], told.warnings) == ("int8", True, [])
+    assert told.verdict["latency"]["speedup_vs_fp32"] == 3.0
+    assert [(v["name"], v["kind"], v["kept"]) for v in told.variants] == [
+        ("fp32", "baseline", False),
+        ("bf16", "step", False),
+        ("int8", "chosen", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"), [(evidence(drop=2.5), "2.50 points"), (evidence(int8_ms=13.0), "not faster than FP32")]
+)
+def test_a_step_that_does_not_pay_is_taken_back_and_said(given: Evidence, why: str) -> None:
+    told = decide(given, "int8", 1.0, None)
+    assert told.chosen == "bf16"
+    assert told.verdict["ok"]
+    assert why in next(v["reason"] for v in told.variants if v["name"] == "int8")
+    assert any("int8 was taken back" in text for text in told.warnings)
+
+
+def test_fp32_is_left_when_nothing_pays() -> None:
+    told = decide(evidence(int8_ms=13.0, bf16_ms=12.5), "int8", 1.0, None)
+    assert told.chosen == "fp32"
+    assert told.verdict["accuracy"]["drop"] == 0.0
+
+
+def test_a_latency_budget_that_is_not_met() -> None:
+    told = decide(evidence(), "int8", 1.0, 3.0)
+    assert told.verdict["latency"]["ok"] is False
+    assert told.verdict["ok"] is False
+    assert told.chosen == "int8"
+    assert decide(evidence(), "int8", 1.0, 5.0).verdict["ok"]
+
+
+def test_without_labels_accuracy_is_not_measured_and_does_not_decide() -> None:
+    told = decide(evidence(drop=None), "int8", 1.0, None)
+    assert told.chosen == "int8"
+    assert told.verdict["accuracy"]["ok"] is None
+    assert told.verdict["accuracy"]["why"]
+    assert told.verdict["ok"]
