@@ -115,7 +115,7 @@ def train(
     kept = {"network": network, "average": average, "taps": taps, "optimizer": optimizer}
     done = _resume(out_dir / "checkpoint.pt", kept, recipe)
     stop = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
-    log = _Log(out_dir / "log.jsonl", done, recipe.steps, on_tick)
+    log = _Log(out_dir / "log.jsonl", done, recipe, on_tick)
     saved_at = time.monotonic()
     network.train()
     for step, stage, pictures, labels in _batches(images, recipe, done, stop, workers):
@@ -148,10 +148,7 @@ def rate_factor(recipe: TrainingRecipe, step: int, images_per_epoch: int) -> flo
         if part < recipe.warmup:
             return part / recipe.warmup
         return 0.5 * (1 + math.cos(math.pi * (part - recipe.warmup) / (1 - recipe.warmup)))
-    seen, left = 0, step
-    for stage in recipe.stages:
-        seen += min(left, stage.steps) * stage.batch
-        left = max(0, left - stage.steps)
+    seen = recipe.images_at(step)
     return float(recipe.decay_rate ** (seen / images_per_epoch // recipe.decay_epochs))
 
 
@@ -271,12 +268,11 @@ def _resume(path: Path, kept: Mapping[str, Any], recipe: TrainingRecipe) -> int:
 class _Log:
     """Averages over ten steps and writes a line; a resumed run first drops the lines after its checkpoint."""
 
-    def __init__(self, path: Path, done: int, steps: int, on_tick: Callable[[Tick], None]) -> None:
+    def __init__(self, path: Path, done: int, recipe: TrainingRecipe, on_tick: Callable[[Tick], None]) -> None:
         lines = path.read_text().splitlines() if path.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] <= done]
         path.write_text("".join(line + "\n" for line in kept))
-        self._path, self._steps, self._on_tick = path, steps, on_tick
-        self._images = json.loads(kept[-1])["images"] if kept else 0
+        self._path, self._recipe, self._on_tick = path, recipe, on_tick
         self._clear()
 
     def _clear(self) -> None:
@@ -288,13 +284,12 @@ class _Log:
         self._losses.append(loss)
         self._right += right
         self._seen += stage.batch
-        if done % 10 and done != self._steps:
+        if done % 10 and done != self._recipe.steps:
             return
-        self._images += self._seen
         tick = Tick(
             step=done,
-            steps=self._steps,
-            images=self._images,
+            steps=self._recipe.steps,
+            images=self._recipe.images_at(done),
             size=stage.size,
             learning_rate=rate,
             loss=sum(self._losses) / len(self._losses),

@@ -53,3 +53,11 @@ class TrainingRecipe(BaseModel):
     def steps(self) -> int:
         """Optimiser steps of the whole run."""
         return sum(stage.steps for stage in self.stages)
+
+    def images_at(self, step: int) -> int:
+        """Images that were trained on before a step."""
+        seen = 0
+        for stage in self.stages:
+            seen += min(step, stage.steps) * stage.batch
+            step = max(0, step - stage.steps)
+        return seen
