@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -51,13 +52,15 @@ def command(
 ) -> None:
     """Train a network; checkpoints, and resumes exactly.
 
-    Leaves checkpoint.pt, log.jsonl and, at the end, weights.safetensors: the running average of the weights in FP16.
+    Leaves checkpoint.pt, log.jsonl and, at the end, curve.svg and weights.safetensors: the running average of the
+    weights in FP16.
     """
     settings = _settings(recipe, flags)
     images, classes = _images(settings, num_classes)
     from edgekit.models import create
     from edgekit.models.registry import find_model
     from edgekit.models.weights import load_into, write_weights
+    from edgekit.report.curve import curve
     from edgekit.train import seeded, train
 
     entry, _ = find_model(settings.model)
@@ -81,6 +84,8 @@ def command(
     if done:
         write_weights(average, out / "weights.safetensors")
         (out / "recipe.json").write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        lines = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        (out / "curve.svg").write_text(curve([json.loads(line) for line in lines]), encoding="utf-8")
     if as_json:
         emit_json(
             {

@@ -115,7 +115,7 @@ def _accuracy(report: Report) -> str:
         return f"its accuracy was not measured ({accuracy.get('why') or 'no reason given'}){agrees}"
     amount, digits = abs(drop), 2 if abs(drop) < 0.05 and drop else 1
     cost = f"{'gains' if drop < 0 else 'costs'} {number(amount, digits)} point{'' if amount == 1 else 's'}"
-    said = cost + _interval(accuracy["ci95"], digits, "95 % interval ")
+    said = cost + _interval(accuracy["ci95"], digits, "95 % interval of the drop ")
     if budget is None:
         return f"{said}, no budget set"
     met = accuracy["ok"] if accuracy["ok"] is not None else drop <= budget

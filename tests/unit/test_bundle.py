@@ -1,0 +1,93 @@
+"""Bundles: never written over what is not ours, and never believed when they lie. The runtime's source is old Python."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+import edgekit.runtime
+from edgekit.bundle import check_bundle, claim_directory, place_file, read_manifest, write_bundle
+from edgekit.errors import InputError
+from edgekit.runtime import Bundle, BundleError
+
+
+def bundle(out: Path, text: bytes = b"one") -> Path:
+    return write_bundle(out, {"a.txt": text, "b.txt": b"two"}, {"model": {"name": "m"}})
+
+
+def test_what_is_written_is_whole(tmp_path: Path) -> None:
+    out = bundle(tmp_path / "x" / "out")
+    assert check_bundle(out) == []
+    told = read_manifest(out)
+    assert told["files"]["a.txt"]["size_bytes"] == 3
+    assert sorted(path.name for path in out.parent.iterdir()) == ["out"]
+
+
+def test_an_earlier_bundle_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    out = bundle(tmp_path / "out")
+    (out / "left.txt").write_text("over")
+    bundle(out, b"three")
+    assert (out / "a.txt").read_bytes() == b"three"
+    assert not (out / "left.txt").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+@pytest.mark.parametrize("what", ["folder", "file", "foreign manifest"])
+def test_what_is_not_ours_is_refused_and_untouched(tmp_path: Path, what: str) -> None:
+    out = tmp_path / "out"
+    if what == "file":
+        out.write_text("mine")
+    else:
+        out.mkdir()
+        (out / "manifest.json").write_text('{"kind": "other"}' if what == "foreign manifest" else "mine")
+    before = sorted(p.name for p in tmp_path.rglob("*"))
+    for attempt in (claim_directory, bundle):
+        with pytest.raises(InputError, match="not a bundle"):
+            attempt(out)
+    assert sorted(p.name for p in tmp_path.rglob("*")) == before
+
+
+def test_an_empty_directory_is_taken(tmp_path: Path) -> None:
+    assert check_bundle(bundle(tmp_path)) == []
+
+
+def test_damage_is_named(tmp_path: Path) -> None:
+    out = bundle(tmp_path / "out")
+    (out / "a.txt").write_bytes(b"eno")
+    (out / "b.txt").unlink()
+    (out / "more.txt").write_text("x")
+    assert check_bundle(out) == ["a.txt has changed", "b.txt is missing", "more.txt is not in the manifest"]
+
+
+def test_a_manifest_that_points_out_of_the_bundle(tmp_path: Path) -> None:
+    out = bundle(tmp_path / "out")
+    told = json.loads((out / "manifest.json").read_text())
+    told["files"]["../secret"] = told["files"]["a.txt"]
+    (out / "manifest.json").write_text(json.dumps(told))
+    assert "../secret points out of the bundle" in check_bundle(out)
+
+
+def test_the_runtime_refuses_before_it_loads_anything(tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="no bundle"):
+        Bundle.open(tmp_path)
+    with pytest.raises(BundleError, match=r"does not name model\.xml"):
+        Bundle.open(bundle(tmp_path / "out"))
+
+
+def test_a_file_is_placed_whole_or_not_at_all(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("x")
+    place_file(tmp_path / "a", tmp_path / "deep" / "b")
+    assert (tmp_path / "deep" / "b").read_text() == "x"
+    with pytest.raises(InputError):
+        place_file(tmp_path / "a", tmp_path / "a" / "b")
+
+
+def test_the_runtime_is_written_for_python_36() -> None:
+    folder = Path(edgekit.runtime.__file__).parent
+    for file in folder.glob("*.py"):
+        tree = ast.parse(file.read_text(), feature_version=(3, 6))
+        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        assert names <= {"hashlib", "json", "os", "numpy", "openvino"}, file
