@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -99,7 +100,7 @@ def _swap(work: Path, out: Path) -> None:
 def _refusal(error: OSError, out: Path) -> Exception:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return InputError(f"the disk is full: {out} was not written", "Free some space, or give another --out.")
-    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR):
+    if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM, errno.ENOTDIR, errno.EEXIST):
         return InputError(f"cannot write {out}: {error.strerror}", "Give another --out.")
     return error
 
@@ -116,7 +117,8 @@ def place_file(source: Path, out: Path) -> None:
         shutil.copyfile(source, partial)
         os.replace(partial, out)
     except OSError as error:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink()
         raise _refusal(error, out) from error
 
 

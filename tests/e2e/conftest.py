@@ -1,0 +1,48 @@
+"""One build of a small network that the end-to-end tests look at from all sides."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUICK = "latency: {runs: 30, max_seconds: 10}\n"
+"""Settings that keep timing short: what is tested is that it is measured, not what comes out."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A build that is done: where, what its report says, and the store it used."""
+
+    directory: Path
+    report: dict[str, Any]
+    store: Path
+    arguments: tuple[str, ...]
+
+
+@pytest.fixture(scope="session")
+def headline(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    """The headline command on the embedded default, with fewer images and shorter timing."""
+    folder = tmp_path_factory.mktemp("headline")
+    recipe = folder / "quick.yaml"
+    recipe.write_text(QUICK + "images: 240\n")
+    out, store = folder / "out", folder / "store"
+    arguments = ("build", "--model", "inception_v4", "--target", "cpu", "--recipe", str(recipe), "--out", str(out))
+    answer = subprocess.run(
+        [sys.executable, "-m", "edgekit", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+        env=os.environ | {"EDGEKIT_CACHE": str(store)},
+    )
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)
+    assert Path(told.pop("bundle")) == out
+    return Finished(out, told, store, arguments)
