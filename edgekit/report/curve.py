@@ -24,9 +24,9 @@ def curve(ticks: Sequence[Mapping[str, Any]]) -> str:
     def y(percent: float) -> float:
         return TOP + (HEIGHT - TOP - BOTTOM) * (1 - percent / 100)
 
+    look = 'font-family="sans-serif" font-size="12" role="img" aria-label="Top-1 of the training images"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif"'
-        ' font-size="12" role="img" aria-label="Top-1 of the training images while training">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {look}>',
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
     ]
     for place, (size, first, end) in enumerate(_spans(ticks)):

@@ -107,7 +107,9 @@ def test_weights_of_another_width(build: Edgekit, tmp_path: Path) -> None:
     from edgekit.models import create
 
     save_file(create("inception_v4", 4, 0.25).state_dict(), tmp_path / "w.safetensors")
-    answer = build("--model", "inception_v4", "--weights", tmp_path / "w.safetensors", "--width", 0.5, "--num-classes", 4)
+    answer = build(
+        "--model", "inception_v4", "--weights", tmp_path / "w.safetensors", "--width", 0.5, "--num-classes", 4
+    )
     refused(answer, "another width")
 
 
@@ -161,7 +163,9 @@ def test_a_target_that_cannot_be_built_for_exits_4(edgekit: Edgekit, tmp_path: P
 def test_a_full_disk(edgekit: Edgekit, tiny_onnx: Callable[..., Path], tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "x", mount], check=False, capture_output=True).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "x", mount], check=False, capture_output=True
+    ).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
         (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 2}\n")

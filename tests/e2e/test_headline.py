@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import SHARED_DATA
+from samples import SHARED_DATA
 
 from edgekit.bundle import check_bundle, read_manifest
 from edgekit.data.signs import draw, label_of

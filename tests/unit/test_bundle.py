@@ -1,4 +1,4 @@
-"""Bundles: never written over what is not ours, and never believed when they lie. The runtime's source is old Python."""
+"""Bundles: never written over what is not ours, never believed when they lie; their runtime is old Python."""
 
 from __future__ import annotations
 

@@ -89,7 +89,9 @@ def test_changed_and_missing_files_are_refused(photos: Callable[..., Path]) -> N
     folder = photos()
     chosen = choose(open_images(folder), 6)
     named = folder / chosen.items[0].identifier
-    named.write_bytes((folder / "a" / "3.png").read_bytes() if named.name != "3.png" else (folder / "a/0.png").read_bytes())
+    named.write_bytes(
+        (folder / "a" / "3.png").read_bytes() if named.name != "3.png" else (folder / "a/0.png").read_bytes()
+    )
     with pytest.raises(InputError, match="1 images of the calibration set have changed"):
         indices_in(chosen, open_images(folder))
     named.unlink()

@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from conftest import SHARED_DATA
+from samples import SHARED_DATA
 
 from edgekit.errors import InputError
 from edgekit.models import create

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import SAMPLE_REPORT
+from samples import SAMPLE_REPORT
 
 from edgekit.errors import InputError
 from edgekit.report import RENDERERS, read, validate

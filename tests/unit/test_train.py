@@ -42,7 +42,14 @@ def small() -> nn.Module:
 
 def recipe(**more: Any) -> TrainingRecipe:
     stages = ({"size": 80, "images": 48, "batch": 8}, {"size": 96, "images": 40, "batch": 8})
-    told = {"optimizer": "muon", "schedule": "one-cycle", "auxiliary": ("0",), "ema": 0.9, "clip_norm": 2.0, "stages": stages}
+    told = {
+        "optimizer": "muon",
+        "schedule": "one-cycle",
+        "auxiliary": ("0",),
+        "ema": 0.9,
+        "clip_norm": 2.0,
+        "stages": stages,
+    }
     return TrainingRecipe.model_validate({**told, **more})
 
 
