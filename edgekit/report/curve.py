@@ -16,7 +16,7 @@ def curve(ticks: Sequence[Mapping[str, Any]]) -> str:
     """
     if not ticks:
         raise ValueError("the log is empty")
-    last = ticks[-1]["images"]
+    last = float(ticks[-1]["images"])
 
     def x(images: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * images / last
@@ -45,7 +45,7 @@ def curve(ticks: Sequence[Mapping[str, Any]]) -> str:
     parts.append(f'<polyline points="{points}" fill="none" stroke="#1f5fa8" stroke-width="1.5"/>')
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 12}" text-anchor="middle" fill="#555">'
-        f"images trained on (to {last:,})</text></svg>\n"
+        f"images trained on (to {last:,.0f})</text></svg>\n"
     )
     return "\n".join(parts)
 
