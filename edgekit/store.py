@@ -24,6 +24,7 @@ from edgekit.errors import InputError
 
 LAYOUT: Final = 1
 ENTRY_FILE: Final = "entry.json"
+FULL_BYTES: Final = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,11 @@ class Store:
             if final.exists():
                 shutil.rmtree(final)
             os.replace(work, _directory(final.parent) / key)
+        except (RuntimeError, ValueError) as error:
+            # Libraries that write with C++ streams do not say why a write failed; a disk that is full does.
+            if shutil.disk_usage(work).free < FULL_BYTES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(work)) from error
+            raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
         return final

@@ -160,6 +160,27 @@ def test_a_target_that_cannot_be_built_for_exits_4(edgekit: Edgekit, tmp_path: P
     assert len(answer.stderr.splitlines()) == 1
 
 
+@pytest.mark.parametrize("kilobytes", [28, 60, 90, 110])
+def test_a_store_on_a_full_disk(
+    edgekit: Edgekit, tiny_onnx: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kilobytes: int
+) -> None:
+    """However far the build comes before the disk is full, it says so; a library's own words for it are not enough."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "x", str(mount)]
+    if subprocess.run(command, check=False, capture_output=True).returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 2}\n")
+        monkeypatch.setenv("EDGEKIT_CACHE", str(mount))
+        out = tmp_path / "out"
+        answer = edgekit("build", "--model", tiny_onnx(), "--recipe", tmp_path / "quick.yaml", "--out", out, "-q")
+        refused(answer, "full")
+        assert not out.exists()
+    finally:
+        subprocess.run(["umount", mount], check=False)
+
+
 def test_a_full_disk(edgekit: Edgekit, tiny_onnx: Callable[..., Path], tmp_path: Path) -> None:
     mount = tmp_path / "small"
     mount.mkdir()
