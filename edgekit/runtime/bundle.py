@@ -52,7 +52,7 @@ class Bundle:
         if verify:
             _check_files(folder, manifest["files"])
         try:
-            bundle = cls(folder, manifest, _load(os.path.join(folder, "model.xml"), threads))
+            bundle = cls(folder, manifest, _load(os.path.join(folder, "model.xml"), manifest["precision"], threads))
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError("the manifest of %s is not whole: %r" % (folder, error))
         if verify:
@@ -137,11 +137,13 @@ def _check_files(folder: str, files: Dict[str, Any]) -> None:
             raise BundleError("%s was changed or damaged: its SHA-256 is not the manifest's" % name)
 
 
-def _load(path: str, threads: Optional[int]) -> Callable[[np.ndarray], np.ndarray]:
+def _load(path: str, precision: str, threads: Optional[int]) -> Callable[[np.ndarray], np.ndarray]:
     """Compiles model.xml for this processor; returns uint8 (1, H, W, 3) -> float32 (1, classes)."""
     import openvino
 
-    settings = {"PERFORMANCE_HINT": "LATENCY"}
+    # OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.
+    hint = "bf16" if precision == "bf16" else "f32"
+    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
     if threads is not None:
         settings["INFERENCE_NUM_THREADS"] = str(threads)
     try:
