@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from edgekit.errors import InputError
 
-WEIGHTS_DIR = Path(__file__).resolve().parent / "weights"
+WEIGHTS_DIR = Path(__file__).resolve().parent / "trained"
 
 
 @dataclass(frozen=True)
