@@ -36,6 +36,7 @@ EXTRA_OF: dict[str, str] = {
     "torch": "cpu",
     "onnx": "cpu",
     "onnxscript": "cpu",
+    "onnxruntime": "cpu",
     "openvino": "cpu",
     "nncf": "cpu",
     "safetensors": "cpu",
