@@ -123,6 +123,7 @@ def measure(
     finally:
         watch.cancel()
         process.stdout.close()
+        process.stderr.close()
         if process.poll() is None and sys.exc_info()[0] is not None:
             process.kill()
         process.wait()
