@@ -26,6 +26,7 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("nncf", "nncf", "cpu"),
     ("safetensors", "safetensors", "cpu"),
     ("jsonschema", "jsonschema", "cpu"),
+    ("onnxruntime", "onnxruntime", "cpu"),
     ("huggingface_hub", "huggingface_hub", "cpu"),
     ("tensorrt-cu13", "tensorrt", "gpu"),
     ("tensorrt-rtx-cu13-bindings", "tensorrt_rtx_bindings", "rtx"),
