@@ -23,17 +23,19 @@ from edgekit.stages import (
     Run,
     calibrate,
     compile_variants,
+    describe_target,
+    engine_facts,
     export_graph,
     graph_of,
     hold_out,
     judge_accuracy,
-    machine_identity,
     quantize_graph,
     read_json,
+    sizes_of,
     time_variants,
 )
 from edgekit.store import Entry, Store
-from edgekit.targets import processor, require
+from edgekit.targets import find, processor, release_of
 from edgekit.validate.verdict import Evidence, Verdict, decide
 
 if TYPE_CHECKING:
@@ -72,11 +74,13 @@ def build(
         InputError: bad input; nothing is written.
         UnavailableError: the target or a package is not there.
     """
-    target = require(recipe.target)
+    target = find(recipe.target)
+    release = release_of(target, recipe.tensorrt.jetpack)
     source = resolve(recipe)
     out = out_dir or Path("build") / f"{source.name}-{recipe.target}"
     claim_directory(out)
-    run = Run(recipe, source, store or Store(), _variants(recipe, target), on_event)
+    wanted, notes = _wanted(recipe, target)
+    run = Run(recipe, source, store or Store(), _variants(wanted, target), on_event, target, release, warnings=notes)
     images, held = hold_out(run, _evaluation_images(run))
 
     exported = export_graph(run)
@@ -85,15 +89,14 @@ def build(
     chosen, pool = calibrate(run, images, exported, held)
     quantized = quantize_graph(run, exported, chosen, pool)
     compiled = compile_variants(run, quantized)
-    judged = judge_accuracy(run, exported, compiled, images, chosen, pool)
-    timed = time_variants(run, compiled, facts["height"], facts["width"])
+    judged = judge_accuracy(run, exported, quantized, compiled, images, chosen, pool)
+    latency = time_variants(run, compiled, facts["height"], facts["width"])
 
-    verdict = _verdict(run, facts, images, compiled, judged, timed)
+    verdict = _verdict(run, wanted, facts, images, compiled, judged, latency)
     report = assemble(
         source=source,
         facts=facts,
-        target=recipe.target,
-        machine=machine_identity(),
+        target=describe_target(run, compiled),
         images=images,
         calibration=chosen if "int8" in run.variants else None,
         verdict=verdict,
@@ -104,10 +107,28 @@ def build(
     return Built(report, _bundle(run, out, report, chosen, quantized, compiled, judged, images))
 
 
-def _variants(recipe: Recipe, target: Target) -> tuple[str, ...]:
-    """FP32 to compare with, the 16-bit format if this processor has it, and what was asked for."""
-    fast = target.fast_precisions(processor()[1])
-    return tuple(p for p in ("fp32", "bf16", "int8") if p in ("fp32", recipe.precision) or (p == "bf16" and p in fast))
+def _wanted(recipe: Recipe, target: Target) -> tuple[str, list[str]]:
+    """The precision to build, and what the user should know where that is not the one asked for.
+
+    Raises:
+        InputError: the target cannot do what was asked, or not on the DLA.
+    """
+    if recipe.tensorrt.dla and not target.dla_cores:
+        raise InputError(f"{target.name} has no DLA", "Leave --dla out.")
+    if recipe.precision in target.precisions:
+        return recipe.precision, []
+    if recipe.precision == "int8":
+        return target.precisions[0], [f"{target.description}: {target.notes[0]}"]
+    raise InputError(
+        f"{target.name} has no fast {recipe.precision}", f"Use --precision {' or '.join(target.precisions)}."
+    )
+
+
+def _variants(wanted: str, target: Target) -> tuple[str, ...]:
+    """FP32 to compare with, the 16-bit format that is fast on the target, and what was asked for."""
+    fast = target.fast_precisions(processor()[1]) if target.family == "cpu" else target.precisions
+    half = [each for each in ("bf16", "fp16") if each in fast or each == wanted]
+    return ("fp32", *half, *(("int8",) if wanted == "int8" else ()))
 
 
 def _evaluation_images(run: Run) -> ImageSet | None:
@@ -135,7 +156,13 @@ def _check_labels(images: ImageSet | None, classes: int) -> None:
 
 
 def _verdict(
-    run: Run, facts: dict[str, Any], images: ImageSet | None, compiled: Entry, judged: Entry, timed: Entry
+    run: Run,
+    wanted: str,
+    facts: dict[str, Any],
+    images: ImageSet | None,
+    compiled: Entry,
+    judged: Entry,
+    latency: dict[str, Any],
 ) -> Verdict:
     accuracy = read_json(judged.path / "accuracy.json")
     if accuracy["warning"]:
@@ -145,15 +172,17 @@ def _verdict(
         why = "the weights are random"
     elif images is None:
         why = "no labelled images were given (--data)"
+    made = sizes_of(compiled)
     evidence = Evidence(
         accuracy=accuracy,
-        latency=read_json(timed.path / "latency.json"),
-        sizes={name: told["size_bytes"] for name, told in read_json(compiled.path / "compiled.json").items()},
+        latency=latency,
+        sizes={name: told["size_bytes"] for name, told in made.items()},
+        runtimes={name: told["runtime"] for name, told in made.items()},
         params=facts["params"],
         macs=facts["macs"],
         why_no_accuracy=why,
     )
-    return decide(evidence, run.recipe.precision, run.recipe.max_drop, run.recipe.latency_budget_ms)
+    return decide(evidence, wanted, run.recipe.max_drop, run.recipe.latency_budget_ms)
 
 
 def _bundle(
@@ -167,18 +196,20 @@ def _bundle(
     images: ImageSet | None,
 ) -> Path:
     chosen = report["chosen"]
-    xml = compiled.path / read_json(compiled.path / "compiled.json")[chosen]["path"]
+    form = compiled.path / sizes_of(compiled)[chosen]["path"]
     files: dict[str, Path | bytes] = {
         "report.json": (json.dumps(report, indent=2) + "\n").encode(),
         **{f"report.{suffix}": render(report).encode() for suffix, render in RENDERERS.items()},
         "recipe.yaml": to_yaml(run.recipe).encode(),
         "calibration.json": to_json(calibration).encode(),
         "model.onnx": graph_of(quantized, chosen),
-        "model.xml": xml,
-        "model.bin": xml.with_suffix(".bin"),
         "golden.npz": _golden(judged, chosen),
     }
-    return write_bundle(out, files, _manifest(run.source, report, images))
+    if form.suffix != ".onnx":
+        files[f"model{form.suffix}"] = form
+    if form.suffix == ".xml":
+        files["model.bin"] = form.with_suffix(".bin")
+    return write_bundle(out, files, {**_manifest(run.source, report, images), **engine_facts(run, chosen)})
 
 
 def _golden(judged: Entry, chosen: str) -> bytes:
@@ -200,6 +231,6 @@ def _manifest(source: Source, report: dict[str, Any], images: ImageSet | None) -
         "input": {"name": "image", "dtype": "uint8", "shape": [1, height, width, 3], "layout": "NHWC", "color": "RGB"},
         "preprocessing": asdict(source.preprocessing),
         "labels": list(images.classes) if images is not None else [],
-        "versions": {"edgekit": __version__, "openvino": report["target"]["runtime_version"]},
+        "versions": {"edgekit": __version__, report["target"]["runtime"]: report["target"]["runtime_version"]},
         "license": "Apache-2.0" if source.kind == "registry" and source.tag == "signs" else None,
     }

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgekit.errors import InputError
 
-Precision = Literal["int8", "bf16", "fp32"]
+Precision = Literal["int8", "bf16", "fp16", "fp32"]
 Channels = tuple[float, float, float]
 
 
@@ -47,6 +47,16 @@ class LatencyRecipe(_Part):
     max_seconds: float = Field(default=90.0, gt=0)
 
 
+class TensorRtRecipe(_Part):
+    """What TensorRT is asked; the defaults are its own."""
+
+    jetpack: str | None = Field(default=None, description="of the Jetson built for; the target's usual one by default")
+    compute_capabilities: tuple[str, ...] | None = Field(default=None, description="GPUs that rtx builds for")
+    optimization_level: int | None = Field(default=None, ge=0, le=5)
+    workspace_mb: int | None = Field(default=None, ge=1)
+    dla: bool = Field(default=False, description="run on the deep-learning accelerator what can")
+
+
 class Recipe(_Part):
     """Everything that decides what a build makes."""
 
@@ -63,6 +73,8 @@ class Recipe(_Part):
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
     latency: LatencyRecipe = LatencyRecipe()
+    tensorrt: TensorRtRecipe = TensorRtRecipe()
+    device: str | None = Field(default=None, description="a saved device, or ssh://user@host")
     max_drop: float = Field(default=1.0, ge=0, description="points of top-1")
     latency_budget_ms: float | None = Field(default=None, gt=0)
     seed: int = 0

@@ -13,6 +13,7 @@ from edgekit.compile import Compiled
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models.source import Source, resolve
+from edgekit.quantize.form import Form, form_of
 from edgekit.recipe import Recipe
 from edgekit.stages import Event, Run, export_graph, read_json
 from edgekit.store import Entry, Store, file_sha256
@@ -69,13 +70,21 @@ def _from_bundle(directory: Path) -> Subject:
     if problems:
         raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")
     told = read_manifest(directory)
-    xml, model = directory / "model.xml", told["model"]
-    size = xml.stat().st_size + xml.with_suffix(".bin").stat().st_size
+    model = told["model"]
     _, height, width, _ = told["input"]["shape"]
     preprocessing = _preprocessing(told["preprocessing"])
-    compiled = Compiled("openvino", str(xml), told["precision"], size)
+    compiled = _of_bundle(directory, told)
     data = "signs" if model["tag"] == "signs" else None
     return Subject(directory.name, compiled, preprocessing, height, width, model["classes"], data)
+
+
+def _of_bundle(directory: Path, told: dict[str, Any]) -> Compiled:
+    """What of a bundle runs on this processor: its OpenVINO form, or the graph that a GPU's engine is made of."""
+    xml, graph = directory / "model.xml", directory / "model.onnx"
+    if xml.exists():
+        size = xml.stat().st_size + xml.with_suffix(".bin").stat().st_size
+        return Compiled("openvino", str(xml), told["precision"], size)
+    return Compiled("onnxruntime", str(graph), told["precision"], graph.stat().st_size)
 
 
 def _preprocessing(told: dict[str, Any]) -> Preprocessing:
@@ -93,30 +102,62 @@ def _is_ours(path: Path) -> bool:
 def _from_quantized(path: Path, recipe: Recipe, store: Store) -> Subject:
     from edgekit.models.onnx_graph import pixel_facts
 
-    size, classes, quantized = pixel_facts(path)
+    size, classes, quantized, signed = pixel_facts(path)
     precision = "int8" if quantized else "fp32"
-    compiled = _compiled(path, precision, file_sha256(path), store)
+    if signed:  # see edgekit.compile.onnxruntime for why not OpenVINO
+        compiled = Compiled("onnxruntime", str(path), precision, path.stat().st_size)
+    else:
+        compiled = _compiled(path, precision, file_sha256(path), store)
     told = {key: value for key, value in recipe.preprocessing.model_dump().items() if value is not None}
     return Subject(path.stem, compiled, Preprocessing(**{**told, "size": size}), size, size, classes, None)
 
 
 def _from_source(source: Source, exported: Entry, precision: str, store: Store) -> Subject:
     facts = read_json(exported.path / "facts.json")
-
-    def make(into: Path) -> None:
-        import onnx
-
-        from edgekit.models.onnx_graph import with_preprocessing
-
-        graph = onnx.load(str(exported.path / "model.onnx"))
-        onnx.save(with_preprocessing(graph, source.preprocessing), str(into / "fp32.onnx"))
-
-    key = store.key("prepare", {"graph": exported.path.name, "preprocessing": source.preprocessing.as_dict()})
-    graph = store.build(key, "prepare", make).path / "fp32.onnx"
+    graph, key = _graph(source, exported, precision, form_of(None), store)
     compiled = _compiled(graph, precision, key, store)
     data = source.default_data
     shape = facts["height"], facts["width"]
     return Subject(source.name, compiled, source.preprocessing, *shape, facts["classes"], data)
+
+
+def graph_for(
+    recipe: Recipe,
+    precision: str | None,
+    form: Form,
+    store: Store,
+    on_event: Callable[[Event], None] = lambda event: None,
+) -> tuple[Path, str]:
+    """The graph of `recipe.model` that a compiler takes, and its precision; a graph of edgekit's own as it is.
+
+    Raises:
+        InputError: there is no such model, or its graph is not in the form that the target wants.
+    """
+    path = Path(recipe.model)
+    if path.suffix == ".onnx" and path.is_file() and _is_ours(path):
+        from edgekit.models.onnx_graph import pixel_facts, read_onnx
+        from edgekit.quantize.rules import check
+
+        if form.signed:
+            check(read_onnx(path), form.opset)
+        return path, "int8" if pixel_facts(path)[2] else "fp32"
+    source, exported = export_source(recipe, store, on_event)
+    precision = precision or "fp32"
+    return _graph(source, exported, precision, form, store)[0], precision
+
+
+def _graph(source: Source, exported: Entry, precision: str, form: Form, store: Store) -> tuple[Path, str]:
+    """The graph of a precision with preprocessing inside, and its key in the store."""
+    name = "fp32" if precision == "bf16" else precision
+
+    def make(into: Path) -> None:
+        from edgekit.quantize.graphs import write_graph
+
+        write_graph(exported.path / "model.onnx", None, into / "graph.onnx", name, source.preprocessing, form)
+
+    told = {"graph": exported.path.name, "preprocessing": source.preprocessing.as_dict()}
+    key = store.key("prepare", {**told, "precision": name, "form": form.as_dict()})
+    return store.build(key, "prepare", make).path / "graph.onnx", key
 
 
 def _compiled(graph: Path, precision: str, identity: str, store: Store) -> Compiled:

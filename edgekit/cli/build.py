@@ -13,7 +13,9 @@ from edgekit.cli.options import (
     json_option,
     model_options,
     nested_preprocessing,
+    nested_tensorrt,
     preprocessing_options,
+    tensorrt_options,
 )
 from edgekit.cli.output import emit_json, note, progress, warn
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExamples:\n  edgekit build --model inception_v4 --target cpu\n"
     "  edgekit build --model net.onnx --data photos/ --calibration more-photos/ --mean 0.485,0.456,0.406 --std 0.23\n"
+    "  edgekit build --model inception_v4 --target jetson\n"
     "  edgekit build --recipe recipe.yaml --latency-budget 5 --out build/net",
 )
 @model_options
@@ -45,7 +48,10 @@ if TYPE_CHECKING:
     "--latency-budget", type=click.FloatRange(0, min_open=True), metavar="MS", help="Budget of the median latency."
 )
 @click.option("--prune", type=click.Choice(("none",)), help="Structured pruning; not in this release.")
-@click.option("--precision", type=click.Choice(("int8", "bf16", "fp32")), help="What to build. Default: int8.")
+@click.option("--precision", type=click.Choice(("int8", "fp16", "bf16", "fp32")), help="What to build. Default: int8.")
+@tensorrt_options
+@click.option("--jetpack", metavar="X.Y", help="JetPack of the Jetson built for. Default: the target's usual one.")
+@click.option("--dla", is_flag=True, default=None, help="Let a Jetson's deep-learning accelerator run what it can.")
 @click.option("--seed", type=int, metavar="N", help="Of random weights and of the choice of calibration images.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: build/MODEL-TARGET.")
 @click.option("--no-cache", is_flag=True, help="Do every stage again, and keep nothing but the bundle.")
@@ -75,7 +81,7 @@ def command(recipe: Path | None, out: Path | None, no_cache: bool, as_json: bool
 
 def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags as a recipe has them; None stays None and says nothing."""
-    laid = nested_preprocessing(flags)
+    laid = nested_tensorrt(nested_preprocessing(flags))
     given = (laid.pop(key) for key in ("calibration", "calibration_images", "strategy"))
     laid["calibration"] = calibration_settings(*given)
     laid["latency_budget_ms"] = laid.pop("latency_budget")

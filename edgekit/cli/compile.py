@@ -7,40 +7,72 @@ from typing import Any
 
 import click
 
-from edgekit.cli.options import json_option, model_options, preprocessing_options, subject_recipe
+from edgekit.cli.options import (
+    json_option,
+    model_options,
+    nested_tensorrt,
+    preprocessing_options,
+    subject_recipe,
+    tensorrt_options,
+)
 from edgekit.cli.output import emit_json, progress
 
 
 @click.command(
     epilog="\b\nExamples:\n  edgekit compile int8.onnx --out compiled\n"
-    "  edgekit compile --model inception_v4 --precision bf16 --out compiled",
+    "  edgekit compile --model inception_v4 --precision bf16 --out compiled\n"
+    "  edgekit compile int8.onnx --target rtx --compute-capability 8.9",
 )
 @click.argument("subject", required=False)
 @model_options
 @preprocessing_options
-@click.option("--target", default="cpu", show_default=True, help="What to compile for.")
+@click.option("--target", default="cpu", show_default=True, help="What to compile for: cpu, gpu or rtx.")
 @click.option(
-    "--precision", type=click.Choice(("fp32", "bf16")), help="Of a model that is not quantized. Default: fp32."
+    "--precision",
+    type=click.Choice(("fp32", "bf16", "fp16")),
+    help="Of a model that is not quantized. Default: fp32.",
 )
+@tensorrt_options
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("compiled"), show_default=True)
 @json_option
 def command(subject: str | None, target: str, precision: str | None, out: Path, as_json: bool, **flags: Any) -> None:
-    """Compile SUBJECT (or --model) for a target: model.xml and model.bin of OpenVINO, in --out."""
+    """Compile SUBJECT (or --model) for a target, in --out: model.xml and model.bin of OpenVINO, or model.engine."""
+    import tempfile
+
     from edgekit.bundle import place_file
     from edgekit.cli.events import shown_on
+    from edgekit.compile.for_target import CompileSettings, compile_for
+    from edgekit.errors import UnavailableError
+    from edgekit.quantize.form import form_of
     from edgekit.store import Store
-    from edgekit.subjects import prepare
-    from edgekit.targets import require
+    from edgekit.subjects import graph_for
+    from edgekit.targets import find, release_of
 
-    require(target)
-    recipe = subject_recipe(subject, flags)
-    with progress() as bars:
-        compiled = prepare(recipe, precision, Store(), shown_on(bars)).compiled
-    made = Path(compiled.path)
-    for file in (made, made.with_suffix(".bin")):
-        place_file(file, out / file.name)
+    found = find(target)
+    if found.family == "jetson":
+        raise UnavailableError(
+            f"an engine for {found.name} can only be built on it",
+            f"`edgekit build --target {target}` makes a bundle that does so at first use.",
+        )
+    recipe = subject_recipe(subject, nested_tensorrt(flags))
+    told = recipe.tensorrt
+    settings = CompileSettings(
+        told.compute_capabilities or found.compute_capabilities,
+        told.optimization_level,
+        None if told.workspace_mb is None else told.workspace_mb << 20,
+    )
+    with progress() as bars, tempfile.TemporaryDirectory() as folder:
+        graph, made_of = graph_for(recipe, precision, form_of(release_of(found)), Store(), shown_on(bars))
+        compiled = compile_for(
+            found.family, graph, Path(folder), made_of, settings, None, lambda share: bars.update("compile", share, 1)
+        )
+        bars.finish("compile")
+        made = Path(compiled.path)
+        files = [made, made.with_suffix(".bin")] if made.suffix == ".xml" else [made]
+        for file in files:
+            place_file(file, out / file.name)
     if as_json:
-        told = {"runtime": compiled.runtime, "precision": compiled.precision, "size_bytes": compiled.size_bytes}
-        emit_json({**told, "out": str(out), "files": ["model.xml", "model.bin"]})
+        row = {"runtime": compiled.runtime, "precision": compiled.precision, "size_bytes": compiled.size_bytes}
+        emit_json({**row, "out": str(out), "files": [file.name for file in files]})
     else:
         click.echo(f"{out}: {compiled.precision}, {compiled.size_bytes / 1e6:.1f} MB, for {compiled.runtime}")

@@ -107,8 +107,8 @@ def _target(target: Target, machine: Machine, packages: list[dict[str, Any]]) ->
     missing = [package["name"] for package in packages if package["extra"] == target.extra and not package["version"]]
     fast = target.fast_precisions(machine.features) if target.family == "cpu" else target.precisions
     why = hint = ""
-    if not target.supported:
-        why = target.why
+    if target.family == "gpu" and not machine.gpus:
+        why = "no NVIDIA GPU here"
     elif missing:
         why, hint = f"missing: {', '.join(missing)}", f"pip install 'edgekit[{target.extra}]'"
     elif target.family == "cpu" and machine.architecture not in ("x86_64", "AMD64", "aarch64", "arm64"):

@@ -42,12 +42,13 @@ def _show_graph(path: Path, as_json: bool) -> None:
     from edgekit.models.onnx_graph import facts, pixel_facts, read_onnx, takes_pixels
 
     if takes_pixels(path):
-        size, classes, quantized = pixel_facts(path)
+        size, classes, quantized, signed = pixel_facts(path)
         told: dict[str, Any] = {
             "input": [1, size, size, 3],
             "dtype": "uint8",
             "classes": classes,
             "quantized": quantized,
+            "for TensorRT": signed,
         }
     else:
         told = asdict(facts(read_onnx(path)))

@@ -124,6 +124,37 @@ def json_option(function: AnyFunction) -> AnyFunction:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(function)
 
 
+TENSORRT = ("jetpack", "compute_capabilities", "optimization_level", "workspace_mb", "dla")
+
+
+def tensorrt_options(function: AnyFunction) -> AnyFunction:
+    """Add --compute-capability, --optimization-level and --workspace-mb.
+
+    The verb's function gets compute_capabilities (a tuple of text), optimization_level and workspace_mb (int).
+    """
+    return _stack(
+        function,
+        click.option(
+            "--compute-capability",
+            "compute_capabilities",
+            multiple=True,
+            metavar="X.Y",
+            help="GPU that rtx builds for; repeat for more. Default: 8.6, 8.9 and 12.0.",
+        ),
+        click.option(
+            "--optimization-level", type=click.IntRange(0, 5), metavar="N", help="How hard TensorRT's builder tries."
+        ),
+        click.option("--workspace-mb", type=click.IntRange(min=1), metavar="MB", help="Memory for TensorRT's kernels."),
+    )
+
+
+def nested_tensorrt(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags with those for TensorRT gathered under `tensorrt`, as a recipe has them."""
+    laid = {key: value for key, value in flags.items() if key not in TENSORRT}
+    told = {key: flags[key] for key in TENSORRT if flags.get(key) not in (None, ())}
+    return {**laid, "tensorrt": told}
+
+
 PREPROCESSING = ("size", "crop_fraction", "interpolation", "mean", "std", "color")
 
 

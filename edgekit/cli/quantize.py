@@ -20,12 +20,14 @@ from edgekit.cli.output import emit_json, note, progress
 @click.option("--calibration", metavar="SET", help="A manifest of `edgekit calibrate`, or images to choose from.")
 @click.option("--calibration-images", type=click.IntRange(min=1), metavar="N", help="How many to choose. Default: 300.")
 @preprocessing_options
+@click.option("--target", default="cpu", show_default=True, help="Whose rules the graph keeps: TensorRT wants signed.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("int8.onnx"), show_default=True)
 @json_option
 def command(
     subject: str | None,
     calibration: str | None,
     calibration_images: int | None,
+    target: str,
     out: Path,
     as_json: bool,
     **flags: Any,
@@ -37,12 +39,14 @@ def command(
     from edgekit.models.source import resolve
     from edgekit.stages import Run, calibrate, export_graph, quantize_graph
     from edgekit.store import Store, file_sha256
+    from edgekit.targets import find, release_of
 
     recipe = subject_recipe(
         subject, {**flags, "calibration": calibration_settings(calibration, calibration_images, None)}
     )
     with progress() as bars:
-        run = Run(recipe, resolve(recipe), Store(), ("fp32", "int8"), shown_on(bars))
+        found = find(target)
+        run = Run(recipe, resolve(recipe), Store(), ("fp32", "int8"), shown_on(bars), found, release_of(found))
         exported = export_graph(run)
         chosen, pool = calibrate(run, None, exported)
         made = quantize_graph(run, exported, chosen, pool).path / "int8.onnx"

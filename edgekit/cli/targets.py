@@ -34,12 +34,13 @@ def command(name: str | None, as_json: bool) -> None:
             target.name,
             target.runtime,
             " ".join(target.precisions),
-            "yes" if target.supported else "no",
+            ", ".join(target.compute_capabilities),
+            " ".join(release.jetpack for release in target.releases if release.jetpack),
             target.description,
         )
         for target in TARGETS.values()
     ]
-    print_table(("target", "runtime", "fast precisions", "builds", "what it is"), rows)
+    print_table(("target", "runtime", "fast precisions", "capability", "JetPack", "what it is"), rows)
     for alias, known in ALIASES.items():
         click.echo(f"{alias} means {known}.")
 
@@ -49,7 +50,10 @@ def _shown(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list):
-        return "; ".join(map(str, value))
+        return "; ".join(map(_shown, value))
+    if isinstance(value, dict) and "tensorrt" in value:
+        jetpack = f"JetPack {value['jetpack']}: " if value["jetpack"] else ""
+        return f"{jetpack}TensorRT {value['tensorrt']}, CUDA {value['cuda']}, Python {value['python']}"
     if isinstance(value, dict):
         return "; ".join(f"{key}: one of {', '.join(each)}" for key, each in value.items())
     return str(value)

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 Mode = Literal["latency", "throughput"]
 
 RUNTIMES: Final[Mapping[str, str]] = MappingProxyType(
-    {"openvino": "edgekit.compile.openvino", "torch": "edgekit.compile.torch_eager"}
+    {
+        "openvino": "edgekit.compile.openvino",
+        "onnxruntime": "edgekit.compile.onnxruntime",
+        "tensorrt": "edgekit.compile.tensorrt",
+        "tensorrt-rtx": "edgekit.compile.tensorrt",
+        "torch": "edgekit.compile.torch_eager",
+    }
 )
 
 
@@ -29,8 +35,9 @@ class Compiled:
 
     Attributes:
         runtime: a key of RUNTIMES.
-        path: of the compiled form (OpenVINO: the .xml; torch: a JSON that names network and weights).
-        precision: fp32, bf16 or int8.
+        path: of the compiled form (OpenVINO: .xml; ONNX Runtime: .onnx; TensorRT: .engine; torch: a JSON that
+            names network and weights).
+        precision: fp32, bf16, fp16 or int8.
         size_bytes: of all its files.
     """
 

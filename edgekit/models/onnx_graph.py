@@ -224,11 +224,16 @@ def takes_pixels(path: Path) -> bool:
     return len(inputs) == 1 and inputs[0].type.tensor_type.elem_type == TensorProto.UINT8
 
 
-def pixel_facts(path: Path) -> tuple[int, int, bool]:
-    """Of a graph that takes pixels: its side in pixels, its classes (0 when open), whether there are Q/DQ nodes."""
+def pixel_facts(path: Path) -> tuple[int, int, bool, bool]:
+    """Of a graph that takes pixels: its side in pixels, its classes (0 when open), whether there are Q/DQ nodes, and
+    whether it is in TensorRT's form: all its zero points are signed, or parts of it compute in FP16.
+    """
     model = onnx.load(str(path), load_external_data=False)
-    weights = {tensor.name for tensor in model.graph.initializer}
-    value = next(v for v in model.graph.input if v.name not in weights)
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    value = next(v for v in model.graph.input if v.name not in constants)
     out = model.graph.output[0].type.tensor_type.shape.dim
-    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    return value.type.tensor_type.shape.dim[1].dim_value, out[len(out) - 1].dim_value if len(out) else 0, quantized
+    quantizers = [node for node in model.graph.node if node.op_type == "QuantizeLinear" and len(node.input) > 2]
+    signed = all(constants[q.input[2]].data_type == TensorProto.INT8 for q in quantizers if q.input[2] in constants)
+    half = any(tensor.data_type == TensorProto.FLOAT16 for tensor in constants.values())
+    side, classes = value.type.tensor_type.shape.dim[1].dim_value, out[len(out) - 1].dim_value if len(out) else 0
+    return side, classes, bool(quantizers), half or (bool(quantizers) and signed)

@@ -31,8 +31,9 @@ def quantize(
     count: int,
     preprocessing: Preprocessing,
     on_progress: Callable[[int], None] = lambda done: None,
+    signed: bool = False,
 ) -> None:
-    """Writes the INT8 Q/DQ graph (float32 input as before), weights per channel, activations per tensor.
+    """Writes the INT8 Q/DQ graph, its float32 input as before: weights per channel, activations per tensor.
 
     Args:
         graph: the float32 ONNX graph, batch 1.
@@ -40,13 +41,14 @@ def quantize(
         pictures: gives an iterator of (1, H, W, 3) uint8 pictures; called once for each pass over them.
         count: how many pictures there are.
         on_progress: called with the number of pictures given out so far.
+        signed: for TensorRT, whose GPUs need no half-range weights against overflow as older processors do.
     """
     os.environ.setdefault("NNCF_CI", "1")  # NNCF sends usage statistics unless it believes itself in a test run
     logging.getLogger("nncf").setLevel(logging.ERROR)
     import nncf
     import onnx
 
-    from edgekit.models.onnx_graph import image_input, layout_of, with_preprocessing
+    from edgekit.models.onnx_graph import image_input, layout_of
 
     nncf.set_log_level(logging.ERROR)
     model = onnx.load(str(graph))
@@ -65,6 +67,12 @@ def quantize(
 
     with redirect_stdout(io.StringIO()):  # its progress bars go where results belong
         quantized = nncf.quantize(
-            model, nncf.Dataset(Stream()), subset_size=count, preset=nncf.QuantizationPreset.PERFORMANCE
+            model,
+            nncf.Dataset(Stream()),
+            subset_size=count,
+            preset=nncf.QuantizationPreset.PERFORMANCE,
+            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.DISABLE)
+            if signed
+            else None,
         )
-    onnx.save(with_preprocessing(quantized, preprocessing), str(out))
+    onnx.save(quantized, str(out))

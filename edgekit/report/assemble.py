@@ -20,8 +20,7 @@ def assemble(
     *,
     source: Source,
     facts: Mapping[str, Any],
-    target: str,
-    machine: Mapping[str, Any],
+    target: Mapping[str, Any],
     images: ImageSet | None,
     calibration: CalibrationSet | None,
     verdict: Verdict,
@@ -32,7 +31,7 @@ def assemble(
 
     Args:
         facts: of the exported graph: height, width, classes, params, macs.
-        machine: cpu, features and openvino version.
+        target: as the report has it, and under "environment" what was used on this machine.
         calibration: None where the precision needs none.
     """
     return {
@@ -48,13 +47,7 @@ def assemble(
             "input": [1, 3, facts["height"], facts["width"]],
             "classes": facts["classes"],
         },
-        "target": {
-            "name": target,
-            "runtime": "openvino",
-            "runtime_version": machine["openvino"],
-            "device": machine["cpu"],
-            "features": list(machine["features"]),
-        },
+        "target": {key: value for key, value in target.items() if key != "environment"},
         "data": _data(images),
         "calibration": calibration and _calibration(calibration),
         "variants": verdict.variants,
@@ -65,8 +58,7 @@ def assemble(
         "environment": {
             "python": platform.python_version(),
             "system": platform.platform(),
-            "cpu": machine["cpu"],
-            "openvino": machine["openvino"],
+            **target["environment"],
         },
     }
 

@@ -1,5 +1,6 @@
-"""What runs on the device: opens a bundle, checks it, classifies. Needs numpy and OpenVINO; Python 3.6 or newer."""
+"""What runs on the device: opens a bundle, checks it, classifies. Python 3.6, numpy and one inference runtime."""
 
-from edgekit.runtime.bundle import Bundle, BundleError
+from .bundle import Bundle
+from .errors import BundleError
 
 __all__ = ["Bundle", "BundleError"]

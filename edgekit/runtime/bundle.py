@@ -1,6 +1,6 @@
 """A bundle on the device: hashes checked, golden outputs compared, then raw pixels in and classes out.
 
-Written for Python 3.6, numpy and OpenVINO alone, so that it can be copied to a device as it is.
+Written for Python 3.6, numpy and one inference runtime, so that it can be copied to a device as it is.
 """
 
 import hashlib
@@ -10,12 +10,11 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
+from .engines import FILES, load
+from .errors import BundleError
+
 GOLDEN_COSINE = 0.99
 """Golden logits made elsewhere may differ by kernels and rounding: their directions must agree at least so much."""
-
-
-class BundleError(Exception):
-    """A bundle that is missing, damaged, or does not compute what it did where it was built."""
 
 
 class Bundle:
@@ -37,22 +36,34 @@ class Bundle:
         self._infer = infer
 
     @classmethod
-    def open(cls, path: Union[str, "os.PathLike[str]"], verify: bool = True, threads: Optional[int] = None) -> "Bundle":
+    def open(
+        cls,
+        path: Union[str, "os.PathLike[str]"],
+        verify: bool = True,
+        threads: Optional[int] = None,
+        runtime: Optional[str] = None,
+    ) -> "Bundle":
         """Opens the bundle in directory `path`.
 
         Args:
             path: directory that a build wrote.
             verify: compares every file with its SHA-256 and the golden inputs' outputs with those kept.
             threads: processor threads; all that the machine has by default.
+            runtime: another one than the bundle was built for, such as onnxruntime to try a Jetson's on a processor.
         Raises:
             BundleError: missing, damaged, of another kind, or its outputs are not the golden ones.
         """
         folder = os.fspath(path)
         manifest = _read_manifest(folder)
-        if verify:
-            _check_files(folder, manifest["files"])
         try:
-            bundle = cls(folder, manifest, _load(os.path.join(folder, "model.xml"), manifest["precision"], threads))
+            engine = runtime or manifest["target"]["runtime"]
+            if verify:
+                _check_files(folder, manifest["files"], FILES.get(engine, ()))
+            settings = dict(manifest.get("engine_settings") or {})
+            if threads is not None:
+                settings["threads"] = threads
+            infer = load(engine, folder, manifest["precision"], settings)
+            bundle = cls(folder, manifest, infer)
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError("the manifest of %s is not whole: %r" % (folder, error))
         if verify:
@@ -119,8 +130,8 @@ def _read_manifest(folder: str) -> Dict[str, Any]:
     return manifest
 
 
-def _check_files(folder: str, files: Dict[str, Any]) -> None:
-    for needed in ("model.xml", "model.bin", "golden.npz"):
+def _check_files(folder: str, files: Dict[str, Any], loaded: Tuple[str, ...]) -> None:
+    for needed in loaded + ("golden.npz",):
         if needed not in files:
             raise BundleError("the manifest does not name %s" % needed)
     for name, facts in files.items():
@@ -135,20 +146,3 @@ def _check_files(folder: str, files: Dict[str, Any]) -> None:
             raise BundleError("cannot read %s: %s" % (name, error))
         if digest.hexdigest() != facts["sha256"]:
             raise BundleError("%s was changed or damaged: its SHA-256 is not the manifest's" % name)
-
-
-def _load(path: str, precision: str, threads: Optional[int]) -> Callable[[np.ndarray], np.ndarray]:
-    """Compiles model.xml for this processor; returns uint8 (1, H, W, 3) -> float32 (1, classes)."""
-    import openvino
-
-    # OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.
-    hint = "bf16" if precision == "bf16" else "f32"
-    settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": hint}
-    if threads is not None:
-        settings["INFERENCE_NUM_THREADS"] = str(threads)
-    try:
-        compiled = openvino.Core().compile_model(path, "CPU", settings)
-    except RuntimeError as error:
-        raise BundleError("OpenVINO cannot load %s: %s" % (path, str(error).splitlines()[0]))
-    request, output = compiled.create_infer_request(), compiled.output(0)
-    return lambda pixels: np.array(request.infer([pixels])[output], dtype=np.float32)

@@ -1,17 +1,34 @@
-"""The target table. A target is a record, never a code path: to add one, add an entry to `_ALL`.
-
-The Jetson entries are not built for yet; confirm their versions with the vendor when that begins.
-"""
+"""The target table. A target is a record, never a code path: to add one, add an entry to `_ALL`."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any
 
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError
+
+
+@dataclass(frozen=True)
+class Release:
+    """One TensorRT that a target may have, and what comes with it.
+
+    Attributes:
+        jetpack: on a Jetson.
+        tensorrt, cuda, python: versions.
+        opset: the newest ONNX opset that is given to its parser.
+        typed: whether the graph carries the precisions (a strongly typed network, TensorRT 10 and later); before, flags
+            of the builder allow INT8 and FP16.
+    """
+
+    jetpack: str | None
+    tensorrt: str
+    cuda: str
+    python: str
+    opset: int
+    typed: bool
 
 
 @dataclass(frozen=True)
@@ -27,12 +44,11 @@ class Target:
         precisions: precisions worth building, fastest first; what the hardware has no fast path for is left out.
         needs: precision to the CPU features of which one is needed for it to be fast.
         channel_granularity: pruned channel counts are rounded to this.
-        compute_capability: of the NVIDIA GPU, or None.
-        jetpack: JetPack releases that run on it, or None.
+        compute_capabilities: of the NVIDIA GPU; several where an engine is built for several.
+        releases: the TensorRT releases that run on it; the last is built for unless another is asked for.
         dla_cores: number of deep-learning accelerators.
+        power_rails: the INA3221 rails that together are what the module draws.
         notes: what a user should know before choosing it.
-        supported: whether this release builds for it.
-        why: why not, when it does not.
     """
 
     name: str
@@ -43,17 +59,17 @@ class Target:
     precisions: tuple[str, ...]
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     channel_granularity: int = 16
-    compute_capability: str | None = None
-    jetpack: str | None = None
+    compute_capabilities: tuple[str, ...] = ()
+    releases: tuple[Release, ...] = ()
     dla_cores: int = 0
+    power_rails: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    supported: bool = False
-    why: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON values."""
         record = {each.name: getattr(self, each.name) for each in fields(self)}
-        record.update(precisions=list(self.precisions), notes=list(self.notes))
+        record.update({key: list(value) for key, value in record.items() if isinstance(value, tuple)})
+        record["releases"] = [asdict(release) for release in self.releases]
         record["needs"] = {precision: list(features) for precision, features in self.needs.items()}
         return record
 
@@ -62,26 +78,51 @@ class Target:
         return tuple(p for p in self.precisions if not self.needs.get(p) or set(self.needs[p]) & set(features))
 
 
-_NOT_YET = "this release builds for `cpu` only"
-_NO_FAST_INT8 = "no fast INT8 on this GPU: FP16 is the precision to build"
-_ENGINE = "a TensorRT engine belongs to one GPU and one TensorRT: the device builds it from the quantized graph"
+_NO_FAST_INT8 = "no fast INT8 on this GPU: FP16 is what pays, and what edgekit builds unless told otherwise"
+_ENGINE = "an engine belongs to one GPU and one TensorRT: the device builds it from the quantized graph, and keeps it"
+_DLA = "DLA through --dla: TensorRT up to 10.7 (with a calibration cache), and 11.4.1 or later on Jetson AGX Orin"
+
+_JETPACKS = {
+    release.jetpack: release
+    for release in (
+        Release("4.6", "8.2", "10.2", "3.6", opset=13, typed=False),
+        Release("5.1", "8.5", "11.4", "3.8", opset=17, typed=False),
+        Release("6.0", "8.6", "12.2", "3.10", opset=17, typed=False),
+        Release("6.2", "10.3", "12.6", "3.10", opset=20, typed=True),
+        Release("7.0", "10.13", "13.0", "3.12", opset=20, typed=True),
+        Release("7.2", "11.4", "13.2", "3.12", opset=20, typed=True),
+    )
+}
+"""JetPack: what it brings; docs/targets.md says which of it was confirmed where."""
+
+_IN_ONE_RAIL = ("VDD_IN",)
+_IN_THREE_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
 
 
-def _jetson(name: str, description: str, capability: str, jetpack: str, dla: int = 0, *notes: str) -> Target:
-    int8 = _NO_FAST_INT8 not in notes
+def _jetson(
+    name: str,
+    description: str,
+    capability: str,
+    jetpacks: tuple[str, ...],
+    rails: tuple[str, ...],
+    dla: int = 0,
+) -> Target:
+    """A Jetson; `jetpacks` newest last, the last one being what is built for by default."""
+    int8 = capability not in ("5.3", "6.2")
+    notes = ((_NO_FAST_INT8,) if not int8 else ()) + ((_DLA,) if dla else ()) + (_ENGINE,)
     return Target(
         name=name,
         family="jetson",
         runtime="tensorrt",
         description=description,
-        extra="gpu",
+        extra="cpu",
         precisions=("int8", "fp16", "fp32") if int8 else ("fp16", "fp32"),
         channel_granularity=32 if int8 else 8,
-        compute_capability=capability,
-        jetpack=jetpack,
+        compute_capabilities=(capability,),
+        releases=tuple(_JETPACKS[each] for each in jetpacks),
         dla_cores=dla,
-        notes=(*notes, _ENGINE),
-        why=_NOT_YET,
+        power_rails=rails,
+        notes=notes,
     )
 
 
@@ -103,7 +144,6 @@ _ALL = (
             "INT8 pays where the processor has VNNI, AMX or the ARM dot product; elsewhere it may win little",
             "OpenVINO's own default is BF16 where the processor has it; edgekit's fp32 variant is true FP32",
         ),
-        supported=True,
     ),
     Target(
         name="gpu",
@@ -113,8 +153,11 @@ _ALL = (
         extra="gpu",
         precisions=("int8", "fp16", "fp32"),
         channel_granularity=32,
+        releases=(
+            Release(None, "10.13", "13.0", "3.10 to 3.13", opset=20, typed=True),
+            Release(None, "11.4", "13.2", "3.10 to 3.13", opset=20, typed=True),
+        ),
         notes=("INT8 is explicit Q/DQ, symmetric and signed; TensorRT 11 has no other", _ENGINE),
-        why=_NOT_YET,
     ),
     Target(
         name="rtx",
@@ -124,18 +167,20 @@ _ALL = (
         extra="rtx",
         precisions=("int8", "fp16", "fp32"),
         channel_granularity=32,
-        compute_capability="7.5, 8.0, 8.6, 8.9, 12.0, 12.1",
+        compute_capabilities=("8.6", "8.9", "12.0"),
+        releases=(Release(None, "1.7", "13", "3.10 to 3.13", opset=20, typed=True),),
         notes=("strongly typed networks only", "running an engine needs an NVIDIA driver"),
-        why=_NOT_YET,
     ),
-    _jetson("jetson-nano", "Jetson Nano", "5.3", "4.6", 0, _NO_FAST_INT8),
-    _jetson("jetson-tx2", "Jetson TX2", "6.2", "4.6", 0, _NO_FAST_INT8),
-    _jetson("jetson-xavier-nx", "Jetson Xavier NX", "7.2", "4.6 to 5.1", 2),
-    _jetson("jetson-agx-xavier", "Jetson AGX Xavier", "7.2", "4.6 to 5.1", 2),
-    _jetson("jetson-orin-nano", "Jetson Orin Nano", "8.7", "5.1 to 7"),
-    _jetson("jetson-orin-nx", "Jetson Orin NX, the current mid-range part", "8.7", "5.1 to 7", 2),
-    _jetson("jetson-agx-orin", "Jetson AGX Orin", "8.7", "5.1 to 7", 2),
-    _jetson("jetson-thor", "Jetson Thor", "11.0", "7"),
+    _jetson("jetson-nano", "Jetson Nano", "5.3", ("4.6",), ("POM_5V_IN",)),
+    _jetson("jetson-tx2", "Jetson TX2", "6.2", ("4.6",), _IN_ONE_RAIL),
+    _jetson("jetson-xavier-nx", "Jetson Xavier NX", "7.2", ("4.6", "5.1"), _IN_ONE_RAIL, 2),
+    _jetson("jetson-agx-xavier", "Jetson AGX Xavier", "7.2", ("4.6", "5.1"), ("GPU", "CPU", "SOC", "CV", "SYS5V"), 2),
+    _jetson("jetson-orin-nano", "Jetson Orin Nano", "8.7", ("5.1", "6.0", "6.2"), _IN_ONE_RAIL),
+    _jetson(
+        "jetson-orin-nx", "Jetson Orin NX, the current mid-range part", "8.7", ("5.1", "6.0", "6.2"), _IN_ONE_RAIL, 2
+    ),
+    _jetson("jetson-agx-orin", "Jetson AGX Orin", "8.7", ("5.1", "6.0", "7.2", "6.2"), _IN_THREE_RAILS, 2),
+    _jetson("jetson-thor", "Jetson Thor", "11.0", ("7.0", "7.2"), ("VIN",)),
 )
 
 TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})
@@ -159,15 +204,26 @@ def find(name: str) -> Target:
     raise InputError(f"there is no target {name!r}", f"{hint}`edgekit targets` lists them.")
 
 
-def require(name: str) -> Target:
-    """The target of a name or an alias, if this release builds for it.
+def release_of(target: Target, jetpack: str | None = None) -> Release | None:
+    """The TensorRT that is built for: of a JetPack, or the target's newest kept one; None where there is no TensorRT.
 
     Raises:
-        InputError: for an unknown name.
-        UnavailableError: for a target that this release cannot build for.
+        InputError: the target has no such JetPack.
     """
-    target = find(name)
-    if not target.supported:
-        ready = ", ".join(each.name for each in _ALL if each.supported)
-        raise UnavailableError(f"cannot build for target {name!r}: {target.why}", f"Use --target {ready}.")
-    return target
+    if jetpack is None:
+        return target.releases[-1] if target.releases else None
+    found = [each for each in target.releases if each.jetpack and _same_jetpack(each.jetpack, jetpack)]
+    if not found:
+        known = ", ".join(each.jetpack for each in target.releases if each.jetpack)
+        raise InputError(
+            f"{target.name} has no JetPack {jetpack}",
+            f"Known: {known}." if known else "It is no Jetson; leave --jetpack.",
+        )
+    return found[0]
+
+
+def _same_jetpack(known: str, asked: str) -> bool:
+    """6.2 and 6.2.1 are one; 6.1 has what 6.2 has, 7.1 what 7.0 has."""
+    twins = {"6.1": "6.2", "7.1": "7.0", "5.0": "5.1"}
+    short = ".".join(asked.split(".")[:2])
+    return known == twins.get(short, short)

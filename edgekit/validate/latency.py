@@ -22,7 +22,6 @@ T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 
 """Student's t, two-sided 95 %, by degrees of freedom from 1."""
 
 RESAMPLES: Final = 2_000
-STEADY: Final = 0.05
 LOADING_SECONDS: Final = 300.0
 """What loading may take before the process is taken for stuck, beside three times what timing may."""
 
@@ -45,7 +44,7 @@ class Latency:
         ci95: of the mean, from the means of blocks (single runs are not independent of each other).
         runs, warmup: how many were counted and how many came before.
         throughput_ips: images a second with as many requests in flight as the runtime likes.
-        steady: whether the medians of the last warm-up blocks were within STEADY of each other.
+        steady: whether the medians of the last warm-up blocks agreed (edgekit.runtime.timing).
     """
 
     p50: float

@@ -15,14 +15,15 @@ class Evidence:
 
     Attributes:
         accuracy: what `judge` tells: {"images", "labelled", "variants"}.
-        latency: what `Measured.as_dict` tells.
-        sizes: bytes; params, macs: of the dense network.
+        latency: what `Measured.as_dict` tells; where nothing was measured it holds nothing and "why" says why.
+        sizes: bytes; runtimes: what each is for; params, macs: of the dense network.
         why_no_accuracy: said where accuracy is missing.
     """
 
     accuracy: Mapping[str, Any]
     latency: Mapping[str, Any]
     sizes: Mapping[str, int]
+    runtimes: Mapping[str, str]
     params: int
     macs: int
     why_no_accuracy: str | None
@@ -66,20 +67,24 @@ def _refusal(evidence: Evidence, name: str, max_drop: float) -> str | None:
     drop = evidence.accuracy["variants"][name]["drop"]
     if drop is not None and drop["drop"] > max_drop:
         return f"it costs {drop['drop']:.2f} points, more than the budget of {max_drop:g}"
-    speedup, _, high = evidence.latency["speedup"][name]
-    if high <= 1.0:
+    speedup, _, high = evidence.latency["speedup"].get(name, (None, None, None))
+    if high is not None and high <= 1.0:
         return f"it is not faster than FP32 on this target ({speedup:.2f}x)"
     return None
 
 
 def _fallback(evidence: Evidence, refusals: Mapping[str, str | None], wanted: str) -> str:
     open_to = [name for name, why in refusals.items() if why is None and name != wanted]
-    return min(open_to, key=lambda name: float(evidence.latency["latency"][name]["p50"]))
+    timed = evidence.latency["latency"]
+    if not timed:  # the narrowest that is left, by the size that it takes
+        return min(open_to, key=lambda name: evidence.sizes[name])
+    return min(open_to, key=lambda name: float(timed[name]["p50"]))
 
 
 def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: str | None) -> dict[str, Any]:
     if name == chosen:
-        reason = "the baseline" if name == "fp32" else "faster than FP32 on this target, within the accuracy budget"
+        paid = "faster than FP32 on this target, " if evidence.latency["latency"] else "latency not measured, "
+        reason = "the baseline" if name == "fp32" else f"{paid}within the accuracy budget"
         if name == "fp32" and wanted != "fp32":
             reason = "the steps after it did not pay"
     else:
@@ -87,7 +92,7 @@ def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: s
     return {
         "name": name,
         "kind": "chosen" if name == chosen else "baseline" if name == "fp32" else "step",
-        "runtime": "openvino",
+        "runtime": evidence.runtimes[name],
         "precision": name,
         "params": evidence.params,
         "macs": evidence.macs,
@@ -112,6 +117,9 @@ def _accuracy(evidence: Evidence, name: str) -> dict[str, Any]:
 
 
 def _latency(evidence: Evidence, name: str) -> dict[str, Any]:
+    if name not in evidence.latency["latency"]:
+        nothing = dict.fromkeys(("p50", "p90", "p99", "mean", "ci95", "throughput_ips", "runs", "warmup"))
+        return {**nothing, "why": evidence.latency["why"]}
     told = {key: value for key, value in evidence.latency["latency"][name].items() if key != "steady"}
     return {**told, "ci95": list(told["ci95"])}
 
@@ -150,6 +158,9 @@ def _accuracy_verdict(evidence: Evidence, chosen: str, max_drop: float) -> dict[
 
 
 def _latency_verdict(evidence: Evidence, chosen: str, budget: float | None) -> dict[str, Any]:
+    if not evidence.latency["latency"]:
+        nothing = {"speedup_vs_fp32": None, "ci95": None, "p50": None}
+        return {**nothing, "budget": budget, "ok": None, "why": evidence.latency["why"]}
     p50 = evidence.latency["latency"][chosen]["p50"]
     speedup, low, high = evidence.latency["speedup"][chosen]
     ok = None if budget is None else p50 <= budget

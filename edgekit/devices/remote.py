@@ -1,0 +1,149 @@
+"""Networks on a device: sent, run and timed there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.devices.ssh import Connection, DisconnectedError, Talk
+from edgekit.devices.transfer import agent, ask, ensure, persist
+
+CHUNK: Final = 16
+"""Pictures in a frame."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network on the device.
+
+    Attributes:
+        folder: there; runtime: a key of edgekit.runtime.engines.RUNTIMES; settings: of it.
+    """
+
+    name: str
+    folder: str
+    runtime: str
+    precision: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def probe(connection: Connection) -> dict[str, Any]:
+    """What the device is; see edgekit.runtime.probe."""
+    told = ask(connection, "probe", {})
+    return {key: value for key, value in told.items() if key != "bytes"}
+
+
+def place(
+    connection: Connection, contents: Mapping[str, Path], on_progress: Callable[[int, int], None] = lambda d, t: None
+) -> tuple[str, int]:
+    """Puts files together in a folder on the device; returns the folder there and how many bytes were sent.
+
+    Raises:
+        UnavailableError: the device cannot be reached, or its disk is full.
+    """
+    digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in contents.items()}
+    sent = ensure(connection, {digests[name]: path for name, path in contents.items()}, on_progress)
+    whole = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+    return str(ask(connection, "link", {"digest": whole, "files": digests})["folder"]), sent
+
+
+def check_golden(connection: Connection, folder: str, runtime: str | None = None) -> float:
+    """Opens a bundle on the device, which checks every hash, and compares its golden outputs; their least cosine.
+
+    Raises:
+        UnavailableError: it is damaged, or does not compute there what it did here.
+    """
+    return float(ask(connection, "check", {"folder": folder, "runtime": runtime})["cosine"])
+
+
+class RemoteSession:
+    """A network on a device; see edgekit.compile.Session. What a cut takes away is asked for again."""
+
+    def __init__(self, connection: Connection, network: Network) -> None:
+        self._connection, self._network = connection, network
+        self._stack, self._talk = ExitStack(), None  # type: tuple[ExitStack, Talk | None]
+
+    def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (1, classes) of one picture."""
+        return self.infer_many(picture)
+
+    def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits (n, classes), CHUNK pictures a frame.
+
+        Raises:
+            UnavailableError: the device cannot be reached any more.
+        """
+        return np.concatenate([self._chunk(pictures[i : i + CHUNK]) for i in range(0, len(pictures), CHUNK)])
+
+    def _chunk(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        def once() -> NDArray[np.float32]:
+            try:
+                talk = self._opened()
+                talk.send({"shape": list(pictures.shape)}, zlib.compress(np.ascontiguousarray(pictures).tobytes(), 1))
+                told, payload = talk.receive()
+            except DisconnectedError:
+                self.close()
+                raise
+            return np.frombuffer(payload, np.float32).reshape(told["shape"])
+
+        return persist(self._connection, once)
+
+    def _opened(self) -> Talk:
+        if self._talk is None:
+            talk = self._stack.enter_context(agent(self._connection, "serve", asdict(self._network)))
+            try:
+                talk.receive()
+            except BaseException:
+                self.close()
+                raise
+            self._talk = talk
+        return self._talk
+
+    def close(self) -> None:
+        """Ends what runs there."""
+        self._talk = None
+        self._stack.close()
+        self._stack = ExitStack()
+
+
+def bench(
+    connection: Connection,
+    networks: Sequence[Network],
+    shape: tuple[int, int, int, int],
+    runs: int,
+    max_seconds: float,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Times networks side by side on the device.
+
+    Returns:
+        {"timed": {name: {"blocks", "warmup", "steady", "throughput_ips", "power_w", "energy_j"}}, "conditions"}; energy
+        in joules an image, conditions as edgekit.runtime.power.Sampler tells them.
+    Raises:
+        UnavailableError: the device cannot be reached or cannot run them; a cut run is started again.
+    """
+    header = {
+        "networks": [asdict(each) for each in networks],
+        "shape": list(shape),
+        "runs": runs,
+        "max_seconds": max_seconds,
+    }
+
+    def once() -> dict[str, Any]:
+        with agent(connection, "bench", header) as talk:
+            while True:
+                told, _ = talk.receive()
+                if "timed" in told:
+                    return told
+                on_progress(told["done"], told["total"])
+
+    return persist(connection, once)

@@ -1,0 +1,163 @@
+"""What is sent to a device: edgekit's runtime and the files of bundles, by content, verified, resumed after a cut."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shlex
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from edgekit.devices.ssh import ROOT, Connection, DisconnectedError, MissingRuntimeError, Talk
+from edgekit.errors import UnavailableError
+from edgekit.runtime.frames import Header
+
+TRIES: Final = 5
+PIECE: Final = 1 << 18
+Answer = TypeVar("Answer")
+
+_RECEIVE = (
+    "import hashlib, os, sys\n"
+    "data = sys.stdin.buffer.read()\n"
+    "path = sys.argv[1]\n"
+    "assert hashlib.sha256(data).hexdigest() == sys.argv[2], 'it did not arrive whole'\n"
+    "open(path + '.part', 'wb').write(data)\n"
+    "os.rename(path + '.part', path)\n"
+)
+
+
+@cache
+def runtime_archive() -> bytes:
+    """The runtime as a zip file that Python imports from; the same bytes for the same sources."""
+    made = io.BytesIO()
+    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(files("edgekit.runtime").iterdir(), key=lambda each: each.name):
+            if file.name.endswith(".py"):
+                entry = zipfile.ZipInfo(f"edgekit_runtime/{file.name}", (1980, 1, 1, 0, 0, 0))
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                archive.writestr(entry, file.read_bytes())
+    return made.getvalue()
+
+
+def archive_name() -> str:
+    """What the runtime is called on a device."""
+    return f"{hashlib.sha256(runtime_archive()).hexdigest()}.zip"
+
+
+@contextmanager
+def agent(connection: Connection, verb: str, header: Header) -> Iterator[Talk]:
+    """Runs a verb on the device."""
+    with connection.talk(verb, header, archive_name()) as talk:
+        yield talk
+
+
+def ask(connection: Connection, verb: str, header: Header) -> Header:
+    """Runs a verb that gives one answer; sends the runtime first if the device has not got it, reconnects after a cut.
+
+    Raises:
+        UnavailableError: the device cannot be reached, or told of an error.
+    """
+
+    def once() -> Header:
+        with agent(connection, verb, header) as talk:
+            return talk.receive()[0]
+
+    return persist(connection, once)
+
+
+def persist(connection: Connection, once: Callable[[], Answer], wait_s: float = 0.5) -> Answer:
+    """Does something on the device, again after a cut (TRIES times, waiting twice as long each time).
+
+    Raises:
+        UnavailableError: it cannot be reached any more.
+    """
+    for left in range(TRIES - 1, -1, -1):
+        try:
+            try:
+                return once()
+            except MissingRuntimeError:
+                _send_runtime(connection)
+                return once()
+        except DisconnectedError:
+            if not left:
+                raise
+            time.sleep(wait_s)
+            wait_s *= 2
+    raise AssertionError("not reached")
+
+
+def _send_runtime(connection: Connection) -> None:
+    data, name = runtime_archive(), archive_name()
+    python = shlex.quote(connection.device.python)
+    receive = f"{python} -c {shlex.quote(_RECEIVE)} {ROOT}/runtime/{name} {name[:-4]}"
+    connection.run(f"mkdir -p {ROOT}/runtime && exec {receive}", data)
+
+
+def ensure(
+    connection: Connection,
+    wanted: Mapping[str, Path],
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> int:
+    """Makes the device have files, by SHA-256; returns how many bytes were sent.
+
+    Args:
+        wanted: SHA-256: file here.
+        on_progress: bytes that are there, and in all.
+    Raises:
+        UnavailableError: the device cannot be reached, or its disk is full.
+    """
+    sizes = {digest: path.stat().st_size for digest, path in wanted.items()}
+    total, sent = sum(sizes.values()), 0
+    told = ask(connection, "have", {"sha256": list(wanted)})
+    missing = sum(size - int(told["have"][digest]["size_bytes"]) for digest, size in sizes.items())
+    if missing > told["free_bytes"]:
+        raise UnavailableError(
+            f"the disk of {connection.device.name} is full: {told['free_bytes'] / 1e6:.1f} MB free, {missing / 1e6:.1f} needed",
+            "Free some space there.",
+        )
+    done = 0
+    for digest, path in wanted.items():
+        if not told["have"][digest]["whole"]:
+
+            def once(digest: str = digest, path: Path = path, before: int = done) -> int:
+                return _put(connection, digest, path, lambda here: on_progress(before + here, total))
+
+            sent += persist(connection, once)
+        done += sizes[digest]
+        on_progress(done, total)
+    return sent
+
+
+def _put(connection: Connection, digest: str, path: Path, on_progress: Callable[[int], None]) -> int:
+    """Sends what the device does not have of a file; returns how many bytes that were."""
+    size = path.stat().st_size
+    with agent(connection, "have", {"sha256": [digest]}) as talk:
+        there: dict[str, Any] = talk.receive()[0]["have"][digest]
+    if there["whole"]:
+        return 0
+    offset = int(there["size_bytes"])
+    if offset > size:
+        raise UnavailableError(f"{connection.device.name} has more of {path.name} than there is", "Remove it there.")
+    with (
+        agent(connection, "put", {"sha256": digest, "size_bytes": size, "offset": offset}) as talk,
+        path.open("rb") as file,
+    ):
+        talk.quiet()
+        file.seek(offset)
+        sent = 0
+        try:
+            while piece := file.read(PIECE):
+                talk.write(piece)
+                sent += len(piece)
+                on_progress(offset + sent)
+        except DisconnectedError:
+            talk.receive()  # where the device had a word before it went, that word is the reason
+            raise
+        talk.receive()
+    return sent

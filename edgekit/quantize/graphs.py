@@ -1,0 +1,38 @@
+"""The graph that a variant is compiled from, in the form that a target's runtime wants."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.models.onnx_graph import with_preprocessing
+from edgekit.models.opset import lower
+from edgekit.quantize.form import Form
+from edgekit.quantize.half import to_half
+from edgekit.quantize.rules import check
+from edgekit.quantize.signed import to_signed
+
+
+def write_graph(
+    core: Path, quantized: Path | None, out: Path, precision: str, preprocessing: Preprocessing, form: Form
+) -> None:
+    """Writes the graph of one precision: uint8 NHWC pixels in, preprocessing inside.
+
+    Args:
+        core: the float32 graph; quantized: NNCF's Q/DQ form of it, for int8.
+    Raises:
+        InputError: the graph cannot be told in the form, or TensorRT would reject it.
+    """
+    model = onnx.load(str(quantized if precision == "int8" and quantized is not None else core))
+    if precision == "int8" and form.signed:
+        model = to_signed(model)
+    if precision == "fp16" or (precision == "int8" and form.typed):
+        model = to_half(model)
+    model = with_preprocessing(model, preprocessing)
+    if form.opset is not None:
+        model = lower(model, form.opset)
+    if form.signed:
+        check(model, form.opset)
+    onnx.save(model, str(out))

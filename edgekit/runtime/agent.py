@@ -1,0 +1,263 @@
+"""The device's side of `edgekit device`: one verb a process, spoken to in frames over the standard streams.
+
+    python3 -m edgekit_runtime VERB
+
+Its process ends when the host is gone or silent, so that nothing is left running here. Needs Python 3.6; numpy and an
+inference runtime only for serve, bench and check.
+"""
+
+import errno
+import hashlib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+import zlib
+from queue import Queue
+from typing import Any, BinaryIO, Callable, Dict, Tuple
+
+from . import frames
+from .frames import Header
+
+SILENCE_SECONDS = 90.0
+"""A host that says nothing for so long (it says it is alive every ten seconds) is taken for gone."""
+
+PIECE = 1 << 20
+Talk = Callable[..., None]
+
+
+def home() -> str:
+    """The folder of everything that edgekit keeps on this device."""
+    return os.environ.get("EDGEKIT_DEVICE_HOME") or os.path.expanduser("~/.cache/edgekit/device")
+
+
+def main() -> None:
+    """Runs the verb that the command line names; answers are frames on what was standard output."""
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what libraries print must not get between the frames
+    if hasattr(os, "setpgrp"):
+        os.setpgrp()
+
+    def talk(header: Header, payload: bytes = b"") -> None:
+        frames.send(out, header, payload)
+
+    verb = sys.argv[1] if len(sys.argv) > 1 else ""
+    try:
+        first = frames.receive(sys.stdin.buffer)
+        if first is None:
+            return
+        if verb not in VERBS:
+            raise ValueError("there is no verb %r" % verb)
+        for folder in ("blobs", "bundles"):
+            os.makedirs(os.path.join(home(), folder), exist_ok=True)
+        VERBS[verb](first[0], sys.stdin.buffer, talk)
+    except Exception as error:
+        talk({"error": "%s" % (error or type(error).__name__), "kind": _kind(error)})
+        sys.exit(1)
+
+
+def _kind(error: Exception) -> str:
+    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return "disk-full" if full else type(error).__name__
+
+
+def _end() -> None:
+    """Ends this process and its children at once."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        os.killpg(os.getpgrp(), signal.SIGTERM)
+    finally:
+        os._exit(0)
+
+
+class Inbox:
+    """Frames from the host, read by a thread, which ends the process when the host is gone."""
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._queue = Queue()  # type: Queue[Tuple[Header, bytes]]
+        self._source, self._heard = source, time.time()
+        for target in (self._read, self._watch):
+            threading.Thread(target=target, daemon=True).start()
+
+    def _read(self) -> None:
+        while True:
+            try:
+                frame = frames.receive(self._source)
+            except (OSError, ValueError):
+                frame = None
+            if frame is None:
+                _end()
+                return
+            self._heard = time.time()
+            if not frame[0].get("alive"):
+                self._queue.put(frame)
+
+    def _watch(self) -> None:
+        while time.time() - self._heard < SILENCE_SECONDS:
+            time.sleep(1)
+        _end()
+
+    def next(self) -> Tuple[Header, bytes]:
+        """The next frame that is no sign of life."""
+        return self._queue.get()
+
+
+def _probe(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .probe import probe
+
+    Inbox(source)
+    talk(probe(home()))
+
+
+def _blob(digest: str) -> str:
+    if len(digest) != 64 or any(each not in "0123456789abcdef" for each in digest):
+        raise ValueError("no SHA-256: %r" % digest)
+    return os.path.join(home(), "blobs", digest)
+
+
+def _have(header: Header, source: BinaryIO, talk: Talk) -> None:
+    told = {}
+    for digest in header["sha256"]:
+        path = _blob(digest)
+        whole = os.path.exists(path)
+        part = path + ".part"
+        size = os.path.getsize(path) if whole else os.path.getsize(part) if os.path.exists(part) else 0
+        told[digest] = {"size_bytes": size, "whole": whole}
+    talk({"have": told, "free_bytes": shutil.disk_usage(home()).free})
+
+
+def _put(header: Header, source: BinaryIO, talk: Talk) -> None:
+    """Takes the bytes of a blob from an offset on. What came before a cut stays; a wrong hash is thrown away."""
+    path, size = _blob(header["sha256"]), int(header["size_bytes"])
+    part = path + ".part"
+    with open(part, "ab") as file:
+        _lock(file)
+        if file.tell() != header["offset"]:
+            raise ValueError("the device has %d bytes, not %d" % (file.tell(), header["offset"]))
+        left = size - file.tell()
+        while left:
+            piece = source.read(min(PIECE, left))
+            if not piece:
+                return
+            file.write(piece)
+            file.flush()
+            left -= len(piece)
+        os.fsync(file.fileno())
+    if _sha256(part) != header["sha256"]:
+        os.unlink(part)
+        raise ValueError("what arrived is not what was sent: its SHA-256 differs")
+    os.rename(part, path)
+    talk({"whole": True})
+
+
+def _lock(file: Any) -> None:
+    import fcntl
+
+    fcntl.flock(file.fileno(), fcntl.LOCK_EX)
+    file.seek(0, os.SEEK_END)
+
+
+def _sha256(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for piece in iter(lambda: file.read(PIECE), b""):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def _link(header: Header, source: BinaryIO, talk: Talk) -> None:
+    """Makes bundles/DIGEST of blobs that are here; whole or not at all."""
+    folder = os.path.join(home(), "bundles", os.path.basename(_blob(header["digest"])))
+    if not os.path.isdir(folder):
+        work = tempfile.mkdtemp(dir=os.path.join(home(), "bundles"))
+        for name, digest in header["files"].items():
+            if os.path.basename(name) != name or name in ("", ".", ".."):
+                raise ValueError("no file name: %r" % name)
+            try:
+                os.link(_blob(digest), os.path.join(work, name))
+            except OSError:  # a file system without links
+                shutil.copyfile(_blob(digest), os.path.join(work, name))
+        try:
+            os.rename(work, folder)
+        except OSError:  # another host was faster
+            shutil.rmtree(work, ignore_errors=True)
+            if not os.path.isdir(folder):
+                raise
+    talk({"folder": folder})
+
+
+def _serve(header: Header, source: BinaryIO, talk: Talk) -> None:
+    """Loads a network, then answers frames of pictures with their logits."""
+    inbox = Inbox(source)
+    import numpy as np
+
+    from .engines import load
+
+    infer = load(header["runtime"], header["folder"], header["precision"], header.get("settings"))
+    talk({"ready": True})
+    while True:
+        told, payload = inbox.next()
+        raw = zlib.decompress(payload)
+        pictures = np.frombuffer(raw, np.uint8).reshape(told["shape"])
+        logits = np.concatenate([infer(pictures[i : i + 1]) for i in range(len(pictures))]).astype(np.float32)
+        talk({"shape": list(logits.shape)}, logits.tobytes())
+
+
+def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
+    """Times networks side by side, and looks at power, temperatures and clocks while it does."""
+    Inbox(source)
+    import numpy as np
+
+    from .engines import load
+    from .power import Sampler
+    from .probe import power_mode
+    from .timing import throughput_ips, time_networks
+
+    networks = {
+        each["name"]: load(each["runtime"], each["folder"], each["precision"], each.get("settings"))
+        for each in header["networks"]
+    }
+    picture = np.random.RandomState(0).randint(0, 256, header["shape"]).astype(np.uint8)
+    with Sampler() as sampler:
+        timed = time_networks(
+            networks,
+            picture,
+            int(header["runs"]),
+            float(header["max_seconds"]),
+            lambda done, total: talk({"done": done, "total": total}),
+        )
+    for name, infer in networks.items():
+        with Sampler() as own:  # power is of one network at a time, back to back
+
+            def many(pictures: Any, infer: Any = infer) -> None:
+                for i in range(len(pictures)):
+                    infer(pictures[i : i + 1])
+
+            timed[name]["throughput_ips"] = throughput_ips(many, picture)
+        watts = own.told.get("mean_power_w")
+        timed[name]["power_w"] = watts
+        timed[name]["energy_j"] = None if watts is None else watts / timed[name]["throughput_ips"]
+    talk({"timed": timed, "conditions": dict(sampler.told, power_mode=power_mode())})
+
+
+def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
+    Inbox(source)
+    from .bundle import Bundle
+
+    with Bundle.open(header["folder"], runtime=header.get("runtime")) as bundle:
+        talk({"cosine": bundle.check_golden()})
+
+
+VERBS = {
+    "probe": _probe,
+    "have": _have,
+    "put": _put,
+    "link": _link,
+    "serve": _serve,
+    "bench": _bench,
+    "check": _check,
+}  # type: Dict[str, Callable[[Header, BinaryIO, Talk], None]]
+"""Verb: what it does with the first frame, what follows it, and how it answers."""

@@ -1,0 +1,219 @@
+"""TensorRT on the device: builds the engine from the bundle's graph at first use, keeps it, and runs it.
+
+An engine belongs to one GPU and one TensorRT. Its file is named by GPU, compute capability, TensorRT, CUDA and JetPack,
+so that after any of them changes another file is looked for, and built. The API is TensorRT's own, from 8.2 (JetPack
+4.6) to 11: Polygraphy, which builds on the host, needs a newer Python than the oldest Jetsons have. Building was tried
+with TensorRT for RTX; running an engine has not yet been run on hardware.
+"""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from typing import Any, Callable, Dict, Optional
+
+import numpy as np
+
+from . import cuda
+from .errors import BundleError
+from .probe import l4t_release, text
+
+DEFAULT_WORKSPACE_BYTES = 1 << 30
+
+
+def open_or_build(folder: str, precision: str, settings: Dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from pixels to logits; builds and keeps the engine if this device has none for the graph yet.
+
+    Raises:
+        BundleError: there is no TensorRT or no GPU here, or the graph cannot be built.
+    """
+    import tensorrt
+
+    facts = identity(tensorrt)
+    path = engine_path(folder, facts, precision, settings)
+    content = kept(path, facts)
+    if content is None:
+        content = build(tensorrt, os.path.join(folder, "model.onnx"), precision, settings)
+        keep(path, content, facts)
+    return _runner(tensorrt, content)
+
+
+def open_ahead_of_time(folder: str) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from pixels to logits, of the model.engine that was built for several GPUs by TensorRT for RTX.
+
+    Raises:
+        BundleError: this GPU is none of them, or TensorRT for RTX is another version here.
+    """
+    import tensorrt_rtx
+
+    with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
+        made_for = json.load(file).get("engine") or {}
+    capability, _ = cuda.describe_gpu()
+    if capability not in made_for.get("compute_capabilities", []):
+        raise BundleError(
+            "the engine is for compute capability %s, this GPU has %s; build again with --compute-capability %s"
+            % (", ".join(made_for.get("compute_capabilities", [])), capability, capability)
+        )
+    if made_for.get("tensorrt") != tensorrt_rtx.__version__:
+        raise BundleError(
+            "the engine was made by TensorRT for RTX %s, here is %s; install that version or build again"
+            % (made_for.get("tensorrt"), tensorrt_rtx.__version__)
+        )
+    with open(os.path.join(folder, "model.engine"), "rb") as file:
+        return _runner(tensorrt_rtx, file.read())
+
+
+def identity(tensorrt: Any, root: str = "/") -> Dict[str, str]:
+    """What an engine belongs to: gpu, compute_capability, tensorrt, cuda and jetpack ("none" on a desktop)."""
+    capability, version = cuda.describe_gpu()
+    return {
+        "gpu": text(os.path.join(root, "proc/device-tree/model")) or "sm" + capability.replace(".", ""),
+        "compute_capability": capability,
+        "tensorrt": str(tensorrt.__version__),
+        "cuda": version,
+        "jetpack": l4t_release(text(os.path.join(root, "etc/nv_tegra_release"))) or "none",
+    }
+
+
+def engine_path(folder: str, facts: Dict[str, str], precision: str, settings: Dict[str, Any]) -> str:
+    """Where the engine of the folder's graph is kept: in $EDGEKIT_ENGINES or ~/.cache/edgekit/engines."""
+    graph = hashlib.sha256()
+    with open(os.path.join(folder, "model.onnx"), "rb") as file:
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            graph.update(piece)
+    graph.update(json.dumps([precision, settings], sort_keys=True).encode("utf-8"))
+    place = os.environ.get("EDGEKIT_ENGINES") or os.path.expanduser("~/.cache/edgekit/engines")
+    words = [facts["gpu"], "sm" + facts["compute_capability"].replace(".", ""), "trt" + facts["tensorrt"]]
+    words += ["cuda" + facts["cuda"], "l4t" + facts["jetpack"], graph.hexdigest()[:16]]
+    return os.path.join(place, re.sub(r"[^A-Za-z0-9.+]+", "-", "_".join(words)) + ".engine")
+
+
+def kept(path: str, facts: Dict[str, str]) -> Optional[bytes]:
+    """The engine at `path`, if it is whole and was built for these facts; None if it has to be built."""
+    try:
+        with open(path + ".json", encoding="utf-8") as file:
+            told = json.load(file)
+        with open(path, "rb") as file:
+            content = file.read()
+    except (OSError, ValueError):
+        return None
+    whole = told.get("sha256") == hashlib.sha256(content).hexdigest()
+    return content if whole and told.get("identity") == facts else None
+
+
+def keep(path: str, content: bytes, facts: Dict[str, str]) -> None:
+    """Writes an engine and beside it what it belongs to; whole or not at all.
+
+    Raises:
+        BundleError: it cannot be written.
+    """
+    told = {"sha256": hashlib.sha256(content).hexdigest(), "identity": facts}
+    try:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        for name, data in ((path, content), (path + ".json", json.dumps(told).encode("utf-8"))):
+            handle, partial = tempfile.mkstemp(dir=os.path.dirname(path))
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                os.replace(partial, name)
+            except OSError:
+                os.unlink(partial)
+                raise
+    except OSError as error:
+        raise BundleError("the engine cannot be kept at %s: %s" % (path, error.strerror))
+
+
+def build(tensorrt: Any, graph: str, precision: str, settings: Dict[str, Any]) -> bytes:
+    """Builds an engine from an ONNX file.
+
+    Args:
+        settings: "typed": the graph carries its precisions (TensorRT 10 and later); else flags allow FP16 and INT8.
+            "dla_core": run on this DLA core what can, the rest on the GPU. "workspace_bytes".
+    Raises:
+        BundleError: the parser refuses the graph (its words are told), or no engine can be built.
+    """
+    logger = tensorrt.Logger(tensorrt.Logger.ERROR)
+    builder = tensorrt.Builder(logger)
+    network = builder.create_network(_network_flags(tensorrt, bool(settings.get("typed"))))
+    parser = tensorrt.OnnxParser(network, logger)
+    if not parser.parse_from_file(graph):
+        raise BundleError("TensorRT cannot read the graph: %s" % parser.get_error(0).desc())
+    config = builder.create_builder_config()
+    _limit_workspace(tensorrt, config, int(settings.get("workspace_bytes") or DEFAULT_WORKSPACE_BYTES))
+    if not settings.get("typed"):
+        allowed = {"int8": ("INT8", "FP16"), "fp16": ("FP16",)}.get(precision, ())
+        for flag in allowed:
+            config.set_flag(getattr(tensorrt.BuilderFlag, flag))
+    if settings.get("dla_core") is not None:
+        config.default_device_type = tensorrt.DeviceType.DLA
+        config.DLA_core = int(settings["dla_core"])
+        config.set_flag(tensorrt.BuilderFlag.GPU_FALLBACK)
+    for place, capability in enumerate(settings.get("compute_capabilities") or ()):  # of TensorRT for RTX
+        config.num_compute_capabilities = place + 1
+        config.set_compute_capability(getattr(tensorrt.ComputeCapability, capability), place)
+    made = builder.build_serialized_network(network, config)
+    if made is None:
+        raise BundleError("TensorRT built no engine; its log above says why")
+    return bytes(made)
+
+
+def _network_flags(tensorrt: Any, typed: bool) -> int:
+    flags = tensorrt.NetworkDefinitionCreationFlag
+    wanted = 0
+    if hasattr(flags, "EXPLICIT_BATCH"):  # the only kind from TensorRT 10 on, where the flag means nothing
+        wanted |= 1 << int(flags.EXPLICIT_BATCH)
+    if typed and hasattr(flags, "STRONGLY_TYPED"):  # likewise from TensorRT 11 on
+        wanted |= 1 << int(flags.STRONGLY_TYPED)
+    return wanted
+
+
+def _limit_workspace(tensorrt: Any, config: Any, size_bytes: int) -> None:
+    if hasattr(config, "set_memory_pool_limit"):
+        config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, size_bytes)
+    else:  # before TensorRT 8.4
+        config.max_workspace_size = size_bytes
+
+
+def _runner(tensorrt: Any, content: bytes) -> Callable[[np.ndarray], np.ndarray]:
+    """Runs a serialized engine of one input and one output; with a CUDA graph where the engine allows."""
+    logger = tensorrt.Logger(tensorrt.Logger.ERROR)
+    engine = tensorrt.Runtime(logger).deserialize_cuda_engine(content)
+    if engine is None:
+        raise BundleError("TensorRT cannot load the engine; remove it from the engines folder to build it again")
+    device, context = cuda.Cuda(), engine.create_execution_context()
+    newer = hasattr(context, "execute_async_v3")
+    names = [engine.get_tensor_name(i) if newer else engine.get_binding_name(i) for i in (0, 1)]
+    shapes = [tuple(engine.get_tensor_shape(n) if newer else engine.get_binding_shape(n)) for n in names]
+    pixels, logits = np.empty(shapes[0], np.uint8), np.empty(shapes[1], np.float32)
+    memory = [device.allocate(pixels.nbytes), device.allocate(logits.nbytes)]
+    if newer:
+        for name, address in zip(names, memory):
+            context.set_tensor_address(name, address)
+
+    def enqueue() -> bool:
+        if newer:
+            return bool(context.execute_async_v3(device.stream.value))
+        return bool(context.execute_async_v2(memory, device.stream.value))
+
+    def once() -> bool:
+        device.copy(memory[0], pixels.ctypes.data, pixels.nbytes, cuda.HOST_TO_DEVICE)
+        fine = enqueue()
+        device.copy(logits.ctypes.data, memory[1], logits.nbytes, cuda.DEVICE_TO_HOST)
+        return fine
+
+    if not once():
+        raise BundleError("TensorRT cannot run the engine")
+    device.wait()
+    graph = device.capture(once)
+
+    def infer(image: np.ndarray) -> np.ndarray:
+        pixels[...] = image
+        if graph is not None:
+            device.launch(graph)
+        else:
+            once()
+        device.wait()
+        return logits.copy()
+
+    return infer

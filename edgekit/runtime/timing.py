@@ -1,0 +1,94 @@
+"""Times networks side by side: each until it is steady, then in blocks that take turns.
+
+Whatever slows the machine for a while slows all of them; the first run of a block, with the caches full of another
+network's weights, is not counted. Written for Python 3.6, so that hosts and devices time the same way.
+"""
+
+import time
+from typing import Any, Callable, Dict, List, Tuple
+
+import numpy as np
+
+Infer = Callable[[np.ndarray], Any]
+
+BLOCK = 10
+STEADY = 0.05
+"""A network is steady when the medians of three blocks in a row differ by no more than this part."""
+WARMUP_SHARE = 0.3
+THROUGHPUT_SECONDS = 1.5
+
+
+def time_networks(
+    networks: Dict[str, Infer],
+    picture: np.ndarray,
+    runs: int,
+    max_seconds: float,
+    on_progress: Callable[[int, int], None],
+) -> Dict[str, Dict[str, Any]]:
+    """{name: {"blocks": milliseconds in blocks, "warmup": runs before, "steady": bool}}.
+
+    Args:
+        networks: functions that take the picture, by name.
+        runs: timed runs of each, fewer if max_seconds end before, but never fewer than three blocks.
+        on_progress: called with rounds done and rounds in all.
+    """
+    began = time.perf_counter()
+    share = max_seconds * WARMUP_SHARE / len(networks)
+    warm = {name: warm_up(infer, picture, share) for name, infer in networks.items()}
+    rounds = max(3, -(-runs // BLOCK))
+    blocks = _interleaved(networks, picture, rounds, began + max_seconds, on_progress)
+    return {name: {"blocks": blocks[name], "warmup": warm[name][0], "steady": warm[name][1]} for name in networks}
+
+
+def _block(infer: Infer, picture: np.ndarray) -> List[float]:
+    """Milliseconds of BLOCK runs."""
+    times = []
+    for _ in range(BLOCK):
+        began = time.perf_counter()
+        infer(picture)
+        times.append((time.perf_counter() - began) * 1e3)
+    return times
+
+
+def warm_up(infer: Infer, picture: np.ndarray, max_seconds: float) -> Tuple[int, bool]:
+    """Runs until the medians of three blocks in a row agree; how many runs that took, and whether they did."""
+    until = time.perf_counter() + max_seconds
+    medians = []  # type: List[float]
+    while len(medians) < 3 or time.perf_counter() < until:
+        medians.append(float(np.median(_block(infer, picture))))
+        last = medians[-3:]
+        if len(last) == 3 and max(last) <= min(last) * (1 + STEADY):
+            return len(medians) * BLOCK, True
+    return len(medians) * BLOCK, False
+
+
+def _interleaved(
+    networks: Dict[str, Infer],
+    picture: np.ndarray,
+    rounds: int,
+    until: float,
+    on_progress: Callable[[int, int], None],
+) -> Dict[str, List[List[float]]]:
+    """Blocks of each network, in an order that turns; at least three rounds, then until time is over."""
+    blocks = {name: [] for name in networks}  # type: Dict[str, List[List[float]]]
+    names = list(networks)
+    for done in range(rounds):
+        shift = done % len(names)
+        for name in names[shift:] + names[:shift]:
+            networks[name](picture)
+            blocks[name].append(_block(networks[name], picture))
+        on_progress(done + 1, rounds)
+        if done >= 2 and time.perf_counter() > until:
+            break
+    return blocks
+
+
+def throughput_ips(infer_many: Infer, picture: np.ndarray) -> float:
+    """Images a second over THROUGHPUT_SECONDS, after as many images to warm up."""
+    many = np.repeat(picture, 16, 0)
+    infer_many(many)
+    images, began = 0, time.perf_counter()
+    while time.perf_counter() - began < THROUGHPUT_SECONDS:
+        infer_many(many)
+        images += len(many)
+    return images / (time.perf_counter() - began)

@@ -1,0 +1,221 @@
+"""The stages that compile variants and prove what they do: compile, validate, measure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.compile.for_target import CompileSettings
+from edgekit.data.image_set import spread
+from edgekit.models.source import Source
+from edgekit.recipe import PreprocessingRecipe
+from edgekit.stages.run import Event, Run, machine_identity, read_json, write
+from edgekit.store import Entry
+
+if TYPE_CHECKING:
+    from edgekit.compile import Compiled
+    from edgekit.data.calibration import CalibrationSet
+    from edgekit.data.image_set import ImageSet
+
+GOLDEN_IMAGES: Final = 4
+FIDELITY_IMAGES: Final = 200
+"""Images that outputs are compared on where accuracy has no meaning."""
+
+
+def compile_variants(run: Run, quantized: Entry) -> Entry:
+    """One folder a variant with the compiled form, and compiled.json that tells of them."""
+    settings = compile_settings(run)
+
+    def make(into: Path) -> None:
+        from edgekit.compile.for_target import compile_for, preflight
+
+        told, count, parser = {}, len(run.variants), None
+        for done, name in enumerate(run.variants):
+            run.on_event(Event("compile", done, count, detail=name))
+            (into / name).mkdir()
+            graph = graph_of(quantized, name)
+
+            def tell(share: float, done: int = done, name: str = name) -> None:
+                run.on_event(Event("compile", done + share, count, detail=name))
+
+            made = compile_for(run.target.family, graph, into / name, name, settings, _timing_cache(run), tell)
+            if run.target.family == "jetson" and run.release is not None and run.release.typed:
+                parser = preflight(graph)
+            told[name] = {
+                "path": f"{name}/{Path(made.path).name}",
+                "size_bytes": made.size_bytes,
+                "runtime": made.runtime,
+            }
+        write(into / "compiled.json", json.dumps({"variants": told, "parser": parser}))
+        if run.source.kind == "registry" and run.target.family in ("cpu", "gpu"):
+            write(into / "torch-eager.json", json.dumps(_eager(run.source)))
+
+    inputs = {
+        "quantized": quantized.path.name,
+        "variants": list(run.variants),
+        "toolchain": toolchain(run),
+        "settings": [list(settings.compute_capabilities), settings.optimization_level, settings.workspace_bytes],
+    }
+    return run.stage("compile", inputs, make)
+
+
+def compile_settings(run: Run) -> CompileSettings:
+    """What the recipe asks of the compiler."""
+    told = run.recipe.tensorrt
+    return CompileSettings(
+        told.compute_capabilities or run.target.compute_capabilities,
+        told.optimization_level,
+        None if told.workspace_mb is None else told.workspace_mb << 20,
+    )
+
+
+def toolchain(run: Run) -> dict[str, Any]:
+    """What decides compiled forms, by metadata alone: the machine and runtime, or the TensorRT."""
+    if run.target.family == "cpu":
+        return machine_identity()
+    from edgekit.compile.tensorrt_library import installed
+
+    both = {"tensorrt": installed("tensorrt"), "tensorrt-rtx": installed("tensorrt-rtx")}
+    if run.target.family == "gpu":
+        from edgekit.targets import describe
+
+        machine = describe()
+        return {**both, "gpus": list(machine.gpus), "driver": machine.nvidia_driver}
+    return both
+
+
+def _timing_cache(run: Run) -> Path | None:
+    """Where TensorRT remembers how fast its kernels were on this GPU; kept in the store, beside the entries."""
+    if run.target.family != "gpu":
+        return None
+    folder = run.store.root / "timing"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / "tensorrt.cache"
+
+
+def _eager(source: Source) -> dict[str, Any]:
+    """What the torch-eager reference needs; its weights do not matter to how long it takes."""
+    return {
+        "name": source.name,
+        "num_classes": source.classes,
+        "width": source.width,
+        "weights": None,
+        "mean": list(source.preprocessing.mean),
+        "std": list(source.preprocessing.std),
+    }
+
+
+def graph_of(quantized: Entry, variant: str) -> Path:
+    """The ONNX graph that a variant is compiled from; bf16 is the runtime's way to run the fp32 one."""
+    return quantized.path / f"{'fp32' if variant == 'bf16' else variant}.onnx"
+
+
+def sizes_of(compiled: Entry) -> dict[str, dict[str, Any]]:
+    """Variant: path, size_bytes and runtime of its compiled form."""
+    told: dict[str, dict[str, Any]] = read_json(compiled.path / "compiled.json")["variants"]
+    return told
+
+
+def compiled_of(compiled: Entry, variant: str) -> Compiled:
+    """What the compile stage made of a variant."""
+    from edgekit.compile import Compiled
+
+    told = sizes_of(compiled)[variant]
+    return Compiled(told["runtime"], str(compiled.path / told["path"]), variant, told["size_bytes"])
+
+
+def runs_here(run: Run) -> bool:
+    """Whether what is compiled can be executed on this machine."""
+    return run.target.family in ("cpu", "gpu")
+
+
+def _executed(run: Run, quantized: Entry, compiled: Entry, variant: str) -> Compiled:
+    """What accuracy is measured with: the compiled form, or where that does not run here the very graph of it."""
+    if runs_here(run):
+        return compiled_of(compiled, variant)
+    from edgekit.compile import Compiled
+
+    return Compiled("onnxruntime", str(graph_of(quantized, variant)), variant, 0)
+
+
+def judge_accuracy(
+    run: Run,
+    exported: Entry,
+    quantized: Entry,
+    compiled: Entry,
+    images: ImageSet | None,
+    chosen: CalibrationSet,
+    pool: ImageSet,
+) -> Entry:
+    """accuracy.json and golden.npz, of the evaluation images, or where there are none of a few not calibrated with."""
+    labelled = images is not None and images.labels is not None and not run.source.random
+    over, indices = (
+        (images, spread(len(images), None if labelled else FIDELITY_IMAGES)) if images else _rest(chosen, pool)
+    )
+    check = labelled and (run.source.kind != "registry" or run.recipe.preprocessing != PreprocessingRecipe())
+    preprocessing = run.source.preprocessing
+
+    def make(into: Path) -> None:
+        import numpy as np
+
+        from edgekit.validate.judge import better_normalisation, judge
+
+        variants = {name: _executed(run, quantized, compiled, name) for name in run.variants}
+        tell = run.tell("validate", len(indices))
+        told, golden = judge(variants, over, preprocessing, indices, labelled, GOLDEN_IMAGES, tell)
+        warning = better_normalisation(exported.path / "model.onnx", over, preprocessing) if check else None
+        write(into / "accuracy.json", json.dumps({**told, "warning": warning}))
+        np.savez(into / "golden.npz", **golden)  # type: ignore[arg-type]
+
+    inputs = {
+        "compiled": compiled.path.name if runs_here(run) else quantized.path.name,
+        "runtime": None if runs_here(run) else version("onnxruntime"),
+        "images": over.digest,
+        "indices": [len(indices), indices[0], indices[-1]],
+        "labelled": labelled,
+        "check": check,
+        "preprocessing": preprocessing.as_dict(),
+    }
+    return run.stage("validate", inputs, make)
+
+
+def _rest(chosen: CalibrationSet, pool: ImageSet) -> tuple[ImageSet, list[int]]:
+    """Images of the pool that were not calibrated with, spread evenly; all if none are left."""
+    used = {item.sha256 for item in chosen.items}
+    rest = [index for index in range(len(pool)) if pool.content_hash(index) not in used] or list(range(len(pool)))
+    return pool, [rest[place] for place in spread(len(rest), FIDELITY_IMAGES)]
+
+
+def time_variants(run: Run, compiled: Entry, height: int, width: int) -> dict[str, Any]:
+    """Latencies of all variants and the torch-eager reference, or why there are none; see Measured.as_dict."""
+    if not runs_here(run):
+        how = f"edgekit build --target {run.recipe.target} --device ssh://USER@HOST"
+        why = f"no device: measure it with `{how}`" if run.target.family == "jetson" else "no device with this GPU here"
+        return {"latency": {}, "speedup": {}, "warnings": [], "why": why}
+    settings = run.recipe.latency
+
+    def make(into: Path) -> None:
+        from edgekit.validate.latency import Candidate, measure
+
+        candidates = [
+            Candidate(name, told["runtime"], str(compiled.path / told["path"]), name)
+            for name, told in sizes_of(compiled).items()
+        ]
+        if (compiled.path / "torch-eager.json").exists():
+            candidates.append(Candidate("torch-eager", "torch", str(compiled.path / "torch-eager.json"), "fp32"))
+        measured = measure(
+            candidates, (1, height, width, 3), settings.runs, settings.max_seconds, _counted(run, "measure")
+        )
+        write(into / "latency.json", json.dumps(measured.as_dict()))
+
+    inputs = {"compiled": compiled.path.name, "settings": settings.model_dump(), "machine": toolchain(run)}
+    entry = run.stage("measure", inputs, make)
+    told: dict[str, Any] = read_json(entry.path / "latency.json")
+    return told
+
+
+def _counted(run: Run, stage: str) -> Callable[[int, int], None]:
+    return lambda done, total: run.on_event(Event(stage, done, total))

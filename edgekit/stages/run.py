@@ -1,0 +1,75 @@
+"""A build under way: what its stages share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from edgekit.models.source import Source
+from edgekit.recipe import Recipe
+from edgekit.store import Entry, Store
+from edgekit.targets import TARGETS, Release, Target, processor
+
+
+@dataclass(frozen=True)
+class Event:
+    """Progress of a stage: `done` of `total` units (None: unknown); `finished` when it is over."""
+
+    stage: str
+    done: float = 0
+    total: float | None = None
+    finished: bool = False
+    cached: bool = False
+    detail: str = ""
+
+
+@dataclass
+class Run:
+    """One build under way: where stages keep their results, who hears of it, and what was done so far.
+
+    Attributes:
+        variants: precisions, fp32 first; release: the TensorRT that is built for, where the target has one.
+        stages, warnings: grow as stages run.
+    """
+
+    recipe: Recipe
+    source: Source
+    store: Store
+    variants: tuple[str, ...]
+    on_event: Callable[[Event], None] = lambda event: None
+    target: Target = TARGETS["cpu"]
+    release: Release | None = None
+    stages: list[dict[str, Any]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def stage(self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Entry:
+        """Runs one stage, or takes it from the store, and notes how long that took."""
+        self.on_event(Event(name))
+        entry = self.store.build(self.store.key(name, inputs), name, make)
+        self.stages.append({"name": name, "seconds": round(entry.seconds, 3), "cached": entry.cached})
+        self.on_event(Event(name, finished=True, cached=entry.cached))
+        return entry
+
+    def tell(self, stage: str, total: float | None) -> Callable[[float], None]:
+        """A callback that turns a count into an event."""
+        return lambda done: self.on_event(Event(stage, done, total))
+
+
+def machine_identity() -> dict[str, Any]:
+    """What decides compiled forms and timings: processor and runtime, by metadata, importing nothing."""
+    cpu, features = processor()
+    return {"cpu": cpu, "features": list(features), "openvino": version("openvino")}
+
+
+def write(path: Path, text: str) -> None:
+    """Writes text as UTF-8."""
+    path.write_text(text, encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """Reads what a stage wrote."""
+    return json.loads(path.read_text(encoding="utf-8"))
