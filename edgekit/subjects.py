@@ -50,7 +50,7 @@ def prepare(
     if path.is_dir() or path.name == MANIFEST:
         if precision is not None:
             raise InputError("a bundle has its own precision", "Leave --precision out.")
-        return _from_bundle(path.parent if path.name == MANIFEST else path)
+        return of_bundle(path.parent if path.name == MANIFEST else path)
     if path.suffix == ".onnx" and path.is_file() and _is_ours(path):
         return _from_quantized(path, recipe, store)
     source, exported = export_source(recipe, store, on_event)
@@ -65,7 +65,12 @@ def export_source(
     return source, export_graph(Run(recipe, source, store, ("fp32",), on_event))
 
 
-def _from_bundle(directory: Path) -> Subject:
+def of_bundle(directory: Path) -> Subject:
+    """A bundle as it runs on this processor.
+
+    Raises:
+        InputError: it is none, or damaged.
+    """
     problems = check_bundle(directory)
     if problems:
         raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")

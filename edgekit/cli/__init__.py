@@ -21,6 +21,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "evaluate": ("edgekit.cli.evaluate", "Measure the accuracy of a model, a bundle or an ONNX file."),
     "bench": ("edgekit.cli.bench", "Measure latency and throughput, variants interleaved."),
     "calibrate": ("edgekit.cli.calibrate", "Choose a calibration set and pin it by content hash."),
+    "device": ("edgekit.cli.device", "Devices over SSH: add, list, probe, deploy to, measure on."),
     "models": ("edgekit.cli.models", "List the models of the registry."),
     "targets": ("edgekit.cli.targets", "List the targets and what each can do."),
     "inspect": ("edgekit.cli.inspect", "Say what is in a bundle."),
@@ -45,6 +46,7 @@ EXTRA_OF: dict[str, str] = {
     "tensorrt": "gpu",
     "tensorrt_rtx": "rtx",
     "tensorrt_rtx_bindings": "rtx",
+    "polygraphy": "rtx",
     "onnxruntime_ep_nv_tensorrt_rtx": "rtx",
 }
 """Importable package: the extra that brings it."""

@@ -51,7 +51,7 @@ class Talk:
 
     def __init__(self, device: Device, command: list[str]) -> None:
         self.device = device
-        self._complaint = tempfile.TemporaryFile()
+        self._complaint = tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         self._lock = threading.Lock()
         self._done = threading.Event()
         try:

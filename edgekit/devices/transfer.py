@@ -118,7 +118,8 @@ def ensure(
     missing = sum(size - int(told["have"][digest]["size_bytes"]) for digest, size in sizes.items())
     if missing > told["free_bytes"]:
         raise UnavailableError(
-            f"the disk of {connection.device.name} is full: {told['free_bytes'] / 1e6:.1f} MB free, {missing / 1e6:.1f} needed",
+            f"the disk of {connection.device.name} is full: {told['free_bytes'] / 1e6:.1f} MB free,"
+            f" {missing / 1e6:.1f} needed",
             "Free some space there.",
         )
     done = 0

@@ -17,7 +17,7 @@ import threading
 import time
 import zlib
 from queue import Queue
-from typing import Any, BinaryIO, Callable, Dict, Tuple
+from typing import Any, BinaryIO, Callable, Dict, Tuple  # noqa: F401  # in a type comment
 
 from . import frames
 from .frames import Header
@@ -27,6 +27,7 @@ SILENCE_SECONDS = 90.0
 
 PIECE = 1 << 20
 Talk = Callable[..., None]
+Verb = Callable[[Header, BinaryIO, Talk], None]
 
 
 def home() -> str:
@@ -55,7 +56,7 @@ def main() -> None:
             os.makedirs(os.path.join(home(), folder), exist_ok=True)
         VERBS[verb](first[0], sys.stdin.buffer, talk)
     except Exception as error:
-        talk({"error": "%s" % (error or type(error).__name__), "kind": _kind(error)})
+        talk({"error": str(error) or type(error).__name__, "kind": _kind(error)})
         sys.exit(1)
 
 
@@ -220,7 +221,7 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
         each["name"]: load(each["runtime"], each["folder"], each["precision"], each.get("settings"))
         for each in header["networks"]
     }
-    picture = np.random.RandomState(0).randint(0, 256, header["shape"]).astype(np.uint8)
+    picture = np.random.RandomState(0).randint(0, 256, tuple(header["shape"]), dtype=np.uint8)
     with Sampler() as sampler:
         timed = time_networks(
             networks,
@@ -259,5 +260,5 @@ VERBS = {
     "serve": _serve,
     "bench": _bench,
     "check": _check,
-}  # type: Dict[str, Callable[[Header, BinaryIO, Talk], None]]
+}  # type: Dict[str, Verb]
 """Verb: what it does with the first frame, what follows it, and how it answers."""

@@ -1,4 +1,4 @@
-"""What a device is: model, JetPack, TensorRT, power mode, clocks, temperatures, free disk. Reads only, changes nothing."""
+"""What a device is: model, JetPack, TensorRT, power mode, clocks, temperatures, free disk. It changes nothing."""
 
 import os
 import platform
@@ -111,7 +111,7 @@ def temperatures_c(root: str = "/") -> Dict[str, float]:
 
 def clocks_mhz(root: str = "/") -> Dict[str, float]:
     """Clocks now: the GPU's of devfreq, and the fastest of the processor's."""
-    found = {}
+    found = {}  # type: Dict[str, float]
     for folder in _folders(os.path.join(root, "sys/class/devfreq"), ""):
         name = os.path.basename(folder)
         value = text(os.path.join(folder, "cur_freq"))

@@ -129,11 +129,11 @@ def measure(
     if process.returncode != 0 or "timed" not in told:
         last = complaint.strip().splitlines()[-1] if complaint.strip() else f"exit code {process.returncode}"
         raise EdgekitError(f"the timing process failed: {last[:200]}", "A lack of memory can be why.")
-    return _summed_up(told["timed"])
+    return summed_up(told["timed"])
 
 
-def _summed_up(timed: Mapping[str, Mapping[str, Any]]) -> Measured:
-    """From {name: {"blocks" [[ms]], "warmup", "throughput_ips", "steady"}} to figures."""
+def summed_up(timed: Mapping[str, Mapping[str, Any]]) -> Measured:
+    """From {name: {"blocks" [[ms]], "warmup", "throughput_ips", "steady"}} of edgekit.runtime.timing to figures."""
     latency, blocks = {}, {}
     for name, each in timed.items():
         blocks[name] = np.array(each["blocks"], np.float64)

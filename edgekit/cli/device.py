@@ -1,0 +1,299 @@
+"""`edgekit device`: devices over SSH."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from edgekit.cli.options import json_option
+from edgekit.cli.output import emit_json, note, print_table, progress
+
+RUNTIMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
+
+
+@click.group(
+    epilog="\b\nExamples:\n  edgekit device add orin ssh://me@orin.local\n  edgekit device probe orin\n"
+    "  edgekit device deploy orin build/inception_v4-jetson\n  edgekit device bench orin build/inception_v4-jetson",
+)
+def command() -> None:
+    """Name, probe, deploy to and measure on devices over SSH.
+
+    The system's OpenSSH is used, with your configuration, agent, jump hosts and known hosts. Host keys are always
+    checked and no password is ever asked for. A device needs its Python with numpy and an inference runtime.
+    """
+
+
+@command.command(
+    epilog="\b\nExamples:\n  edgekit device add orin ssh://me@orin.local\n  edgekit device add pi ssh://pi:2222"
+)
+@click.argument("name")
+@click.argument("url")
+@click.option("--python", default="python3", show_default=True, help="The interpreter on the device.")
+def add(name: str, url: str, python: str) -> None:
+    """Name the device at URL, ssh://[user@]host[:port]. It is not contacted; `probe` does that."""
+    from edgekit.devices.registry import Registry, parse
+
+    Registry().add(parse(url, name, python))
+    click.echo(f"{name} is added; `edgekit device probe {name}` looks at it.")
+
+
+@command.command(epilog="\b\nExample:\n  edgekit device remove orin")
+@click.argument("name")
+def remove(name: str) -> None:
+    """Forget the device called NAME; what was sent there stays."""
+    from edgekit.devices.registry import Registry
+
+    Registry().remove(name)
+
+
+@command.command("list", epilog="\b\nExamples:\n  edgekit device list\n  edgekit device list --json")
+@json_option
+def list_(as_json: bool) -> None:
+    """List the devices that were added."""
+    from edgekit.devices.registry import Registry
+
+    devices = Registry().all().values()
+    if as_json:
+        emit_json({"devices": [{"name": each.name, "url": each.url, "python": each.python} for each in devices]})
+    elif devices:
+        print_table(("device", "address", "python"), [(each.name, each.url, each.python) for each in devices])
+    else:
+        note("there are no devices; `edgekit device add NAME ssh://user@host` adds one")
+
+
+def _for_each(names: str, work: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
+    """Does something on every device of a comma list at the same time; the first failure is raised when all ended."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    from edgekit.devices import Connection, Registry
+
+    connections = [Connection(Registry().find(name.strip())) for name in names.split(",")]
+    with ThreadPoolExecutor(len(connections)) as pool:
+        return [each.result() for each in [pool.submit(work, connection) for connection in connections]]
+
+
+def _emit(rows: list[dict[str, Any]], **beside: Any) -> None:
+    """One device's answer as it is, several under "devices"."""
+    emit_json({**rows[0], **beside} if len(rows) == 1 else {"devices": rows, **beside})
+
+
+@command.command(epilog="\b\nExamples:\n  edgekit device probe orin\n  edgekit device probe orin,nano --json")
+@click.argument("names")
+@json_option
+def probe(names: str, as_json: bool) -> None:
+    """Say what devices are: model, JetPack, TensorRT, power mode, clocks, free disk, temperatures.
+
+    NAMES are one or more, separated by commas; ssh:// addresses do as well.
+    """
+    from edgekit.devices import remote
+
+    rows = _for_each(names, lambda connection: {"device": connection.device.name, **remote.probe(connection)})
+    if as_json:
+        _emit(rows)
+        return
+    for row in rows:
+        print_table(("what", "value"), [(key, _shown(value)) for key, value in row.items()])
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return "; ".join(f"{key} {_shown(each)}" for key, each in value.items() if each is not None) or "none"
+    return "not known" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+
+
+@command.command(epilog="\b\nExample:\n  edgekit device deploy orin build/inception_v4-jetson")
+@click.argument("names")
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundle's own.")
+@click.option("--no-check", is_flag=True, help="Only send it: do not build its engine and compare golden outputs.")
+@json_option
+def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_json: bool) -> None:
+    """Send BUNDLE to devices, and check it there: hashes, then golden outputs. An engine is built if one is needed."""
+    from edgekit.devices import remote
+
+    with progress() as bars:
+
+        def work(connection: Any) -> dict[str, Any]:
+            folder, sent = _placed(connection, bundle, bars)
+            cosine = None if no_check else remote.check_golden(connection, folder, runtime)
+            return {"device": connection.device.name, "folder": folder, "sent_bytes": sent, "golden_cosine": cosine}
+
+        rows = _for_each(names, work)
+    if as_json:
+        _emit(rows)
+        return
+    for row in rows:
+        checked = "" if row["golden_cosine"] is None else f", golden outputs agree (cosine {row['golden_cosine']:.4f})"
+        click.echo(f"{row['device']}: {row['sent_bytes'] / 1e6:.2f} MB sent to {row['folder']}{checked}")
+
+
+def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
+    """The bundle's folder on a device, and how many bytes had to be sent."""
+    from edgekit.bundle import MANIFEST, check_bundle, read_manifest
+    from edgekit.devices import remote
+    from edgekit.errors import InputError
+
+    problems = check_bundle(bundle)
+    if problems:
+        raise InputError(f"the bundle {bundle} is damaged: {problems[0]}", "Build it again.")
+    names = [*read_manifest(bundle)["files"], MANIFEST]
+    label = f"deploy to {connection.device.name}"
+    placed = remote.place(
+        connection, {name: bundle / name for name in names}, lambda done, total: bars.update(label, done, total)
+    )
+    bars.finish(label)
+    return placed
+
+
+def _network(connection: Any, bundle: Path, runtime: str | None, bars: Any) -> Any:
+    from edgekit.bundle import read_manifest
+    from edgekit.devices.remote import Network
+
+    told = read_manifest(bundle)
+    folder, _ = _placed(connection, bundle, bars)
+    engine = runtime or told["target"]["runtime"]
+    return Network(bundle.name, folder, engine, told["precision"], told.get("engine_settings") or {})
+
+
+@command.command(
+    epilog="\b\nExamples:\n  edgekit device bench orin build/a build/b\n  edgekit device bench orin,nano build/a"
+)
+@click.argument("names")
+@click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundles' own.")
+@click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
+@click.option("--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all together.")
+@json_option
+def bench(
+    names: str, bundles: tuple[Path, ...], runtime: str | None, runs: int, max_seconds: float, as_json: bool
+) -> None:
+    """Time BUNDLES on devices at batch 1, interleaved, once each is steady, with power, temperatures and clocks."""
+    from dataclasses import asdict
+
+    from edgekit.bundle import read_manifest
+    from edgekit.devices import remote
+    from edgekit.errors import InputError
+    from edgekit.validate.latency import summed_up
+
+    shapes = {tuple(read_manifest(bundle)["input"]["shape"]) for bundle in bundles}
+    if len(shapes) > 1 or len({bundle.name for bundle in bundles}) < len(bundles):
+        raise InputError("the bundles take images of different sizes, or have the same name", "Bench each alone.")
+    shape = shapes.pop()
+    with progress() as bars:
+
+        def work(connection: Any) -> dict[str, Any]:
+            label = f"bench on {connection.device.name}"
+            networks = [_network(connection, bundle, runtime, bars) for bundle in bundles]
+            told = remote.bench(
+                connection, networks, shape, runs, max_seconds, lambda done, total: bars.update(label, done, total)
+            )
+            bars.finish(label)
+            measured = summed_up(told["timed"])
+            rows = [
+                {"name": name, **asdict(each), "energy_j": told["timed"][name]["energy_j"]}
+                for name, each in measured.latency.items()
+            ]
+            return {
+                "device": connection.device.name,
+                "latency": {key: value for key, value in rows[0].items() if key != "name"},
+                "subjects": rows,
+                "warnings": list(measured.warnings),
+                "conditions": told["conditions"],
+            }
+
+        rows = _for_each(names, work)
+    if as_json:
+        _emit(rows)
+        return
+    for row in rows:
+        _say_bench(row)
+
+
+def _say_bench(row: dict[str, Any]) -> None:
+    columns = ("p50", "p90", "p99", "mean", "throughput_ips")
+    lines = [
+        [each["name"], *(f"{each[key]:.2f}" for key in columns), _shown(each["energy_j"])] for each in row["subjects"]
+    ]
+    click.echo(row["device"])
+    print_table(["bundle", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "J an image"], lines)
+    conditions = row["conditions"]
+    if conditions["throttled"]:
+        note(f"edgekit: warning: {row['device']} was throttled: {'; '.join(conditions['throttle_reasons'])}")
+    if conditions["mean_power_w"] is None:
+        note(f"power: not measured: {conditions['why']}")
+    for text in row["warnings"]:
+        note(f"edgekit: warning: {text}")
+
+
+@command.command(
+    epilog="\b\nExamples:\n  edgekit device evaluate orin build/inception_v4-jetson --data signs --images 500\n"
+    "  edgekit device evaluate orin build/net --data photos/ --json"
+)
+@click.argument("names")
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option("--data", metavar="DATA", help="`signs`, a folder with one sub-folder a class, or a CSV/JSONL file.")
+@click.option("--images", type=click.IntRange(min=1), metavar="N", help="Use N images, evenly spread.")
+@click.option("--skip-bad-images", is_flag=True, help="Leave out unreadable images instead of stopping.")
+@click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundle's own.")
+@json_option
+def evaluate(
+    names: str,
+    bundle: Path,
+    data: str | None,
+    images: int | None,
+    skip_bad_images: bool,
+    runtime: str | None,
+    as_json: bool,
+) -> None:
+    """Measure top-1 and top-5 of BUNDLE on devices: images are prepared here, their pixels sent, logits come back."""
+    from edgekit.data.folder import open_images
+    from edgekit.devices.remote import RemoteSession
+    from edgekit.errors import InputError
+    from edgekit.subjects import of_bundle
+    from edgekit.validate.accuracy import accuracy
+    from edgekit.validate.judge import predict
+
+    subject = of_bundle(bundle)
+    found = data or subject.default_data
+    if found is None:
+        raise InputError("there are no images to evaluate on", "Give labelled ones with --data.")
+    over = open_images(found, skip_bad=skip_bad_images, limit=images, num_classes=subject.classes or None)
+    if over.labels is None:
+        raise InputError(f"the images in {found} have no labels", "Give one sub-folder a class, or a table.")
+    labels, count = over.labels, len(over)
+    with progress() as bars:
+
+        def work(connection: Any) -> dict[str, Any]:
+            label = f"evaluate on {connection.device.name}"
+            session = RemoteSession(connection, _network(connection, bundle, runtime, bars))
+            try:
+                told = predict(
+                    {"it": session}, over, subject.preprocessing, range(count), lambda n: bars.update(label, n, count)
+                )
+            finally:
+                session.close()
+            bars.finish(label)
+            result = accuracy(told["it"], labels)
+            return {
+                "device": connection.device.name,
+                "accuracy": {
+                    "top1": result.top1,
+                    "top5": result.top5,
+                    "images": result.images,
+                    "ci95": list(result.ci95),
+                },
+            }
+
+        rows = _for_each(names, work)
+    if as_json:
+        _emit(rows, data={"name": over.name, "images": count, "digest": over.digest, "skipped": len(over.skipped)})
+        return
+    for row in rows:
+        made = row["accuracy"]
+        click.echo(
+            f"{row['device']}: {count} images of {over.name}: top-1 {made['top1']:.2f} % (95 % interval"
+            f" {made['ci95'][0]:.2f} to {made['ci95'][1]:.2f}), top-5 {made['top5']:.2f} %"
+        )
