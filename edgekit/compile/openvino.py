@@ -8,11 +8,14 @@ from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
-import openvino
 from numpy.typing import NDArray
 
 from edgekit.compile import Compiled, LayerTime, Mode
 from edgekit.errors import InputError
+from edgekit.runtime.quiet import no_telemetry
+
+no_telemetry()
+import openvino  # noqa: E402  # not before the line above
 
 # OpenVINO runs FP32 networks in BF16 where it can, unless told otherwise. What INT8 leaves in floating point stays
 # FP32, so that a bundle computes the same on processors with and without BF16.

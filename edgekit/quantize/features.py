@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.quantize.ptq import normalised
+from edgekit.runtime.quiet import no_telemetry
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -29,6 +30,7 @@ def penultimate_features(
     Raises:
         InputError: the graph has no such layer.
     """
+    no_telemetry()
     import onnx
     import openvino
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.runtime.quiet import no_telemetry
 
 
 def normalised(pictures: NDArray[np.uint8], preprocessing: Preprocessing, layout: str) -> NDArray[np.float32]:
@@ -44,6 +45,7 @@ def quantize(
         signed: for TensorRT, whose GPUs need no half-range weights against overflow as older processors do.
     """
     os.environ.setdefault("NNCF_CI", "1")  # NNCF sends usage statistics unless it believes itself in a test run
+    no_telemetry()
     logging.getLogger("nncf").setLevel(logging.ERROR)
     import nncf
     import onnx

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, Optional
 import numpy as np
 
 from .errors import BundleError
+from .quiet import no_telemetry
 
 Infer = Callable[[np.ndarray], np.ndarray]
 """uint8 (1, H, W, 3) RGB pixels to float32 (1, classes) logits."""
@@ -34,6 +35,7 @@ def load(runtime: str, folder: str, precision: str, settings: Optional[Dict[str,
 
 
 def _openvino(folder: str, precision: str, settings: Dict[str, Any]) -> Infer:
+    no_telemetry()
     import openvino
 
     # OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.

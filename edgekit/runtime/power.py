@@ -1,10 +1,10 @@
 """Power, temperatures and clocks through a run, and whether the device was throttled in it.
 
 Power comes from the first of these that can be read: the INA3221 monitors of a Jetson, tegrastats, the RAPL counters of
-an x86 processor, nvidia-smi for desktop GPUs (NVML tells no power on Tegra). Nothing here changes any setting.
+an x86 processor, nvidia-smi for desktop GPUs (NVML tells no power on Tegra). Where the last two both can, the GPU's
+counts if the GPU was at work, and the other is told beside it. Nothing here changes any setting.
 """
 
-import glob
 import os
 import shutil
 import subprocess
@@ -12,16 +12,26 @@ import threading
 import time
 from typing import Any, Dict, List, Optional, Tuple
 
-from .probe import clocks_mhz, temperatures_c, text
-from .tegrastats import module_power_w, parse
+from . import probe, sysfs
+from .tegrastats import FIXED_C, Tegrastats, module_power_w, module_rails
 
 HOT_C = 85.0
-"""Below this a lower clock is not put down to heat."""
+"""A zone that rose above this is hot, whatever its trip point."""
+
+NEAR_C = 5.0
+"""A zone this near to its trip point, or above it, is hot."""
 
 FALLEN = 0.9
-"""A clock below this part of its best is lower."""
+"""A clock below this part of its steady level has fallen."""
+
+LOADED = 50.0
+"""A processor this busy, in percent, has no reason of its own to lower its clock."""
+
+STEADY, LASTING = 3, 2
+"""Samples in a row that make a steady level, and that make a fall more than a blink."""
 
 SMI_QUERY = "power.draw,temperature.gpu,clocks.sm,clocks_throttle_reasons.active"
+SMI_IDLE = 0x1
 SMI_REASONS = (
     (0x4, "the power limit was reached"),
     (0x8, "a hardware slowdown"),
@@ -31,60 +41,30 @@ SMI_REASONS = (
 )
 """Bits of clocks_throttle_reasons.active, as NVIDIA's NVML reference names them."""
 
+NO_MONITOR = "no power monitor of this device can be read (INA3221, tegrastats, RAPL, nvidia-smi)"
+
 Sample = Dict[str, Any]
 
 
-def ina3221_w(root: str = "/") -> Dict[str, float]:
-    """Watts of every rail of the INA3221 monitors, in both of their sysfs layouts."""
-    found = {}
-    base = os.path.join(root, "sys/bus/i2c/drivers")
-    for path in glob.glob(os.path.join(base, "ina3221x", "*", "iio:device*", "rail_name_*")):  # JetPack 4
-        value = text(path.replace("rail_name_", "in_power") + "_input")
-        if text(path) and value.lstrip("-").isdigit():
-            found[text(path)] = int(value) / 1000.0
-    for path in glob.glob(os.path.join(base, "ina3221", "*", "hwmon", "hwmon*", "in*_label")):  # JetPack 5 and later
-        folder, name = os.path.split(path)
-        channel = name[2 : -len("_label")]
-        volts = text(os.path.join(folder, "in%s_input" % channel))
-        amperes = text(os.path.join(folder, "curr%s_input" % channel))
-        if volts.isdigit() and amperes.lstrip("-").isdigit() and not text(path).startswith("sum"):
-            found[text(path)] = int(volts) * int(amperes) / 1e6
-    return found
-
-
-def rapl_j(root: str = "/") -> Dict[str, Tuple[float, float]]:
-    """Joules counted so far by each package of the processor, and where its counter starts again."""
-    found = {}
-    for folder in sorted(glob.glob(os.path.join(root, "sys/class/powercap/intel-rapl:*"))):
-        if os.path.basename(folder).count(":") > 1:  # a part of a package
-            continue
-        now, top = text(os.path.join(folder, "energy_uj")), text(os.path.join(folder, "max_energy_range_uj"))
-        if now.isdigit() and top.isdigit():
-            found[os.path.basename(folder)] = int(now) / 1e6, int(top) / 1e6
-    return found
-
-
-def rapl_between(first: Dict[str, Tuple[float, float]], last: Dict[str, Tuple[float, float]]) -> Optional[float]:
-    """Joules between two readings, counters that started again counted on; None if there are none."""
-    shared = [name for name in first if name in last]
-    if not shared:
-        return None
-    return sum(
-        last[name][0] - first[name][0] + (first[name][1] if last[name][0] < first[name][0] else 0.0) for name in shared
-    )
+def power_mode(root: str = "/") -> Optional[str]:
+    """The nvpmodel mode's name, its number where no table names it, None where there is no nvpmodel."""
+    told = probe.power_mode(root)
+    return sysfs.mode_name(told, root) or told if told and told.isdigit() else told
 
 
 def smi_sample() -> Optional[Sample]:
     """Power, temperature, clock and throttle reasons of the first desktop GPU."""
     command = shutil.which("nvidia-smi")
-    if command is None:
-        return None
-    arguments = [command, "--query-gpu=" + SMI_QUERY, "--format=csv,noheader,nounits"]
-    try:
-        answer = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5).stdout
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return parse_smi(answer.decode(errors="replace"))
+    for query in (SMI_QUERY, SMI_QUERY.replace("throttle", "event")) if command else ():  # renamed in newer drivers
+        arguments = [str(command), "--query-gpu=" + query, "--format=csv,noheader,nounits"]
+        try:
+            answer = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5).stdout
+        except (OSError, subprocess.SubprocessError):
+            return None
+        told = parse_smi(answer.decode(errors="replace"))
+        if told is not None:
+            return told
+    return None
 
 
 def parse_smi(answer: str) -> Optional[Sample]:
@@ -101,124 +81,220 @@ def parse_smi(answer: str) -> Optional[Sample]:
     try:
         bits = int(fields[3], 16)
     except ValueError:
-        bits = 0
+        return sample
     sample["reasons"] = [words for bit, words in SMI_REASONS if bits & bit]
+    sample["idle"] = bool(bits & SMI_IDLE)
     return sample
 
 
-def throttle_reasons(samples: List[Sample]) -> List[str]:
-    """Why clocks fell in a run, in words; empty if they did not.
+def throttled(samples: List[Sample]) -> Tuple[Optional[bool], List[str]]:
+    """Whether clocks were held down in a run, None if nothing there could tell; and why, in words.
 
     Args:
-        samples: each with "temperatures_c", "clocks_mhz" and, where a driver told them, "reasons".
+        samples: in order, each with what could be read of "temperatures_c" and "trips_c" {zone: degrees}, "clocks_mhz"
+            and "loads" {clock: MHz or percent; an untold load is taken for a full one}, "reasons" (a driver's words),
+            "alerts" {name: state above zero}, "counts" {kind of event: how many so far}.
     """
     found = []  # type: List[str]
     for sample in samples:
-        found += [reason for reason in sample.get("reasons", []) if reason not in found]
-    best = {}  # type: Dict[str, float]
-    told = set()
+        alerts = ["alert: %s (state %d)" % each for each in sample.get("alerts", {}).items()]
+        found += [reason for reason in list(sample.get("reasons", [])) + alerts if reason not in found]
+    counted = [sample["counts"] for sample in samples if sample.get("counts")]
+    for kind in counted[-1] if counted else ():
+        more = counted[-1][kind] - counted[0].get(kind, 0)
+        if more > 0:
+            found.append("the module throttled itself %d times for %s" % (more, kind))
+    for name in sorted({name for sample in samples for name in sample.get("clocks_mhz", {})}):
+        fall = _fall(samples, name)
+        if fall:
+            found.append(fall)
+    watched = any(each in sample for sample in samples for each in ("reasons", "alerts", "counts"))
+    watched = watched or any(sample.get("clocks_mhz") for sample in samples)
+    return (bool(found) if watched else None), found
+
+
+def _fall(samples: List[Sample], name: str) -> Optional[str]:
+    """The deepest lasting fall of a clock that was under load, in heat, told in words."""
+    trips = {zone: degrees for sample in samples for zone, degrees in sample.get("trips_c", {}).items()}
+    began = samples[0].get("temperatures_c", {})
+    steady, recent, low, deepest = 0.0, [], 0, None  # type: float, List[float], int, Optional[Tuple[float, float, str]]
     for sample in samples:
-        hottest = max(sample["temperatures_c"].items(), key=lambda item: item[1], default=("", 0.0))
-        for name, clock in sample["clocks_mhz"].items():
-            best[name] = max(best.get(name, 0.0), clock)
-            if name not in told and clock < FALLEN * best[name] and hottest[1] >= HOT_C:
-                told.add(name)
-                found.append(
-                    "the %s clock fell from %.0f to %.0f MHz at %.1f degrees (%s)"
-                    % (name, best[name], clock, hottest[1], hottest[0])
-                )
-    return found
+        clock, load = sample.get("clocks_mhz", {}).get(name), sample.get("loads", {}).get(name)
+        if clock is None or (load is not None and load < LOADED):
+            recent, low = [], 0
+            continue
+        heat = _heat(sample.get("temperatures_c", {}), trips, began) if clock < FALLEN * steady else None
+        low = low + 1 if heat else 0
+        if heat and low >= LASTING and (deepest is None or clock < deepest[1]):
+            deepest = (steady, clock, heat)
+        recent = (recent + [clock])[-STEADY:]
+        if len(recent) == STEADY:
+            steady = max(steady, min(recent))
+    return "the %s clock fell from %.0f to %.0f MHz under load with %s" % ((name,) + deepest) if deepest else None
+
+
+def _heat(now: Dict[str, float], trips: Dict[str, float], began: Dict[str, float]) -> Optional[str]:
+    """The hottest zone that explains a lower clock, in words."""
+    for zone, degrees in sorted(now.items(), key=lambda item: -item[1]):
+        if degrees in FIXED_C.get(zone, ()):
+            continue
+        if zone in trips and degrees >= trips[zone] - NEAR_C:
+            return "%s at %.1f C (it is throttled from %.1f C)" % (zone, degrees, trips[zone])
+        if degrees > HOT_C and degrees > began.get(zone, 0.0):
+            return "%s at %.1f C" % (zone, degrees)
+    return None
 
 
 class Sampler:
-    """Looks at the device every interval_s seconds, in a thread, from entering to leaving; `told` is what it saw."""
+    """Looks at the device every interval_s seconds, in a thread, from `start` to `stop`; a context manager too.
+
+    Attributes:
+        told: what it saw, as `summary` says it (dict; empty until it stops).
+    """
 
     def __init__(self, interval_s: float = 0.5, root: str = "/") -> None:
         self._interval_s, self._root = interval_s, root
-        self._samples = []  # type: List[Sample]
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-        self._stats = None  # type: Any
+        self._thread = None  # type: Optional[threading.Thread]
+        self._stats = None  # type: Optional[Tegrastats]
         self.told = {}  # type: Dict[str, Any]
 
-    def __enter__(self) -> "Sampler":
-        self._began = time.time()
-        self._counted = rapl_j(self._root)
-        if not ina3221_w(self._root) and self._root == "/" and shutil.which("tegrastats"):
-            interval = str(int(self._interval_s * 1000))
-            self._stats = subprocess.Popen(
-                ["tegrastats", "--interval", interval], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-            )
+    def start(self) -> "Sampler":
+        """Begins to look; from here energy is counted."""
+        self._samples, self._rapl_j = [], None  # type: List[Sample], Optional[float]
+        self._trips, self._ticks = sysfs.trips_c(self._root), sysfs.cpu_ticks(self._root)
+        self._began, self._counted = time.monotonic(), sysfs.rapl_j(self._root)
+        if self._root == "/" and not sysfs.ina3221_w(self._root) and shutil.which("tegrastats"):
+            try:
+                self._stats = Tegrastats(self._interval_s)
+            except OSError:
+                self._stats = None
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def stop(self) -> Dict[str, Any]:
+        """Ends looking; returns `told`."""
+        if self._thread is None:
+            return self.told
+        seconds = time.monotonic() - self._began
         self._done.set()
-        if self._stats is not None:
-            self._stats.terminate()
         self._thread.join()
-        seconds = time.time() - self._began
-        energy = rapl_between(self._counted, rapl_j(self._root))
-        self.told = summary(self._samples, seconds, energy)
+        self._thread = None
+        if self._stats is not None:
+            self._stats.stop()
+            self._stats = None
+        self._count()
+        self.told = summary(self._samples, seconds, self._rapl_j)
+        if "why" in self.told and os.path.isdir(os.path.join(self._root, "sys/class/powercap/intel-rapl:0")):
+            self.told["why"] += "; RAPL is there, but only its owner may read it"
+        self.told["allowed_clocks_mhz"] = sysfs.max_clocks_mhz(self._root)
+        return self.told
+
+    def __enter__(self) -> "Sampler":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def _watch(self) -> None:
         while True:
-            self._samples.append(self._sample())
-            if self._done.wait(0 if self._stats is not None else self._interval_s):
+            try:
+                self._samples.append(self._sample())
+                self._count()
+            except Exception:  # what looks at a run must not break it
+                pass
+            if self._done.wait(self._interval_s):
                 return
 
+    def _count(self) -> None:
+        """Adds what RAPL counted since the last time: each reading must come before a counter starts again twice."""
+        now = sysfs.rapl_j(self._root)
+        more, self._counted = sysfs.rapl_between(self._counted, now), now
+        if more is not None:
+            self._rapl_j = (self._rapl_j or 0.0) + more
+
     def _sample(self) -> Sample:
-        sample = {
-            "temperatures_c": temperatures_c(self._root),
-            "clocks_mhz": clocks_mhz(self._root),
-        }  # type: Sample
-        rails = ina3221_w(self._root)
+        root, ticks, gpu_load = self._root, sysfs.cpu_ticks(self._root), sysfs.gpu_load(self._root)
+        loads = {"cpu": sysfs.cpu_load(self._ticks, ticks), "gpu": gpu_load}
+        self._ticks = ticks
+        temperatures, clocks = probe.temperatures_c(root), probe.clocks_mhz(root)
+        sample = {"temperatures_c": temperatures, "trips_c": self._trips, "clocks_mhz": clocks}  # type: Sample
+        for key, found in (("alerts", sysfs.alerts(root)), ("counts", sysfs.event_counts(root))):
+            if found:
+                sample[key] = found
+        rails = sysfs.ina3221_w(root)
+        told = self._stats.newest() if self._stats is not None else None
         if rails:
             sample.update(source="ina3221", rails_w=rails, power_w=module_power_w(rails))
-        elif self._stats is not None:
-            told = parse(self._stats.stdout.readline().decode(errors="replace"))
+        elif told is not None:
             sample.update(source="tegrastats", rails_w=told["rails_w"], power_w=module_power_w(told["rails_w"]))
-        elif self._root == "/":
-            gpu = smi_sample()
-            if gpu is not None:
-                sample.update(source="nvidia-smi", power_w=gpu.get("power_w"), reasons=gpu["reasons"])
-                sample["temperatures_c"]["gpu"] = gpu.get("temperature", 0.0)
-                sample["clocks_mhz"]["gpu"] = gpu.get("clock", 0.0)
+            sample["temperatures_c"] = temperatures or told["temperatures_c"]
+            loads["gpu"] = told["gpu_load"] if gpu_load is None else gpu_load
+            if told["gpu_mhz"] is not None:
+                clocks.setdefault("gpu", float(told["gpu_mhz"]))
+        elif root == "/" and self._stats is None:
+            self._ask_smi(sample, loads)
+        sample["loads"] = {name: load for name, load in loads.items() if load is not None}
         return sample
+
+    def _ask_smi(self, sample: Sample, loads: Dict[str, Optional[float]]) -> None:
+        gpu = smi_sample()
+        if gpu is None:
+            return
+        sample.update(source="nvidia-smi", power_w=gpu.get("power_w"), reasons=gpu["reasons"])
+        if gpu.get("idle"):
+            loads["gpu"] = 0.0
+        for key, kept in (("temperature", "temperatures_c"), ("clock", "clocks_mhz")):
+            if key in gpu:
+                sample[kept]["gpu"] = gpu[key]
 
 
 def summary(samples: List[Sample], seconds: float, rapl_energy_j: Optional[float] = None) -> Dict[str, Any]:
-    """What samples come to: power in watts, energy in joules, first, highest and last temperatures, clocks, throttling.
+    """What samples come to, in JSON values.
 
-    "source" says where power came from; it is None, and "why" says so, where nothing could be read.
+    Returns:
+        "source" of power (None, with "why", where there is none), "rails" that were added up, "seconds", "samples" (how
+        many), "mean_power_w", "energy_j", "other_power_w" {source: watts}, "temperatures_c" {zone: {"first", "max",
+        "last"}}, "clocks_mhz" {name: {"first", "min", "last"}}, "throttled" (None if untold), "throttle_reasons".
     """
-    powers = [each["power_w"] for each in samples if each.get("power_w") is not None]
-    source = next((each["source"] for each in samples if each.get("power_w") is not None), None)
-    watts = sum(powers) / len(powers) if powers else None
-    if watts is None and rapl_energy_j is not None and seconds > 0:
-        source, watts = "rapl", rapl_energy_j / seconds
-    reasons = throttle_reasons(samples)
+    measured = [each for each in samples if each.get("power_w") is not None]
+    powers = {}  # type: Dict[str, float]
+    for name in ("ina3221", "tegrastats", "nvidia-smi"):
+        watts = [each["power_w"] for each in measured if each.get("source") == name]
+        if watts:
+            powers[name] = sum(watts) / len(watts)
+    if rapl_energy_j is not None and seconds > 0:
+        powers["rapl"] = rapl_energy_j / seconds
+    at_work = sum(each.get("loads", {}).get("gpu") != 0 for each in measured) * 2 >= len(measured)
+    order = ("ina3221", "tegrastats") + (("nvidia-smi", "rapl") if at_work else ("rapl", "nvidia-smi"))
+    source = next((name for name in order if name in powers), None)
+    mean = powers.pop(source) if source else None
+    rails = next((list(each["rails_w"]) for each in samples if each.get("rails_w")), [])
+    held, reasons = throttled(samples)
     told = {
         "source": source,
+        "rails": list(module_rails(rails)),
         "seconds": seconds,
         "samples": len(samples),
-        "mean_power_w": watts,
-        "energy_j": None if watts is None else watts * seconds,
-        "temperatures_c": _ends(samples, "temperatures_c", max),
-        "clocks_mhz": _ends(samples, "clocks_mhz", min),
-        "throttled": bool(reasons) if any(each["clocks_mhz"] for each in samples) else None,
+        "mean_power_w": mean,
+        "energy_j": None if mean is None else mean * seconds,
+        "other_power_w": powers,
+        "temperatures_c": _ends(samples, "temperatures_c", "max", max),
+        "clocks_mhz": _ends(samples, "clocks_mhz", "min", min),
+        "throttled": held,
         "throttle_reasons": reasons,
     }
-    if watts is None:
-        told["why"] = "no power monitor of this device can be read (INA3221, tegrastats, RAPL, nvidia-smi)"
+    if mean is None:
+        told["why"] = "%s do not add up to the whole module" % ", ".join(rails) if rails else NO_MONITOR
     return told
 
 
-def _ends(samples: List[Sample], key: str, extreme: Any) -> Dict[str, List[float]]:
+def _ends(samples: List[Sample], key: str, extreme: str, choose: Any) -> Dict[str, Dict[str, float]]:
     """First, extreme and last value of each reading."""
-    found = {}  # type: Dict[str, List[float]]
+    found = {}  # type: Dict[str, Dict[str, float]]
     for sample in samples:
-        for name, value in sample[key].items():
-            kept = found.setdefault(name, [value, value, value])
-            found[name] = [kept[0], extreme(kept[1], value), value]
+        for name, value in sample.get(key, {}).items():
+            kept = found.setdefault(name, {"first": value, extreme: value, "last": value})
+            kept[extreme], kept["last"] = choose(kept[extreme], value), value
     return found

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgekit.compile import Compiled, Session, load
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Channels, Preprocessing
+from edgekit.runtime.quiet import no_telemetry
 from edgekit.validate.accuracy import accuracy, fidelity, first_right, mcnemar, paired_drop
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ def better_normalisation(
 
     Plainly: by at least NORMALISATION_POINTS of top-1 on the same images, with McNemar's p below 0.01.
     """
+    no_telemetry()
     import openvino
 
     from edgekit.compile.openvino import PRECISION_HINTS

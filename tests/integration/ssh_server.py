@@ -60,7 +60,11 @@ class Server:
                     mine in (process / "environ").read_bytes()
                     and b"edgekit_runtime" in (process / "cmdline").read_bytes()
                 ):
-                    found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+                    found.append(
+                        (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                        + " <- "
+                        + (process / "stat").read_text()
+                    )
             except OSError:
                 continue
         return found
@@ -121,8 +125,14 @@ class CuttingProxy:
             self.connections += 1
             limit = self._cuts.pop(0) if self._cuts else None
             server = socket.create_connection(("127.0.0.1", self._target))
-            for source, sink, most in ((client, server, limit), (server, client, None)):
-                threading.Thread(target=self._pump, args=(source, sink, most), daemon=True).start()
+            threading.Thread(target=self._pass_on, args=(client, server, limit), daemon=True).start()
+
+    def _pass_on(self, client: socket.socket, server: socket.socket, limit: int | None) -> None:
+        with client, server:
+            back = threading.Thread(target=self._pump, args=(server, client, None), daemon=True)
+            back.start()
+            self._pump(client, server, limit)
+            back.join()
 
     def _pump(self, source: socket.socket, sink: socket.socket, most: int | None) -> None:
         passed = 0

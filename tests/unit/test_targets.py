@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from edgekit.errors import InputError, UnavailableError
-from edgekit.targets import TARGETS, describe, find, require
+from edgekit.errors import InputError
+from edgekit.targets import TARGETS, describe, find, release_of
 from edgekit.targets.table import ALIASES
 
 NAMES = [*TARGETS, *ALIASES]
@@ -24,8 +24,9 @@ def test_every_record_is_whole(name: str) -> None:
     assert target.precisions
     assert target.precisions[-1] == "fp32"
     assert set(target.precisions) <= {"int8", "bf16", "fp16", "fp32"}
-    assert bool(target.why) is not target.supported
-    assert (target.compute_capability is None) is (target.family in ("cpu", "gpu"))
+    assert (not target.compute_capabilities) is (target.family in ("cpu", "gpu"))
+    assert (not target.releases) is (target.family == "cpu")
+    assert all(bool(release.jetpack) is (target.family == "jetson") for release in target.releases)
     assert json.loads(json.dumps(target.as_dict()))["name"] == ALIASES.get(name, name)
 
 
@@ -36,18 +37,32 @@ def test_parts_without_fast_int8_do_not_list_it(name: str) -> None:
 
 
 def test_cpu_precisions_follow_the_processor() -> None:
-    cpu = require("cpu")
+    cpu = find("cpu")
     assert cpu.fast_precisions(("avx512_vnni", "avx512_bf16")) == ("int8", "bf16", "fp32")
     assert cpu.fast_precisions(("avx2",)) == ("fp32",)
     assert cpu.fast_precisions(("asimd", "asimddp")) == ("int8", "fp32")
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "cpu"])
-def test_targets_to_come_say_so(name: str) -> None:
-    with pytest.raises(UnavailableError, match=name) as raised:
-        require(name)
-    assert raised.value.exit_code == 4
-    assert "--target cpu" in raised.value.hint
+@pytest.mark.parametrize(
+    ("name", "jetpack", "tensorrt", "typed"),
+    [
+        ("jetson", None, "10.3", True),
+        ("jetson", "5.1.2", "8.5", False),
+        ("jetson", "6.2.1", "10.3", True),
+        ("jetson-nano", None, "8.2", False),
+        ("jetson-thor", "7.2.2", "11.4", True),
+        ("cpu", None, None, None),
+    ],
+)
+def test_the_tensorrt_of_a_jetpack(name: str, jetpack: str | None, tensorrt: str | None, typed: bool | None) -> None:
+    found = release_of(find(name), jetpack)
+    assert (found and found.tensorrt, found and found.typed) == (tensorrt, typed)
+
+
+@pytest.mark.parametrize(("name", "jetpack"), [("jetson-nano", "6.2"), ("jetson-thor", "5.1"), ("cpu", "6.2")])
+def test_a_jetpack_that_a_target_does_not_have(name: str, jetpack: str) -> None:
+    with pytest.raises(InputError, match=f"{name} has no JetPack {jetpack}"):
+        release_of(find(name), jetpack)
 
 
 def test_unknown_target_names_the_nearest() -> None:

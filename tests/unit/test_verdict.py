@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -36,7 +37,8 @@ def evidence(drop: float | None = 0.2, int8_ms: float = 4.0, bf16_ms: float = 6.
             "speedup": {name: [12 / p50, 12 / p50 - 0.02, 12 / p50 + 0.02] for name, p50 in times.items()},
             "warnings": [],
         },
-        sizes=dict.fromkeys(times, 10),
+        sizes={"fp32": 40, "bf16": 20, "int8": 10},
+        runtimes=dict.fromkeys(times, "openvino"),
         params=1,
         macs=1,
         why_no_accuracy=None,
@@ -85,3 +87,12 @@ def test_without_labels_accuracy_is_not_measured_and_does_not_decide() -> None:
     assert told.verdict["accuracy"]["ok"] is None
     assert told.verdict["accuracy"]["why"]
     assert told.verdict["ok"]
+
+
+def test_without_a_device_accuracy_decides_and_latency_says_why() -> None:
+    untimed = {"latency": {}, "speedup": {}, "warnings": [], "why": "no device"}
+    told = decide(replace(evidence(), latency=untimed), "int8", 1.0, 3.0)
+    assert (told.chosen, told.verdict["ok"], told.verdict["latency"]["ok"]) == ("int8", True, None)
+    assert told.verdict["latency"]["why"] == "no device"
+    assert all(v["latency"]["p50"] is None and v["latency"]["why"] == "no device" for v in told.variants)
+    assert decide(replace(evidence(drop=2.5), latency=untimed), "int8", 1.0, None).chosen == "bf16"

@@ -1,0 +1,61 @@
+"""What the libraries would report home, they cannot: no process is forked and no address is looked up for it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+WATCHED = """
+import json, sys, threading, time
+seen = []
+def watch(event, arguments):
+    if event in ("os.fork", "socket.connect", "socket.getaddrinfo", "urllib.Request"):
+        seen.append([event, str(arguments)[:200]])
+sys.addaudithook(watch)
+{work}
+time.sleep(1)
+print(json.dumps(seen))
+"""
+
+LOADS = "from edgekit.runtime.engines import load; load('openvino', {folder!r}, 'int8', {{}})"
+QUANTIZES = """
+from pathlib import Path
+import numpy as np
+from edgekit.compile import openvino
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.quantize.ptq import quantize
+told = Preprocessing(size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
+quantize(Path({graph!r}), Path({out!r}), lambda: iter([np.zeros((1, 32, 32, 3), np.uint8)] * 2), 2, told)
+"""
+
+
+def seen_by(work: str) -> list[list[str]]:
+    done = subprocess.run([sys.executable, "-c", WATCHED.format(work=work)], capture_output=True, text=True, check=True)
+    told: list[list[str]] = json.loads(done.stdout.splitlines()[-1])
+    return told
+
+
+def test_the_watch_sees_what_it_should() -> None:
+    assert [event for event, _ in seen_by("import os\nif os.fork() == 0: os._exit(0)")] == ["os.fork"]
+
+
+@pytest.mark.parametrize("what", ["runtime", "quantization"])
+def test_nothing_is_sent(what: str, tiny_onnx: object, tmp_path: Path) -> None:
+    graph = tiny_onnx()  # type: ignore[operator]  # a factory
+    if what == "runtime":
+        from edgekit.compile import openvino
+        from edgekit.data.preprocessing import Preprocessing
+        from edgekit.quantize.form import form_of
+        from edgekit.quantize.graphs import write_graph
+
+        told = Preprocessing(size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
+        write_graph(graph, None, tmp_path / "g.onnx", "fp32", told, form_of(None))
+        openvino.compile(tmp_path / "g.onnx", tmp_path, "fp32")
+        work = LOADS.format(folder=str(tmp_path))
+    else:
+        work = QUANTIZES.format(graph=str(graph), out=str(tmp_path / "q.onnx"))
+    assert seen_by(work) == []
