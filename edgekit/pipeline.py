@@ -34,6 +34,7 @@ from edgekit.stages import (
     sizes_of,
     time_variants,
 )
+from edgekit.stages.place import reach
 from edgekit.store import Entry, Store
 from edgekit.targets import find, processor, release_of
 from edgekit.validate.verdict import Evidence, Verdict, decide
@@ -81,6 +82,7 @@ def build(
     claim_directory(out)
     wanted, notes = _wanted(recipe, target)
     run = Run(recipe, source, store or Store(), _variants(wanted, target), on_event, target, release, warnings=notes)
+    run.device = reach(run)
     images, held = hold_out(run, _evaluation_images(run))
 
     exported = export_graph(run)
@@ -96,7 +98,7 @@ def build(
     report = assemble(
         source=source,
         facts=facts,
-        target=describe_target(run, compiled),
+        target=describe_target(run, compiled, latency),
         images=images,
         calibration=chosen if "int8" in run.variants else None,
         verdict=verdict,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExamples:\n  edgekit build --model inception_v4 --target cpu\n"
     "  edgekit build --model net.onnx --data photos/ --calibration more-photos/ --mean 0.485,0.456,0.406 --std 0.23\n"
-    "  edgekit build --model inception_v4 --target jetson\n"
+    "  edgekit build --model inception_v4 --target jetson --device ssh://me@orin.local\n"
     "  edgekit build --recipe recipe.yaml --latency-budget 5 --out build/net",
 )
 @model_options
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 @tensorrt_options
 @click.option("--jetpack", metavar="X.Y", help="JetPack of the Jetson built for. Default: the target's usual one.")
 @click.option("--dla", is_flag=True, default=None, help="Let a Jetson's deep-learning accelerator run what it can.")
+@click.option("--device", metavar="NAME", help="Compile, judge and time there: a saved device or ssh://user@host.")
 @click.option("--seed", type=int, metavar="N", help="Of random weights and of the choice of calibration images.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: build/MODEL-TARGET.")
 @click.option("--no-cache", is_flag=True, help="Do every stage again, and keep nothing but the bundle.")

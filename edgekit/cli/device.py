@@ -191,9 +191,9 @@ def bench(
                 connection, networks, shape, runs, max_seconds, lambda done, total: bars.update(label, done, total)
             )
             bars.finish(label)
-            measured = summed_up(told["timed"])
+            measured = summed_up(told)
             rows = [
-                {"name": name, **asdict(each), "energy_j": told["timed"][name]["energy_j"]}
+                {"name": name, **asdict(each), "energy_j": measured.energy_j[name]}
                 for name, each in measured.latency.items()
             ]
             return {
@@ -201,7 +201,7 @@ def bench(
                 "latency": {key: value for key, value in rows[0].items() if key != "name"},
                 "subjects": rows,
                 "warnings": list(measured.warnings),
-                "conditions": told["conditions"],
+                "conditions": dict(measured.conditions),
             }
 
         rows = _for_each(names, work)
@@ -220,8 +220,6 @@ def _say_bench(row: dict[str, Any]) -> None:
     click.echo(row["device"])
     print_table(["bundle", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "J an image"], lines)
     conditions = row["conditions"]
-    if conditions["throttled"]:
-        note(f"edgekit: warning: {row['device']} was throttled: {'; '.join(conditions['throttle_reasons'])}")
     if conditions["mean_power_w"] is None:
         note(f"power: not measured: {conditions['why']}")
     for text in row["warnings"]:

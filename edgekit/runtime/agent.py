@@ -209,35 +209,25 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
     import numpy as np
 
     from .engines import load
-    from .power import Sampler
-    from .probe import power_mode
-    from .timing import throughput_ips, time_networks
+    from .timing import bench
 
     networks = {
         each["name"]: load(each["runtime"], each["folder"], each["precision"], each.get("settings"))
         for each in header["networks"]
     }
     picture = np.random.RandomState(0).randint(0, 256, tuple(header["shape"]), dtype=np.uint8)
-    with Sampler() as sampler:
-        timed = time_networks(
-            networks,
-            picture,
-            int(header["runs"]),
-            float(header["max_seconds"]),
-            lambda done, total: talk({"done": done, "total": total}),
-        )
-    for name, infer in networks.items():
-        with Sampler() as own:  # power is of one network at a time, back to back
 
-            def many(pictures: Any, infer: Any = infer) -> None:
-                for i in range(len(pictures)):
-                    infer(pictures[i : i + 1])
+    def many(name: str) -> Callable[[Any], None]:
+        def infer_many(pictures: Any) -> None:
+            for i in range(len(pictures)):
+                networks[name](pictures[i : i + 1])
 
-            timed[name]["throughput_ips"] = throughput_ips(many, picture)
-        watts = own.told.get("mean_power_w")
-        timed[name]["power_w"] = watts
-        timed[name]["energy_j"] = None if watts is None else watts / timed[name]["throughput_ips"]
-    talk({"timed": timed, "conditions": dict(sampler.told, power_mode=power_mode())})
+        return infer_many
+
+    def tell(done: int, total: int) -> None:
+        talk({"done": done, "total": total})
+
+    talk(bench(networks, many, picture, int(header["runs"]), float(header["max_seconds"]), tell))
 
 
 def _check(header: Header, source: BinaryIO, talk: Talk) -> None:

@@ -10,14 +10,14 @@ import threading
 from typing import Any, Dict, List, Optional, Tuple, Union
 
 _TIME = re.compile(r"^\s*(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)\s")
-_RAM = re.compile(r"\bRAM (\d+)/(\d+)MB")
-_CPU = re.compile(r"\bCPU \[([^\]]*)(\](?:@(\d+)(?=\s))?)?", re.IGNORECASE)
+_RAM = re.compile(r"\bRAM\s+(\d+)/(\d+)MB")
+_CPU = re.compile(r"\bCPU\s+\[([^\]]*)(\](?:@(\d+)(?=\s))?)?", re.IGNORECASE)
 _CORE = re.compile(r"\s*(\d+)%(?:@(\d+))?\s*$")
 _LOAD = r"\s+(?:(\d+)%)?(?:@(?:\[([\d,]+)\]|(\d+)(?=\s)))?"
 _GPU = re.compile(r"\bGR3D(?:_FREQ)?" + _LOAD)
 _EMC = re.compile(r"\bEMC(?:_FREQ)?" + _LOAD)
 _HEAT = re.compile(r"(?:^|\s)([A-Za-z][\w-]*)@(-?\d+(?:\.\d+)?)C")
-_RAIL = re.compile(r"(?:^|\s)([A-Z][A-Z0-9_]*) (?:(\d+)/(\d+)|(\d+)mW(?:/(\d+)mW)?(?:/\d+mW)?)(?=\s|$)")
+_RAIL = re.compile(r"(?:^|\s)([A-Z][A-Z0-9_]*)\s+(?:(\d+)/(\d+)|(\d+)mW(?:/(\d+)mW)?(?:/\d+mW)?)(?=\s|$)")
 
 NOT_RAILS = ("RAM", "SWAP", "IRAM", "NC")
 """Words before two numbers that are no power; NC is a channel that nothing is connected to."""

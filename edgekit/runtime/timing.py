@@ -9,7 +9,10 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-Infer = Callable[[np.ndarray], Any]
+from .power import Sampler
+from .probe import power_mode
+
+Infer = Callable[..., Any]
 
 BLOCK = 10
 STEADY = 0.05
@@ -38,6 +41,33 @@ def time_networks(
     rounds = max(3, -(-runs // BLOCK))
     blocks = _interleaved(networks, picture, rounds, began + max_seconds, on_progress)
     return {name: {"blocks": blocks[name], "warmup": warm[name][0], "steady": warm[name][1]} for name in networks}
+
+
+def bench(
+    networks: Dict[str, Infer],
+    many: Callable[[str], Infer],
+    picture: np.ndarray,
+    runs: int,
+    max_seconds: float,
+    on_progress: Callable[[int, int], None],
+) -> Dict[str, Any]:
+    """Latencies side by side, then each network's throughput and energy by itself.
+
+    Args:
+        many: makes the function of a name that takes many pictures.
+    Returns:
+        {"timed": {name: as time_networks, "throughput_ips", "energy_j" of one image or None}, "conditions": power,
+        temperatures and clocks while latencies were timed, see edgekit.runtime.power.summary}.
+    """
+    with Sampler() as sampler:
+        timed = time_networks(networks, picture, runs, max_seconds, on_progress)
+    for name, figures in timed.items():
+        infer_many = many(name)
+        with Sampler() as own:
+            figures["throughput_ips"] = throughput_ips(infer_many, picture)
+        watts = own.told["mean_power_w"]
+        figures["energy_j"] = None if watts is None else watts / figures["throughput_ips"]
+    return {"timed": timed, "conditions": dict(sampler.told, power_mode=power_mode())}
 
 
 def _block(infer: Infer, picture: np.ndarray) -> List[float]:

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from edgekit.stages.prove import compile_settings, runs_here, toolchain
+from edgekit.stages.prove import compile_settings, engine_settings, is_executed, toolchain
 from edgekit.stages.run import Run, machine_identity, read_json
 from edgekit.store import Entry
 
 
-def describe_target(run: Run, compiled: Entry) -> dict[str, Any]:
-    """The report's `target`, and beside it under "environment" what was used here.
+def describe_target(run: Run, compiled: Entry, latency: Mapping[str, Any]) -> dict[str, Any]:
+    """The report's `target`, and beside it under "environment" what was used, here and there.
 
-    The runtime's version is the one that compiled; for a Jetson that is not here, the one that is built for.
+    The runtime's version is the device's own, or the one that compiled; for a Jetson that is not here, the one that is
+    built for.
     """
     here = machine_identity()
     environment: dict[str, Any] = {"cpu": here["cpu"], "openvino": here["openvino"]}
@@ -25,14 +27,34 @@ def describe_target(run: Run, compiled: Entry) -> dict[str, Any]:
         made_with = toolchain(run)
         told["runtime_version"] = made_with[target.runtime] if target.family != "jetson" else release.tensorrt
         device, features = _device(made_with.get("gpus")), [f"sm {each}" for each in target.compute_capabilities]
-        parser = read_json(compiled.path / "compiled.json")["parser"]
         if target.family == "jetson":
-            told["name"] = run.recipe.target
+            parser = read_json(compiled.path / "compiled.json")["parser"]
             environment["parser preflight"] = parser or "none: no TensorRT is installed here"
             environment["jetpack"] = release.jetpack
-        if not runs_here(run):
+        if not is_executed(run):
             environment["accuracy executed with"] = f"onnxruntime {version('onnxruntime')}, {here['cpu']}"
-    return {**told, "device": device, "features": features, "environment": environment}
+    if run.device is not None:
+        facts = run.device.facts
+        device = str(facts["model"] or facts["cpu"])
+        told["runtime_version"] = facts["runtimes"].get(target.runtime)
+        features = features if release is not None else []
+        environment |= {f"device {key}": facts[key] for key in ("python", "system", "l4t", "jetpack", "cuda")}
+    return {**told, "device": device, "features": features, "environment": environment | _conditions(latency)}
+
+
+def _conditions(latency: Mapping[str, Any]) -> dict[str, Any]:
+    """Under what power, temperatures and clocks latencies were measured."""
+    told = latency.get("conditions")
+    if not told:
+        return {}
+    hottest = max((ends[1] for ends in told["temperatures_c"].values()), default=None)
+    return {
+        "power measured with": told["source"] or f"not_measured: {told['why']}",
+        "mean power, W": told["mean_power_w"],
+        "hottest sensor, C": hottest,
+        "throttled": told["throttled"],
+        "power mode": told["power_mode"],
+    }
 
 
 def _device(gpus: list[str] | None) -> str | None:
@@ -45,13 +67,7 @@ def engine_facts(run: Run, chosen: str) -> dict[str, Any]:
     if release is None:
         return {}
     if run.target.family == "jetson":
-        settings: dict[str, Any] = {"typed": release.typed}
-        workspace = compile_settings(run).workspace_bytes
-        if workspace is not None:
-            settings["workspace_bytes"] = workspace
-        if run.recipe.tensorrt.dla:
-            settings["dla_core"] = 0
-        return {"engine_settings": settings}
+        return {"engine_settings": engine_settings(run)}
     made_with = toolchain(run)
     capabilities = list(compile_settings(run).compute_capabilities)
     words = [f"sm{each.replace('.', '')}" for each in capabilities] or [

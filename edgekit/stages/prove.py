@@ -12,6 +12,7 @@ from edgekit.compile.for_target import CompileSettings
 from edgekit.data.image_set import spread
 from edgekit.models.source import Source
 from edgekit.recipe import PreprocessingRecipe
+from edgekit.stages.place import HERE, networks, sessions
 from edgekit.stages.run import Event, Run, machine_identity, read_json, write
 from edgekit.store import Entry
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from edgekit.compile import Compiled
     from edgekit.data.calibration import CalibrationSet
     from edgekit.data.image_set import ImageSet
+    from edgekit.validate.latency import Measured
 
 GOLDEN_IMAGES: Final = 4
 FIDELITY_IMAGES: Final = 200
@@ -50,13 +52,14 @@ def compile_variants(run: Run, quantized: Entry) -> Entry:
                 "runtime": made.runtime,
             }
         write(into / "compiled.json", json.dumps({"variants": told, "parser": parser}))
-        if run.source.kind == "registry" and run.target.family in ("cpu", "gpu"):
+        if run.source.kind == "registry" and run.target.family in HERE and run.device is None:
             write(into / "torch-eager.json", json.dumps(_eager(run.source)))
 
     inputs = {
         "quantized": quantized.path.name,
         "variants": list(run.variants),
         "toolchain": toolchain(run),
+        "eager": run.device is None,
         "settings": [list(settings.compute_capabilities), settings.optimization_level, settings.workspace_bytes],
     }
     return run.stage("compile", inputs, make)
@@ -127,18 +130,30 @@ def compiled_of(compiled: Entry, variant: str) -> Compiled:
     return Compiled(told["runtime"], str(compiled.path / told["path"]), variant, told["size_bytes"])
 
 
-def runs_here(run: Run) -> bool:
-    """Whether what is compiled can be executed on this machine."""
-    return run.target.family in ("cpu", "gpu")
+def is_executed(run: Run) -> bool:
+    """Whether what is compiled can be executed: on this machine, or on a device."""
+    return run.device is not None or run.target.family in HERE
 
 
-def _executed(run: Run, quantized: Entry, compiled: Entry, variant: str) -> Compiled:
-    """What accuracy is measured with: the compiled form, or where that does not run here the very graph of it."""
-    if runs_here(run):
-        return compiled_of(compiled, variant)
+def _executed(run: Run, quantized: Entry, compiled: Entry) -> dict[str, Compiled]:
+    """What accuracy is measured with: the compiled forms, or where they do not run here the very graphs of them."""
+    if is_executed(run):
+        return {name: compiled_of(compiled, name) for name in run.variants}
     from edgekit.compile import Compiled
 
-    return Compiled("onnxruntime", str(graph_of(quantized, variant)), variant, 0)
+    return {name: Compiled("onnxruntime", str(graph_of(quantized, name)), name, 0) for name in run.variants}
+
+
+def engine_settings(run: Run) -> dict[str, Any]:
+    """How a device builds its engine; see edgekit.runtime.engines.load."""
+    if run.target.family != "jetson" or run.release is None:
+        return {}
+    settings: dict[str, Any] = {"typed": run.release.typed}
+    if run.recipe.tensorrt.workspace_mb is not None:
+        settings["workspace_bytes"] = run.recipe.tensorrt.workspace_mb << 20
+    if run.recipe.tensorrt.dla:
+        settings["dla_core"] = 0
+    return settings
 
 
 def judge_accuracy(
@@ -163,16 +178,17 @@ def judge_accuracy(
 
         from edgekit.validate.judge import better_normalisation, judge
 
-        variants = {name: _executed(run, quantized, compiled, name) for name in run.variants}
         tell = run.tell("validate", len(indices))
-        told, golden = judge(variants, over, preprocessing, indices, labelled, GOLDEN_IMAGES, tell)
+        with sessions(run, run.device, _executed(run, quantized, compiled), engine_settings(run)) as loaded:
+            told, golden = judge(loaded, over, preprocessing, indices, labelled, GOLDEN_IMAGES, tell)
         warning = better_normalisation(exported.path / "model.onnx", over, preprocessing) if check else None
         write(into / "accuracy.json", json.dumps({**told, "warning": warning}))
         np.savez(into / "golden.npz", **golden)  # type: ignore[arg-type]
 
     inputs = {
-        "compiled": compiled.path.name if runs_here(run) else quantized.path.name,
-        "runtime": None if runs_here(run) else version("onnxruntime"),
+        "compiled": compiled.path.name if is_executed(run) else quantized.path.name,
+        "runtime": None if is_executed(run) else version("onnxruntime"),
+        "device": run.device and run.device.identity(),
         "images": over.digest,
         "indices": [len(indices), indices[0], indices[-1]],
         "labelled": labelled,
@@ -191,30 +207,48 @@ def _rest(chosen: CalibrationSet, pool: ImageSet) -> tuple[ImageSet, list[int]]:
 
 def time_variants(run: Run, compiled: Entry, height: int, width: int) -> dict[str, Any]:
     """Latencies of all variants and the torch-eager reference, or why there are none; see Measured.as_dict."""
-    if not runs_here(run):
+    if not is_executed(run):
         how = f"edgekit build --target {run.recipe.target} --device ssh://USER@HOST"
         why = f"no device: measure it with `{how}`" if run.target.family == "jetson" else "no device with this GPU here"
         return {"latency": {}, "speedup": {}, "warnings": [], "why": why}
     settings = run.recipe.latency
 
-    def make(into: Path) -> None:
-        from edgekit.validate.latency import Candidate, measure
+    shape = (1, height, width, 3)
 
-        candidates = [
-            Candidate(name, told["runtime"], str(compiled.path / told["path"]), name)
-            for name, told in sizes_of(compiled).items()
-        ]
-        if (compiled.path / "torch-eager.json").exists():
-            candidates.append(Candidate("torch-eager", "torch", str(compiled.path / "torch-eager.json"), "fp32"))
-        measured = measure(
-            candidates, (1, height, width, 3), settings.runs, settings.max_seconds, _counted(run, "measure")
-        )
+    def make(into: Path) -> None:
+        measured = _timed_there(run, compiled, shape) if run.device else _timed_here(run, compiled, shape)
         write(into / "latency.json", json.dumps(measured.as_dict()))
 
-    inputs = {"compiled": compiled.path.name, "settings": settings.model_dump(), "machine": toolchain(run)}
+    where = run.device.identity() if run.device else toolchain(run)
+    inputs = {"compiled": compiled.path.name, "settings": settings.model_dump(), "machine": where}
     entry = run.stage("measure", inputs, make)
     told: dict[str, Any] = read_json(entry.path / "latency.json")
     return told
+
+
+def _timed_here(run: Run, compiled: Entry, shape: tuple[int, int, int, int]) -> Measured:
+    from edgekit.validate.latency import Candidate, measure
+
+    settings = run.recipe.latency
+    candidates = [
+        Candidate(name, told["runtime"], str(compiled.path / told["path"]), name)
+        for name, told in sizes_of(compiled).items()
+    ]
+    if (compiled.path / "torch-eager.json").exists():
+        candidates.append(Candidate("torch-eager", "torch", str(compiled.path / "torch-eager.json"), "fp32"))
+    return measure(candidates, shape, settings.runs, settings.max_seconds, _counted(run, "measure"))
+
+
+def _timed_there(run: Run, compiled: Entry, shape: tuple[int, int, int, int]) -> Measured:
+    from edgekit.devices.remote import bench
+    from edgekit.validate.latency import summed_up
+
+    assert run.device is not None
+    settings = run.recipe.latency
+    forms = {name: compiled_of(compiled, name) for name in run.variants}
+    sent = networks(run, run.device, forms, engine_settings(run))
+    tell = _counted(run, "measure")
+    return summed_up(bench(run.device.connection, sent, shape, settings.runs, settings.max_seconds, tell))
 
 
 def _counted(run: Run, stage: str) -> Callable[[int, int], None]:

@@ -7,12 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edgekit.models.source import Source
 from edgekit.recipe import Recipe
 from edgekit.store import Entry, Store
 from edgekit.targets import TARGETS, Release, Target, processor
+
+if TYPE_CHECKING:
+    from edgekit.stages.place import Device
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Run:
 
     Attributes:
         variants: precisions, fp32 first; release: the TensorRT that is built for, where the target has one.
+        device: where variants are executed instead of here, see edgekit.stages.place.
         stages, warnings: grow as stages run.
     """
 
@@ -43,6 +47,7 @@ class Run:
     on_event: Callable[[Event], None] = lambda event: None
     target: Target = TARGETS["cpu"]
     release: Release | None = None
+    device: Device | None = None
     stages: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.compile import Compiled, Session, load
+from edgekit.compile import Session
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Channels, Preprocessing
 from edgekit.runtime.quiet import no_telemetry
@@ -50,7 +50,7 @@ def predict(
 
 
 def judge(
-    variants: Mapping[str, Compiled],
+    sessions: Mapping[str, Session],
     images: ImageSet,
     preprocessing: Preprocessing,
     indices: Sequence[int],
@@ -61,13 +61,12 @@ def judge(
     """Accuracy of each variant and its distance from `fp32`, and golden inputs with each variant's logits.
 
     Args:
-        variants: by name, `fp32` among them.
+        sessions: loaded variants by name, `fp32` among them.
         labelled: whether the labels mean something to this network.
     Returns:
         {"images", "labelled", "variants": {name: {"accuracy", "drop", "fidelity"}}} as plain values, and the arrays
         "inputs" (uint8) and "logits-NAME" (float32).
     """
-    sessions = {name: load(compiled, "throughput") for name, compiled in variants.items()}
     logits = predict(sessions, images, preprocessing, indices, on_progress)
     labels = images.labels[list(indices)] if labelled and images.labels is not None else None
     told = {name: _against(logits["fp32"], made, labels) for name, made in logits.items()}

@@ -60,11 +60,18 @@ class Latency:
 
 @dataclass(frozen=True)
 class Measured:
-    """Latencies by name, and each one's speed-up over `fp32` with its 95 % interval (paired by rounds)."""
+    """Latencies by name, and each one's speed-up over `fp32` with its 95 % interval (paired by rounds).
+
+    Attributes:
+        energy_j: joules of one image by name, None where no power could be read.
+        conditions: power, temperatures and clocks meanwhile, see edgekit.runtime.power.summary.
+    """
 
     latency: Mapping[str, Latency]
     speedup: Mapping[str, tuple[float, float, float]]
     warnings: tuple[str, ...]
+    energy_j: Mapping[str, float | None]
+    conditions: Mapping[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -72,6 +79,8 @@ class Measured:
             "latency": {name: asdict(each) for name, each in self.latency.items()},
             "speedup": {name: list(each) for name, each in self.speedup.items()},
             "warnings": list(self.warnings),
+            "energy_j": dict(self.energy_j),
+            "conditions": dict(self.conditions),
         }
 
 
@@ -129,17 +138,22 @@ def measure(
     if process.returncode != 0 or "timed" not in told:
         last = complaint.strip().splitlines()[-1] if complaint.strip() else f"exit code {process.returncode}"
         raise EdgekitError(f"the timing process failed: {last[:200]}", "A lack of memory can be why.")
-    return summed_up(told["timed"])
+    return summed_up(told)
 
 
-def summed_up(timed: Mapping[str, Mapping[str, Any]]) -> Measured:
-    """From {name: {"blocks" [[ms]], "warmup", "throughput_ips", "steady"}} of edgekit.runtime.timing to figures."""
+def summed_up(told: Mapping[str, Any]) -> Measured:
+    """What edgekit.runtime.timing.bench tells as figures."""
     latency, blocks = {}, {}
+    timed, conditions = told["timed"], told["conditions"]
     for name, each in timed.items():
         blocks[name] = np.array(each["blocks"], np.float64)
         latency[name] = figures(blocks[name], each["warmup"], each["throughput_ips"], each["steady"])
     speedup = {name: ratio(blocks["fp32"], made) for name, made in blocks.items() if "fp32" in blocks}
-    return Measured(latency, speedup, tuple(_doubts(latency, blocks)))
+    energy = {name: each["energy_j"] for name, each in timed.items()}
+    doubts = _doubts(latency, blocks)
+    if conditions["throttled"]:
+        doubts.append(f"the device was throttled while it was measured: {'; '.join(conditions['throttle_reasons'])}")
+    return Measured(latency, speedup, tuple(doubts), energy, conditions)
 
 
 def figures(blocks: NDArray[np.float64], warmup: int, throughput_ips: float, steady: bool) -> Latency:

@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads of one runtime must not slow another's
 
 import numpy as np
+from numpy.typing import NDArray
 
 from edgekit.compile import Compiled, load
-from edgekit.runtime.timing import throughput_ips, time_networks
+from edgekit.runtime.timing import bench
 
 
 def main() -> None:
@@ -24,17 +26,15 @@ def main() -> None:
     compiled = {c["name"]: Compiled(c["runtime"], c["path"], c["precision"], 0) for c in spec["candidates"]}
     picture = np.random.Generator(np.random.PCG64(0)).integers(0, 256, spec["shape"], dtype=np.uint8)
     sessions = {name: load(each, "latency") for name, each in compiled.items()}
-    timed: dict[str, dict[str, Any]] = time_networks(
-        {name: session.infer for name, session in sessions.items()},
-        picture,
-        spec["runs"],
-        spec["max_seconds"],
-        lambda done, total: _say({"done": done, "total": total}),
-    )
-    del sessions
-    for name, each in compiled.items():
-        timed[name]["throughput_ips"] = throughput_ips(load(each, "throughput").infer_many, picture)
-    _say({"timed": timed})
+    infers = {name: session.infer for name, session in sessions.items()}
+
+    def many(name: str) -> Callable[[NDArray[np.uint8]], Any]:
+        return load(compiled[name], "throughput").infer_many
+
+    def tell(done: int, total: int) -> None:
+        _say({"done": done, "total": total})
+
+    _say(bench(infers, many, picture, spec["runs"], spec["max_seconds"], tell))
 
 
 def _say(value: dict[str, Any]) -> None:

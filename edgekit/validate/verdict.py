@@ -100,7 +100,7 @@ def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: s
         "accuracy": _accuracy(evidence, name),
         "latency": _latency(evidence, name),
         "memory_bytes": None,
-        "energy_j": None,
+        "energy_j": evidence.latency.get("energy_j", {}).get(name),
         "fidelity": dict(evidence.accuracy["variants"][name]["fidelity"]),
         "kept": name == chosen,
         "reason": reason,

@@ -1,0 +1,95 @@
+"""Where a build's variants are executed: on this machine, on a device over SSH, or nowhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgekit.devices import Connection, Registry, remote
+from edgekit.errors import InputError
+from edgekit.stages.run import Event, Run
+
+if TYPE_CHECKING:
+    from edgekit.compile import Compiled, Session
+    from edgekit.devices.remote import Network
+
+HERE = ("cpu", "gpu")
+"""Families of targets that run on the machine that builds, unless a device is named."""
+
+SENT = ("cpu", "jetson")
+"""Families that a named device may be of."""
+
+
+class Device:
+    """A device that takes part in a build.
+
+    Attributes:
+        facts: what a probe told of it.
+    """
+
+    def __init__(self, connection: Connection, facts: Mapping[str, Any]) -> None:
+        self.connection, self.facts = connection, facts
+
+    def identity(self) -> dict[str, Any]:
+        """What decides how fast things run there; clocks, temperatures and free disk of the moment left out."""
+        passing = ("clocks_mhz", "temperatures_c", "free_disk_bytes")
+        return {key: value for key, value in self.facts.items() if key not in passing}
+
+
+def reach(run: Run) -> Device | None:
+    """The device that the recipe names, probed; None if it names none.
+
+    Raises:
+        InputError: the target is of no kind that runs on a device, or there is no such device.
+        UnavailableError: it cannot be reached.
+    """
+    name = run.recipe.device
+    if name is None:
+        return None
+    if run.target.family not in SENT:
+        raise InputError(f"--device cannot be measured with --target {run.recipe.target}", "Use cpu or a Jetson.")
+    connection = Connection(Registry().find(name))
+    run.on_event(Event("probe"))
+    facts = remote.probe(connection)
+    run.on_event(Event("probe", finished=True, detail=str(facts["model"] or facts["cpu"])))
+    return Device(connection, facts)
+
+
+def networks(run: Run, device: Device, compiled: Mapping[str, Compiled], settings: Mapping[str, Any]) -> list[Network]:
+    """Sends every variant's compiled form to the device."""
+    found = []
+    for name, each in compiled.items():
+        path = Path(each.path)
+        files = {f"model{path.suffix}": path}
+        if path.suffix == ".xml":
+            files["model.bin"] = path.with_suffix(".bin")
+
+        def tell(done: int, total: int, name: str = name) -> None:
+            run.on_event(Event("deploy", done, total, detail=name))
+
+        folder, _ = remote.place(device.connection, files, tell)
+        found.append(remote.Network(name, folder, each.runtime, each.precision, dict(settings)))
+    run.on_event(Event("deploy", finished=True))
+    return found
+
+
+@contextmanager
+def sessions(
+    run: Run, device: Device | None, compiled: Mapping[str, Compiled], settings: Mapping[str, Any]
+) -> Iterator[dict[str, Session]]:
+    """Every variant loaded, here or on the device, for many pictures."""
+    if device is None:
+        from edgekit.compile import load
+
+        yield {name: load(each, "throughput") for name, each in compiled.items()}
+        return
+    made = {
+        each.name: remote.RemoteSession(device.connection, each) for each in networks(run, device, compiled, settings)
+    }
+    try:
+        yield dict(made)
+    finally:
+        for session in made.values():
+            session.close()
