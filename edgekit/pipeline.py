@@ -36,7 +36,7 @@ from edgekit.stages import (
 )
 from edgekit.stages.place import reach
 from edgekit.store import Entry, Store
-from edgekit.targets import find, processor, release_of
+from edgekit.targets import find, processor, release_of, release_with
 from edgekit.validate.verdict import Evidence, Verdict, decide
 
 if TYPE_CHECKING:
@@ -83,6 +83,8 @@ def build(
     wanted, notes = _wanted(recipe, target)
     run = Run(recipe, source, store or Store(), _variants(wanted, target), on_event, target, release, warnings=notes)
     run.device = reach(run)
+    if run.device is not None and release is not None and recipe.tensorrt.jetpack is None:
+        run.release = release_with(target, run.device.facts["runtimes"]["tensorrt"]) or release
     images, held = hold_out(run, _evaluation_images(run))
 
     exported = export_graph(run)

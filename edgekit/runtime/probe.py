@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional
 RUNTIMES = ("tensorrt", "tensorrt_rtx", "openvino", "onnxruntime", "numpy")
 
 JETPACKS = (
+    ("32.7", "4.6"),
     ("32.", "4"),
     ("34.", "5.0"),
     ("35.", "5.1"),

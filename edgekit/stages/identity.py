@@ -47,7 +47,7 @@ def _conditions(latency: Mapping[str, Any]) -> dict[str, Any]:
     told = latency.get("conditions")
     if not told:
         return {}
-    hottest = max((ends[1] for ends in told["temperatures_c"].values()), default=None)
+    hottest = max((ends["max"] for ends in told["temperatures_c"].values()), default=None)
     return {
         "power measured with": told["source"] or f"not_measured: {told['why']}",
         "mean power, W": told["mean_power_w"],

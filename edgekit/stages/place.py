@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.devices import Connection, Registry, remote
-from edgekit.errors import InputError
+from edgekit.errors import InputError, UnavailableError
 from edgekit.stages.run import Event, Run
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def reach(run: Run) -> Device | None:
 
     Raises:
         InputError: the target is of no kind that runs on a device, or there is no such device.
-        UnavailableError: it cannot be reached.
+        UnavailableError: it cannot be reached, or has not got the runtime.
     """
     name = run.recipe.device
     if name is None:
@@ -54,6 +54,12 @@ def reach(run: Run) -> Device | None:
     run.on_event(Event("probe"))
     facts = remote.probe(connection)
     run.on_event(Event("probe", finished=True, detail=str(facts["model"] or facts["cpu"])))
+    runtime = run.target.runtime
+    if not facts["runtimes"][runtime]:
+        raise UnavailableError(
+            f"{name} has no {runtime} that its {connection.device.python} can import",
+            "Install it there, or name another interpreter with `edgekit device add --python`.",
+        )
     return Device(connection, facts)
 
 

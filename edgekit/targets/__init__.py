@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from edgekit.targets.machine import Machine, describe, processor
-from edgekit.targets.table import TARGETS, Release, Target, find, release_of
+from edgekit.targets.table import TARGETS, Release, Target, find, release_of, release_with
 
-__all__ = ["TARGETS", "Machine", "Release", "Target", "describe", "find", "processor", "release_of"]
+__all__ = ["TARGETS", "Machine", "Release", "Target", "describe", "find", "processor", "release_of", "release_with"]

@@ -222,6 +222,16 @@ def release_of(target: Target, jetpack: str | None = None) -> Release | None:
     return found[0]
 
 
+def release_with(target: Target, tensorrt: str) -> Release | None:
+    """The newest release that is no newer than a device's TensorRT, such as "10.3.0"; None if all are newer."""
+
+    def number(version: str) -> tuple[int, ...]:
+        return tuple(int(part) for part in version.split(".")[:2])
+
+    older = [release for release in target.releases if number(release.tensorrt) <= number(tensorrt)]
+    return max(older, key=lambda release: number(release.tensorrt), default=None)
+
+
 def _same_jetpack(known: str, asked: str) -> bool:
     """6.2 and 6.2.1 are one; 6.1 has what 6.2 has, 7.1 what 7.0 has."""
     twins = {"6.1": "6.2", "7.1": "7.0", "5.0": "5.1"}

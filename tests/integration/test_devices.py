@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -123,6 +124,22 @@ def test_the_graph_of_a_jetson_runs_on_a_processor_only_when_asked(
     assert json.loads(edgekit("device", "deploy", "pi", out, "--runtime", "onnxruntime", "--json").stdout)[
         "golden_cosine"
     ] == pytest.approx(1.0, abs=1e-3)
+
+
+def test_a_build_is_judged_and_timed_on_the_device(device: Device, tmp_path: Path, edgekit: Run) -> None:
+    edgekit("device", "add", "pi", device.url, "--python", sys.executable)
+    wanted = ("--images", 30, "--calibration-images", 20)
+    built = edgekit("build", "--device", "pi", *wanted, "--out", tmp_path / "out", "--json")
+    assert built.returncode == 0, built.stderr
+    report = json.loads(built.stdout)
+    assert {each["name"] for each in report["variants"]} >= {"fp32", "int8"}
+    assert all(each["latency"]["p50"] > 0 and each["accuracy"]["top1"] > 50 for each in report["variants"])
+    assert report["environment"]["device python"] == platform.python_version()
+    early = edgekit("build", "--device", "pi", "--target", "jetson", *wanted, "--out", tmp_path / "no")
+    assert early.returncode == 4
+    assert "pi has no tensorrt" in early.stderr
+    assert "export" not in early.stderr
+    assert not (tmp_path / "no").exists()
 
 
 def test_a_transfer_that_is_cut_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:
