@@ -213,6 +213,8 @@ def _bundle(
         files[f"model{form.suffix}"] = form
     if form.suffix == ".xml":
         files["model.bin"] = form.with_suffix(".bin")
+    if run.recipe.tensorrt.dla and chosen == "int8":
+        files |= {name: quantized.path / name for name in ("model.dla.onnx", "model.dla.cache")}
     return write_bundle(out, files, {**_manifest(run.source, report, images), **engine_facts(run, chosen)})
 
 

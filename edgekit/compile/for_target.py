@@ -53,6 +53,8 @@ def compile_for(
         return tensorrt.build(graph, out_dir, precision, flavour, wanted, timing_cache, on_progress)
     path = out_dir / "model.onnx"
     shutil.copyfile(graph, path)
+    for extra in graph.parent.glob("model.dla.*") if precision == "int8" else ():
+        shutil.copyfile(extra, out_dir / extra.name)
     return Compiled("tensorrt", str(path), precision, path.stat().st_size)
 
 

@@ -9,6 +9,7 @@ import onnx
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.onnx_graph import with_preprocessing
 from edgekit.models.opset import lower
+from edgekit.quantize.dla import calibration_cache, plain
 from edgekit.quantize.form import Form
 from edgekit.quantize.half import to_half
 from edgekit.quantize.rules import check
@@ -36,3 +37,11 @@ def write_graph(
     if form.signed:
         check(model, form.opset)
     onnx.save(model, str(out))
+
+
+def write_dla(quantized: Path, out_dir: Path, preprocessing: Preprocessing, form: Form) -> None:
+    """Writes model.dla.onnx and model.dla.cache: what a DLA takes before TensorRT 11, see edgekit.quantize.dla."""
+    signed = with_preprocessing(to_signed(onnx.load(str(quantized))), preprocessing)
+    graph = plain(signed)
+    onnx.save(lower(graph, form.opset) if form.opset is not None else graph, str(out_dir / "model.dla.onnx"))
+    (out_dir / "model.dla.cache").write_text(calibration_cache(signed), encoding="utf-8")

@@ -10,8 +10,9 @@ import hashlib
 import json
 import os
 import re
+import sys
 import tempfile
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -34,9 +35,19 @@ def open_or_build(folder: str, precision: str, settings: Dict[str, Any]) -> Call
     path = engine_path(folder, facts, precision, settings)
     content = kept(path, facts)
     if content is None:
-        content = build(tensorrt, os.path.join(folder, "model.onnx"), precision, settings)
+        graph, wanted = _for_dla(tensorrt, folder, settings)
+        content = build(tensorrt, graph, precision, wanted)
         keep(path, content, facts)
     return _runner(tensorrt, content)
+
+
+def _for_dla(tensorrt: Any, folder: str, settings: Dict[str, Any]) -> Tuple[str, Dict[str, Any]]:
+    """The graph to build and its settings: before TensorRT 11 a DLA takes the plain graph and scales beside it."""
+    plain, cache = os.path.join(folder, "model.dla.onnx"), os.path.join(folder, "model.dla.cache")
+    if settings.get("dla_core") is None or int(tensorrt.__version__.split(".")[0]) >= 11 or not os.path.exists(plain):
+        return os.path.join(folder, "model.onnx"), settings
+    with open(cache, encoding="utf-8") as file:
+        return plain, dict(settings, typed=False, cache=file.read())
 
 
 def open_ahead_of_time(folder: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -129,7 +140,8 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Dict[str, Any]) -
 
     Args:
         settings: "typed": the graph carries its precisions (TensorRT 10 and later); else flags allow FP16 and INT8.
-            "dla_core": run on this DLA core what can, the rest on the GPU. "workspace_bytes".
+            "workspace_bytes". "dla_core": run on this DLA core what can, the rest on the GPU. "cache": a calibration
+            cache without its first line, for the INT8 of a DLA before TensorRT 11.
     Raises:
         BundleError: the parser refuses the graph (its words are told), or no engine can be built.
     """
@@ -149,6 +161,11 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Dict[str, Any]) -
         config.default_device_type = tensorrt.DeviceType.DLA
         config.DLA_core = int(settings["dla_core"])
         config.set_flag(tensorrt.BuilderFlag.GPU_FALLBACK)
+        if settings.get("cache"):
+            config.int8_calibrator = _calibrator(tensorrt, settings["cache"])
+        layers = [network.get_layer(place) for place in range(network.num_layers)]
+        left = sum(not config.can_run_on_DLA(layer) for layer in layers)
+        sys.stderr.write("edgekit: %d of %d layers fall back to the GPU\n" % (left, len(layers)))
     for place, capability in enumerate(settings.get("compute_capabilities") or ()):  # of TensorRT for RTX
         config.num_compute_capabilities = place + 1
         config.set_compute_capability(getattr(tensorrt.ComputeCapability, capability), place)
@@ -156,6 +173,27 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Dict[str, Any]) -
     if made is None:
         raise BundleError("TensorRT built no engine; its log above says why")
     return bytes(made)
+
+
+def _calibrator(tensorrt: Any, lines: str) -> Any:
+    """A calibrator that has the scales already: TensorRT asks it for no images."""
+
+    class Calibrator(tensorrt.IInt8EntropyCalibrator2):  # type: ignore[misc]
+        def get_batch_size(self) -> int:
+            return 1
+
+        def get_batch(self, names: Any) -> None:
+            return None
+
+        def read_calibration_cache(self) -> bytes:
+            numbers = [int(part) for part in re.findall(r"\d+", tensorrt.__version__)[:3]]
+            version = numbers[0] * (1000 if numbers[0] < 10 else 10000) + numbers[1] * 100 + numbers[2]
+            return ("TRT-%d-EntropyCalibration2\n%s" % (version, lines)).encode("utf-8")
+
+        def write_calibration_cache(self, cache: Any) -> None:
+            return None
+
+    return Calibrator()
 
 
 def _network_flags(tensorrt: Any, typed: bool) -> int:

@@ -136,7 +136,7 @@ def quantize_graph(run: Run, exported: Entry, chosen: CalibrationSet, pool: Imag
     """
     preprocessing, int8 = run.source.preprocessing, "int8" in run.variants
     wanted = [each for each in run.variants if each in ("fp32", "fp16", "int8")]
-    form = form_of(run.release)
+    form, dla = form_of(run.release), int8 and run.recipe.tensorrt.dla
 
     def make(into: Path) -> None:
         from edgekit.data.loading import batches
@@ -157,13 +157,17 @@ def quantize_graph(run: Run, exported: Entry, chosen: CalibrationSet, pool: Imag
             )
         for precision in wanted:
             write_graph(core, quantized, into / f"{precision}.onnx", precision, preprocessing, form)
+        if dla:
+            from edgekit.quantize.graphs import write_dla
+
+            write_dla(quantized, into, preprocessing, form)
         quantized.unlink(missing_ok=True)
 
     inputs = {
         "graph": exported.path.name,
         "calibration": chosen.digest if int8 else None,
         "preprocessing": preprocessing.as_dict(),
-        "form": [*form.as_dict().values(), *wanted],
+        "form": [*form.as_dict().values(), *wanted, *(("dla",) if dla else ())],
         "nncf": version("nncf") if int8 else None,
     }
     return run.stage("quantize", inputs, make)

@@ -69,6 +69,8 @@ def networks(run: Run, device: Device, compiled: Mapping[str, Compiled], setting
     for name, each in compiled.items():
         path = Path(each.path)
         files = {f"model{path.suffix}": path}
+        for extra in sorted(path.parent.glob("model.dla.*")):
+            files[extra.name] = extra
         if path.suffix == ".xml":
             files["model.bin"] = path.with_suffix(".bin")
 

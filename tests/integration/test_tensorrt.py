@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from edgekit.errors import InputError, UnavailableError
 from edgekit.models.onnx_graph import with_fixed_input
 from edgekit.models.opset import lower
 from edgekit.quantize.form import Form, form_of
-from edgekit.quantize.graphs import write_graph
+from edgekit.quantize.graphs import write_dla, write_graph
 from edgekit.quantize.half import to_half
 from edgekit.quantize.ptq import quantize
 from edgekit.quantize.rules import check, faults
@@ -242,6 +243,26 @@ def test_older_opsets_compute_the_same_and_newer_operators_are_named(
         lower(gelu, 13)
 
 
+def test_the_plain_graph_and_the_scales_that_a_dla_takes(
+    concats: Path, quantized: Path, pictures: np.ndarray, tmp_path: Path
+) -> None:
+    release = release_of(find("jetson-xavier-nx"))
+    write_dla(quantized, tmp_path, TOLD, form_of(release))
+    write_graph(concats, quantized, tmp_path / "int8.onnx", "int8", TOLD, form_of(release))
+    made = onnx.load(str(tmp_path / "model.dla.onnx"))
+    onnx.checker.check_model(made, full_check=True)
+    assert not [node for node in made.graph.node if node.op_type.endswith("eLinear")]
+    with_scales, without = (logits(tmp_path / name, pictures) for name in ("int8.onnx", "model.dla.onnx"))
+    assert np.corrcoef(with_scales.ravel(), without.ravel())[0, 1] > 0.98
+    lines = (tmp_path / "model.dla.cache").read_text().splitlines()
+    told = {line.split(": ")[0]: struct.unpack(">f", bytes.fromhex(line.split(": ")[1]))[0] for line in lines}
+    tensors = {name for node in made.graph.node for name in [*node.input, *node.output]}
+    assert set(told) <= tensors
+    assert {"stem", "stem.c", "joined", "sum", "small"} <= set(told)  # and what fuses, joins and pools between
+    assert told["small"] == told["sum"]
+    assert min(told.values()) > 0
+
+
 @RTX
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_real_engine_for_three_gpus(precision: str, concats: Path, quantized: Path, tmp_path: Path) -> None:
@@ -403,5 +424,9 @@ def test_a_part_without_fast_int8_gets_fp16_and_a_line_that_says_so(edgekit: Com
     assert any("no fast INT8" in text for text in report["warnings"])
     model = onnx.load(str(tmp_path / "nano" / "model.onnx"))
     assert model.opset_import[0].version == 13
+    more = ("--target", "jetson-xavier-nx", "--dla", "--calibration-images", 20, "--max-drop", 100)
+    assert edgekit("build", *more, *few, "--out", tmp_path / "dla").returncode == 0
+    assert {"model.dla.onnx", "model.dla.cache"} <= {file.name for file in (tmp_path / "dla").iterdir()}
+    assert json.loads((tmp_path / "dla" / "manifest.json").read_text())["engine_settings"]["dla_core"] == 0
     refused = edgekit("build", "--target", "jetson-nano", "--dla", *few, "--out", tmp_path / "no")
     assert (refused.returncode, "has no DLA" in refused.stderr) == (2, True)
