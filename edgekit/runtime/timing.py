@@ -9,8 +9,7 @@ from typing import Any, Callable, Dict, List, Tuple
 
 import numpy as np
 
-from .power import Sampler
-from .probe import power_mode
+from .power import Sampler, power_mode
 
 Infer = Callable[..., Any]
 
