@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from edgekit.devices.ssh import ROOT, Connection, DisconnectedError, MissingRuntimeError, Talk
 from edgekit.errors import UnavailableError
@@ -114,51 +114,46 @@ def ensure(
     """
     sizes = {digest: path.stat().st_size for digest, path in wanted.items()}
     total, sent = sum(sizes.values()), 0
-    told = ask(connection, "have", {"sha256": list(wanted)})
-    missing = sum(size - int(told["have"][digest]["size_bytes"]) for digest, size in sizes.items())
-    if missing > told["free_bytes"]:
-        raise UnavailableError(
-            f"the disk of {connection.device.name} is full: {told['free_bytes'] / 1e6:.1f} MB free,"
-            f" {missing / 1e6:.1f} needed",
-            "Free some space there.",
-        )
-    done = 0
-    for digest, path in wanted.items():
-        if not told["have"][digest]["whole"]:
 
-            def once(digest: str = digest, path: Path = path, before: int = done) -> int:
-                return _put(connection, digest, path, lambda here: on_progress(before + here, total))
+    def once() -> None:
+        nonlocal sent
+        told = ask(connection, "have", {"sha256": list(wanted)})
+        there = {digest: int(told["have"][digest]["size_bytes"]) for digest in wanted}
+        _check_disk(connection, total - sum(there.values()), told["free_bytes"])
+        missing = [digest for digest in wanted if not told["have"][digest]["whole"]]
+        if missing:
+            with agent(connection, "put", {}) as talk:
+                talk.quiet()
+                for digest in missing:
+                    for size in _put(talk, digest, wanted[digest], there[digest]):
+                        there[digest] += size
+                        sent += size
+                        on_progress(sum(there.values()), total)
+        on_progress(total, total)
 
-            sent += persist(connection, once)
-        done += sizes[digest]
-        on_progress(done, total)
+    persist(connection, once)
     return sent
 
 
-def _put(connection: Connection, digest: str, path: Path, on_progress: Callable[[int], None]) -> int:
-    """Sends what the device does not have of a file; returns how many bytes that were."""
-    size = path.stat().st_size
-    with agent(connection, "have", {"sha256": [digest]}) as talk:
-        there: dict[str, Any] = talk.receive()[0]["have"][digest]
-    if there["whole"]:
-        return 0
-    offset = int(there["size_bytes"])
-    if offset > size:
-        raise UnavailableError(f"{connection.device.name} has more of {path.name} than there is", "Remove it there.")
-    with (
-        agent(connection, "put", {"sha256": digest, "size_bytes": size, "offset": offset}) as talk,
-        path.open("rb") as file,
-    ):
-        talk.quiet()
+def _check_disk(connection: Connection, needed_bytes: int, free_bytes: int) -> None:
+    if needed_bytes > free_bytes:
+        raise UnavailableError(
+            f"the disk of {connection.device.name} is full: {free_bytes / 1e6:.1f} MB free,"
+            f" {needed_bytes / 1e6:.1f} needed",
+            "Free some space there.",
+        )
+
+
+def _put(talk: Talk, digest: str, path: Path, offset: int) -> Iterator[int]:
+    """Sends what the device does not have of a file; yields how many bytes went each time."""
+    talk.send({"sha256": digest, "size_bytes": path.stat().st_size, "offset": offset})
+    with path.open("rb") as file:
         file.seek(offset)
-        sent = 0
         try:
             while piece := file.read(PIECE):
                 talk.write(piece)
-                sent += len(piece)
-                on_progress(offset + sent)
+                yield len(piece)
         except DisconnectedError:
             talk.receive()  # where the device had a word before it went, that word is the reason
             raise
-        talk.receive()
-    return sent
+    talk.receive()

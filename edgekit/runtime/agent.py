@@ -127,7 +127,16 @@ def _have(header: Header, source: BinaryIO, talk: Talk) -> None:
 
 
 def _put(header: Header, source: BinaryIO, talk: Talk) -> None:
-    """Takes the bytes of a blob from an offset on. What came before a cut stays; a wrong hash is thrown away."""
+    """Takes blobs, each a frame and then its bytes from an offset on, until the host has no more."""
+    while True:
+        frame = frames.receive(source)
+        if frame is None or not _take(frame[0], source):
+            return
+        talk({"whole": True})
+
+
+def _take(header: Header, source: BinaryIO) -> bool:
+    """One blob; False when the host went away. What came before a cut stays, what has a wrong hash does not."""
     path, size = _blob(header["sha256"]), int(header["size_bytes"])
     part = path + ".part"
     with open(part, "ab") as file:
@@ -138,7 +147,7 @@ def _put(header: Header, source: BinaryIO, talk: Talk) -> None:
         while left:
             piece = source.read(min(PIECE, left))
             if not piece:
-                return
+                return False
             file.write(piece)
             file.flush()
             left -= len(piece)
@@ -147,7 +156,7 @@ def _put(header: Header, source: BinaryIO, talk: Talk) -> None:
         os.unlink(part)
         raise ValueError("what arrived is not what was sent: its SHA-256 differs")
     os.rename(part, path)
-    talk({"whole": True})
+    return True
 
 
 def _lock(file: Any) -> None:
