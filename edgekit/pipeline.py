@@ -34,7 +34,7 @@ from edgekit.stages import (
     sizes_of,
     time_variants,
 )
-from edgekit.stages.place import reach
+from edgekit.stages.place import reach, require_compiler
 from edgekit.store import Entry, Store
 from edgekit.targets import find, processor, release_of, release_with
 from edgekit.validate.verdict import Evidence, Verdict, decide
@@ -77,6 +77,7 @@ def build(
     """
     target = find(recipe.target)
     release = release_of(target, recipe.tensorrt.jetpack)
+    require_compiler(target)
     source = resolve(recipe)
     out = out_dir or Path("build") / f"{source.name}-{recipe.target}"
     claim_directory(out)

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edgekit.compile.tensorrt_library import Flavour, installed
 from edgekit.devices import Connection, Registry, remote
 from edgekit.errors import InputError, UnavailableError
 from edgekit.stages.run import Event, Run
+from edgekit.targets import Target, describe
 
 if TYPE_CHECKING:
     from edgekit.compile import Compiled, Session
@@ -61,6 +63,25 @@ def reach(run: Run) -> Device | None:
             "Install it there, or name another interpreter with `edgekit device add --python`.",
         )
     return Device(connection, facts)
+
+
+def require_compiler(target: Target) -> None:
+    """Refuses early what could not be compiled late.
+
+    Raises:
+        UnavailableError: the target's TensorRT is not installed, or there is no GPU for it.
+    """
+    if target.family not in ("gpu", "rtx"):
+        return
+    if target.family == "gpu" and not describe().gpus:
+        raise UnavailableError(
+            "there is no NVIDIA GPU here", "`--target rtx` builds for GPUs elsewhere, `--target jetson` for Jetsons."
+        )
+    flavour: Flavour = "tensorrt-rtx" if target.family == "rtx" else "tensorrt"
+    if installed(flavour) is None:
+        raise UnavailableError(
+            f"{flavour} is not installed", f"Get it with: pip install 'edgekit[cpu,{target.extra}]'."
+        )
 
 
 def networks(run: Run, device: Device, compiled: Mapping[str, Compiled], settings: Mapping[str, Any]) -> list[Network]:

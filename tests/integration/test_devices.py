@@ -126,6 +126,26 @@ def test_the_graph_of_a_jetson_runs_on_a_processor_only_when_asked(
     ] == pytest.approx(1.0, abs=1e-3)
 
 
+OLD_PYTHON = os.environ.get("EDGEKIT_OLD_PYTHON")
+
+
+@pytest.mark.skipif(OLD_PYTHON is None, reason="EDGEKIT_OLD_PYTHON names no Python 3.6 with numpy and onnxruntime")
+def test_the_runtime_runs_on_the_oldest_python(server: Server, tmp_path: Path, edgekit: Run) -> None:
+    nano = tmp_path / "nano"
+    built = edgekit("build", "--target", "jetson-nano", "--images", 30, "--max-drop", 100, "--out", nano)
+    assert built.returncode == 0, built.stderr
+    edgekit("device", "add", "old", f"ssh://127.0.0.1:{server.port}", "--python", OLD_PYTHON)
+    told = json.loads(edgekit("device", "probe", "old", "--json").stdout)
+    assert told["python"].startswith("3.6.")
+    run = ("--runtime", "onnxruntime", "--json")
+    sent = edgekit("device", "deploy", "old", nano, *run)
+    assert json.loads(sent.stdout)["golden_cosine"] > 0.999, sent.stderr
+    timed = edgekit("device", "bench", "old", nano, *run, "--runs", 30, "--max-seconds", 5)
+    assert json.loads(timed.stdout)["latency"]["p50"] > 0, timed.stderr
+    judged = edgekit("device", "evaluate", "old", nano, *run, "--images", 30)
+    assert json.loads(judged.stdout)["accuracy"]["top1"] > 80, judged.stderr
+
+
 def test_a_build_is_judged_and_timed_on_the_device(device: Device, tmp_path: Path, edgekit: Run) -> None:
     edgekit("device", "add", "pi", device.url, "--python", sys.executable)
     wanted = ("--images", 30, "--calibration-images", 20)
