@@ -186,6 +186,7 @@ def _verdict(
         params=facts["params"],
         macs=facts["macs"],
         why_no_accuracy=why,
+        layers={name: told["layers"] for name, told in made.items()},
     )
     return decide(evidence, wanted, run.recipe.max_drop, run.recipe.latency_budget_ms)
 

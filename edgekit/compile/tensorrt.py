@@ -167,14 +167,25 @@ def _require_gpu(trt: Any) -> None:
         raise UnavailableError("there is no NVIDIA GPU that TensorRT can use here", "`edgekit doctor` says more.")
 
 
-def inspect(path: Path, flavour: Flavour) -> list[dict[str, Any]]:
+def inspect(path: Path, flavour: Flavour) -> list[dict[str, str]]:
     """The layers of an engine as its inspector tells them; needs the GPU that it was built for."""
     trt = load_library(flavour)
     from polygraphy.backend.trt import engine_from_bytes
 
     inspector = engine_from_bytes(path.read_bytes()).create_engine_inspector()
-    told = json.loads(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
-    return [each if isinstance(each, dict) else {"Name": str(each)} for each in told.get("Layers", [])]
+    return layers_of(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+
+
+def layers_of(told: str) -> list[dict[str, str]]:
+    """The inspector's JSON as rows of name, kind and output; where it tells names alone, only these."""
+    rows = []
+    for layer in json.loads(told).get("Layers", []):
+        if not isinstance(layer, dict):
+            rows.append({"name": str(layer), "kind": "", "output": ""})
+            continue
+        outputs = ", ".join(str(each.get("Format/Datatype", "")) for each in layer.get("Outputs", []))
+        rows.append({"name": str(layer.get("Name", "")), "kind": str(layer.get("LayerType", "")), "output": outputs})
+    return rows
 
 
 class TensorRtSession:

@@ -50,6 +50,7 @@ def compile_variants(run: Run, quantized: Entry) -> Entry:
                 "path": f"{name}/{Path(made.path).name}",
                 "size_bytes": made.size_bytes,
                 "runtime": made.runtime,
+                "layers": _layers(made) if run.target.family == "gpu" else None,
             }
         write(into / "compiled.json", json.dumps({"variants": told, "parser": parser}))
         if run.source.kind == "registry" and run.target.family in HERE and run.device is None:
@@ -63,6 +64,12 @@ def compile_variants(run: Run, quantized: Entry) -> Entry:
         "settings": [list(settings.compute_capabilities), settings.optimization_level, settings.workspace_bytes],
     }
     return run.stage("compile", inputs, make)
+
+
+def _layers(made: Compiled) -> list[dict[str, str]]:
+    from edgekit.compile.tensorrt import inspect
+
+    return inspect(Path(made.path), "tensorrt")
 
 
 def compile_settings(run: Run) -> CompileSettings:
@@ -117,7 +124,7 @@ def graph_of(quantized: Entry, variant: str) -> Path:
 
 
 def sizes_of(compiled: Entry) -> dict[str, dict[str, Any]]:
-    """Variant: path, size_bytes and runtime of its compiled form."""
+    """Variant: path, size_bytes and runtime of its compiled form, and its layers where an inspector told them."""
     told: dict[str, dict[str, Any]] = read_json(compiled.path / "compiled.json")["variants"]
     return told
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 NOT_REQUESTED = "stands beside the others for comparison"
@@ -16,7 +16,8 @@ class Evidence:
     Attributes:
         accuracy: what `judge` tells: {"images", "labelled", "variants"}.
         latency: what `Measured.as_dict` tells; where nothing was measured it holds nothing and "why" says why.
-        sizes: bytes; runtimes: what each is for; params, macs: of the dense network.
+        sizes: bytes; runtimes: what each is for; layers: of engines, where an inspector told them.
+        params, macs: of the dense network.
         why_no_accuracy: said where accuracy is missing.
     """
 
@@ -27,6 +28,7 @@ class Evidence:
     params: int
     macs: int
     why_no_accuracy: str | None
+    layers: Mapping[str, list[dict[str, str]] | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,7 @@ def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: s
         "fidelity": dict(evidence.accuracy["variants"][name]["fidelity"]),
         "kept": name == chosen,
         "reason": reason,
+        **({"layers": evidence.layers[name]} if evidence.layers.get(name) else {}),
     }
 
 

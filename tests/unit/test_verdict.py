@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgekit.compile.tensorrt import layers_of
 from edgekit.validate.verdict import Evidence, decide
 
 
@@ -96,3 +97,16 @@ def test_without_a_device_accuracy_decides_and_latency_says_why() -> None:
     assert told.verdict["latency"]["why"] == "no device"
     assert all(v["latency"]["p50"] is None and v["latency"]["why"] == "no device" for v in told.variants)
     assert decide(replace(evidence(drop=2.5), latency=untimed), "int8", 1.0, None).chosen == "bf16"
+
+
+def test_the_layers_of_an_engine_come_into_the_report() -> None:
+    told = (
+        '{"Layers": [{"Name": "conv + relu", "LayerType": "CaskConvolution", "Outputs": [{"Name": "y",'
+        ' "Format/Datatype": "Thirty-two wide channel vectorized row major Int8 format"}]}], "I/O Tensors": ["image"]}'
+    )
+    layers = layers_of(told)
+    assert layers[0]["kind"] == "CaskConvolution"
+    assert "Int8" in layers[0]["output"]
+    assert layers_of('{"Layers": ["conv + relu"], "Bindings": []}')[0]["name"] == "conv + relu"
+    variants = decide(replace(evidence(), layers={"int8": layers}), "int8", 1.0, None).variants
+    assert [each.get("layers") for each in variants] == [None, None, layers]
