@@ -21,6 +21,19 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 
 @pytest.fixture(scope="session")
+def common_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stage store for tests that build the shipped network and do not ask what is cached."""
+    return tmp_path_factory.mktemp("common-store")
+
+
+@pytest.fixture
+def shared_store(own_store: Path, common_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Makes a test's builds use the common store."""
+    monkeypatch.setenv("EDGEKIT_CACHE", str(common_store))
+    return common_store
+
+
+@pytest.fixture(scope="session")
 def tiny_onnx(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     """Makes a small real classifier: two convolutions, pooling, a linear layer; written node by node."""
     import onnx

@@ -65,14 +65,20 @@ def list_(as_json: bool) -> None:
 
 
 def _for_each(names: str, work: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
-    """Does something on every device of a comma list at the same time; the first failure is raised when all ended."""
+    """Does something on every device of a comma list at the same time; after a failure none connects again."""
     from concurrent.futures import ThreadPoolExecutor
 
     from edgekit.devices import Connection, Registry
 
     connections = [Connection(Registry().find(name.strip())) for name in names.split(",")]
     with ThreadPoolExecutor(len(connections)) as pool:
-        return [each.result() for each in [pool.submit(work, connection) for connection in connections]]
+        running = [pool.submit(work, connection) for connection in connections]
+        try:
+            return [each.result() for each in running]
+        except BaseException:  # Ctrl-C too: it reaches ssh by itself, and nothing connects again
+            for connection in connections:
+                connection.cancel()
+            raise
 
 
 def _emit(rows: list[dict[str, Any]], **beside: Any) -> None:

@@ -29,6 +29,7 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("onnxruntime", "onnxruntime", "cpu"),
     ("huggingface_hub", "huggingface_hub", "cpu"),
     ("tensorrt-cu13", "tensorrt", "gpu"),
+    ("polygraphy", "polygraphy", "rtx"),
     ("tensorrt-rtx-cu13-bindings", "tensorrt_rtx_bindings", "rtx"),
     ("onnxruntime-ep-nv-tensorrt-rtx-cu13", "onnxruntime_ep_nv_tensorrt_rtx", "rtx"),
 )

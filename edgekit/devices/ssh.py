@@ -149,6 +149,15 @@ class Connection:
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        self._cancelled = threading.Event()
+
+    def cancel(self) -> None:
+        """No more connections: what is cut from now on stays cut."""
+        self._cancelled.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Waits before another try; False when there shall be none."""
+        return not self._cancelled.wait(seconds)
 
     def command(self, script: str) -> list[str]:
         """The ssh command that runs a POSIX shell script there, whatever the login shell is."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import shlex
-import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -85,9 +84,8 @@ def persist(connection: Connection, once: Callable[[], Answer], wait_s: float = 
                 _send_runtime(connection)
                 return once()
         except DisconnectedError:
-            if not left:
+            if not left or not connection.wait(wait_s):
                 raise
-            time.sleep(wait_s)
             wait_s *= 2
     raise AssertionError("not reached")
 

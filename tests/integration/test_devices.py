@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,7 +27,10 @@ from edgekit.devices.transfer import agent, ask, ensure
 from edgekit.errors import UnavailableError
 from edgekit.runtime import Bundle
 
-pytestmark = pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="there is no sshd here")
+pytestmark = [
+    pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="there is no sshd here"),
+    pytest.mark.usefixtures("shared_store"),
+]
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -47,7 +51,7 @@ def device(server: Server) -> Device:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory: pytest.TempPathFactory, common_store: Path) -> Path:
     """The shipped network for this processor, from a few signs."""
     from edgekit.pipeline import build
     from edgekit.recipe import merged
@@ -55,7 +59,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     folder = tmp_path_factory.mktemp("bundle")
     told = {"images": 40, "latency": {"runs": 30, "max_seconds": 5}, "calibration": {"images": 20}}
-    return build(merged(told, {}), folder / "net", Store(folder / "store")).directory
+    return build(merged(told, {}), folder / "net", Store(common_store)).directory
 
 
 def test_what_is_asked_of_a_device_through_the_command_line(
@@ -265,6 +269,28 @@ def test_nothing_is_left_running_when_the_host_goes_away(server: Server, device:
         assert server.agents()
         talk._process.kill()  # as a closed lid or Ctrl-C does
         assert gone(server)
+
+
+def test_ctrl_c_ends_it_here_and_there(server: Server, bundle: Path) -> None:
+    command = [sys.executable, "-m", "edgekit", "device", "bench", f"ssh://127.0.0.1:{server.port}", str(bundle)]
+    edgekit_add = [sys.executable, "-m", "edgekit", "device", "add", "pi", command[5], "--python", sys.executable]
+    subprocess.run(edgekit_add, check=True, capture_output=True)
+    command[5] = "pi"
+    running = subprocess.Popen(
+        [*command, "--runs", "100000", "--max-seconds", "300"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    until = time.monotonic() + 60
+    while not any("bench" in each for each in server.agents()) and time.monotonic() < until:
+        time.sleep(0.1)
+    time.sleep(2)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: to edgekit and to its ssh
+    _, complaint = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert complaint.decode().strip().splitlines()[-1] == "edgekit: interrupted"
+    assert gone(server)
 
 
 def test_a_lying_file_is_not_kept(server: Server, device: Device) -> None:

@@ -381,8 +381,9 @@ Command = Callable[..., Any]
 
 
 @RTX
+@pytest.mark.usefixtures("shared_store")
 def test_rtx_through_the_command_line(edgekit: Command, tmp_path: Path) -> None:
-    few = ("--images", 60, "--calibration-images", 30)
+    few = ("--images", 60, "--calibration-images", 60)
     done = edgekit("build", "--model", "inception_v4", "--target", "rtx", *few, "--out", tmp_path / "rtx", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
@@ -401,6 +402,7 @@ def test_rtx_through_the_command_line(edgekit: Command, tmp_path: Path) -> None:
     assert json.loads(judged.stdout)["runtime"] == "onnxruntime", judged.stderr
 
 
+@pytest.mark.usefixtures("shared_store")
 def test_jetson_through_the_command_line(edgekit: Command, tmp_path: Path) -> None:
     few = ("--images", 200, "--calibration-images", 60)
     done = edgekit("build", "--model", "inception_v4", "--target", "jetson", *few, "--out", tmp_path / "j", "--json")
@@ -415,6 +417,7 @@ def test_jetson_through_the_command_line(edgekit: Command, tmp_path: Path) -> No
     assert manifest["target"]["runtime"] == "tensorrt"
 
 
+@pytest.mark.usefixtures("shared_store")
 def test_a_part_without_fast_int8_gets_fp16_and_a_line_that_says_so(edgekit: Command, tmp_path: Path) -> None:
     few = ("--images", 40)
     done = edgekit("build", "--target", "jetson-nano", *few, "--out", tmp_path / "nano", "--json")
@@ -424,7 +427,7 @@ def test_a_part_without_fast_int8_gets_fp16_and_a_line_that_says_so(edgekit: Com
     assert any("no fast INT8" in text for text in report["warnings"])
     model = onnx.load(str(tmp_path / "nano" / "model.onnx"))
     assert model.opset_import[0].version == 13
-    more = ("--target", "jetson-xavier-nx", "--dla", "--calibration-images", 20, "--max-drop", 100)
+    more = ("--target", "jetson-xavier-nx", "--dla", "--calibration-images", 60, "--max-drop", 100)
     assert edgekit("build", *more, *few, "--out", tmp_path / "dla").returncode == 0
     assert {"model.dla.onnx", "model.dla.cache"} <= {file.name for file in (tmp_path / "dla").iterdir()}
     assert json.loads((tmp_path / "dla" / "manifest.json").read_text())["engine_settings"]["dla_core"] == 0
