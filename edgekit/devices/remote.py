@@ -36,6 +36,19 @@ class Network:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Probed:
+    """A device that takes part in a build: how to reach it, and what `probe` told of it."""
+
+    connection: Connection
+    facts: Mapping[str, Any]
+
+    def identity(self) -> dict[str, Any]:
+        """What decides how fast things run there; clocks, temperatures and free disk of the moment left out."""
+        passing = ("clocks_mhz", "temperatures_c", "free_disk_bytes")
+        return {key: value for key, value in self.facts.items() if key not in passing}
+
+
 def probe(connection: Connection) -> dict[str, Any]:
     """What the device is; see edgekit.runtime.probe."""
     told = ask(connection, "probe", {})

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgekit.compile.tensorrt_library import Flavour, installed
 from edgekit.devices import Connection, Registry, remote
+from edgekit.devices.remote import Probed
 from edgekit.errors import InputError, UnavailableError
 from edgekit.stages.run import Event, Run
 from edgekit.targets import Target, describe
@@ -24,23 +25,7 @@ SENT = ("cpu", "jetson")
 """Families that a named device may be of."""
 
 
-class Device:
-    """A device that takes part in a build.
-
-    Attributes:
-        facts: what a probe told of it.
-    """
-
-    def __init__(self, connection: Connection, facts: Mapping[str, Any]) -> None:
-        self.connection, self.facts = connection, facts
-
-    def identity(self) -> dict[str, Any]:
-        """What decides how fast things run there; clocks, temperatures and free disk of the moment left out."""
-        passing = ("clocks_mhz", "temperatures_c", "free_disk_bytes")
-        return {key: value for key, value in self.facts.items() if key not in passing}
-
-
-def reach(run: Run) -> Device | None:
+def reach(run: Run) -> Probed | None:
     """The device that the recipe names, probed; None if it names none.
 
     Raises:
@@ -62,7 +47,7 @@ def reach(run: Run) -> Device | None:
             f"{name} has no {runtime} that its {connection.device.python} can import",
             "Install it there, or name another interpreter with `edgekit device add --python`.",
         )
-    return Device(connection, facts)
+    return Probed(connection, facts)
 
 
 def require_compiler(target: Target) -> None:
@@ -84,7 +69,7 @@ def require_compiler(target: Target) -> None:
         )
 
 
-def networks(run: Run, device: Device, compiled: Mapping[str, Compiled], settings: Mapping[str, Any]) -> list[Network]:
+def networks(run: Run, device: Probed, compiled: Mapping[str, Compiled], settings: Mapping[str, Any]) -> list[Network]:
     """Sends every variant's compiled form to the device."""
     found = []
     for name, each in compiled.items():
@@ -106,7 +91,7 @@ def networks(run: Run, device: Device, compiled: Mapping[str, Compiled], setting
 
 @contextmanager
 def sessions(
-    run: Run, device: Device | None, compiled: Mapping[str, Compiled], settings: Mapping[str, Any]
+    run: Run, device: Probed | None, compiled: Mapping[str, Compiled], settings: Mapping[str, Any]
 ) -> Iterator[dict[str, Session]]:
     """Every variant loaded, here or on the device, for many pictures."""
     if device is None:

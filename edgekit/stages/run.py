@@ -15,7 +15,7 @@ from edgekit.store import Entry, Store
 from edgekit.targets import TARGETS, Release, Target, processor
 
 if TYPE_CHECKING:
-    from edgekit.stages.place import Device
+    from edgekit.devices.remote import Probed
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Run:
     on_event: Callable[[Event], None] = lambda event: None
     target: Target = TARGETS["cpu"]
     release: Release | None = None
-    device: Device | None = None
+    device: Probed | None = None
     stages: list[dict[str, Any]] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 

@@ -16,6 +16,8 @@ from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
 from edgekit.models.onnx_graph import with_fixed_input, with_preprocessing
 from edgekit.quantize.features import penultimate_features
+from edgekit.quantize.form import form_of
+from edgekit.quantize.graphs import write_graph
 from edgekit.quantize.ptq import quantize
 from edgekit.validate.accuracy import fidelity
 from edgekit.validate.judge import judge
@@ -34,9 +36,10 @@ def graph(tiny_onnx: Callable[..., Path], tmp_path: Path) -> Path:
 @pytest.fixture
 def int8(graph: Path, tmp_path: Path) -> Path:
     given: list[int] = []
-    path = tmp_path / "int8.onnx"
-    quantize(graph, path, lambda: (IMAGES.load(i, HOW)[None] for i in range(24)), 24, HOW, given.append)
+    core, path = tmp_path / "core.onnx", tmp_path / "int8.onnx"
+    quantize(graph, core, lambda: (IMAGES.load(i, HOW)[None] for i in range(24)), 24, HOW, given.append)
     assert max(given) == 24
+    write_graph(graph, core, path, "int8", HOW, form_of(None))
     return path
 
 
@@ -69,7 +72,8 @@ def test_int8_stays_near_fp32_and_takes_raw_pixels(graph: Path, int8: Path, tmp_
         name: openvino.compile(int8 if name == "int8" else tmp_path / "fp32.onnx", tmp_path / name, name)
         for name in ("fp32", "bf16", "int8")
     }
-    told, golden = judge(variants, IMAGES, HOW, range(24), False, 3)
+    sessions = {name: load(each, "throughput") for name, each in variants.items()}
+    told, golden = judge(sessions, IMAGES, HOW, range(24), False, 3)
     assert told["variants"]["fp32"]["fidelity"]["cosine"] == pytest.approx(1.0)
     assert told["variants"]["int8"]["fidelity"]["cosine"] > 0.99
     assert told["variants"]["int8"]["accuracy"] is None
