@@ -23,6 +23,10 @@ OPTIONS: Final = (
     *("-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=15"),
     *("-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3", "-T"),
 )
+SSH_FAILED: Final = 255
+SIGNALS: Final = 128
+"""A shell's exit codes above this are of signals."""
+
 MISSING: Final = 97
 """What the device's shell answers when the runtime is not there yet."""
 
@@ -34,7 +38,7 @@ class DisconnectedError(UnavailableError):
     """The connection went away, or never came to be; trying again may help."""
 
 
-class MissingRuntimeError(EdgekitError):
+class MissingRuntimeError(UnavailableError):
     """The device does not have edgekit's runtime yet."""
 
 
@@ -207,15 +211,17 @@ def explain(device: Device, code: int, complaint: str) -> EdgekitError:
     last = lines[-1][:200] if lines else f"exit code {code}"
     if code == MISSING:
         return MissingRuntimeError(f"{device.name} has no runtime of edgekit's yet", "It is sent when needed.")
-    for words, kind, what, hint in _EXPLANATIONS:
+    for words, kind, what, hint in _OF_SSH if code == SSH_FAILED else _OF_DEVICE:
         if words in complaint:
             return kind(what.format(device.name, last), hint.format(device.host, device.python))
-    if code in (255, -13, -9, -15, 0, 141):
+    if code in (SSH_FAILED, 0) or code < 0 or code > SIGNALS:
         return DisconnectedError(f"the connection to {device.name} was lost: {last}", "Run it again: it resumes.")
     return UnavailableError(f"{device.name} cannot run edgekit's runtime: {last}", "See `edgekit device probe`.")
 
 
-_EXPLANATIONS: Final[tuple[tuple[str, Callable[[str, str], EdgekitError], str, str], ...]] = (
+Explanation = tuple[str, Callable[[str, str], EdgekitError], str, str]
+
+_OF_SSH: Final[tuple[Explanation, ...]] = (
     (
         "REMOTE HOST IDENTIFICATION HAS CHANGED",
         UnavailableError,
@@ -239,7 +245,17 @@ _EXPLANATIONS: Final[tuple[tuple[str, Callable[[str, str], EdgekitError], str, s
     ("timed out", DisconnectedError, "{0} does not answer: {1}", "Is it on, and on this network?"),
     ("No route to host", DisconnectedError, "{0} cannot be reached: {1}", "Is it on, and on this network?"),
     ("Network is unreachable", DisconnectedError, "{0} cannot be reached: {1}", "Is this machine on the network?"),
+)
+"""What ssh says when it fails: what it means and what to do; the first that fits."""
+
+_OF_DEVICE: Final[tuple[Explanation, ...]] = (
     ("No space left on device", UnavailableError, "the disk of {0} is full", "Free some space there."),
+    (
+        "Permission denied",
+        UnavailableError,
+        "{0} does not let edgekit write there: {1}",
+        "Set EDGEKIT_DEVICE_HOME there to a folder that it may write.",
+    ),
     (
         "not found",
         UnavailableError,
@@ -247,4 +263,4 @@ _EXPLANATIONS: Final[tuple[tuple[str, Callable[[str, str], EdgekitError], str, s
         "Give another with `edgekit device add --python` ({1}).",
     ),
 )
-"""What ssh or the shell there says: what it means and what to do; the first that fits."""
+"""The same for what the shell or Python there says."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from edgekit.errors import InputError
+from edgekit.recipe import merged, read_yaml
 from edgekit.targets import TARGETS, describe, find, release_of
 from edgekit.targets.table import ALIASES
 
@@ -63,6 +65,14 @@ def test_the_tensorrt_of_a_jetpack(name: str, jetpack: str | None, tensorrt: str
 def test_a_jetpack_that_a_target_does_not_have(name: str, jetpack: str) -> None:
     with pytest.raises(InputError, match=f"{name} has no JetPack {jetpack}"):
         release_of(find(name), jetpack)
+
+
+@pytest.mark.parametrize("file", sorted((Path(__file__).parents[2] / "recipes").glob("*.yaml")), ids=lambda f: f.name)
+def test_every_shipped_recipe_is_for_a_target_that_there_is(file: Path) -> None:
+    recipe = merged(read_yaml(file), {})
+    target = find(recipe.target)
+    assert recipe.precision in target.precisions
+    assert release_of(target, recipe.tensorrt.jetpack)
 
 
 def test_unknown_target_names_the_nearest() -> None:
