@@ -23,10 +23,18 @@ target: {target}         # see `edgekit targets`
 #   strategy: stratified         # random, stratified or coverage
 #   file: calibration.json       # or a set pinned with `edgekit calibrate`
 
-# precision: int8                # what to build; `edgekit targets` says what is fast where
+# precision: int8                # or fp16, bf16, fp32; `edgekit targets` says what is fast where
 # max_drop: 1.0                  # top-1 points that compression may cost
 # latency_budget_ms: 20.0        # p50 at batch 1
 # seed: 0
+
+# device: orin                   # compile, judge and time there: a saved device, or ssh://user@host
+# tensorrt:                      # for gpu, rtx and Jetsons
+#   jetpack: "6.2"               # of the Jetson
+#   compute_capabilities: ["8.9"] # GPUs that rtx builds for
+#   optimization_level: 3        # how hard the builder tries, 0 to 5
+#   workspace_mb: 1024
+#   dla: false                   # run on the deep-learning accelerator what can
 
 # preprocessing:                 # what the network was trained with; set it for a model of your own
 #   size: 299
