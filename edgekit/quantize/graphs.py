@@ -11,7 +11,7 @@ from edgekit.models.onnx_graph import with_preprocessing
 from edgekit.models.opset import lower
 from edgekit.quantize.dla import calibration_cache, plain
 from edgekit.quantize.form import Form
-from edgekit.quantize.half import to_half
+from edgekit.quantize.half import fits_half, to_half
 from edgekit.quantize.rules import check
 from edgekit.quantize.signed import to_signed
 
@@ -21,6 +21,8 @@ def write_graph(
 ) -> None:
     """Writes the graph of one precision: uint8 NHWC pixels in, preprocessing inside.
 
+    What is not INT8 is FP16 in a typed int8 graph, or float32 where a scale is too small for FP16.
+
     Args:
         core: the float32 graph; quantized: NNCF's Q/DQ form of it, for int8.
     Raises:
@@ -29,7 +31,7 @@ def write_graph(
     model = onnx.load(str(quantized if precision == "int8" and quantized is not None else core))
     if precision == "int8" and form.signed:
         model = to_signed(model)
-    if precision == "fp16" or (precision == "int8" and form.typed):
+    if precision == "fp16" or (precision == "int8" and form.typed and fits_half(model)):
         model = to_half(model)
     model = with_preprocessing(model, preprocessing)
     if form.opset is not None:

@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def quantize(
         pictures: gives an iterator of (1, H, W, 3) uint8 pictures; called once for each pass over them.
         count: how many pictures there are.
         on_progress: called with the number of pictures given out so far.
-        signed: for TensorRT, whose GPUs need no half-range weights against overflow as older processors do.
+        signed: for TensorRT: one scale an activation, and no half-range weights, which older processors need.
     """
     os.environ.setdefault("NNCF_CI", "1")  # NNCF sends usage statistics unless it believes itself in a test run
     no_telemetry()
@@ -73,8 +74,17 @@ def quantize(
             nncf.Dataset(Stream()),
             subset_size=count,
             preset=nncf.QuantizationPreset.PERFORMANCE,
-            advanced_parameters=nncf.AdvancedQuantizationParameters(overflow_fix=nncf.OverflowFix.DISABLE)
-            if signed
-            else None,
+            advanced_parameters=_for_tensorrt() if signed else None,
         )
     onnx.save(quantized, str(out))
+
+
+def _for_tensorrt() -> Any:
+    """NNCF gives the inputs of depthwise convolutions a scale a channel, which TensorRT does not take."""
+    import nncf
+    from nncf.quantization.advanced_parameters import QuantizationParameters
+
+    return nncf.AdvancedQuantizationParameters(
+        overflow_fix=nncf.OverflowFix.DISABLE,
+        activations_quantization_params=QuantizationParameters(per_channel=False),
+    )

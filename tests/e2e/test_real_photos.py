@@ -51,7 +51,8 @@ def halves(tmp_path: Path) -> list[Path]:
     return tables
 
 
-def test_int8_costs_little_on_300_photos(edgekit: Edgekit, lite1: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["cpu", "jetson"])
+def test_int8_costs_little_on_300_photos(edgekit: Edgekit, lite1: Path, tmp_path: Path, target: str) -> None:
     """Each half is evaluated with the other as its calibration set, so that every photo is judged by a network that
     was not calibrated with it."""
     (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 3}\nmax_drop: 100\n")
@@ -59,7 +60,7 @@ def test_int8_costs_little_on_300_photos(edgekit: Edgekit, lite1: Path, tmp_path
     for evaluated, calibrated in (tables, tables[::-1]):
         answer = edgekit(
             "build", "--model", lite1, "--data", evaluated, "--calibration", calibrated, "--size", 240, *RIGHT,
-            "--recipe", tmp_path / "quick.yaml", "--json", "--out", tmp_path / "out",
+            "--recipe", tmp_path / "quick.yaml", "--json", "--out", tmp_path / "out", "--target", target,
         )  # fmt: skip
         assert answer.returncode == 0, answer.stderr
         report: dict[str, Any] = json.loads(answer.stdout)
@@ -69,6 +70,7 @@ def test_int8_costs_little_on_300_photos(edgekit: Edgekit, lite1: Path, tmp_path
             if variant["name"] in right:
                 right[variant["name"]] += variant["accuracy"]["top1"] * report["data"]["images"] / 100
     assert images == 300
+    print(f"{target}: FP32 {100 * right['fp32'] / images:.2f} %, INT8 {100 * right['int8'] / images:.2f} %")
     assert right["fp32"] / images > 0.85
     assert 100 * (right["fp32"] - right["int8"]) / images <= 1.5
 

@@ -20,7 +20,7 @@ from edgekit.models.onnx_graph import with_fixed_input
 from edgekit.models.opset import lower
 from edgekit.quantize.form import Form, form_of
 from edgekit.quantize.graphs import write_dla, write_graph
-from edgekit.quantize.half import to_half
+from edgekit.quantize.half import fits_half, to_half
 from edgekit.quantize.ptq import quantize
 from edgekit.quantize.rules import check, faults
 from edgekit.quantize.signed import to_signed
@@ -212,6 +212,16 @@ def test_what_tensorrt_would_reject_is_refused_by_name(how: str, why: str, quant
         check(bad)
     assert why in raised.value.what
     assert node in raised.value.what
+
+
+def test_scales_that_fp16_cannot_hold_stay_float32(quantized: Path) -> None:
+    model = to_signed(onnx.load(str(quantized)))
+    assert fits_half(model)
+    name = next(node.input[1] for node in model.graph.node if node.op_type == "DequantizeLinear")
+    tensor = next(each for each in model.graph.initializer if each.name == name)
+    tiny = np.full_like(numpy_helper.to_array(tensor), 8e-6)
+    tensor.CopyFrom(numpy_helper.from_array(tiny, name))
+    assert not fits_half(model)
 
 
 def test_an_asymmetric_range_has_no_signed_form(quantized: Path) -> None:
