@@ -20,21 +20,24 @@ from edgekit.report import RENDERERS, validate
 from edgekit.report.assemble import assemble
 from edgekit.stages import (
     Event,
+    Graphs,
+    Pruned,
     Run,
     calibrate,
     compile_variants,
     describe_target,
     engine_facts,
     export_graph,
-    graph_of,
     hold_out,
     judge_accuracy,
+    prune_network,
     quantize_graph,
     read_json,
     sizes_of,
     time_variants,
 )
 from edgekit.stages.place import reach, require_compiler
+from edgekit.stages.run import PRUNED, precision_of
 from edgekit.store import Entry, Store
 from edgekit.targets import find, processor, release_of, release_with
 from edgekit.validate.verdict import Evidence, Verdict, decide
@@ -92,12 +95,17 @@ def build(
     facts = read_json(exported.path / "facts.json")
     _check_labels(images, facts["classes"])
     chosen, pool = calibrate(run, images, exported, held)
-    quantized = quantize_graph(run, exported, chosen, pool)
-    compiled = compile_variants(run, quantized)
-    judged = judge_accuracy(run, exported, quantized, compiled, images, chosen, pool)
+    quantized = quantize_graph(run, exported, chosen, pool, run.variants)
+    pruned = prune_network(run, wanted, exported, quantized, chosen, pool, images)
+    graphs = Graphs(quantized)
+    if pruned.entry is not None:
+        graphs = Graphs(quantized, quantize_graph(run, pruned.entry, chosen, pool, (wanted,)))
+        run.variants, wanted = (*run.variants, PRUNED + wanted), PRUNED + wanted
+    compiled = compile_variants(run, graphs)
+    judged = judge_accuracy(run, exported, graphs, compiled, images, chosen, pool)
     latency = time_variants(run, compiled, facts["height"], facts["width"])
 
-    verdict = _verdict(run, wanted, facts, images, compiled, judged, latency)
+    verdict = _verdict(run, wanted, facts, pruned, images, compiled, judged, latency)
     report = assemble(
         source=source,
         facts=facts,
@@ -105,11 +113,43 @@ def build(
         images=images,
         calibration=chosen if "int8" in run.variants else None,
         verdict=verdict,
+        pruning=_pruning(pruned, verdict),
         stages=run.stages,
         warnings=run.warnings,
     )
     validate(report)
-    return Built(report, _bundle(run, out, report, chosen, quantized, compiled, judged, images))
+    return Built(report, _bundle(run, out, report, chosen, graphs, compiled, judged, images))
+
+
+def prune(
+    recipe: Recipe, store: Store | None = None, on_event: Callable[[Event], None] = lambda event: None
+) -> tuple[Pruned, list[str]]:
+    """Prunes and recovers a classifier for a target, and no more: what came of it, and warnings.
+
+    Raises:
+        InputError: bad input, or a network that cannot be pruned.
+        UnavailableError: the target or a package is not there.
+    """
+    target = find(recipe.target)
+    source = resolve(recipe)
+    wanted, notes = _wanted(recipe, target)
+    run = Run(recipe, source, store or Store(), _variants(wanted, target), on_event, target, release_of(target))
+    run.warnings.extend(notes)
+    run.device = reach(run)
+    images, held = hold_out(run, _evaluation_images(run) if recipe.data is not None else None)
+    exported = export_graph(run)
+    chosen, pool = calibrate(run, images, exported, held)
+    quantized = quantize_graph(run, exported, chosen, pool, (wanted,))
+    return prune_network(run, wanted, exported, quantized, chosen, pool, images), run.warnings
+
+
+def _pruning(pruned: Pruned, verdict: Verdict) -> dict[str, Any]:
+    """The report's `pruning`, with whether the pruned network stays."""
+    name = next((each["name"] for each in verdict.variants if each["name"].startswith(PRUNED)), None)
+    if name is None:
+        return pruned.told
+    variant = next(each for each in verdict.variants if each["name"] == name)
+    return {**pruned.told, "kept": verdict.chosen == name, "reason": variant["reason"]}
 
 
 def _wanted(recipe: Recipe, target: Target) -> tuple[str, list[str]]:
@@ -164,6 +204,7 @@ def _verdict(
     run: Run,
     wanted: str,
     facts: dict[str, Any],
+    pruned: Pruned,
     images: ImageSet | None,
     compiled: Entry,
     judged: Entry,
@@ -183,8 +224,8 @@ def _verdict(
         latency=latency,
         sizes={name: told["size_bytes"] for name, told in made.items()},
         runtimes={name: told["runtime"] for name, told in made.items()},
-        params=facts["params"],
-        macs=facts["macs"],
+        facts=facts,
+        pruned_facts=read_json(pruned.entry.path / "facts.json") if pruned.entry is not None else None,
         why_no_accuracy=why,
         layers={name: told["layers"] for name, told in made.items()},
     )
@@ -196,7 +237,7 @@ def _bundle(
     out: Path,
     report: dict[str, Any],
     calibration: CalibrationSet,
-    quantized: Entry,
+    graphs: Graphs,
     compiled: Entry,
     judged: Entry,
     images: ImageSet | None,
@@ -208,15 +249,15 @@ def _bundle(
         **{f"report.{suffix}": render(report).encode() for suffix, render in RENDERERS.items()},
         "recipe.yaml": to_yaml(run.recipe).encode(),
         "calibration.json": to_json(calibration).encode(),
-        "model.onnx": graph_of(quantized, chosen),
+        "model.onnx": graphs.of(chosen),
         "golden.npz": _golden(judged, chosen),
     }
     if form.suffix != ".onnx":
         files[f"model{form.suffix}"] = form
     if form.suffix == ".xml":
         files["model.bin"] = form.with_suffix(".bin")
-    if run.recipe.tensorrt.dla and chosen == "int8":
-        files |= {name: quantized.path / name for name in ("model.dla.onnx", "model.dla.cache")}
+    if run.recipe.tensorrt.dla and precision_of(chosen) == "int8":
+        files |= {name: graphs.of(chosen).parent / name for name in ("model.dla.onnx", "model.dla.cache")}
     return write_bundle(out, files, {**_manifest(run.source, report, images), **engine_facts(run, chosen)})
 
 
@@ -235,7 +276,7 @@ def _manifest(source: Source, report: dict[str, Any], images: ImageSet | None) -
     return {
         "model": report["model"],
         "target": report["target"],
-        "precision": report["chosen"],
+        "precision": precision_of(report["chosen"]),
         "input": {"name": "image", "dtype": "uint8", "shape": [1, height, width, 3], "layout": "NHWC", "color": "RGB"},
         "preprocessing": asdict(source.preprocessing),
         "labels": list(images.classes) if images is not None else [],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -14,6 +14,7 @@ from edgekit.errors import InputError
 
 Precision = Literal["int8", "bf16", "fp16", "fp32"]
 Channels = tuple[float, float, float]
+Ratio = Annotated[float, Field(gt=0, lt=1)]
 
 
 class _Part(BaseModel):
@@ -38,6 +39,18 @@ class CalibrationRecipe(_Part):
     data: str | None = None
     images: int = Field(default=300, ge=1)
     strategy: Literal["random", "stratified", "coverage"] = "stratified"
+
+
+class PruningRecipe(_Part):
+    """How a network is pruned and recovered; how much is `prune` of the recipe."""
+
+    importance: Literal["fisher", "taylor", "magnitude"] | None = Field(
+        default=None, description="what channels are worth by; fisher by default, magnitude without images"
+    )
+    train_data: str | None = Field(default=None, description="images to recover with, labelled or not")
+    minutes: float = Field(default=6.0, ge=0, description="of training to win back accuracy")
+    learning_rate: float = Field(default=0.01, gt=0, description="of that training's convolutions")
+    sensitivity: bool = Field(default=True, description="look at how sensitive blocks are, for the report")
 
 
 class LatencyRecipe(_Part):
@@ -66,12 +79,13 @@ class Recipe(_Part):
     num_classes: int | None = Field(default=None, ge=1)
     target: str = "cpu"
     precision: Precision = "int8"
-    prune: Literal["none"] = "none"
+    prune: Ratio | Literal["auto", "none"] = "auto"
     data: str | None = None
     images: int | None = Field(default=None, ge=1)
     skip_bad_images: bool = False
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
+    pruning: PruningRecipe = PruningRecipe()
     latency: LatencyRecipe = LatencyRecipe()
     tensorrt: TensorRtRecipe = TensorRtRecipe()
     device: str | None = Field(default=None, description="a saved device, or ssh://user@host")

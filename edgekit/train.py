@@ -38,6 +38,14 @@ class TrainingImages(Protocol):
         ...
 
 
+class Guide(Protocol):
+    """What is learned from beside or instead of labels."""
+
+    def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+        """The loss of a batch: normalised images, what the network made of them, and their labels."""
+        ...
+
+
 @dataclass(frozen=True)
 class Tick:
     """One line of the training log."""
@@ -93,6 +101,7 @@ def train(
     workers: int = 1,
     checkpoint_seconds: float = 120.0,
     stop_after: int | None = None,
+    guide: Guide | None = None,
 ) -> nn.Module:
     """Trains `network` and returns the running average of its weights.
 
@@ -102,6 +111,7 @@ def train(
         recipe: optimiser, schedule, stages.
         out_dir: gets checkpoint.pt, log.jsonl; a checkpoint that is there is resumed from.
         stop_after: ends the run after this many steps, with a checkpoint, as a kill would.
+        guide: gives the loss in place of cross-entropy with the labels.
     Raises:
         InputError: the checkpoint there was made by another recipe.
     """
@@ -123,8 +133,8 @@ def train(
         factor = rate_factor(recipe, step, images.count)
         optimizer.set_rate(factor)
         tap_weight = recipe.auxiliary_weight * (1 - step / recipe.steps)
-        inputs = _normalised(pictures.to(device), mean, std)
-        loss, right = _step(network, taps, tap_weight, optimizer, recipe, inputs, labels.to(device))
+        inputs = normalised(pictures.to(device), mean, std)
+        loss, right = _step(network, taps, tap_weight, optimizer, recipe, inputs, labels.to(device), guide)
         _follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
         done = step + 1
         log.add(done, stage, recipe.learning_rate * factor, loss, right)
@@ -204,7 +214,7 @@ def _batches(
         position += stage.steps * stage.batch
 
 
-def _normalised(pictures: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
+def normalised(pictures: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
     """uint8 (N, H, W, 3) to float32 (N, 3, H, W), channels last in memory."""
     shift = torch.tensor(mean, device=pictures.device).view(1, 3, 1, 1)
     scale = torch.tensor(std, device=pictures.device).view(1, 3, 1, 1)
@@ -220,11 +230,15 @@ def _step(
     recipe: TrainingRecipe,
     inputs: Tensor,
     labels: Tensor,
+    guide: Guide | None,
 ) -> tuple[float, int]:
     """One optimiser step; returns the network's own loss and how many of the batch it had right."""
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.bf16):
         logits = network(inputs)
-    loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    if guide is not None:
+        loss = guide.loss(inputs, logits, labels)
+    else:
+        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
     whole = loss + tap_weight * taps.loss(labels, recipe.label_smoothing)
     whole.backward()  # type: ignore[no-untyped-call]
     if recipe.clip_norm is not None:

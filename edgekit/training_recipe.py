@@ -12,7 +12,7 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int = Field(ge=75)
+    size: int = Field(ge=8)
     images: int = Field(gt=0)
     batch: int = Field(gt=1)
 

@@ -16,6 +16,7 @@ from edgekit.errors import EdgekitError
 VERBS: dict[str, tuple[str, str]] = {
     "build": ("edgekit.cli.build", "Compress a classifier for a target: the whole pipeline, to a checked bundle."),
     "train": ("edgekit.cli.train", "Train or fine-tune a network; checkpoints and resumes."),
+    "prune": ("edgekit.cli.prune", "Remove channels for a latency on the target, and recover; no quantization."),
     "quantize": ("edgekit.cli.quantize", "Quantize an ONNX model to INT8 with a calibration set."),
     "compile": ("edgekit.cli.compile", "Compile an ONNX model for a target's runtime."),
     "evaluate": ("edgekit.cli.evaluate", "Measure the accuracy of a model, a bundle or an ONNX file."),
@@ -43,6 +44,7 @@ EXTRA_OF: dict[str, str] = {
     "safetensors": "cpu",
     "jsonschema": "cpu",
     "huggingface_hub": "cpu",
+    "torch_pruning": "cpu",
     "tensorrt": "gpu",
     "tensorrt_rtx": "rtx",
     "tensorrt_rtx_bindings": "rtx",

@@ -25,6 +25,7 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("openvino", "openvino", "cpu"),
     ("nncf", "nncf", "cpu"),
     ("safetensors", "safetensors", "cpu"),
+    ("torch-pruning", "torch_pruning", "cpu"),
     ("jsonschema", "jsonschema", "cpu"),
     ("onnxruntime", "onnxruntime", "cpu"),
     ("huggingface_hub", "huggingface_hub", "cpu"),

@@ -27,10 +27,13 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
 
     told, problems = read_manifest(path), check_bundle(path)
     timed = _layers(path, told) if layers and not problems else []
+    pruning = None if problems else _pruning(path)
     if as_json:
-        emit_json({"manifest": told, "problems": problems, "ok": not problems, "layers": timed})
+        emit_json({"manifest": told, "problems": problems, "ok": not problems, "layers": timed, "pruning": pruning})
     else:
         _show_bundle(told, timed)
+        if pruning is not None:
+            _show_pruning(pruning)
         for problem in problems:
             warn(problem)
     return 2 if problems else 0
@@ -65,6 +68,45 @@ def _layers(path: Path, told: dict[str, Any]) -> list[dict[str, Any]]:
     from edgekit.compile.openvino import profile
 
     return [asdict(each) for each in profile(Compiled("openvino", str(path / "model.xml"), told["precision"], 0))]
+
+
+def _pruning(path: Path) -> dict[str, Any] | None:
+    """What the report in a whole bundle tells of pruning; its hash is right, so it is as the build wrote it."""
+    import json
+
+    from edgekit.errors import InputError
+
+    try:
+        report = json.loads((path / "report.json").read_text(encoding="utf-8"))
+        told: dict[str, Any] | None = report.get("pruning")
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, AttributeError) as error:
+        raise InputError(f"{path / 'report.json'} holds no report: {error}", "Build again.") from error
+    return told
+
+
+def _show_pruning(told: dict[str, Any]) -> None:
+    """The verdict on pruning, and the layers that are narrower in this bundle."""
+    from edgekit.report import pruned
+
+    click.echo(f"\n{pruned.sentence(told)}")
+    if not told["kept"]:
+        return
+    for table in pruned.tables(told):
+        if table.name == "size":
+            click.echo()
+            print_table(table.titles, table.rows)
+    click.echo()
+    rows = [
+        [each["layer"], *(_arrow(*ends) for ends in zip(each["before"], each["after"], strict=True))]
+        for each in pruned.changed(told)
+    ]
+    print_table(["layer", "in", "out"], rows)
+
+
+def _arrow(before: int, after: int) -> str:
+    return str(before) if before == after else f"{before} -> {after}"
 
 
 def _show_bundle(told: dict[str, Any], timed: list[dict[str, Any]]) -> None:

@@ -119,6 +119,57 @@ def data_options(function: AnyFunction) -> AnyFunction:
     )
 
 
+class PruneAmount(click.ParamType):  # type: ignore[type-arg]
+    """`auto`, `none`, or the share of every layer's channels to remove."""
+
+    name = "auto|none|RATIO"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Parse; a usage error for what is no ratio between 0 and 1."""
+        if value in ("auto", "none") or isinstance(value, float):
+            return value  # type: ignore[no-any-return]
+        try:
+            ratio = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither auto, none nor a ratio such as 0.3", param, ctx)
+        if not 0 < ratio < 1:
+            self.fail(f"{value!r} is out of range: a ratio is above 0 and below 1; 0.3 removes 30 %", param, ctx)
+        return ratio
+
+
+PRUNING = ("importance", "train_data", "recovery_minutes", "sensitivity")
+
+
+def pruning_options(function: AnyFunction) -> AnyFunction:
+    """Add --importance, --train-data, --recovery-minutes and --sensitivity/--no-sensitivity."""
+    return _stack(
+        function,
+        click.option(
+            "--importance",
+            type=click.Choice(("fisher", "taylor", "magnitude")),
+            help="What channels are worth by. Default: fisher; magnitude where there are no images.",
+        ),
+        click.option(
+            "--train-data",
+            metavar="DATA",
+            help="Images to recover with: as --data, or a folder without labels. Default: `signs` for the signs networks.",
+        ),
+        click.option(
+            "--recovery-minutes", type=click.FloatRange(min=0), metavar="MIN", help="Of training. Default: 6."
+        ),
+        click.option(
+            "--sensitivity/--no-sensitivity", default=None, help="Look at how sensitive blocks are. Default: yes."
+        ),
+    )
+
+
+def nested_pruning(flags: dict[str, Any]) -> dict[str, Any]:
+    """Flags with those of `pruning_options` gathered under `pruning`, as a recipe has them."""
+    laid = {key: value for key, value in flags.items() if key not in PRUNING}
+    told = {key: flags.get(key) for key in PRUNING if key != "recovery_minutes"}
+    return {**laid, "pruning": {**told, "minutes": flags.get("recovery_minutes")}}
+
+
 def json_option(function: AnyFunction) -> AnyFunction:
     """Add --json; the verb's function gets as_json (bool)."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(function)

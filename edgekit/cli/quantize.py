@@ -49,7 +49,7 @@ def command(
         run = Run(recipe, resolve(recipe), Store(), ("fp32", "int8"), shown_on(bars), found, release_of(found))
         exported = export_graph(run)
         chosen, pool = calibrate(run, None, exported)
-        made = quantize_graph(run, exported, chosen, pool).path / "int8.onnx"
+        made = quantize_graph(run, exported, chosen, pool, ("int8",)).path / "int8.onnx"
     place_file(made, out)
     told: dict[str, Any] = {"out": str(out), "sha256": file_sha256(out), "size_bytes": out.stat().st_size}
     if as_json:

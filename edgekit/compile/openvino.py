@@ -81,16 +81,16 @@ def load(compiled: Compiled, mode: Mode = "latency") -> OpenVinoSession:
 
 
 def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
-    """Mean time of each executed layer over some runs on a grey picture, the slowest first."""
+    """Median time of each executed layer over some runs on a grey picture, the slowest first."""
     settings = {"PERF_COUNT": "YES", "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision]}
     model = openvino.Core().compile_model(compiled.path, "CPU", settings)
     request = model.create_infer_request()
     picture = np.full(tuple(model.input(0).shape), 128, np.uint8)
-    totals: dict[tuple[str, str], float] = {}
+    times: dict[tuple[str, str], list[float]] = {}
     for run in range(runs + 3):
         request.infer([picture])
         for layer in request.get_profiling_info() if run >= 3 else []:
             if layer.real_time.total_seconds() > 0:
-                key = (layer.node_name, layer.exec_type)
-                totals[key] = totals.get(key, 0.0) + layer.real_time.total_seconds() * 1e6 / runs
-    return sorted((LayerTime(*key, micros) for key, micros in totals.items()), key=lambda each: -each.microseconds)
+                times.setdefault((layer.node_name, layer.exec_type), []).append(layer.real_time.total_seconds() * 1e6)
+    medians = (LayerTime(*key, float(np.median(found))) for key, found in times.items())
+    return sorted(medians, key=lambda each: -each.microseconds)

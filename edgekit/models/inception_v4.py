@@ -87,6 +87,18 @@ class Mixed5a(Branches):
         self.maxpool = nn.MaxPool2d(3, stride=2)
 
 
+def stem(conv: partial[ConvNormAct], c: partial[int]) -> list[nn.Module]:
+    """Figure 3, 299x299x3 to 35x35x384: of Inception-v4, and of the paper's Inception-ResNet-v2."""
+    return [
+        conv(3, c(32), 3, stride=2, same=False),
+        conv(c(32), c(32), 3, same=False),
+        conv(c(32), c(64), 3),
+        Mixed3a(conv, c),
+        Mixed4a(conv, c(64) + c(96), c),
+        Mixed5a(conv, 2 * c(96), c),
+    ]
+
+
 class InceptionA(Branches):
     """Figure 4."""
 
@@ -99,15 +111,22 @@ class InceptionA(Branches):
 
 
 class ReductionA(Branches):
-    """Figure 7 with k, l, m, n = 192, 224, 256, 384 (table 1)."""
+    """Figure 7; `klmn` are k, l, m and n of table 1, here those of Inception-v4."""
 
-    def __init__(self, conv: partial[ConvNormAct], inputs: int, c: partial[int]) -> None:
+    def __init__(
+        self,
+        conv: partial[ConvNormAct],
+        inputs: int,
+        c: partial[int],
+        klmn: tuple[int, int, int, int] = (192, 224, 256, 384),
+    ) -> None:
         super().__init__()
-        self.branch0 = conv(inputs, c(384), 3, stride=2, same=False)
+        first, middle, last, alone = map(c, klmn)
+        self.branch0 = conv(inputs, alone, 3, stride=2, same=False)
         self.branch1 = nn.Sequential(
-            conv(inputs, c(192), 1),
-            conv(c(192), c(224), 3),
-            conv(c(224), c(256), 3, stride=2, same=False),
+            conv(inputs, first, 1),
+            conv(first, middle, 3),
+            conv(middle, last, 3, stride=2, same=False),
         )
         self.branch2 = nn.MaxPool2d(3, stride=2)
 
@@ -191,21 +210,14 @@ class InceptionV4(nn.Module):
         super().__init__()
         conv: partial[ConvNormAct] = partial(ConvNormAct)
         c = partial(scaled, width=width)
-        joined_3a = c(64) + c(96)
-        joined_4a = 2 * c(96)
-        joined_5a = c(192) + joined_4a
+        joined_5a = c(192) + 2 * c(96)
         grid_35 = 4 * c(96)
         reduced_a = c(384) + c(256) + grid_35
         grid_17 = c(384) + 2 * c(256) + c(128)
         reduced_b = c(192) + c(320) + grid_17
         grid_8 = 6 * c(256)
         self.features = nn.Sequential(
-            conv(3, c(32), 3, stride=2, same=False),
-            conv(c(32), c(32), 3, same=False),
-            conv(c(32), c(64), 3),
-            Mixed3a(conv, c),
-            Mixed4a(conv, joined_3a, c),
-            Mixed5a(conv, joined_4a, c),
+            *stem(conv, c),
             *(InceptionA(conv, joined_5a if first else grid_35, c) for first in (True, False, False, False)),
             ReductionA(conv, grid_35, c),
             *(InceptionB(conv, reduced_a if first else grid_17, c) for first in (True,) + (False,) * 6),

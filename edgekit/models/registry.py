@@ -41,6 +41,7 @@ class ModelEntry:
         factory: `module:Class`, called with num_classes and width.
         input_size: side of the square input, pixels.
         params, gmacs: at width 1 with 1000 classes.
+        default_tag: the weights that it has when none are named; None while it has none.
     """
 
     name: str
@@ -49,7 +50,7 @@ class ModelEntry:
     input_size: int
     params: int
     gmacs: float
-    default_tag: str
+    default_tag: str | None
     tags: Mapping[str, TagEntry]
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
@@ -71,6 +72,20 @@ _TF_IN1K = TagEntry(
     width=1.0,
     classes=1000,
 )
+_RESNET_TF_IN1K = TagEntry(
+    source="hub:timm/inception_resnet_v2.tf_in1k",
+    description="public ImageNet-1k weights, from the Hugging Face hub (224 MB)",
+    width=1.0,
+    classes=1000,
+    crop_fraction=0.8975,
+)
+_RESNET_TF_ENS_ADV_IN1K = TagEntry(
+    source="hub:timm/inception_resnet_v2.tf_ens_adv_in1k",
+    description="public ImageNet-1k weights from ensemble adversarial training, from the Hugging Face hub (224 MB)",
+    width=1.0,
+    classes=1000,
+    crop_fraction=0.8975,
+)
 
 MODELS: Mapping[str, ModelEntry] = MappingProxyType(
     {
@@ -83,13 +98,43 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
             gmacs=12.254,
             default_tag="signs",
             tags=MappingProxyType({"signs": _SIGNS, "tf_in1k": _TF_IN1K}),
-        )
+        ),
+        "inception_resnet_v1": ModelEntry(
+            name="inception_resnet_v1",
+            description="Inception-ResNet-v1 (Szegedy et al. 2016)",
+            factory="edgekit.models.inception_resnet:InceptionResNetV1",
+            input_size=299,
+            params=22_756_328,
+            gmacs=6.206,
+            default_tag=None,
+            tags=MappingProxyType({}),
+        ),
+        "inception_resnet_v2": ModelEntry(
+            name="inception_resnet_v2",
+            description="Inception-ResNet-v2 as the public weights have it, 10/20/10 blocks",
+            factory="edgekit.models.inception_resnet:InceptionResNetV2",
+            input_size=299,
+            params=55_843_464,
+            gmacs=13.156,
+            default_tag="tf_in1k",
+            tags=MappingProxyType({"tf_in1k": _RESNET_TF_IN1K, "tf_ens_adv_in1k": _RESNET_TF_ENS_ADV_IN1K}),
+        ),
+        "inception_resnet_v2_paper": ModelEntry(
+            name="inception_resnet_v2_paper",
+            description="Inception-ResNet-v2 as the paper has it, 5/10/5 blocks (Szegedy et al. 2016)",
+            factory="edgekit.models.inception_resnet:InceptionResNetV2Paper",
+            input_size=299,
+            params=32_433_928,
+            gmacs=9.258,
+            default_tag=None,
+            tags=MappingProxyType({}),
+        ),
     }
 )
 
 
-def find_model(name: str) -> tuple[ModelEntry, str]:
-    """The entry and the tag of `NAME` or `NAME.TAG`.
+def find_model(name: str) -> tuple[ModelEntry, str | None]:
+    """The entry and the tag of `NAME` or `NAME.TAG`; no tag if none is named and the model has no weights of its own.
 
     Raises:
         InputError: there is no such model or tag; the nearest is named.
@@ -101,5 +146,5 @@ def find_model(name: str) -> tuple[ModelEntry, str]:
         raise InputError(f"there is no model {name!r}", f"{hint}`edgekit models` lists them.")
     entry = MODELS[base]
     if tag and tag not in entry.tags:
-        raise InputError(f"{base} has no weights {tag!r}", f"It has: {', '.join(entry.tags)}.")
+        raise InputError(f"{base} has no weights {tag!r}", f"It has: {', '.join(entry.tags) or 'none yet'}.")
     return entry, tag or entry.default_tag

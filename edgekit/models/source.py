@@ -104,6 +104,10 @@ def _from_registry(recipe: Recipe) -> Source:
             classes=recipe.num_classes or 1000,
             seed=recipe.seed,
         )
+    if tag_name is None:
+        raise InputError(
+            f"{entry.name} has no weights of its own yet", "Give --weights FILE, or `--weights random` for latency."
+        )
     tag = entry.tags[tag_name]
     for given, own, flag in ((recipe.width, tag.width, "--width"), (recipe.num_classes, tag.classes, "--num-classes")):
         if given is not None and given != own:
@@ -181,14 +185,20 @@ def _told(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
 
 
 def make_network(source: Source) -> nn.Module:
-    """The torch network of a registry or factory source, in evaluation mode.
+    """The torch network of a source, in evaluation mode; an ONNX graph is turned into one.
 
     Raises:
-        InputError: the weights do not fit, or the factory is not there or gives no module.
+        InputError: the weights do not fit, the factory is not there or gives no module, or the graph has operators that
+            no torch network is made of.
     """
     import torch
     from torch import nn
 
+    if source.kind == "onnx":
+        from edgekit.models.from_onnx import to_torch
+        from edgekit.models.onnx_graph import read_onnx
+
+        return to_torch(read_onnx(Path(source.origin))).eval()
     torch.manual_seed(source.seed)
     if source.kind == "registry":
         from edgekit.models import create
@@ -215,18 +225,31 @@ def export(source: Source, path: Path) -> dict[str, Any]:
     Raises:
         InputError: the network cannot be exported or is no image classifier.
     """
-    import onnx
-
-    from edgekit.models.onnx_graph import facts, read_onnx, with_fixed_input
-
     size = source.preprocessing.size
     if source.kind == "onnx":
+        import onnx
+
+        from edgekit.models.onnx_graph import facts, read_onnx, with_fixed_input
+
         model = with_fixed_input(read_onnx(Path(source.origin)), size)
-    else:
-        entry = MODELS.get(source.name)
-        if entry is not None and size < 75:
-            raise InputError(f"{source.name} takes images from 75x75, not {size}", "Give a larger --size.")
-        model = _export_torch(make_network(source), size)
+        onnx.save(model, str(path))
+        return asdict(facts(model))
+    if entry_of(source) is not None and size < 75:
+        raise InputError(f"{source.name} takes images from 75x75, not {size}", "Give a larger --size.")
+    return export_network(make_network(source), size, path)
+
+
+def export_network(network: nn.Module, size: int, path: Path) -> dict[str, Any]:
+    """Writes the float32 ONNX graph of a torch network with batch 1 and tells its facts as a dict.
+
+    Raises:
+        InputError: the network cannot be exported.
+    """
+    import onnx
+
+    from edgekit.models.onnx_graph import facts
+
+    model = _export_torch(network, size)
     onnx.save(model, str(path))
     return asdict(facts(model))
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import InputError, UnavailableError
 from edgekit.models.registry import WEIGHTS_DIR, TagEntry
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+PRUNED: Final = "edgekit.pruned"
+"""In a safetensors file's metadata: its layers are narrower than the architecture's own."""
 
 
 def locate(tag: TagEntry) -> Path:
@@ -77,6 +80,8 @@ def load_into(network: nn.Module, path: Path) -> None:
         InputError: the file is of another architecture, width or number of classes.
     """
     given = read_weights(path)
+    if is_pruned(path):
+        resize(network, given)
     wanted = network.state_dict()
     missing = [key for key in wanted if key not in given and not key.endswith("num_batches_tracked")]
     unknown = [key for key in given if key not in wanted]
@@ -96,10 +101,63 @@ def load_into(network: nn.Module, path: Path) -> None:
     network.load_state_dict(given, strict=False)
 
 
-def write_weights(network: nn.Module, path: Path) -> None:
-    """Writes a network's state dict as safetensors, floating point in 16 bits."""
+def write_weights(network: nn.Module, path: Path, pruned: bool = False) -> None:
+    """Writes a network's state dict as safetensors, floating point in 16 bits.
+
+    Args:
+        pruned: says in the file that layers are narrower than the architecture's own.
+    """
     import torch
     from safetensors.torch import save_file
 
     state = network.state_dict()
-    save_file({k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}, path)
+    plain = {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+    save_file(plain, path, {PRUNED: "yes"} if pruned else None)
+
+
+def is_pruned(path: Path) -> bool:
+    """Whether a weights file says that its layers are narrower than the architecture's own."""
+    if path.suffix != ".safetensors":
+        return False
+    from safetensors import safe_open
+
+    with safe_open(path, "pt") as file:
+        return PRUNED in (file.metadata() or {})
+
+
+def resize(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Gives the network's layers the tensors of `state` and the channel counts of their shapes, in place.
+
+    Names that the network has not got, and layers of a kind that has no channels, are left alone.
+    """
+    import torch
+    from torch import nn
+
+    modules = dict(network.named_modules())
+    for key, value in state.items():
+        path, _, name = key.rpartition(".")
+        module: Any = modules.get(path)
+        if not isinstance(module, nn.Conv2d | nn.Linear | nn.BatchNorm2d | nn.BatchNorm1d) or not hasattr(module, name):
+            continue
+        held = value.clone(memory_format=torch.preserve_format)
+        if isinstance(getattr(module, name), nn.Parameter):
+            setattr(module, name, nn.Parameter(held))
+        else:
+            setattr(module, name, held)
+        if name == "weight":
+            _tell_sizes(module)
+
+
+def _tell_sizes(module: Any) -> None:
+    """Makes a layer's attributes say what its weight is."""
+    from torch import nn
+
+    shape = module.weight.shape
+    if isinstance(module, nn.Conv2d):
+        if 1 < module.groups == module.in_channels == module.out_channels:
+            module.groups = shape[0]
+        module.out_channels, module.in_channels = shape[0], shape[1] * module.groups
+    elif isinstance(module, nn.Linear):
+        module.out_features, module.in_features = shape
+    else:
+        module.num_features = shape[0]

@@ -24,6 +24,7 @@ def assemble(
     images: ImageSet | None,
     calibration: CalibrationSet | None,
     verdict: Verdict,
+    pruning: Mapping[str, Any],
     stages: Sequence[Mapping[str, Any]],
     warnings: Sequence[str],
 ) -> dict[str, Any]:
@@ -32,6 +33,7 @@ def assemble(
     Args:
         facts: of the exported graph: height, width, classes, params, macs.
         target: as the report has it, and under "environment" what was used on this machine.
+        pruning: what was pruned, or why nothing was.
         calibration: None where the precision needs none.
     """
     return {
@@ -53,6 +55,7 @@ def assemble(
         "variants": verdict.variants,
         "chosen": verdict.chosen,
         "verdict": verdict.verdict,
+        "pruning": dict(pruning),
         "stages": list(stages),
         "warnings": [*warnings, *verdict.warnings],
         "environment": {

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from importlib.resources import files
 
-from edgekit.report import plot, summary
+from edgekit.report import plot, pruning, summary
+from edgekit.report.escaping import html_text as _text
 from edgekit.report.schema import Report
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -17,7 +17,8 @@ def html(report: Report) -> str:
     """Render a valid report as one HTML file that needs nothing else."""
     style = (files("edgekit.report") / "page.css").read_text(encoding="utf-8")
     title = _text(summary.title(report))
-    body = [_verdict(report), _warnings(report), _figure(report), _variants(report), _fidelity(report), _stages(report)]
+    body = [_verdict(report), _warnings(report), _figure(report), _variants(report), _fidelity(report)]
+    body += [pruning.section(report), _stages(report)]
     body.append(_facts("How it was measured", summary.method(report)))
     body.append(_facts("Environment", [(name, str(value)) for name, value in report["environment"].items()]))
     return "\n".join(
@@ -33,11 +34,6 @@ def html(report: Report) -> str:
             "</body>\n</html>\n",
         ]
     )
-
-
-def _text(text: object) -> str:
-    """Text that HTML shows as it is; control characters, which HTML has no word for, become U+FFFD."""
-    return escape("".join(c if c.isprintable() or c in "\n\t" else "�" for c in str(text)))
 
 
 def _verdict(report: Report) -> str:

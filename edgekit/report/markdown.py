@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from edgekit.report import summary
+from edgekit.report import pruned, summary
 from edgekit.report.schema import Report
 
 
@@ -25,6 +25,7 @@ def markdown(report: Report) -> str:
         f"The bundle holds **{_text(report['chosen'])}**. {summary.MISSING} is a value that was not measured.",
         *_list("Not measured", summary.gaps(report)),
         *_fidelity(report),
+        *_pruning(report),
         *_stages(report),
         "## How it was measured",
         _bullets(summary.method(report)),
@@ -68,6 +69,41 @@ def _fidelity(report: Report) -> list[str]:
         return []
     titles = ("variant", "agreement, %", "cosine", "KL")
     return ["## Fidelity to FP32", _table(titles, rows, (True, False, False, False))]
+
+
+def _pruning(report: Report) -> list[str]:
+    """The section on pruning; empty where a report tells nothing of it."""
+    told = pruned.of(report)
+    if told is None:
+        return []
+    parts = ["## Pruning", _text(pruned.sentence(told))]
+    parts += [_table(each.titles, each.rows, _first_is_text(each.titles)) for each in pruned.tables(told)]
+    parts += [_bullets(facts)] if (facts := pruned.facts(told)) else []
+    curves = pruned.sensitivity_table(told)
+    if curves is not None:
+        text = f"{pruned.sensitivity_title(told)} By the share removed:"
+        parts += ["### Sensitivity", _text(text), _table(curves.titles, curves.rows, _first_is_text(curves.titles))]
+    return [*parts, *_widths(told)]
+
+
+def _first_is_text(titles: Sequence[str]) -> list[bool]:
+    return [place == 0 for place in range(len(titles))]
+
+
+def _widths(told: pruned.Pruning) -> list[str]:
+    if not told["widths"]:
+        return []
+    rows = [
+        (each["layer"], *(_arrow(*ends) for ends in zip(each["before"], each["after"], strict=True)), share)
+        for each in told["widths"]
+        for share in [pruned.percent(each["after"][1] / each["before"][1])]
+    ]
+    table = _table(("layer", "in", "out", "out kept"), rows, (True, False, False, False))
+    return [f"<details>\n<summary>{pruned.widths_title(told)}</summary>", table, "</details>"]
+
+
+def _arrow(before: int, after: int) -> str:
+    return f"{before}" if before == after else f"{before} → {after}"
 
 
 def _stages(report: Report) -> list[str]:

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 from edgekit.stages.identity import describe_target, engine_facts
 from edgekit.stages.make import calibrate, export_graph, hold_out, quantize_graph
-from edgekit.stages.prove import compile_variants, graph_of, judge_accuracy, sizes_of, time_variants, toolchain
-from edgekit.stages.run import Event, Run, machine_identity, read_json
+from edgekit.stages.prove import compile_variants, judge_accuracy, sizes_of, time_variants, toolchain
+from edgekit.stages.prune import Pruned, prune_network
+from edgekit.stages.run import Event, Graphs, Run, machine_identity, read_json
 
 __all__ = [
     "Event",
+    "Graphs",
+    "Pruned",
     "Run",
     "calibrate",
     "compile_variants",
     "describe_target",
     "engine_facts",
     "export_graph",
-    "graph_of",
     "hold_out",
     "judge_accuracy",
     "machine_identity",
+    "prune_network",
     "quantize_graph",
     "read_json",
     "sizes_of",

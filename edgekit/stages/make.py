@@ -6,7 +6,7 @@ A stage's key holds everything that decides its result; what a stage needs to ma
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -130,12 +130,15 @@ def _choice(run: Run, pool: ImageSet, exported: Entry, data: str) -> Callable[[P
     return make
 
 
-def quantize_graph(run: Run, exported: Entry, chosen: CalibrationSet, pool: ImageSet) -> Entry:
-    """The graph of every variant with preprocessing inside, in the form that the target's runtime wants: fp32.onnx,
-    fp16.onnx and int8.onnx, as far as they are wanted.
+def quantize_graph(
+    run: Run, exported: Entry, chosen: CalibrationSet, pool: ImageSet, precisions: Sequence[str]
+) -> Entry:
+    """The graph of every precision with preprocessing inside, in the form that the target's runtime wants: fp32.onnx
+    (of bf16 too), fp16.onnx and int8.onnx, as far as they are wanted.
     """
-    preprocessing, int8 = run.source.preprocessing, "int8" in run.variants
-    wanted = [each for each in run.variants if each in ("fp32", "fp16", "int8")]
+    preprocessing, int8 = run.source.preprocessing, "int8" in precisions
+    graphs = {"fp32" if each == "bf16" else each for each in precisions}
+    wanted = [each for each in ("fp32", "fp16", "int8") if each in graphs]
     form, dla = form_of(run.release), int8 and run.recipe.tensorrt.dla
 
     def make(into: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +13,7 @@ from edgekit.data.image_set import spread
 from edgekit.models.source import Source
 from edgekit.recipe import PreprocessingRecipe
 from edgekit.stages.place import HERE, networks, sessions
-from edgekit.stages.run import Event, Run, machine_identity, read_json, write
+from edgekit.stages.run import Event, Graphs, Run, machine_identity, precision_of, read_json, write
 from edgekit.store import Entry
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ FIDELITY_IMAGES: Final = 200
 """Images that outputs are compared on where accuracy has no meaning."""
 
 
-def compile_variants(run: Run, quantized: Entry) -> Entry:
+def compile_variants(run: Run, graphs: Graphs) -> Entry:
     """One folder a variant with the compiled form, and compiled.json that tells of them."""
     settings = compile_settings(run)
 
@@ -38,12 +38,13 @@ def compile_variants(run: Run, quantized: Entry) -> Entry:
         for done, name in enumerate(run.variants):
             run.on_event(Event("compile", done, count, detail=name))
             (into / name).mkdir()
-            graph = graph_of(quantized, name)
+            graph = graphs.of(name)
 
             def tell(share: float, done: int = done, name: str = name) -> None:
                 run.on_event(Event("compile", done + share, count, detail=name))
 
-            made = compile_for(run.target.family, graph, into / name, name, settings, _timing_cache(run), tell)
+            precision = precision_of(name)
+            made = compile_for(run.target.family, graph, into / name, precision, settings, _timing_cache(run), tell)
             if run.target.family == "jetson" and run.release is not None and run.release.typed:
                 parser = preflight(graph)
             told[name] = {
@@ -57,7 +58,7 @@ def compile_variants(run: Run, quantized: Entry) -> Entry:
             write(into / "torch-eager.json", json.dumps(_eager(run.source)))
 
     inputs = {
-        "quantized": quantized.path.name,
+        "graphs": graphs.keys(),
         "variants": list(run.variants),
         "toolchain": toolchain(run),
         "eager": run.device is None,
@@ -118,11 +119,6 @@ def _eager(source: Source) -> dict[str, Any]:
     }
 
 
-def graph_of(quantized: Entry, variant: str) -> Path:
-    """The ONNX graph that a variant is compiled from; bf16 is the runtime's way to run the fp32 one."""
-    return quantized.path / f"{'fp32' if variant == 'bf16' else variant}.onnx"
-
-
 def sizes_of(compiled: Entry) -> dict[str, dict[str, Any]]:
     """Variant: path, size_bytes and runtime of its compiled form, and its layers where an inspector told them."""
     told: dict[str, dict[str, Any]] = read_json(compiled.path / "compiled.json")["variants"]
@@ -134,7 +130,7 @@ def compiled_of(compiled: Entry, variant: str) -> Compiled:
     from edgekit.compile import Compiled
 
     told = sizes_of(compiled)[variant]
-    return Compiled(told["runtime"], str(compiled.path / told["path"]), variant, told["size_bytes"])
+    return Compiled(told["runtime"], str(compiled.path / told["path"]), precision_of(variant), told["size_bytes"])
 
 
 def is_executed(run: Run) -> bool:
@@ -142,13 +138,13 @@ def is_executed(run: Run) -> bool:
     return run.device is not None or run.target.family in HERE
 
 
-def _executed(run: Run, quantized: Entry, compiled: Entry) -> dict[str, Compiled]:
+def _executed(run: Run, graphs: Graphs, compiled: Entry) -> dict[str, Compiled]:
     """What accuracy is measured with: the compiled forms, or where they do not run here the very graphs of them."""
     if is_executed(run):
         return {name: compiled_of(compiled, name) for name in run.variants}
     from edgekit.compile import Compiled
 
-    return {name: Compiled("onnxruntime", str(graph_of(quantized, name)), name, 0) for name in run.variants}
+    return {name: Compiled("onnxruntime", str(graphs.of(name)), precision_of(name), 0) for name in run.variants}
 
 
 def engine_settings(run: Run) -> dict[str, Any]:
@@ -166,7 +162,7 @@ def engine_settings(run: Run) -> dict[str, Any]:
 def judge_accuracy(
     run: Run,
     exported: Entry,
-    quantized: Entry,
+    graphs: Graphs,
     compiled: Entry,
     images: ImageSet | None,
     chosen: CalibrationSet,
@@ -186,14 +182,14 @@ def judge_accuracy(
         from edgekit.validate.judge import better_normalisation, judge
 
         tell = run.tell("validate", len(indices))
-        with sessions(run, run.device, _executed(run, quantized, compiled), engine_settings(run)) as loaded:
+        with sessions(run, run.device, _executed(run, graphs, compiled), engine_settings(run)) as loaded:
             told, golden = judge(loaded, over, preprocessing, indices, labelled, GOLDEN_IMAGES, tell)
         warning = better_normalisation(exported.path / "model.onnx", over, preprocessing) if check else None
         write(into / "accuracy.json", json.dumps({**told, "warning": warning}))
         np.savez(into / "golden.npz", **golden)  # type: ignore[arg-type]
 
     inputs = {
-        "compiled": compiled.path.name if is_executed(run) else quantized.path.name,
+        "compiled": compiled.path.name if is_executed(run) else graphs.keys(),
         "runtime": None if is_executed(run) else version("onnxruntime"),
         "device": run.device and run.device.identity(),
         "images": over.digest,
@@ -218,12 +214,16 @@ def time_variants(run: Run, compiled: Entry, height: int, width: int) -> dict[st
         how = f"edgekit build --target {run.recipe.target} --device ssh://USER@HOST"
         why = f"no device: measure it with `{how}`" if run.target.family == "jetson" else "no device with this GPU here"
         return {"latency": {}, "speedup": {}, "warnings": [], "why": why}
-    settings = run.recipe.latency
+    from edgekit.compile import Compiled
 
+    settings = run.recipe.latency
     shape = (1, height, width, 3)
 
     def make(into: Path) -> None:
-        measured = _timed_there(run, compiled, shape) if run.device else _timed_here(run, compiled, shape)
+        forms = {name: compiled_of(compiled, name) for name in run.variants}
+        if (compiled.path / "torch-eager.json").exists():
+            forms["torch-eager"] = Compiled("torch", str(compiled.path / "torch-eager.json"), "fp32", 0)
+        measured = time_forms(run, forms, shape, settings.runs, settings.max_seconds, "measure")
         write(into / "latency.json", json.dumps(measured.as_dict()))
 
     where = run.device.identity() if run.device else toolchain(run)
@@ -233,30 +233,26 @@ def time_variants(run: Run, compiled: Entry, height: int, width: int) -> dict[st
     return told
 
 
-def _timed_here(run: Run, compiled: Entry, shape: tuple[int, int, int, int]) -> Measured:
+def time_forms(
+    run: Run,
+    forms: Mapping[str, Compiled],
+    shape: tuple[int, int, int, int],
+    runs: int,
+    max_seconds: float,
+    stage: str,
+) -> Measured:
+    """Times compiled networks side by side, where the build executes: here, or on the device."""
+
+    def tell(done: int, total: int) -> None:
+        run.on_event(Event(stage, done, total))
+
+    if run.device is not None:
+        from edgekit.devices.remote import bench
+        from edgekit.validate.latency import summed_up
+
+        sent = networks(run, run.device, forms, engine_settings(run))
+        return summed_up(bench(run.device.connection, sent, shape, runs, max_seconds, tell))
     from edgekit.validate.latency import Candidate, measure
 
-    settings = run.recipe.latency
-    candidates = [
-        Candidate(name, told["runtime"], str(compiled.path / told["path"]), name)
-        for name, told in sizes_of(compiled).items()
-    ]
-    if (compiled.path / "torch-eager.json").exists():
-        candidates.append(Candidate("torch-eager", "torch", str(compiled.path / "torch-eager.json"), "fp32"))
-    return measure(candidates, shape, settings.runs, settings.max_seconds, _counted(run, "measure"))
-
-
-def _timed_there(run: Run, compiled: Entry, shape: tuple[int, int, int, int]) -> Measured:
-    from edgekit.devices.remote import bench
-    from edgekit.validate.latency import summed_up
-
-    assert run.device is not None
-    settings = run.recipe.latency
-    forms = {name: compiled_of(compiled, name) for name in run.variants}
-    sent = networks(run, run.device, forms, engine_settings(run))
-    tell = _counted(run, "measure")
-    return summed_up(bench(run.device.connection, sent, shape, settings.runs, settings.max_seconds, tell))
-
-
-def _counted(run: Run, stage: str) -> Callable[[int, int], None]:
-    return lambda done, total: run.on_event(Event(stage, done, total))
+    candidates = [Candidate(name, each.runtime, each.path, each.precision) for name, each in forms.items()]
+    return measure(candidates, shape, runs, max_seconds, tell)

@@ -30,6 +30,33 @@ class Event:
     detail: str = ""
 
 
+PRUNED = "pruned-"
+"""Before the precision in the name of a variant whose network was pruned."""
+
+
+def precision_of(variant: str) -> str:
+    """The arithmetic of a variant: "pruned-int8" computes in int8."""
+    return variant.removeprefix(PRUNED)
+
+
+@dataclass(frozen=True)
+class Graphs:
+    """The graphs that variants are compiled from: of the network as it came, and of the pruned one if there is one."""
+
+    dense: Entry
+    pruned: Entry | None = None
+
+    def of(self, variant: str) -> Path:
+        """The ONNX graph of a variant; bf16 is the runtime's way to run the fp32 one."""
+        entry = self.pruned if variant.startswith(PRUNED) and self.pruned is not None else self.dense
+        name = precision_of(variant)
+        return entry.path / f"{'fp32' if name == 'bf16' else name}.onnx"
+
+    def keys(self) -> list[str]:
+        """What identifies them in the store."""
+        return [entry.path.name for entry in (self.dense, self.pruned) if entry is not None]
+
+
 @dataclass
 class Run:
     """One build under way: where stages keep their results, who hears of it, and what was done so far.

@@ -63,12 +63,14 @@ class Measured:
     """Latencies by name, and each one's speed-up over `fp32` with its 95 % interval (paired by rounds).
 
     Attributes:
+        gain: of each pruned variant, its speed-up over the same precision unpruned.
         energy_j: joules of one image by name, None where no power could be read.
         conditions: power, temperatures and clocks meanwhile, see edgekit.runtime.power.summary.
     """
 
     latency: Mapping[str, Latency]
     speedup: Mapping[str, tuple[float, float, float]]
+    gain: Mapping[str, tuple[float, float, float]]
     warnings: tuple[str, ...]
     energy_j: Mapping[str, float | None]
     conditions: Mapping[str, Any]
@@ -78,6 +80,7 @@ class Measured:
         return {
             "latency": {name: asdict(each) for name, each in self.latency.items()},
             "speedup": {name: list(each) for name, each in self.speedup.items()},
+            "gain": {name: list(each) for name, each in self.gain.items()},
             "warnings": list(self.warnings),
             "energy_j": dict(self.energy_j),
             "conditions": dict(self.conditions),
@@ -149,11 +152,13 @@ def summed_up(told: Mapping[str, Any]) -> Measured:
         blocks[name] = np.array(each["blocks"], np.float64)
         latency[name] = figures(blocks[name], each["warmup"], each["throughput_ips"], each["steady"])
     speedup = {name: ratio(blocks["fp32"], made) for name, made in blocks.items() if "fp32" in blocks}
+    pairs = {name: name.removeprefix("pruned-") for name in blocks if name.startswith("pruned-")}
+    gain = {name: ratio(blocks[dense], blocks[name]) for name, dense in pairs.items() if dense in blocks}
     energy = {name: each["energy_j"] for name, each in timed.items()}
     doubts = _doubts(latency, blocks)
     if conditions["throttled"]:
         doubts.append(f"the device was throttled while it was measured: {'; '.join(conditions['throttle_reasons'])}")
-    return Measured(latency, speedup, tuple(doubts), energy, conditions)
+    return Measured(latency, speedup, gain, tuple(doubts), energy, conditions)
 
 
 def figures(blocks: NDArray[np.float64], warmup: int, throughput_ips: float, steady: bool) -> Latency:

@@ -17,7 +17,7 @@ class Evidence:
         accuracy: what `judge` tells: {"images", "labelled", "variants"}.
         latency: what `Measured.as_dict` tells; where nothing was measured it holds nothing and "why" says why.
         sizes: bytes; runtimes: what each is for; layers: of engines, where an inspector told them.
-        params, macs: of the dense network.
+        facts: of the network as it came, with "params" and "macs"; pruned_facts: of the pruned one.
         why_no_accuracy: said where accuracy is missing.
     """
 
@@ -25,9 +25,9 @@ class Evidence:
     latency: Mapping[str, Any]
     sizes: Mapping[str, int]
     runtimes: Mapping[str, str]
-    params: int
-    macs: int
+    facts: Mapping[str, Any]
     why_no_accuracy: str | None
+    pruned_facts: Mapping[str, Any] | None = None
     layers: Mapping[str, list[dict[str, str]] | None] = field(default_factory=dict)
 
 
@@ -72,7 +72,17 @@ def _refusal(evidence: Evidence, name: str, max_drop: float) -> str | None:
     speedup, _, high = evidence.latency["speedup"].get(name, (None, None, None))
     if high is not None and high <= 1.0:
         return f"it is not faster than FP32 on this target ({speedup:.2f}x)"
+    gain, low, _ = evidence.latency.get("gain", {}).get(name, (None, None, None))
+    if low is not None and low <= 1.0:
+        dense = name.removeprefix("pruned-")
+        return f"pruning does not make it faster than {dense} on this target ({gain:.2f}x, interval from {low:.2f})"
     return None
+
+
+def _facts(evidence: Evidence, name: str) -> Mapping[str, Any]:
+    """Of the network that a variant runs."""
+    pruned = evidence.pruned_facts if name.startswith("pruned-") else None
+    return evidence.facts if pruned is None else pruned
 
 
 def _fallback(evidence: Evidence, refusals: Mapping[str, str | None], wanted: str) -> str:
@@ -85,8 +95,7 @@ def _fallback(evidence: Evidence, refusals: Mapping[str, str | None], wanted: st
 
 def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: str | None) -> dict[str, Any]:
     if name == chosen:
-        paid = "faster than FP32 on this target, " if evidence.latency["latency"] else "latency not measured, "
-        reason = "the baseline" if name == "fp32" else f"{paid}within the accuracy budget"
+        reason = "the baseline" if name == "fp32" else _paid(evidence, name)
         if name == "fp32" and wanted != "fp32":
             reason = "the steps after it did not pay"
     else:
@@ -95,9 +104,9 @@ def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: s
         "name": name,
         "kind": "chosen" if name == chosen else "baseline" if name == "fp32" else "step",
         "runtime": evidence.runtimes[name],
-        "precision": name,
-        "params": evidence.params,
-        "macs": evidence.macs,
+        "precision": name.removeprefix("pruned-"),
+        "params": _facts(evidence, name)["params"],
+        "macs": _facts(evidence, name)["macs"],
         "size_bytes": evidence.sizes[name],
         "accuracy": _accuracy(evidence, name),
         "latency": _latency(evidence, name),
@@ -108,6 +117,18 @@ def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: s
         "reason": reason,
         **({"layers": evidence.layers[name]} if evidence.layers.get(name) else {}),
     }
+
+
+def _paid(evidence: Evidence, name: str) -> str:
+    """Why a variant was kept."""
+    within = "within the accuracy budget" if evidence.accuracy["labelled"] else "accuracy not measured"
+    if not evidence.latency["latency"]:
+        return f"latency not measured, {within}"
+    gain = evidence.latency.get("gain", {}).get(name)
+    if gain is None:
+        return f"faster than FP32 on this target, {within}"
+    dense = name.removeprefix("pruned-")
+    return f"{gain[0]:.2f} times faster than {dense} ({gain[1]:.2f} to {gain[2]:.2f}) on this target, {within}"
 
 
 def _accuracy(evidence: Evidence, name: str) -> dict[str, Any]:
@@ -134,8 +155,8 @@ def _eager(evidence: Evidence) -> dict[str, Any]:
         "kind": "baseline",
         "runtime": "torch",
         "precision": "fp32",
-        "params": evidence.params,
-        "macs": evidence.macs,
+        "params": evidence.facts["params"],
+        "macs": evidence.facts["macs"],
         "size_bytes": None,
         "accuracy": {"top1": None, "top5": None, "agreement": None, "images": None, "why": why},
         "latency": _latency(evidence, "torch-eager"),

@@ -1,0 +1,104 @@
+"""What channels are worth: three measures, one function each, listed in IMPORTANCES.
+
+Data-driven ones look at a gate on every channel: the derivative of the loss by a factor that multiplies the channel is
+what removing it would cost to first order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from edgekit.prune.channels import FIXED, ChannelGraph
+
+Scores = dict[str, NDArray[np.float64]]
+Batches: TypeAlias = Iterable[tuple[Tensor, Tensor | None]]
+"""Normalised images (N, 3, H, W) and labels (N,); None for labels: the network's own answers are taken."""
+
+
+def magnitude(network: nn.Module, graph: ChannelGraph, batches: Batches) -> Scores:
+    """The length of a unit's filters as they run, batch norm folded in, against the mean of its group. No images."""
+    total = np.zeros(graph.units)
+    layers = list(graph.layers.values())
+    for place, layer in enumerate(layers):
+        if layer.kind == "norm":
+            continue
+        module: Any = network.get_submodule(layer.name)
+        length = module.weight.detach().flatten(1).square().sum(1)
+        if layer.normed and place + 1 < len(layers):
+            norm: Any = network.get_submodule(layers[place + 1].name)
+            length = length * norm.weight.detach().square() / (norm.running_var + norm.eps)
+        _add(total, layer.outputs, length.double().numpy())
+    lengths = np.sqrt(total)
+    return {g.name: lengths[g.units] / max(float(lengths[g.units].mean()), 1e-30) for g in graph.groups}
+
+
+def taylor(network: nn.Module, graph: ChannelGraph, batches: Batches) -> Scores:
+    """The mean absolute derivative of the loss by a unit's gate (Molchanov et al. 2017, arXiv 1611.06440)."""
+    return _gated(network, graph, batches, lambda slopes: slopes.abs())
+
+
+def fisher(network: nn.Module, graph: ChannelGraph, batches: Batches) -> Scores:
+    """Half the mean squared derivative by a unit's gate: the rise of the loss to second order, with the curvature that
+    the Fisher information gives (Theis et al. 2018, arXiv 1801.05787).
+    """
+    return _gated(network, graph, batches, lambda slopes: slopes.square() / 2)
+
+
+IMPORTANCES: Final[Mapping[str, Callable[[nn.Module, ChannelGraph, Batches], Scores]]] = MappingProxyType(
+    {"magnitude": magnitude, "taylor": taylor, "fisher": fisher}
+)
+"""By the name that --importance takes."""
+
+DATA_DRIVEN: Final = frozenset({"taylor", "fisher"})
+
+
+def _add(total: NDArray[np.float64], units: NDArray[np.int64], values: NDArray[np.float64]) -> None:
+    there = units != FIXED
+    np.add.at(total, units[there], values[there])
+
+
+def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callable[[Tensor], Tensor]) -> Scores:
+    """Means over images of a function of each image's slopes (N, channels) of the loss by the gates."""
+    total, images = np.zeros(graph.units), 0
+    gated = [layer for layer in graph.layers.values() if not layer.normed and (layer.outputs != FIXED).any()]
+    gates: dict[str, Tensor] = {}
+
+    def hook(name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+        def multiply(module: nn.Module, given: Any, made: Tensor) -> Tensor:
+            gate = torch.ones(*made.shape[:2], *(1,) * (made.ndim - 2), requires_grad=True)
+            gates[name] = gate
+            return made * gate
+
+        return multiply
+
+    hooks = [network.get_submodule(layer.name).register_forward_hook(hook(layer.name)) for layer in gated]
+    frozen = [p for p in network.parameters() if p.requires_grad]
+    for parameter in frozen:
+        parameter.requires_grad_(False)
+    try:
+        for pictures, labels in batches:
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = network(pictures)
+            wanted = logits.argmax(1) if labels is None else labels
+            nn.functional.cross_entropy(logits.float(), wanted, reduction="sum").backward()  # type: ignore[no-untyped-call]
+            slopes = torch.zeros(len(pictures), graph.units)
+            for layer in gated:
+                there = torch.from_numpy(layer.outputs)
+                of_layer, gate = there != FIXED, gates[layer.name].grad
+                assert gate is not None
+                slopes[:, there[of_layer]] += gate.flatten(1)[:, of_layer]
+            total += of(slopes).sum(0).double().numpy()
+            images += len(pictures)
+    finally:
+        for each in hooks:
+            each.remove()
+        for parameter in frozen:
+            parameter.requires_grad_(True)
+    return {group.name: total[group.units] / max(images, 1) for group in graph.groups}

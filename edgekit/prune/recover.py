@@ -1,0 +1,262 @@
+"""Winning back what pruning lost: batch-norm statistics first, then distillation from the unpruned network.
+
+How long is a budget in minutes. What fits in it is found by timing a few steps, and kept beside the checkpoint, so that
+a run that was killed goes on with the same plan.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+from torch import nn
+
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.prune.channels import ChannelGraph, Keep
+from edgekit.prune.distil import Distillation
+from edgekit.prune.images import PruningImages, ordered, top1, training_batches
+from edgekit.train import Tick, train
+from edgekit.training_recipe import Stage, TrainingRecipe
+
+NORM_IMAGES: Final = 320
+BATCH: Final = 32
+SHARES: Final = ((0.47, 0.2), (0.68, 0.3), (1.0, 0.5))
+"""Side of the pictures as a part of the network's, and the part of the time that is trained at it."""
+
+SMALLEST_SIDE: Final = 75
+"""Below twice this, pictures do not grow: there is little to save."""
+
+MOST_EPOCHS: Final = 40
+LOOKS: Final = (0.6, 0.8, 1.0)
+"""Parts of the run after which it is looked at, and ended when nothing is left to win back."""
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Top-1 percent on the tuning images: before, just pruned, with new statistics, recovered."""
+
+    images: int
+    dense_top1: float
+    pruned_top1: float
+    reestimated_top1: float | None
+    recovered_top1: float | None
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """What was done to win back accuracy, and what came of it.
+
+    Attributes:
+        method: for people.
+        images, steps: trained on; seconds: of training alone.
+        batch_norm_images: that the statistics were taken anew with.
+        why: said where nothing, or less than usual, was done.
+    """
+
+    method: str
+    images: int
+    steps: int
+    seconds: float
+    batch_norm_images: int
+    tuning: Tuning | None
+    why: str | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+NOTHING: Final = Recovery("none", 0, 0, 0.0, 0, None, "there are no images to train or to take statistics with")
+
+
+def reestimate(
+    network: nn.Module, images: PruningImages, preprocessing: Preprocessing, count: int = NORM_IMAGES
+) -> int:
+    """Takes the statistics of every batch norm anew, in place; how many images that took (0: it has none)."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    if not norms:
+        return 0
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # a plain average over the batches
+    network.train()
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        for pictures, _ in training_batches(images, preprocessing, count, seed=0):
+            if len(pictures) > 1:
+                network(pictures)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    network.eval()
+    return count
+
+
+@dataclass(frozen=True)
+class RecoverySettings:
+    """How long, how fast, and from what seed."""
+
+    minutes: float
+    learning_rate: float
+    seed: int
+    enough_points: float = 0.0
+    """Training ends early when the tuning images show a drop of no more than this."""
+
+
+def recover(
+    student: nn.Module,
+    teacher: nn.Module,
+    graph: ChannelGraph,
+    keep: Keep,
+    images: PruningImages,
+    preprocessing: Preprocessing,
+    settings: RecoverySettings,
+    folder: Path,
+    dense_top1: float | None,
+    on_tick: Callable[[Tick, float], None] = lambda tick, seconds_left: None,
+) -> tuple[nn.Module, Recovery]:
+    """Trains a pruned network towards its unpruned self.
+
+    Args:
+        student: the pruned network; its statistics are taken anew in place.
+        folder: gets the plan, the checkpoint and the log; what is there is gone on with.
+        dense_top1: of the teacher on the tuning images, where there are any.
+        on_tick: called with each line of the log, and the seconds that are left.
+    Returns:
+        the recovered network, and what was done.
+    """
+    clean = copy.deepcopy(student)
+    for module in student.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0  # the teacher's answers are what is learned: nothing to guard against
+    before = None if images.tuning is None else top1(student, images.tuning, preprocessing)
+    normed = reestimate(student, images, preprocessing)
+    renewed = None if images.tuning is None else top1(student, images.tuning, preprocessing)
+    guide = Distillation(teacher, student, graph, keep, images.labelled)
+    recipe = _plan(folder, student, guide, images, preprocessing, settings)
+    began = time.monotonic()
+    made, done, reached = student, 0, renewed
+    for part in LOOKS:
+        stop = max(1, round(recipe.steps * part))
+        made = train(
+            student,
+            ordered(images.train, preprocessing),
+            recipe,
+            folder,
+            preprocessing.mean,
+            preprocessing.std,
+            on_tick=lambda tick: on_tick(tick, _left(tick, recipe)),
+            checkpoint_seconds=30.0,
+            stop_after=stop,
+            guide=guide,
+        )
+        done = stop
+        if images.tuning is not None and dense_top1 is not None:
+            reached = top1(made, images.tuning, preprocessing)
+            if dense_top1 - reached <= settings.enough_points:
+                break
+    guide.close()
+    clean.load_state_dict({key: value.cpu() for key, value in made.state_dict().items()})
+    tuning = None
+    if images.tuning is not None and dense_top1 is not None and before is not None:
+        tuning = Tuning(len(images.tuning[1]), dense_top1, before, renewed, reached)
+    method = "distillation with labels" if images.labelled else "distillation without labels"
+    seconds = time.monotonic() - began
+    return clean.eval(), Recovery(method, recipe.images_at(done), done, seconds, normed, tuning, None)
+
+
+def _left(tick: Tick, recipe: TrainingRecipe) -> float:
+    """Seconds that the rest takes at the pace of the last steps, larger pictures taking longer by their area."""
+    pace = tick.images_per_second * tick.size**2
+    left, before = 0.0, 0
+    for stage in recipe.stages:
+        steps = min(max(before + stage.steps - tick.step, 0), stage.steps)
+        left += steps * stage.batch * stage.size**2 / max(pace, 1e-9)
+        before += stage.steps
+    return left
+
+
+def _plan(
+    folder: Path,
+    student: nn.Module,
+    guide: Distillation,
+    images: PruningImages,
+    preprocessing: Preprocessing,
+    settings: RecoverySettings,
+) -> TrainingRecipe:
+    """The training recipe that fits the minutes on this machine; the one in the folder if a run was begun there."""
+    path = folder / "plan.json"
+    if path.exists():
+        return TrainingRecipe.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    sides = _sides(student, preprocessing.size)
+    batch = min(BATCH, max(2, images.train.count // 4))
+    stages = []
+    for side, share in sides:
+        pace = _pace(student, guide, images, preprocessing, side, batch)
+        count = min(settings.minutes * 60 * share * pace, MOST_EPOCHS * images.train.count * share)
+        stages.append(Stage(size=side, images=max(batch, int(count)), batch=batch))
+    recipe = TrainingRecipe(
+        model="pruned",
+        data="pruning images",
+        seed=settings.seed,
+        optimizer="muon",
+        learning_rate=settings.learning_rate,
+        plain_learning_rate=settings.learning_rate / 10,
+        schedule="one-cycle",
+        warmup=0.05,
+        weight_decay=0.1,
+        clip_norm=2.0,
+        dropout=0.0,
+        ema=0.99,
+        stages=tuple(stages),
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    path.write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
+    return recipe
+
+
+def _sides(student: nn.Module, size: int) -> list[tuple[int, float]]:
+    """Picture sides to train at and their shares of the time: growing ones, where the network takes smaller ones."""
+    if size < 2 * SMALLEST_SIDE:
+        return [(size, 1.0)]
+    sides = [(max(SMALLEST_SIDE, round(size * part)), share) for part, share in SHARES]
+    try:
+        with torch.no_grad():
+            student.eval()(torch.zeros(1, 3, sides[0][0], sides[0][0]))
+    except RuntimeError:
+        return [(size, 1.0)]
+    return sides
+
+
+def _pace(
+    student: nn.Module,
+    guide: Distillation,
+    images: PruningImages,
+    preprocessing: Preprocessing,
+    side: int,
+    batch: int,
+) -> float:
+    """Images a second of a training step without the optimiser; pictures are drawn beside it by another process."""
+    pictures = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+    labels = torch.zeros(batch, dtype=torch.long)
+    probe = student.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    kept = copy.deepcopy(student.state_dict())
+    times = []
+    for _ in range(3):
+        began = time.monotonic()
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = probe(pictures)
+        guide.loss(pictures, logits, labels).backward()  # type: ignore[no-untyped-call]
+        times.append(time.monotonic() - began)
+        probe.zero_grad(set_to_none=True)
+    student.load_state_dict(kept)
+    return batch / min(times) * DRAWING
+
+
+DRAWING: Final = 0.8
+"""What is left of the pace beside drawing or decoding and the optimiser's own step; measured on two cores."""

@@ -1,0 +1,72 @@
+"""How much accuracy each block loses when part of its channels goes and nothing is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from torch import nn
+
+from edgekit.data.image_set import spread
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.prune.channels import ChannelGraph, Group
+from edgekit.prune.images import top1
+from edgekit.prune.select import Importance
+from edgekit.prune.surgery import silenced
+
+if TYPE_CHECKING:
+    from edgekit.data.image_set import ImageSet
+
+RATIOS: Final = (0.25, 0.5, 0.75)
+IMAGES: Final = 120
+MOST_BLOCKS: Final = 25
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Top-1 percent over the share of a block's channels that is silenced, on `images` tuning images."""
+
+    images: int
+    dense_top1: float
+    blocks: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
+
+
+def blocks_of(graph: ChannelGraph) -> dict[str, list[Group]]:
+    """Groups by block: by as many parts of their names as give no more than MOST_BLOCKS blocks."""
+    found: dict[str, list[Group]] = {}
+    for parts in (3, 2, 1):
+        found = {}
+        for group in graph.groups:
+            found.setdefault(".".join(group.name.partition("#")[0].split(".")[:parts]), []).append(group)
+        if len(found) <= MOST_BLOCKS:
+            break
+    return found
+
+
+def sensitivity(
+    network: nn.Module,
+    graph: ChannelGraph,
+    importance: Importance,
+    tuning: tuple[ImageSet, Sequence[int]],
+    preprocessing: Preprocessing,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Sensitivity:
+    """Silences the least important channels of one block after another and looks at the accuracy."""
+    images, indices = tuning
+    few = images, [indices[place] for place in spread(len(indices), IMAGES)]
+    blocks = blocks_of(graph)
+    total = len(blocks) * len(RATIOS)
+    made = Sensitivity(len(few[1]), top1(network, few, preprocessing), ())
+    for name, groups in blocks.items():
+        points: list[tuple[float, float]] = []
+        for ratio in RATIOS:
+            on_progress(len(made.blocks) * len(RATIOS) + len(points), total)
+            keep = graph.everything()
+            for group in groups:
+                order = np.argsort(importance[group.name], kind="stable")
+                keep[group.units[order[: round(group.width * ratio)]]] = False
+            points.append((ratio, top1(silenced(network, graph, keep), few, preprocessing)))
+        made = replace(made, blocks=(*made.blocks, (name, tuple(points))))
+    return made

@@ -1,0 +1,34 @@
+"""Times single layers on this machine's processor, as OpenVINO runs them inside a network."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from edgekit.prune.probes import Probe, node_name, write_probes
+from edgekit.prune.table import Timer
+
+RUNS: Final = 15
+
+
+def openvino_timer(precision: str) -> Timer:
+    """A timer of layers in a precision: int8, bf16 or fp32."""
+
+    def time(probes: Sequence[Probe]) -> Sequence[float]:
+        from edgekit.compile import openvino
+
+        with tempfile.TemporaryDirectory(prefix="edgekit-probes-") as folder:
+            graph = Path(folder) / "probes.onnx"
+            write_probes(probes, graph, quantized=precision == "int8", signed=False)
+            made = openvino.compile(graph, Path(folder), precision)
+            layers = openvino.profile(made, RUNS)
+        took = {node_name(place): 0.0 for place in range(len(probes))}
+        for layer in layers:
+            name = layer.name.partition("/")[0]  # fused layers keep the first one's name before a slash
+            if name in took:
+                took[name] += layer.microseconds
+        return list(took.values())
+
+    return time

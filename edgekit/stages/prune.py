@@ -1,0 +1,222 @@
+"""The stages that prune: choose widths on the target, win back accuracy, and export what came of it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.errors import BudgetError
+from edgekit.stages.prove import toolchain
+from edgekit.stages.run import Run, read_json, write
+from edgekit.store import Entry
+
+if TYPE_CHECKING:
+    from edgekit.data.calibration import CalibrationSet
+    from edgekit.data.image_set import ImageSet
+    from edgekit.prune.images import PruningImages
+
+TRIES: Final = 2
+"""How often widths are chosen where no budget says how fast: once more, less narrow, if accuracy did not come back."""
+
+
+@dataclass(frozen=True)
+class Pruned:
+    """What pruning came to: the entry with the pruned network, if there is one, and the report's `pruning`."""
+
+    entry: Entry | None
+    told: dict[str, Any]
+    over_budget: bool = False
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the stages of one pruning share."""
+
+    run: Run
+    exported: Entry
+    quantized: Entry
+    images: PruningImages | None
+    wanted: str
+    importance: str
+
+
+def prune_network(
+    run: Run,
+    wanted: str,
+    exported: Entry,
+    quantized: Entry,
+    chosen: CalibrationSet,
+    pool: ImageSet,
+    evaluated: ImageSet | None,
+) -> Pruned:
+    """Prunes as the recipe says, and recovers; or says why not.
+
+    Args:
+        wanted: the precision that will run.
+    Raises:
+        InputError: the network cannot be pruned, though a ratio was asked for; or bad training images.
+    """
+    asked = run.recipe.prune
+    images = _images(run, chosen, pool, evaluated)
+    why_not = _why_not(run, images)
+    if why_not is not None:
+        return Pruned(None, nothing(asked, why_not), hint="Give --prune a ratio, or what is missing.")
+    importance = run.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
+    task = _Task(run, exported, quantized, images, wanted, importance)
+    wants: list[dict[str, Any]] = [_first_want(run)]
+    selected, recovered = None, None
+    try:
+        for attempt in range(TRIES):
+            selected = _select(task, wants[attempt])
+            recovered = _recover(task, selected)
+            tuning = read_json(recovered.path / "recovery.json")["tuning"]
+            drop = None if tuning is None else tuning["dense_top1"] - tuning["recovered_top1"]
+            if drop is None or drop <= run.recipe.max_drop or wants[attempt]["kind"] != "knee":
+                break
+            told = read_json(selected.path / "choice.json")["latency"]
+            middle = (told["dense_ms"] + told["measured_ms"]) / 2
+            run.warnings.append(
+                f"pruning to {told['measured_ms']:.2f} ms cost {drop:.2f} points on the tuning images: tried again with"
+                f" {middle:.2f} ms"
+            )
+            wants.append({"kind": "budget", "budget_ms": middle})
+    except BudgetError as error:
+        run.warnings.append(error.what)
+        return Pruned(None, nothing(asked, error.what), True, error.hint)
+    assert selected is not None
+    assert recovered is not None
+    return Pruned(recovered, _told(task, selected, recovered))
+
+
+def nothing(asked: float | str, why: str) -> dict[str, Any]:
+    """The report's `pruning` where nothing was pruned."""
+    empty = dict.fromkeys(("importance", "channels", "params", "macs", "latency", "recovery", "sensitivity"))
+    return {"asked": str(asked), "kept": False, "reason": why, "widths": [], **empty}
+
+
+def _why_not(run: Run, images: PruningImages | None) -> str | None:
+    recipe = run.recipe
+    if recipe.prune == "none":
+        return "not asked for (--prune none)"
+    if recipe.prune != "auto":
+        return None
+    if run.target.family != "cpu":
+        return "layers are timed on processors only: give a ratio (--prune 0.3) to prune for other targets"
+    if run.source.random and recipe.latency_budget_ms is None:
+        return "the weights are random: only a --latency-budget says how much to prune"
+    if images is None and not run.source.random:
+        return "there are no training images to recover with (--train-data)"
+    return None
+
+
+def _first_want(run: Run) -> dict[str, Any]:
+    if run.recipe.prune != "auto":
+        return {"kind": "ratio", "ratio": run.recipe.prune}
+    if run.recipe.latency_budget_ms is not None:
+        return {"kind": "budget", "budget_ms": run.recipe.latency_budget_ms}
+    return {"kind": "knee"}
+
+
+def _images(run: Run, chosen: CalibrationSet, pool: ImageSet, evaluated: ImageSet | None) -> PruningImages | None:
+    """What there is to train on: the user's own images, the set that the weights come from, or calibration images."""
+    if run.recipe.prune == "none" or run.source.random:
+        return None
+    from edgekit.data.folder import FolderSet
+    from edgekit.prune.images import folder_images, of_folder, signs_images
+
+    spec = run.recipe.pruning.train_data
+    if spec is not None and spec != "signs":
+        return folder_images(spec, run.source.classes, evaluated, run.recipe.skip_bad_images)
+    used = frozenset(item.sha256 for item in chosen.items)
+    if spec == "signs" or run.source.default_data == "signs":
+        return signs_images(used)
+    if isinstance(pool, FolderSet) and run.recipe.prune != "auto":
+        others = pool.without(frozenset(item.sha256 for item in pool.files if item.sha256 not in used))
+        return of_folder(FolderSet(others.name, (), tuple(_unlabelled(others))))
+    return None
+
+
+def _unlabelled(images: Any) -> list[Any]:
+    from dataclasses import replace
+
+    return [replace(file, label=None) for file in images.files]
+
+
+def _select(task: _Task, want: Mapping[str, Any]) -> Entry:
+    """choice.json and keep.npy: which channels stay, what the table and the whole network said, and how sensitive
+    blocks are.
+    """
+    run = task.run
+
+    def make(into: Path) -> None:
+        import numpy as np
+
+        from edgekit.stages.widths import choose
+
+        told, keep = choose(run, task.quantized, task.images, task.wanted, task.importance, want)
+        write(into / "choice.json", json.dumps(told))
+        np.save(into / "keep.npy", keep)
+
+    inputs = {
+        "source": run.source.identity(),
+        "quantized": task.quantized.path.name,
+        "images": task.images and task.images.digest,
+        "want": dict(want),
+        "importance": task.importance,
+        "wanted": task.wanted,
+        "granularity": run.target.channel_granularity,
+        "preprocessing": run.source.preprocessing.as_dict(),
+        "sensitivity": run.recipe.pruning.sensitivity,
+        "machine": run.device.identity() if run.device else toolchain(run),
+        "library": version("torch-pruning"),
+    }
+    return run.stage("prune", inputs, make)
+
+
+def _recover(task: _Task, selected: Entry) -> Entry:
+    """weights.safetensors, model.onnx and facts.json of the pruned network, and recovery.json."""
+    run, settings = task.run, task.run.recipe.pruning
+    inputs = {
+        "selected": selected.path.name,
+        "images": task.images and task.images.digest,
+        "minutes": settings.minutes,
+        "rate": settings.learning_rate,
+        "seed": run.recipe.seed,
+        "torch": version("torch"),
+        "source": run.source.identity(),
+    }
+    unfinished = run.store.root / "unfinished" / run.store.key("recover", inputs)
+
+    def make(into: Path) -> None:
+        from edgekit.stages.widths import recovered
+
+        recovered(run, selected, task.images, unfinished, into)
+
+    entry = run.stage("recover", inputs, make)
+    shutil.rmtree(unfinished, ignore_errors=True)
+    return entry
+
+
+def _told(task: _Task, selected: Entry, recovered: Entry) -> dict[str, Any]:
+    """The report's `pruning`, before it is known whether the pruned network stays."""
+    choice, dense = read_json(selected.path / "choice.json"), read_json(task.exported.path / "facts.json")
+    facts = read_json(recovered.path / "facts.json")
+    return {
+        "asked": str(task.run.recipe.prune),
+        "kept": False,
+        "reason": "not judged yet",
+        "importance": task.importance,
+        "channels": choice["channels"],
+        "params": {"before": dense["params"], "after": facts["params"]},
+        "macs": {"before": dense["macs"], "after": facts["macs"]},
+        "latency": choice["latency"],
+        "recovery": read_json(recovered.path / "recovery.json"),
+        "widths": choice["widths"],
+        "sensitivity": choice["sensitivity"],
+    }
