@@ -23,6 +23,12 @@ target: {target}         # see `edgekit targets`
 #   strategy: stratified         # random, stratified or coverage
 #   file: calibration.json       # or a set pinned with `edgekit calibrate`
 
+# prune: auto                    # as many channels as pay; a share of every layer, such as 0.3; or none
+# pruning:
+#   train_data: photos-to-train/ # images to recover with; without labels it distils; default: signs for signs networks
+#   minutes: 6                   # of recovery
+#   importance: fisher           # what channels are worth by: fisher, taylor or magnitude
+
 # precision: int8                # or fp16, bf16, fp32; `edgekit targets` says what is fast where
 # max_drop: 1.0                  # top-1 points that compression may cost
 # latency_budget_ms: 20.0        # p50 at batch 1

@@ -152,7 +152,7 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--train-data",
             metavar="DATA",
-            help="Images to recover with: as --data, or a folder without labels. Default: `signs` for the signs networks.",
+            help="Images to recover with: as --data, or without labels. Default: `signs` for the signs networks.",
         ),
         click.option(
             "--recovery-minutes", type=click.FloatRange(min=0), metavar="MIN", help="Of training. Default: 6."

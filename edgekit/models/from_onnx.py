@@ -47,6 +47,7 @@ def to_torch(model: onnx.ModelProto) -> nn.Module:
     if len(outputs) != 1 or outputs[0] not in made.tensors:
         raise _refused("it does not have one output that depends on the image")
     network.graph.output(made.tensors[outputs[0]])
+    network.graph.eliminate_dead_code()
     network.recompile()
     network.constant_names = made.weights  # type: ignore[assignment]
     # Of attributes like this one, fx copies only these with the network.
@@ -193,11 +194,10 @@ def _conv(op: _Made) -> fx.Node:
 
 def _linear(op: _Made) -> fx.Node:
     op.need((op.get("alpha", 1.0), op.get("beta", 1.0), op.get("transA", 0)) == (1.0, 1.0, 0), "it is scaled or turned")
-    x, weight = op.x(rank=2), op.constant(1, rank=2)
-    weight = weight if op.get("transB", 0) else weight.T
+    weight = op.constant(1, rank=2) if op.get("transB", 0) else op.constant(1, rank=2).T
     bias = torch.tensor(op.constant(2)).expand(1, len(weight))[0].numpy() if op.inputs[2] else None
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    return op.layer(linear, x, weight=weight, bias=bias)
+    return op.layer(linear, op.x(rank=2), weight=weight, bias=bias)
 
 
 def _batch_norm(op: _Made) -> fx.Node:
@@ -227,16 +227,16 @@ def _pool_all(op: _Made) -> fx.Node:
     axes = op.constant(1, kind=int64).tolist() if op.inputs[1] else op.get("axes", ())
     op.need(op.kind.startswith("Global") or {axis % 4 for axis in axes} == {2, 3}, "it is not over height and width")
     pooled = op.call(F.adaptive_max_pool2d if "Max" in op.kind else F.adaptive_avg_pool2d, op.x(rank=4), 1)
-    return pooled if op.get("keepdims", 1) else op.call(torch.flatten, pooled, 1)
+    return pooled if op.get("keepdims", 1) else op.call(torch.squeeze, pooled, (2, 3))
 
 
 def _flatten(op: _Made) -> fx.Node:
-    """Flatten, Reshape and Squeeze, whatever the way they tell it."""
+    """Flatten, Reshape and Squeeze; one pixel is squeezed, as Torch-Pruning loses count of reshapes before a concat."""
     before, after = op.shape(op.inputs[0]), op.shape(op.node.output[0])
     if op.kind == "Squeeze" and len(before) > 2 and after == before[:-1]:
         return op.call(torch.squeeze, op.x(), -1)
     op.need(after == (1, math.prod(before[1:])), "it does not flatten to (N, C)")
-    return op.call(torch.flatten, op.x(), 1)
+    return op.call(torch.squeeze, op.x(), (2, 3)) if before[2:] == (1, 1) else op.call(torch.flatten, op.x(), 1)
 
 
 def _binary(op: _Made, function: Callable[..., Any]) -> fx.Node:

@@ -20,8 +20,8 @@ FEATURE_LAYERS: Final = 8
 class Distillation:
     """The loss of a pruned network beside its unpruned teacher; see edgekit.train.Guide.
 
-    Answers: Kullback-Leibler divergence at a temperature (Hinton et al. 2015, arXiv 1503.02531). Features: a channel that
-    stays is compared with the same channel of the teacher, in units of that channel's variance, so that no adapter
+    Answers: Kullback-Leibler divergence at a temperature (Hinton et al. 2015, arXiv 1503.02531). Features: a channel
+    that stays is compared with the same channel of the teacher, in units of that channel's variance, so that no adapter
     between the two is needed. Labels add their cross-entropy where there are any.
     """
 

@@ -22,9 +22,6 @@ ENOUGH: Final = 0.95
 KNEE: Final = 0.98
 """Without a budget: the fastest widths that keep this share of the importance."""
 
-FRACTIONS: Final = (0.9, 0.8, 0.7, 0.65, 0.6, 0.55, 0.5, 0.45, 0.4, 0.35, 0.3)
-"""Of the dense table cost, tried for the knee."""
-
 
 @dataclass(frozen=True)
 class Step:
@@ -63,7 +60,7 @@ def within(knapsack: Knapsack, budget_ms: float, dense_ms: float, measure: Measu
     best: tuple[Chosen, Step] | None = None
     for _ in range(CORRECTIONS):
         found = knapsack.within((AIM * budget_ms - offset) / slope)
-        chosen = found or knapsack.narrowest()
+        chosen = found or knapsack.narrowest
         step = Step(offset + slope * chosen.cost, measure(chosen))
         steps.append(step)
         if step.measured_ms <= budget_ms and (best is None or chosen.importance > best[0].importance):
@@ -83,15 +80,3 @@ def within(knapsack: Knapsack, budget_ms: float, dense_ms: float, measure: Measu
         )
     order = [step for step in steps if step != best[1]]
     return Fitted(best[0], dense_ms, (*order, best[1]))
-
-
-def knee(knapsack: Knapsack) -> Chosen:
-    """The fastest widths that keep KNEE of the importance."""
-    best = knapsack.within(knapsack.dense_cost)
-    assert best is not None
-    for fraction in FRACTIONS:
-        found = knapsack.within(knapsack.dense_cost * fraction)
-        if found is None or found.importance < KNEE:
-            break
-        best = found
-    return best

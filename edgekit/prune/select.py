@@ -8,21 +8,21 @@ bisection. Steps of hardware, where sixteen channels fewer save nothing and the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.prune.channels import FIXED, ChannelGraph, Geometry, Group, Keep
+from edgekit.prune.channels import FIXED, ChannelGraph, Geometry, Keep
 from edgekit.prune.table import LatencyTable
 
 Importance = Mapping[str, NDArray[np.float64]]
 """Group name: (width,) what each unit is worth; sums over groups can be compared."""
 
 SWEEPS: Final = 12
-BISECTIONS: Final = 30
+BISECTIONS: Final = 24
 FLOOR: Final = 8
 """A group keeps at least this part, one in FLOOR, of its channels."""
 
@@ -73,79 +73,105 @@ class Knapsack:
     """One network's groups, layers and importances, made ready to be asked for many budgets."""
 
     def __init__(self, graph: ChannelGraph, importance: Importance, table: LatencyTable, granularity: int) -> None:
+        self._names = [group.name for group in graph.groups]
+        self._options = [options(group.width, granularity) for group in graph.groups]
         self._layers = _Layers(graph, table.microseconds)
-        self._options = {group.name: options(group.width, granularity) for group in graph.groups}
-        self._worth = {group.name: _worth(importance[group.name]) for group in graph.groups}
-        self._whole = sum(worth[-1] for worth in self._worth.values()) or 1.0
-        self.dense = {group.name: group.width for group in graph.groups}
-        self.dense_cost = self._layers.total(self.dense)
+        self._worth = [_worth(importance[group.name]) for group in graph.groups]
+        self._whole = float(sum(worth[-1] for worth in self._worth)) or 1.0
+        self.dense = self._chosen([group.width for group in graph.groups])
+        self.narrowest = self._chosen([counts[0] for counts in self._options])
 
-    def narrowest(self) -> Chosen:
-        """Every group at its floor: the fastest that can be had."""
-        return self._chosen({name: counts[0] for name, counts in self._options.items()})
+    @property
+    def dense_cost(self) -> float:
+        """Microseconds of all layers as they came."""
+        return self.dense.cost
 
     def within(self, budget: float) -> Chosen | None:
         """The widths that keep the most importance at a cost of at most `budget` microseconds; None if none do."""
         if self.dense_cost <= budget:
-            return self._chosen(self.dense)
-        best = self.narrowest()
-        if best.cost > budget:
+            return self.dense
+        if self.narrowest.cost > budget:
             return None
-        low, high = 0.0, self._steep()
-        widths: Mapping[str, int] = self.dense
-        for _ in range(BISECTIONS):
-            price = (low * high) ** 0.5 if low > 0 else high * 1e-8
-            widths = self._settled(price, self.dense)
-            found = self._chosen(widths)
-            if found.cost > budget:
-                low = price
-            else:
-                high = price
-                best = max(best, found, key=lambda each: each.importance)
+        fitting = self._search(lambda found: found.cost <= budget)
+        best = max([*fitting, self.narrowest], key=lambda each: each.importance)
         return self._filled(best, budget)
 
-    def _steep(self) -> float:
-        """A price of latency at which nothing but latency counts."""
-        return 1e6 * self._whole / self.dense_cost
+    def keeping(self, share: float) -> Chosen:
+        """The cheapest widths that keep this share of the importance."""
+        enough = self._search(lambda found: found.importance < share, met=False)
+        return min([*enough, self.dense], key=lambda each: each.cost)
 
-    def _settled(self, price: float, start: Mapping[str, int]) -> dict[str, int]:
-        widths = dict(start)
+    def _search(self, stop: Callable[[Chosen], bool], met: bool = True) -> list[Chosen]:
+        """Bisects the price of latency for where `stop` begins to hold; all choices for which it is `met`."""
+        low, high, found = 0.0, 1e6 * self._whole / self.dense_cost, []
+        for _ in range(BISECTIONS):
+            price = (low * high) ** 0.5 if low > 0 else high * 1e-8
+            made = self._best_at(price)
+            if stop(made):
+                high = price
+            else:
+                low = price
+            if stop(made) == met:
+                found.append(made)
+        return found
+
+    def _best_at(self, price: float) -> Chosen:
+        """The best balance of importance and latency at a price, from both ends."""
+        ends = (self._settled(price, list(each.widths.values())) for each in (self.dense, self.narrowest))
+        return max((self._chosen(w) for w in ends), key=lambda c: c.importance * self._whole - price * c.cost)
+
+    def _settled(self, price: float, widths: list[int]) -> list[int]:
         for _ in range(SWEEPS):
             moved = False
-            for name, counts in self._options.items():
-                best = max(counts, key=lambda c: self._worth[name][c] - price * self._layers.around(name, c, widths))
-                moved |= best != widths[name]
-                widths[name] = best
+            for group, counts in enumerate(self._options):
+                costs = self._layers.around(group, counts, widths)
+                worth = self._worth[group]
+                balance = [worth[count] - price * cost for count, cost in zip(counts, costs, strict=True)]
+                best = counts[balance.index(max(balance))]
+                moved |= best != widths[group]
+                widths[group] = best
             if not moved:
                 break
         return widths
 
     def _filled(self, chosen: Chosen, budget: float) -> Chosen:
         """Spends what is left of the budget on the widenings that give the most for it."""
-        widths, cost = dict(chosen.widths), chosen.cost
+        widths, cost = list(chosen.widths.values()), chosen.cost
         while True:
-            best, gain = None, 0.0
-            for name, counts in self._options.items():
-                for count in counts:
-                    if count <= widths[name]:
-                        continue
-                    more = self._layers.around(name, count, widths) - self._layers.around(name, widths[name], widths)
-                    won = self._worth[name][count] - self._worth[name][widths[name]]
+            best, gain = (0, 0, 0.0), 0.0
+            for group, counts in enumerate(self._options):
+                wider = [count for count in counts if count >= widths[group]]
+                costs = self._layers.around(group, wider, widths)
+                for count, there in zip(wider[1:], costs[1:], strict=True):
+                    more, won = there - costs[0], self._worth[group][count] - self._worth[group][widths[group]]
                     if cost + more <= budget and won / max(more, 1e-3) > gain:
-                        best, gain = (name, count, more), won / max(more, 1e-3)
-            if best is None:
+                        best, gain = (group, count, more), won / max(more, 1e-3)
+            if gain == 0.0:
                 return self._chosen(widths)
             widths[best[0]] = best[1]
             cost += best[2]
 
-    def _chosen(self, widths: Mapping[str, int]) -> Chosen:
-        kept = sum(self._worth[name][count] for name, count in widths.items())
-        return Chosen(dict(widths), self._layers.total(widths), float(kept / self._whole))
+    def _chosen(self, widths: list[int]) -> Chosen:
+        kept = sum(worth[count] for worth, count in zip(self._worth, widths, strict=True))
+        told = dict(zip(self._names, widths, strict=True))
+        return Chosen(told, self._layers.total(widths), float(kept / self._whole))
 
 
 def _worth(importance: NDArray[np.float64]) -> NDArray[np.float64]:
     """(width + 1,) importance kept by the best k units."""
     return np.concatenate([[0.0], np.cumsum(-np.sort(-importance))])
+
+
+@dataclass(frozen=True)
+class _Side:
+    """One side of a layer: channels that stay whatever is chosen, and how often each group is among the others."""
+
+    fixed: int
+    times: Mapping[int, int]
+
+    def count(self, widths: list[int], but: int | None = None) -> int:
+        """Channels at some widths, one group's left out."""
+        return self.fixed + sum(times * widths[group] for group, times in self.times.items() if group != but)
 
 
 class _Layers:
@@ -154,46 +180,43 @@ class _Layers:
     def __init__(self, graph: ChannelGraph, cost: Cost) -> None:
         self._cost = cost
         self._known: dict[tuple[Geometry, int, int], float] = {}
+        of_unit = {int(unit): place for place, group in enumerate(graph.groups) for unit in group.units}
+        group_widths = [group.width for group in graph.groups]
         self._layers = [
-            (layer.geometry, _shares(graph.groups, layer.inputs), _shares(graph.groups, layer.outputs))
+            (layer.geometry, _side(layer.inputs, of_unit, group_widths), _side(layer.outputs, of_unit, group_widths))
             for layer in graph.layers.values()
             if layer.geometry is not None
         ]
-        self._touched: dict[str, list[int]] = {group.name: [] for group in graph.groups}
+        self._touched: list[list[int]] = [[] for _ in graph.groups]
         for place, (_, inputs, outputs) in enumerate(self._layers):
-            for name in {*inputs[1], *outputs[1]}:
-                self._touched[name].append(place)
+            for group in {*inputs.times, *outputs.times}:
+                self._touched[group].append(place)
 
-    def total(self, widths: Mapping[str, int]) -> float:
+    def total(self, widths: list[int]) -> float:
         """The cost of all layers."""
-        return sum(self._one(place, widths) for place in range(len(self._layers)))
+        return sum(self._one(geometry, i.count(widths), o.count(widths)) for geometry, i, o in self._layers)
 
-    def around(self, name: str, count: int, widths: Mapping[str, int]) -> float:
-        """The cost of the layers that a group is in, were it `count` wide."""
-        there = {**widths, name: count} if widths[name] != count else widths
-        return sum(self._one(place, there) for place in self._touched[name])
+    def around(self, group: int, counts: Sequence[int], widths: list[int]) -> list[float]:
+        """For each of some widths of a group, the cost of the layers that it is in."""
+        costs = [0.0] * len(counts)
+        for place in self._touched[group]:
+            geometry, inputs, outputs = self._layers[place]
+            taken, given = inputs.count(widths, group), outputs.count(widths, group)
+            into, out = inputs.times.get(group, 0), outputs.times.get(group, 0)
+            for option, count in enumerate(counts):
+                costs[option] += self._one(geometry, taken + into * count, given + out * count)
+        return costs
 
-    def _one(self, place: int, widths: Mapping[str, int]) -> float:
-        geometry, inputs, outputs = self._layers[place]
-        key = (geometry, _count(inputs, widths), _count(outputs, widths))
+    def _one(self, geometry: Geometry, inputs: int, outputs: int) -> float:
+        key = (geometry, inputs, outputs)
         if key not in self._known:
-            self._known[key] = self._cost(*key)
+            self._known[key] = self._cost(geometry, inputs, outputs)
         return self._known[key]
 
 
-Shares = tuple[int, dict[str, int]]
-"""Channels that stay whatever is chosen, and how often each group is among the channels."""
-
-
-def _shares(groups: tuple[Group, ...], units: NDArray[np.int64]) -> Shares:
-    of_unit = {int(unit): group for group in groups for unit in group.units}
-    counts: dict[str, int] = {}
+def _side(units: NDArray[np.int64], of_unit: Mapping[int, int], group_widths: Sequence[int]) -> _Side:
+    counts: dict[int, int] = {}
     for unit in units[units != FIXED]:
         group = of_unit[int(unit)]
-        counts[group.name] = counts.get(group.name, 0) + 1
-    width = {group.name: group.width for group in groups}
-    return int((units == FIXED).sum()), {name: count // width[name] for name, count in counts.items()}
-
-
-def _count(shares: Shares, widths: Mapping[str, int]) -> int:
-    return shares[0] + sum(times * widths[name] for name, times in shares[1].items())
+        counts[group] = counts.get(group, 0) + 1
+    return _Side(int((units == FIXED).sum()), {group: n // group_widths[group] for group, n in counts.items()})

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edgekit.errors import InputError
 from edgekit.models.weights import resize
 from edgekit.prune.channels import ChannelGraph, Keep, kept_of
 
@@ -34,6 +35,34 @@ def slimmed(network: nn.Module, graph: ChannelGraph, keep: Keep) -> nn.Module:
             state[f"{layer.name}.{name}"] = cut.clone()
     resize(made, state)
     return made
+
+
+def check(network: nn.Module, graph: ChannelGraph, size: int, seed: int = 0) -> None:
+    """Removes half of the channels at random and compares with silencing them: whether the graph is right.
+
+    Raises:
+        InputError: the graph is not, so that pruning would change more than it should.
+    """
+    dice = np.random.Generator(np.random.PCG64(seed))
+    keep = dice.random(graph.units) < 0.5
+    for group in graph.groups:
+        keep[group.units[dice.integers(group.width)]] = True
+    picture = torch.from_numpy(dice.standard_normal((2, 3, size, size), np.float32))
+    with torch.no_grad():
+        try:
+            cut = slimmed(network, graph, keep).eval()(picture)
+        except (RuntimeError, IndexError) as error:
+            raise _refused("layers no longer fit each other when channels go") from error
+        mute = silenced(network, graph, keep).eval()(picture)
+    if not torch.allclose(cut, mute, rtol=1e-2, atol=1e-3 * float(mute.abs().max()) + 1e-5):
+        raise _refused("removing channels changes what the others compute")
+
+
+def _refused(why: str) -> InputError:
+    return InputError(
+        f"the network cannot be pruned: {why}",
+        "It joins channels in a way that is not followed; build it with --prune none.",
+    )
 
 
 def grouped(module: nn.Module) -> bool:

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.errors import BudgetError
+from edgekit.errors import BudgetError, InputError
 from edgekit.stages.prove import toolchain
 from edgekit.stages.run import Run, read_json, write
 from edgekit.store import Entry
@@ -89,6 +89,11 @@ def prune_network(
     except BudgetError as error:
         run.warnings.append(error.what)
         return Pruned(None, nothing(asked, error.what), True, error.hint)
+    except InputError as error:
+        if asked != "auto":
+            raise
+        run.warnings.append(f"{error.what}; built without pruning")
+        return Pruned(None, nothing(asked, error.what), hint=error.hint)
     assert selected is not None
     assert recovered is not None
     return Pruned(recovered, _told(task, selected, recovered))

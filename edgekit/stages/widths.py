@@ -16,15 +16,16 @@ from edgekit.compile.for_target import compile_for
 from edgekit.models.source import export_network, make_network
 from edgekit.models.weights import write_weights
 from edgekit.prune import fit, onnx_slice
-from edgekit.prune.channels import ChannelGraph, Keep, trace, widths
+from edgekit.prune.channels import ChannelGraph, Keep, widths
 from edgekit.prune.images import PruningImages, top1, training_batches
 from edgekit.prune.importance import DATA_DRIVEN, IMPORTANCES
 from edgekit.prune.recover import NOTHING, RecoverySettings, recover
 from edgekit.prune.select import Chosen, Importance, Knapsack, keep_best, ratio_widths
 from edgekit.prune.sensitivity import sensitivity
-from edgekit.prune.surgery import slimmed
+from edgekit.prune.surgery import check, slimmed
 from edgekit.prune.table import LatencyTable, measured, probes_for
 from edgekit.prune.timing import openvino_timer
+from edgekit.prune.tracing import trace
 from edgekit.stages.prove import compile_settings, is_executed, time_forms
 from edgekit.stages.run import Event, Graphs, Run, machine_identity, write
 from edgekit.store import Entry
@@ -57,8 +58,9 @@ def choose(
     """
     network = make_network(run.source)
     graph = trace(network, run.source.preprocessing.size)
+    check(network, graph, run.source.preprocessing.size)
     scores = _importance(run, network, graph, images, importance)
-    whole = _Whole(run, quantized, wanted, graph, scores)
+    whole = Whole(run, quantized, wanted, graph, scores)
     granularity = run.target.channel_granularity
     latency = None
     if want["kind"] == "ratio":
@@ -67,7 +69,7 @@ def choose(
             ms = whole.measure(chosen)
             latency = _latency(wanted, whole.dense_ms, None, [fit.Step(ms, ms)], "not used: a ratio was given", 0)
     else:
-        table = _table(run, graph, wanted, granularity)
+        table = layer_table(run, graph, wanted, granularity)
         knapsack = Knapsack(graph, scores, table, granularity)
         chosen, latency = _fitted(knapsack, whole, want, table, run, wanted)
     keep = keep_best(graph, chosen.widths, scores)
@@ -81,10 +83,10 @@ def choose(
 
 
 def _fitted(
-    knapsack: Knapsack, whole: _Whole, want: Mapping[str, Any], table: LatencyTable, run: Run, wanted: str
+    knapsack: Knapsack, whole: Whole, want: Mapping[str, Any], table: LatencyTable, run: Run, wanted: str
 ) -> tuple[Chosen, dict[str, Any]]:
     if want["kind"] == "knee":
-        chosen = fit.knee(knapsack)
+        chosen = knapsack.keeping(fit.KNEE)
         ms = whole.measure(chosen)
         predicted = whole.dense_ms * chosen.cost / knapsack.dense_cost
         budget, steps = None, [fit.Step(predicted, ms)]
@@ -122,7 +124,7 @@ def _importance(
     return IMPORTANCES[name](network, graph, batches)
 
 
-def _table(run: Run, graph: ChannelGraph, wanted: str, granularity: int) -> LatencyTable:
+def layer_table(run: Run, graph: ChannelGraph, wanted: str, granularity: int) -> LatencyTable:
     """The table of layers on this machine, kept in the store beside the entries for all models."""
     who = hashlib.sha256(json.dumps(machine_identity(), sort_keys=True).encode()).hexdigest()[:16]
     path = run.store.root / "latency" / f"{who}-{wanted}.json"
@@ -133,7 +135,7 @@ def _table(run: Run, graph: ChannelGraph, wanted: str, granularity: int) -> Late
     return measured(path, probes_for(graph, granularity), openvino_timer(wanted), granularity, tell)
 
 
-class _Whole:
+class Whole:
     """Measures the whole network at some widths: its graph in the precision that will run, cut, compiled and timed."""
 
     def __init__(self, run: Run, quantized: Entry, wanted: str, graph: ChannelGraph, scores: Importance) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-QUICK = "latency: {runs: 30, max_seconds: 10}\n"
+QUICK = "prune: none\nlatency: {runs: 30, max_seconds: 10}\n"
 """Settings that keep timing short: what is tested is that it is measured, not what comes out."""
 
 

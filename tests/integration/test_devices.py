@@ -152,7 +152,7 @@ def test_the_runtime_runs_on_the_oldest_python(server: Server, tmp_path: Path, e
 
 def test_a_build_is_judged_and_timed_on_the_device(device: Device, tmp_path: Path, edgekit: Run) -> None:
     edgekit("device", "add", "pi", device.url, "--python", sys.executable)
-    wanted = ("--images", 30, "--calibration-images", 20)
+    wanted = ("--images", 30, "--calibration-images", 20, "--prune", "none")
     built = edgekit("build", "--device", "pi", *wanted, "--out", tmp_path / "out", "--json")
     assert built.returncode == 0, built.stderr
     report = json.loads(built.stdout)

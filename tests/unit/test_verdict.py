@@ -40,8 +40,7 @@ def evidence(drop: float | None = 0.2, int8_ms: float = 4.0, bf16_ms: float = 6.
         },
         sizes={"fp32": 40, "bf16": 20, "int8": 10},
         runtimes=dict.fromkeys(times, "openvino"),
-        params=1,
-        macs=1,
+        facts={"params": 1, "macs": 1},
         why_no_accuracy=None,
     )
 
@@ -110,3 +109,44 @@ def test_the_layers_of_an_engine_come_into_the_report() -> None:
     assert layers_of('{"Layers": ["conv + relu"], "Bindings": []}')[0]["name"] == "conv + relu"
     variants = decide(replace(evidence(), layers={"int8": layers}), "int8", 1.0, None).variants
     assert [each.get("layers") for each in variants] == [None, None, layers]
+
+
+def pruned(gain: list[float], drop: float = 0.5) -> Evidence:
+    """Evidence with a pruned variant beside INT8, as fast against it as `gain` says, with the ends of its interval."""
+    base = evidence()
+    accuracy = {**base.accuracy["variants"], "pruned-int8": evidence(drop=drop).accuracy["variants"]["int8"]}
+    timed = {**base.latency["latency"], "pruned-int8": base.latency["latency"]["int8"]}
+    speedup = {**base.latency["speedup"], "pruned-int8": [5.0, 4.9, 5.1]}
+    return replace(
+        base,
+        accuracy={**base.accuracy, "variants": accuracy},
+        latency={**base.latency, "latency": timed, "speedup": speedup, "gain": {"pruned-int8": gain}},
+        sizes={**base.sizes, "pruned-int8": 5},
+        runtimes={**base.runtimes, "pruned-int8": "openvino"},
+        pruned_facts={"params": 7, "macs": 8},
+    )
+
+
+def test_pruning_that_pays_is_kept_with_its_own_counts() -> None:
+    told = decide(pruned([1.6, 1.5, 1.7]), "pruned-int8", 1.0, None)
+    assert told.chosen == "pruned-int8"
+    kept = next(v for v in told.variants if v["kept"])
+    assert (kept["precision"], kept["params"], kept["macs"]) == ("int8", 7, 8)
+    assert "1.60 times faster than int8 (1.50 to 1.70)" in kept["reason"]
+    dense = next(v for v in told.variants if v["name"] == "int8")
+    assert dense["params"] == 1
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (pruned([1.02, 0.98, 1.06]), "does not make it faster than int8"),
+        (pruned([1.6, 1.5, 1.7], drop=2.0), "2.00 points"),
+    ],
+)
+def test_pruning_that_does_not_pay_is_taken_back_and_int8_stays(given: Evidence, why: str) -> None:
+    told = decide(given, "pruned-int8", 1.0, None)
+    assert told.chosen == "int8"
+    assert why in next(v["reason"] for v in told.variants if v["name"] == "pruned-int8")
+    assert any("pruned-int8 was taken back" in line for line in told.warnings)
+    assert told.verdict["ok"] is True

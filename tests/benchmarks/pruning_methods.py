@@ -1,0 +1,154 @@
+"""Accuracy at an equal INT8 latency: latency-constrained pruning against uniform magnitude pruning.
+
+    python tests/benchmarks/pruning_methods.py --out docs/pruning-methods.md
+    python tests/benchmarks/pruning_methods.py --weights half/weights.safetensors --width 0.5 --out half.md
+
+For each budget, a part of the dense INT8 latency, both methods get the same network, images, minutes of recovery and
+seed. Uniform pruning removes the same share of every layer, rounded to the target's granularity, the smallest share
+that meets the budget as measured. Both are quantized with the same calibration set, judged on the same 2,400 validation
+pictures, and timed side by side in one fresh process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgekit.compile.for_target import CompileSettings, compile_for
+from edgekit.data.folder import open_images
+from edgekit.models.source import make_network, resolve
+from edgekit.prune.importance import magnitude
+from edgekit.prune.select import Chosen, ratio_widths
+from edgekit.prune.tracing import trace
+from edgekit.recipe import Recipe
+from edgekit.stages import Graphs, Run, calibrate, export_graph, prune_network, quantize_graph
+from edgekit.stages.widths import Whole
+from edgekit.store import Entry, Store
+from edgekit.targets import find
+from edgekit.validate.accuracy import accuracy, paired_drop
+from edgekit.validate.judge import predict
+from edgekit.validate.latency import Candidate, measure
+
+RATIOS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
+METHODS = ("latency-constrained", "uniform magnitude")
+
+
+def main() -> None:
+    """Runs the comparison and writes the table."""
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("--weights", help="of another network; the shipped one by default")
+    asked.add_argument("--width", type=float, default=0.5, help="of that network")
+    asked.add_argument("--budgets", type=float, nargs="+", default=[0.65, 0.5], help="parts of the dense INT8 latency")
+    asked.add_argument("--minutes", type=float, default=2.5, help="of recovery, for each")
+    asked.add_argument("--images", type=int, default=2_400)
+    asked.add_argument("--out", type=Path, default=Path("docs/pruning-methods.md"))
+    given = asked.parse_args()
+    base: dict[str, Any] = {"pruning": {"minutes": given.minutes, "sensitivity": False}}
+    if given.weights:
+        base |= {"weights": given.weights, "width": given.width, "num_classes": 24, "data": "signs"}
+        base["pruning"]["train_data"] = "signs"
+    rows: list[list[str]] = []
+    for part in given.budgets:
+        rows += compared(base, part, given.images)
+        given.out.write_text(page(rows, given), encoding="utf-8")
+    print(given.out.read_text(encoding="utf-8"))
+
+
+def compared(base: dict[str, Any], part: float, count: int) -> list[list[str]]:
+    """Two rows: both methods at one budget."""
+    run = started(base)
+    exported = export_graph(run)
+    chosen, pool = calibrate(run, None, exported)
+    dense = quantize_graph(run, exported, chosen, pool, ("fp32", "int8"))
+    whole, graph = watched(run, dense)
+    budget = part * whole.dense()
+    ratio = next(ratio for ratio in RATIOS if whole.measure(Chosen(ratio_widths(graph, ratio, 16), 0, 0)) <= budget)
+    recipes = ({"prune": "auto", "latency_budget_ms": budget}, {"prune": ratio})
+    graphs, told = {"fp32": Graphs(dense).of("fp32"), "int8": Graphs(dense).of("int8")}, {}
+    for method, extra in zip(METHODS, recipes, strict=True):
+        importance = "fisher" if method == METHODS[0] else "magnitude"
+        pruning = {**base["pruning"], "importance": importance}
+        ours = started({**base, **extra, "pruning": pruning})
+        made = prune_network(ours, "int8", exported, dense, chosen, pool, None)
+        assert made.entry is not None, made.told["reason"]
+        graphs[method] = Graphs(quantize_graph(ours, made.entry, chosen, pool, ("int8",))).of("int8")
+        told[method] = made.told
+    return judged(run, graphs, told, budget, ratio, count)
+
+
+def started(settings: dict[str, Any]) -> Run:
+    recipe = Recipe.model_validate(settings)
+    return Run(recipe, resolve(recipe), Store(), ("fp32", "int8"), say, find("cpu"))
+
+
+def say(event: Any) -> None:
+    if event.finished:
+        print(f"{event.stage}: done", flush=True)
+
+
+def watched(run: Run, dense: Entry) -> tuple[Whole, Any]:
+    network = make_network(run.source)
+    graph = trace(network, run.source.preprocessing.size)
+    scores = magnitude(network, graph, ())
+    return Whole(run, dense, "int8", graph, scores), graph
+
+
+def judged(
+    run: Run, graphs: dict[str, Path], told: dict[str, Any], budget: float, ratio: float, count: int
+) -> list[list[str]]:
+    """Accuracy of all on the same pictures, and latency side by side, as the table's rows."""
+    from edgekit.compile import load
+
+    images = open_images("signs", limit=count)
+    with tempfile.TemporaryDirectory() as name:
+        forms = {}
+        for place, (label, graph) in enumerate(graphs.items()):
+            folder = Path(name) / str(place)
+            folder.mkdir()
+            forms[label] = compile_for("cpu", graph, folder, "fp32" if label == "fp32" else "int8", CompileSettings())
+        sessions = {label: load(form, "throughput") for label, form in forms.items()}
+        logits = predict(sessions, images, run.source.preprocessing, range(count))
+        candidates = [Candidate(label, form.runtime, form.path, form.precision) for label, form in forms.items()]
+        timed = measure(candidates, (1, 299, 299, 3), 200, 60.0)
+    labels = images.labels
+    assert labels is not None
+    between = paired_drop(logits[METHODS[0]], logits[METHODS[1]], labels)
+    rows = []
+    for method in METHODS:
+        drop = paired_drop(logits["fp32"], logits[method], labels)
+        facts, label = told[method], method if method == METHODS[0] else f"{method}, {100 * ratio:.0f} %"
+        rows.append(
+            [
+                f"{budget:.2f}",
+                label,
+                f"{timed.latency[method].p50:.2f}",
+                f"{facts['macs']['after'] / 1e9:.3f}",
+                f"{facts['params']['after'] / 1e6:.2f}",
+                f"{accuracy(logits[method], labels).top1:.2f}",
+                f"{drop.drop:.2f} ({drop.ci95[0]:.2f} to {drop.ci95[1]:.2f})",
+                f"{between.drop:+.2f} ({between.ci95[0]:.2f} to {between.ci95[1]:.2f})" if method == METHODS[0] else "",
+            ]
+        )
+    return rows
+
+
+def page(rows: Sequence[Sequence[str]], given: argparse.Namespace) -> str:
+    head = ("budget, ms", "method", "p50, ms", "GMACs", "params, M", "top-1, %", "drop from FP32, points",
+            "first against second, points")  # fmt: skip
+    name = (
+        f"{given.width:g} of the full width, {given.weights}" if given.weights else "the shipped quarter-width network"
+    )
+    lines = ["| " + " | ".join(row) + " |" for row in (head, ["---:", "---", *["---:"] * 6], *rows)]
+    return (
+        "# Latency-constrained against uniform magnitude pruning\n\n"
+        f"Inception-v4 on the rendered signs ({name}), INT8 on OpenVINO, {given.images} validation pictures,\n"
+        f"{given.minutes:g} minutes of recovery each; intervals are 95 %, paired on the same pictures. Made by\n"
+        "`python tests/benchmarks/pruning_methods.py`, whose first lines say how.\n\n" + "\n".join(lines) + "\n"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""Pruning through the command line: kept, taken back, refused, and alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgekit.bundle import check_bundle
+from edgekit.report import validate
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+QUICK = "latency: {runs: 30, max_seconds: 6}\nimages: 96\n"
+
+
+@pytest.fixture
+def quick(tmp_path: Path) -> Path:
+    path = tmp_path / "quick.yaml"
+    path.write_text(QUICK)
+    return path
+
+
+def variants(report: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each for each in report["variants"]}
+
+
+def test_a_ratio_is_pruned_recovered_quantized_and_judged_as_one(
+    quick: Path, tmp_path: Path, edgekit: Run, shared_store: Path
+) -> None:
+    out = tmp_path / "out"
+    arguments = ("build", "--recipe", quick, "--prune", 0.3, "--recovery-minutes", 0.1, "--no-sensitivity")
+    told = edgekit(*arguments, "--max-drop", 100, "--out", out, "--json")
+    assert told.returncode == 0, told.stderr
+    report = json.loads(told.stdout)
+    report.pop("bundle")
+    validate(report)
+    found, pruning = variants(report), report["pruning"]
+    assert found["pruned-int8"]["params"] == pruning["params"]["after"] < found["int8"]["params"]
+    assert found["pruned-int8"]["macs"] == pruning["macs"]["after"] < found["int8"]["macs"]
+    assert pruning["recovery"]["method"] == "distillation with labels"
+    assert pruning["recovery"]["batch_norm_images"] > 0
+    assert pruning["recovery"]["tuning"]["recovered_top1"] > pruning["recovery"]["tuning"]["pruned_top1"]
+    assert [stage["name"] for stage in report["stages"]].count("quantize") == 2
+    assert "left" in told.stderr, "progress says how much time is left"
+    assert check_bundle(out) == []
+    assert report["chosen"] == ("pruned-int8" if pruning["kept"] else "int8")
+    shown = edgekit("inspect", out)
+    assert shown.returncode == 0
+    if pruning["kept"]:
+        assert "features.12.branch1.0.conv" in shown.stdout
+    again = edgekit(*arguments, "--max-drop", 0.0, "--out", tmp_path / "again", "--json")
+    strict = json.loads(again.stdout)
+    if found["pruned-int8"]["accuracy"]["top1"] < found["fp32"]["accuracy"]["top1"]:
+        assert strict["chosen"] != "pruned-int8"
+        assert strict["pruning"]["kept"] is False
+        assert "more than the budget" in strict["pruning"]["reason"]
+
+
+def test_random_weights_meet_a_latency_budget_without_training(quick: Path, tmp_path: Path, edgekit: Run) -> None:
+    random = ("--weights", "random", "--width", 0.25, "--num-classes", 10, "--recipe", quick, "--json")
+    dense = edgekit("build", *random, "--out", tmp_path / "dense")
+    report = json.loads(dense.stdout)
+    assert report["pruning"]["reason"].startswith("the weights are random")
+    budget = 0.7 * variants(report)["int8"]["latency"]["p50"]
+    told = edgekit("build", *random, "--latency-budget", budget, "--out", tmp_path / "out")
+    report = json.loads(told.stdout)
+    pruning = report["pruning"]
+    assert pruning["latency"]["budget_ms"] == pytest.approx(budget)
+    assert pruning["recovery"]["method"] == "none"
+    assert pruning["recovery"]["why"]
+    assert pruning["importance"] == "magnitude"
+    assert pruning["channels"]["after"] < pruning["channels"]["before"]
+    assert told.returncode == (0 if report["verdict"]["ok"] else 3)
+    unreachable = edgekit("build", *random[:-1], "--latency-budget", 0.05, "--out", tmp_path / "never")
+    assert unreachable.returncode == 3
+    assert "cannot be reached by pruning" in unreachable.stdout + unreachable.stderr
+    assert check_bundle(tmp_path / "never") == [], "the best found is written all the same"
+    alone = edgekit("prune", "--model", "inception_v4", *random[:6], "--latency-budget", 0.05, "--out", tmp_path / "no")
+    assert alone.returncode == 3
+    assert "the narrowest network" in alone.stderr
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("ratio", ["0", "1", "1.5", "-0.2", "some"])
+def test_a_ratio_out_of_range_is_refused(ratio: str, tmp_path: Path, edgekit: Run) -> None:
+    for verb in ("build", "prune"):
+        told = edgekit(verb, "--model", "inception_v4", f"--prune={ratio}", "--out", tmp_path / "out")
+        assert told.returncode == 2
+        assert "ratio" in told.stderr
+        assert not (tmp_path / "out").exists()
+
+
+def test_an_onnx_network_is_pruned_alone_and_quantized(
+    tiny_onnx: Any, photos: Any, tmp_path: Path, edgekit: Run
+) -> None:
+    images = photos("train", classes=4, count=12, seed=1)
+    out = tmp_path / "pruned"
+    told = edgekit(
+        "prune", tiny_onnx(), "--prune", 0.5, "--train-data", images, "--recovery-minutes", 0.02, "--out", out, "--json"
+    )
+    assert told.returncode == 0, told.stderr
+    pruning = json.loads(told.stdout)
+    assert pruning["channels"]["after"] < pruning["channels"]["before"]
+    assert {path.name for path in out.iterdir()} == {"weights.safetensors", "model.onnx", "pruning.json"}
+    built = edgekit(
+        "build", "--model", out / "model.onnx", "--data", photos("eval", classes=4, count=8, seed=2), "--calibration",
+        images, "--max-drop", 100, "--out", tmp_path / "bundle", "--json",
+    )  # fmt: skip
+    assert built.returncode == 0, built.stderr
+    assert (
+        json.loads(built.stdout)["pruning"]["reason"] == "there are no training images to recover with (--train-data)"
+    )
+
+
+def test_training_images_that_are_evaluated_on_are_refused(
+    tiny_onnx: Any, photos: Any, tmp_path: Path, edgekit: Run
+) -> None:
+    images = photos("both", classes=4, count=12)
+    told = edgekit("build", "--model", tiny_onnx(), "--data", images, "--train-data", images, "--out", tmp_path / "out")
+    assert told.returncode == 2
+    assert "both in --train-data and among those evaluated on" in told.stderr
+
+
+def test_a_network_that_cannot_be_traced_names_the_operation(
+    tmp_path: Path, edgekit: Run, photos: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "oddnets.py").write_text(
+        "import torch\n"
+        "class Odd(torch.nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = torch.nn.Conv2d(3, 8, 3)\n"
+        "        self.head = torch.nn.Linear(8, 4)\n"
+        "    def forward(self, x):\n"
+        "        return self.head(torch.cumsum(self.conv(x), 1).mean((2, 3)))\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    images = photos("train", classes=4, count=12, seed=1)
+    common = ("--model", "oddnets:Odd", "--size", 32, "--train-data", images)
+    told = edgekit("prune", *common, "--prune", 0.5, "--out", tmp_path / "out")
+    assert told.returncode == 2
+    assert "the operation Cumsum" in told.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,200 @@
+"""Pruned networks on the real libraries: they run, export, quantize, compile; the cut graph is the pruned graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from layouts import LAYOUTS, OURS, network
+
+from edgekit.compile import openvino
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.models.source import export_network
+from edgekit.prune import onnx_slice
+from edgekit.prune.images import PruningImages, of_folder, signs_images, top1, training_batches
+from edgekit.prune.importance import IMPORTANCES
+from edgekit.prune.recover import RecoverySettings, recover, reestimate
+from edgekit.prune.select import keep_best, ratio_widths
+from edgekit.prune.surgery import slimmed
+from edgekit.prune.timing import openvino_timer
+from edgekit.prune.tracing import trace
+from edgekit.quantize.form import form_of
+from edgekit.quantize.graphs import write_graph
+from edgekit.quantize.ptq import quantize
+
+STEP = 4
+
+
+def int8(network_: Any, size: int, folder: Path) -> Path:
+    """Exports and quantizes with a few random pictures; the INT8 graph with preprocessing inside."""
+    told = Preprocessing(size)
+    export_network(network_, size, folder / "core.onnx")
+    dice = np.random.Generator(np.random.PCG64(0))
+    pictures = dice.integers(0, 256, (3, 1, size, size, 3), np.uint8)
+    quantize(folder / "core.onnx", folder / "q.onnx", lambda: iter(pictures), len(pictures), told)
+    write_graph(folder / "core.onnx", folder / "q.onnx", folder / "int8.onnx", "int8", told, form_of(None))
+    return folder / "int8.onnx"
+
+
+def run(graph: Path, folder: Path, size: int) -> Any:
+    folder.mkdir()
+    session = openvino.load(openvino.compile(graph, folder, "int8"))
+    return session.infer(np.full((1, size, size, 3), 100, np.uint8))
+
+
+@pytest.mark.parametrize(
+    "name", [*LAYOUTS, pytest.param("inception_v4"), *(pytest.param(n, marks=pytest.mark.slow) for n in OURS[1:])]
+)
+@settings(deadline=None, max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ratio=st.floats(0.1, 0.8), seed=st.integers(0, 1000))
+def test_a_pruned_network_exports_quantizes_and_compiles(
+    name: str, ratio: float, seed: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    folder = tmp_path_factory.mktemp(name)
+    made, size = network(name, seed)
+    graph = trace(made, size)
+    dice = np.random.Generator(np.random.PCG64(seed))
+    scores = {group.name: dice.random(group.width) for group in graph.groups}
+    keep = keep_best(graph, ratio_widths(graph, ratio, STEP), scores)
+    logits = run(int8(slimmed(made, graph, keep), size, folder), folder / "compiled", size)
+    assert logits.shape == (1, 5)
+    assert np.isfinite(logits).all()
+
+
+@pytest.mark.parametrize("name", ["residual", "depthwise", "dense", "inception_v4"])
+def test_the_cut_graph_is_that_of_the_pruned_network(name: str, tmp_path: Path) -> None:
+    made, size = network(name)
+    graph = trace(made, size)
+    scores = IMPORTANCES["magnitude"](made, graph, ())
+    keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), scores)
+    (tmp_path / "dense").mkdir()
+    (tmp_path / "pruned").mkdir()
+    dense = int8(made, size, tmp_path / "dense")
+    pruned = int8(slimmed(made, graph, keep), size, tmp_path / "pruned")
+    onnx_slice.cut(dense, tmp_path / "cut.onnx", graph, keep)
+    assert shapes(tmp_path / "cut.onnx") == shapes(pruned)
+    assert run(tmp_path / "cut.onnx", tmp_path / "compiled", size).shape == (1, 5)
+    onnx_slice.cut(dense, tmp_path / "whole.onnx", graph, graph.everything())
+    np.testing.assert_array_equal(run(tmp_path / "whole.onnx", tmp_path / "a", size), run(dense, tmp_path / "b", size))
+
+
+def shapes(path: Path) -> list[tuple[int, ...]]:
+    """Shapes of all INT8 weights, in the order of the nodes that read them."""
+    model = onnx.load(str(path))
+    known = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer if len(tensor.dims) > 1}
+    return [known[node.input[0]] for node in model.graph.node if node.input and node.input[0] in known]
+
+
+def test_layers_are_timed_as_openvino_runs_them() -> None:
+    from edgekit.prune.table import probes_for
+
+    made, size = network("depthwise")
+    probes = probes_for(trace(made, size), 16)
+    for precision in ("int8", "fp32"):
+        times = openvino_timer(precision)(probes)
+        assert len(times) == len(probes)
+        assert all(time > 0 for time in times)
+
+
+@pytest.mark.parametrize("name", ["taylor", "fisher"])
+def test_measured_importance_finds_the_channels_that_do_nothing(name: str) -> None:
+    torch.manual_seed(0)
+    made, size = network("residual")
+    with torch.no_grad():
+        made.c[1].weight[:5] = 0
+        made.c[1].bias[:5] = 0
+    graph = trace(made, size)
+    images = small_signs(32)
+    scores = IMPORTANCES[name](made, graph, training_batches(images, Preprocessing(size), 32, 0))
+    group = next(group for group in graph.groups if group.name == "c.0")
+    assert (scores["c.0"][:5] == 0).all()
+    assert (scores["c.0"][5:] > 0).any()
+    assert all(np.isfinite(score).all() and (score >= 0).all() for score in scores.values())
+    assert group.width == 32
+
+
+def small_signs(count: int) -> PruningImages:
+    whole = signs_images(frozenset())
+    assert whole.tuning is not None
+    return PruningImages(whole.train, True, (whole.tuning[0], whole.tuning[1][:count]), "few")
+
+
+def test_statistics_are_taken_anew() -> None:
+    made, size = network("residual")
+    graph = trace(made, size)
+    keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
+    cut = slimmed(made, graph, keep)
+    before = cut.stem[1].running_mean.clone()
+    assert reestimate(cut, small_signs(8), Preprocessing(size), 64) == 64
+    assert not torch.equal(before, cut.stem[1].running_mean)
+    assert not cut.training
+    assert cut.stem[1].momentum == 0.1
+
+
+def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tmp_path: Path) -> None:
+    made, size = network("residual")
+    made.head = torch.nn.Linear(32, 24)
+    graph = trace(made, size)
+    keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
+    images, told = small_signs(48), Preprocessing(size)
+    teacher = {key: value.clone() for key, value in made.state_dict().items()}
+    settings_ = RecoverySettings(minutes=0.03, learning_rate=0.01, seed=0, enough_points=-100.0)
+    dense = top1(made, images.tuning, told)
+
+    def again(folder: Path, stop: int | None = None) -> Any:
+        ticks: list[int] = []
+
+        def tick(tick: Any, left: float) -> None:
+            ticks.append(tick.step)
+            assert left >= 0
+            if stop is not None and tick.step >= stop:
+                raise KeyboardInterrupt
+
+        try:
+            result = recover(
+                slimmed(made, graph, keep), made, graph, keep, images, told, settings_, folder, dense, tick
+            )
+        except KeyboardInterrupt:
+            return None
+        return *result, ticks
+
+    recovered, record, ticks = again(tmp_path / "one")
+    assert record.method == "distillation with labels"
+    assert record.steps == ticks[-1] > 0
+    assert record.tuning.dense_top1 == dense
+    assert all(torch.equal(value, teacher[key]) for key, value in made.state_dict().items())
+    assert not any(module._forward_hooks for module in [*made.modules(), *recovered.modules()])
+    (tmp_path / "two").mkdir()
+    (tmp_path / "two" / "plan.json").write_bytes((tmp_path / "one" / "plan.json").read_bytes())
+    assert again(tmp_path / "two", stop=max(1, record.steps // 2)) is None
+    resumed, told_again, _ = again(tmp_path / "two")
+    assert told_again.steps == record.steps
+    assert all(
+        torch.equal(a, b) for a, b in zip(recovered.state_dict().values(), resumed.state_dict().values(), strict=True)
+    )
+
+
+def test_unlabelled_images_are_enough_to_distil(photos: Any, tmp_path: Path) -> None:
+    from edgekit.data.folder import open_images
+
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    for path in sorted(photos().rglob("*.png")):
+        (flat / f"{path.parent.name}-{path.name}").write_bytes(path.read_bytes())
+    images = of_folder(open_images(flat))
+    assert (images.labelled, images.tuning) == (False, None)
+    made, size = network("residual")
+    graph = trace(made, size)
+    keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
+    settings_ = RecoverySettings(minutes=0.02, learning_rate=0.01, seed=0)
+    _, record = recover(
+        slimmed(made, graph, keep), made, graph, keep, images, Preprocessing(size), settings_, tmp_path / "r", None
+    )
+    assert record.method == "distillation without labels"
+    assert record.tuning is None

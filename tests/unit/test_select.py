@@ -1,0 +1,165 @@
+"""Widths by knapsack: within the budget, better than narrowing all alike, and blind to steps that save nothing."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from layouts import network
+
+from edgekit.errors import BudgetError
+from edgekit.prune import fit
+from edgekit.prune.channels import ChannelGraph, widths
+from edgekit.prune.probes import Probe
+from edgekit.prune.select import Knapsack, keep_best, options, ratio_widths
+from edgekit.prune.table import LatencyTable, measured, probes_for, read
+from edgekit.prune.tracing import trace
+
+STEP = 4
+"""Granularity of the made-up target; its layers cost by whole steps of output channels."""
+
+
+def cost(probe: Probe) -> float:
+    geometry = probe.geometry
+    pixels = geometry.height * geometry.width * geometry.kernel[0] * geometry.kernel[1]
+    return 1.0 + pixels * probe.inputs * -(-probe.outputs // STEP) * STEP / 1e4
+
+
+@cache
+def made(name: str) -> tuple[ChannelGraph, LatencyTable, dict[str, Any]]:
+    net, size = network(name)
+    graph = trace(net, size)
+    probes = probes_for(graph, STEP)
+    table = LatencyTable({probe.key(): cost(probe) for probe in probes}, STEP)
+    dice = np.random.Generator(np.random.PCG64(0))
+    return graph, table, {group.name: dice.random(group.width) ** 4 for group in graph.groups}
+
+
+@pytest.mark.parametrize("name", ["residual", "depthwise", "dense", "inception_v4", "inception_resnet_v2_paper"])
+@settings(deadline=None, max_examples=8)
+@given(fraction=st.floats(0.3, 0.95))
+def test_the_choice_is_within_the_budget_and_its_cost_is_what_the_table_says(name: str, fraction: float) -> None:
+    graph, table, importance = made(name)
+    knapsack = Knapsack(graph, importance, table, STEP)
+    budget = fraction * knapsack.dense_cost
+    chosen = knapsack.within(budget)
+    if chosen is None:
+        assert knapsack.narrowest.cost > budget
+        return
+    assert chosen.cost <= budget + 1e-6
+    keep = keep_best(graph, chosen.widths, importance)
+    assert table.total(graph, widths(graph, keep)) == pytest.approx(chosen.cost)
+    for group in graph.groups:
+        assert chosen.widths[group.name] in options(group.width, STEP)
+        assert int(keep[group.units].sum()) == chosen.widths[group.name]
+
+
+@pytest.mark.parametrize("name", ["residual", "inception_v4"])
+@pytest.mark.parametrize("ratio", [0.25, 0.5])
+def test_it_keeps_more_than_narrowing_all_alike_at_the_same_cost(name: str, ratio: float) -> None:
+    graph, table, importance = made(name)
+    knapsack = Knapsack(graph, importance, table, STEP)
+    alike = ratio_widths(graph, ratio, STEP)
+    keep = keep_best(graph, alike, importance)
+    kept = sum(float(np.sort(importance[g.name])[::-1][: alike[g.name]].sum()) for g in graph.groups)
+    whole = sum(float(importance[g.name].sum()) for g in graph.groups)
+    chosen = knapsack.within(table.total(graph, widths(graph, keep)))
+    assert chosen is not None
+    assert chosen.importance > kept / whole - (0.001 if name == "residual" else 0)  # four groups leave little choice
+
+
+def test_a_budget_that_the_dense_network_meets_removes_nothing() -> None:
+    graph, table, importance = made("residual")
+    knapsack = Knapsack(graph, importance, table, STEP)
+    chosen = knapsack.within(knapsack.dense_cost)
+    assert chosen is not None
+    assert keep_best(graph, chosen.widths, importance).all()
+    assert chosen.importance == pytest.approx(1.0)
+
+
+def test_widths_that_a_group_may_have() -> None:
+    assert options(384, 16) == (48, *range(64, 384, 16), 384)
+    assert options(96, 16) == (*range(16, 96, 8), 96)
+    assert options(24, 16) == (4, 8, 12, 16, 20, 24)
+    assert options(3, 16) == (3,)
+
+
+@given(width=st.integers(1, 2048), granularity=st.sampled_from([4, 8, 16, 32]))
+def test_options_rise_to_the_width_itself(width: int, granularity: int) -> None:
+    found = options(width, granularity)
+    assert found[-1] == width
+    assert list(found) == sorted(set(found))
+    assert found[0] >= 1
+
+
+@given(ratio=st.floats(0.01, 0.99))
+def test_a_ratio_narrows_every_group(ratio: float) -> None:
+    graph = made("inception_v4")[0]
+    for group in graph.groups:
+        count = ratio_widths(graph, ratio, STEP)[group.name]
+        wanted = max(group.width * (1 - ratio), options(group.width, STEP)[0])
+        assert abs(count - wanted) <= STEP
+
+
+def whole_network(beside: float, times: float) -> Any:
+    """A network that takes `beside` ms between its layers and whose layers take `times` what the table says."""
+    return lambda chosen: beside + times * chosen.cost / 1e3
+
+
+@given(beside=st.floats(0.0, 2.0), times=st.floats(0.5, 2.0), fraction=st.floats(0.6, 0.95))
+@settings(deadline=None, max_examples=20)
+def test_the_prediction_is_corrected_until_the_budget_is_met(beside: float, times: float, fraction: float) -> None:
+    graph, table, importance = made("inception_v4")
+    knapsack = Knapsack(graph, importance, table, STEP)
+    measure = whole_network(beside, times)
+    dense_ms = measure(knapsack.dense)
+    budget = beside + fraction * (dense_ms - beside)
+    found = fit.within(knapsack, budget, dense_ms, measure)
+    assert 0.9 * budget <= found.measured_ms <= budget
+    assert found.measured_ms == pytest.approx(measure(found.chosen))
+
+
+def test_a_budget_below_the_narrowest_network_says_what_is_reachable() -> None:
+    graph, table, importance = made("residual")
+    knapsack = Knapsack(graph, importance, table, STEP)
+    with pytest.raises(BudgetError, match=r"cannot be reached.* takes 1\.\d\d ms") as caught:
+        fit.within(knapsack, 0.5, 2.0, lambda chosen: 1.0 + chosen.cost / knapsack.dense_cost)
+    assert caught.value.exit_code == 3
+
+
+def test_a_table_is_kept_and_only_what_is_missing_is_timed(tmp_path: Path) -> None:
+    path, asked = tmp_path / "table.json", []
+
+    def time(probes: Any) -> list[float]:
+        asked.extend(probes)
+        return [cost(probe) for probe in probes]
+
+    first = made("residual")[0]
+    table = measured(path, probes_for(first, STEP), time, STEP)
+    count = len(asked)
+    assert count == len(read(path)) == len(set(asked))
+    again = measured(path, probes_for(first, STEP), time, STEP)
+    assert len(asked) == count
+    assert again.times == table.times
+    measured(path, probes_for(made("dense")[0], STEP), time, STEP)
+    assert len(read(path)) == len(asked) > count
+
+
+def test_a_damaged_table_is_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "table.json"
+    path.write_text("{ not json")
+    probes = probes_for(made("residual")[0], STEP)
+    assert measured(path, probes, lambda some: [cost(each) for each in some], STEP).times
+
+
+def test_between_the_points_time_rises_with_channels() -> None:
+    graph, table, _ = made("inception_v4")
+    geometry = next(layer.geometry for layer in graph.layers.values() if layer.geometry is not None)
+    times = [table.microseconds(geometry, 3, count) for count in range(1, 9)]
+    assert times == sorted(times)
+    assert table.microseconds(geometry, 0, 8) == 0.0
