@@ -48,7 +48,7 @@ class PruningRecipe(_Part):
         default=None, description="what channels are worth by; fisher by default, magnitude without images"
     )
     train_data: str | None = Field(default=None, description="images to recover with, labelled or not")
-    minutes: float = Field(default=6.0, ge=0, description="of training to win back accuracy")
+    minutes: float = Field(default=6.5, ge=0, description="of training to win back accuracy")
     learning_rate: float = Field(default=0.01, gt=0, description="of that training's convolutions")
     sensitivity: bool = Field(default=True, description="look at how sensitive blocks are, for the report")
 

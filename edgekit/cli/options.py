@@ -155,7 +155,7 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
             help="Images to recover with: as --data, or without labels. Default: `signs` for the signs networks.",
         ),
         click.option(
-            "--recovery-minutes", type=click.FloatRange(min=0), metavar="MIN", help="Of training. Default: 6."
+            "--recovery-minutes", type=click.FloatRange(min=0), metavar="MIN", help="Of training. Default: 6.5."
         ),
         click.option(
             "--sensitivity/--no-sensitivity", default=None, help="Look at how sensitive blocks are. Default: yes."

@@ -19,7 +19,7 @@ AIM: Final = 0.98
 ENOUGH: Final = 0.95
 """A choice that takes at least this part of the budget is near enough to it."""
 
-KNEE: Final = 0.98
+KNEE: Final = 0.985
 """Without a budget: the fastest widths that keep this share of the importance."""
 
 

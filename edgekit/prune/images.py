@@ -24,8 +24,8 @@ from edgekit.train import TrainingImages, normalised
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
 
-TUNING_IMAGES: Final = 1_200
-"""At most so many are held back: enough to see a loss of one point."""
+TUNING_IMAGES: Final = 800
+"""At most so many are held back: enough to see a loss of a point or so."""
 
 HELD_BACK: Final = 10
 """One image in so many of a user's training images is held back."""
@@ -120,16 +120,40 @@ def training_batches(
         yield normalised(pictures, preprocessing.mean, preprocessing.std), labels
 
 
-def top1(network: nn.Module, tuning: tuple[ImageSet, Sequence[int]], preprocessing: Preprocessing) -> float:
+@dataclass(frozen=True)
+class Tuning:
+    """Labelled pictures in memory: uint8 (N, size, size, 3) in the network's channel order, and labels (N,)."""
+
+    pictures: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def few(self, count: int) -> Tuning:
+        """`count` of them, evenly spread."""
+        chosen = spread(len(self), count)
+        return Tuning(self.pictures[chosen], self.labels[chosen])
+
+
+def tuning_of(images: PruningImages | None, preprocessing: Preprocessing) -> Tuning | None:
+    """The images to choose by, decoded once; None without any."""
+    if images is None or images.tuning is None or images.tuning[0].labels is None:
+        return None
+    held, indices = images.tuning
+    made = np.concatenate([pictures for pictures, _ in batches(held, preprocessing, indices, BATCH)])
+    assert held.labels is not None
+    return Tuning(made[..., ::-1] if preprocessing.color == "bgr" else made, held.labels[list(indices)])
+
+
+def top1(network: nn.Module, tuning: Tuning, preprocessing: Preprocessing) -> float:
     """Percent of the tuning images that a torch network has right, in BF16; it is left in evaluation mode."""
-    images, indices = tuning
-    assert images.labels is not None
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
     right = 0
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
-        for pictures, group in batches(images, preprocessing, indices, BATCH):
-            ordered_pictures = pictures[..., ::-1].copy() if preprocessing.color == "bgr" else pictures
-            made = network(normalised(torch.from_numpy(ordered_pictures), preprocessing.mean, preprocessing.std))
-            right += int((made.argmax(1).numpy() == images.labels[list(group)]).sum())
-    return 100 * right / len(indices)
+        for first in range(0, len(tuning), BATCH):
+            pictures = torch.from_numpy(np.ascontiguousarray(tuning.pictures[first : first + BATCH]))
+            made = network(normalised(pictures, preprocessing.mean, preprocessing.std))
+            right += int((made.argmax(1).numpy() == tuning.labels[first : first + BATCH]).sum())
+    return 100 * right / len(tuning)

@@ -20,13 +20,13 @@ from torch import nn
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.distil import Distillation
-from edgekit.prune.images import PruningImages, ordered, top1, training_batches
+from edgekit.prune.images import PruningImages, Tuning, ordered, top1, training_batches
 from edgekit.train import Tick, train
 from edgekit.training_recipe import Stage, TrainingRecipe
 
 NORM_IMAGES: Final = 320
 BATCH: Final = 32
-SHARES: Final = ((0.47, 0.2), (0.68, 0.3), (1.0, 0.5))
+SHARES: Final = ((0.47, 0.1), (0.68, 0.3), (1.0, 0.6))
 """Side of the pictures as a part of the network's, and the part of the time that is trained at it."""
 
 SMALLEST_SIDE: Final = 75
@@ -38,7 +38,7 @@ LOOKS: Final = (0.6, 0.8, 1.0)
 
 
 @dataclass(frozen=True)
-class Tuning:
+class Tuned:
     """Top-1 percent on the tuning images: before, just pruned, with new statistics, recovered."""
 
     images: int
@@ -64,7 +64,7 @@ class Recovery:
     steps: int
     seconds: float
     batch_norm_images: int
-    tuning: Tuning | None
+    tuning: Tuned | None
     why: str | None
 
     def as_dict(self) -> dict[str, Any]:
@@ -114,18 +114,18 @@ def recover(
     graph: ChannelGraph,
     keep: Keep,
     images: PruningImages,
+    tuning: Tuning | None,
     preprocessing: Preprocessing,
     settings: RecoverySettings,
     folder: Path,
-    dense_top1: float | None,
     on_tick: Callable[[Tick, float], None] = lambda tick, seconds_left: None,
 ) -> tuple[nn.Module, Recovery]:
     """Trains a pruned network towards its unpruned self.
 
     Args:
         student: the pruned network; its statistics are taken anew in place.
+        tuning: images to look at the accuracy with, where there are any.
         folder: gets the plan, the checkpoint and the log; what is there is gone on with.
-        dense_top1: of the teacher on the tuning images, where there are any.
         on_tick: called with each line of the log, and the seconds that are left.
     Returns:
         the recovered network, and what was done.
@@ -134,9 +134,9 @@ def recover(
     for module in student.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # the teacher's answers are what is learned: nothing to guard against
-    before = None if images.tuning is None else top1(student, images.tuning, preprocessing)
+    dense, before = (None if tuning is None else top1(each, tuning, preprocessing) for each in (teacher, student))
     normed = reestimate(student, images, preprocessing)
-    renewed = None if images.tuning is None else top1(student, images.tuning, preprocessing)
+    renewed = None if tuning is None else top1(student, tuning, preprocessing)
     guide = Distillation(teacher, student, graph, keep, images.labelled)
     recipe = _plan(folder, student, guide, images, preprocessing, settings)
     began = time.monotonic()
@@ -150,35 +150,40 @@ def recover(
             folder,
             preprocessing.mean,
             preprocessing.std,
-            on_tick=lambda tick: on_tick(tick, _left(tick, recipe)),
+            on_tick=lambda tick: on_tick(tick, _left(tick, recipe, time.monotonic() - began, 60 * settings.minutes)),
             checkpoint_seconds=30.0,
             stop_after=stop,
             guide=guide,
         )
         done = stop
-        if images.tuning is not None and dense_top1 is not None:
-            reached = top1(made, images.tuning, preprocessing)
-            if dense_top1 - reached <= settings.enough_points:
+        if tuning is not None and dense is not None:
+            reached = top1(made, tuning, preprocessing)
+            if dense - reached <= settings.enough_points:
                 break
     guide.close()
     clean.load_state_dict({key: value.cpu() for key, value in made.state_dict().items()})
-    tuning = None
-    if images.tuning is not None and dense_top1 is not None and before is not None:
-        tuning = Tuning(len(images.tuning[1]), dense_top1, before, renewed, reached)
+    tuned: Tuned | None = None
+    if tuning is not None and dense is not None and before is not None:
+        tuned = Tuned(len(tuning), dense, before, renewed, reached)
+    why = None if tuned is not None else "there are no labels to look at the accuracy with"
     method = "distillation with labels" if images.labelled else "distillation without labels"
     seconds = time.monotonic() - began
-    return clean.eval(), Recovery(method, recipe.images_at(done), done, seconds, normed, tuning, None)
+    return clean.eval(), Recovery(method, recipe.images_at(done), done, seconds, normed, tuned, why)
 
 
-def _left(tick: Tick, recipe: TrainingRecipe) -> float:
-    """Seconds that the rest takes at the pace of the last steps, larger pictures taking longer by their area."""
-    pace = tick.images_per_second * tick.size**2
-    left, before = 0.0, 0
-    for stage in recipe.stages:
-        steps = min(max(before + stage.steps - tick.step, 0), stage.steps)
-        left += steps * stage.batch * stage.size**2 / max(pace, 1e-9)
+def _left(tick: Tick, recipe: TrainingRecipe, seconds: float, planned_seconds: float) -> float:
+    """Seconds that the rest takes, if it goes on as it went; at first, as it was planned."""
+    done, before = 0.0, 0
+    shares = [share for _, share in SHARES] if len(recipe.stages) == len(SHARES) else [1.0]
+    for stage, share in zip(recipe.stages, shares, strict=True):
+        done += share * min(max(tick.step - before, 0), stage.steps) / stage.steps
         before += stage.steps
-    return left
+    pace = planned_seconds if done < TRUSTED else seconds / done
+    return pace * (1 - done)
+
+
+TRUSTED: Final = 0.05
+"""Part of a run after which its own pace says more than the plan."""
 
 
 def _plan(
@@ -258,5 +263,5 @@ def _pace(
     return batch / min(times) * DRAWING
 
 
-DRAWING: Final = 0.8
+DRAWING: Final = 0.58
 """What is left of the pace beside drawing or decoding and the optimiser's own step; measured on two cores."""

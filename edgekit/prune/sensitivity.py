@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 from torch import nn
 
-from edgekit.data.image_set import spread
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.channels import ChannelGraph, Group
-from edgekit.prune.images import top1
+from edgekit.prune.images import Tuning, top1
 from edgekit.prune.select import Importance
 from edgekit.prune.surgery import silenced
 
-if TYPE_CHECKING:
-    from edgekit.data.image_set import ImageSet
-
-RATIOS: Final = (0.25, 0.5, 0.75)
-IMAGES: Final = 120
+RATIOS: Final = (0.3, 0.6)
+IMAGES: Final = 96
 MOST_BLOCKS: Final = 25
 
 
@@ -49,16 +45,15 @@ def sensitivity(
     network: nn.Module,
     graph: ChannelGraph,
     importance: Importance,
-    tuning: tuple[ImageSet, Sequence[int]],
+    tuning: Tuning,
     preprocessing: Preprocessing,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Sensitivity:
     """Silences the least important channels of one block after another and looks at the accuracy."""
-    images, indices = tuning
-    few = images, [indices[place] for place in spread(len(indices), IMAGES)]
+    few = tuning.few(IMAGES)
     blocks = blocks_of(graph)
     total = len(blocks) * len(RATIOS)
-    made = Sensitivity(len(few[1]), top1(network, few, preprocessing), ())
+    made = Sensitivity(len(few), top1(network, few, preprocessing), ())
     for name, groups in blocks.items():
         points: list[tuple[float, float]] = []
         for ratio in RATIOS:

@@ -17,7 +17,7 @@ from edgekit.models.source import export_network, make_network
 from edgekit.models.weights import write_weights
 from edgekit.prune import fit, onnx_slice
 from edgekit.prune.channels import ChannelGraph, Keep, widths
-from edgekit.prune.images import PruningImages, top1, training_batches
+from edgekit.prune.images import PruningImages, training_batches, tuning_of
 from edgekit.prune.importance import DATA_DRIVEN, IMPORTANCES
 from edgekit.prune.recover import NOTHING, RecoverySettings, recover
 from edgekit.prune.select import Chosen, Importance, Knapsack, keep_best, ratio_widths
@@ -177,13 +177,14 @@ def _changed(graph: ChannelGraph, keep: Keep) -> list[dict[str, Any]]:
 def _sensitivity(
     run: Run, network: nn.Module, graph: ChannelGraph, scores: Importance, images: PruningImages | None
 ) -> dict[str, Any] | None:
-    if images is None or images.tuning is None or not run.recipe.pruning.sensitivity:
+    tuning = tuning_of(images, run.source.preprocessing) if run.recipe.pruning.sensitivity else None
+    if tuning is None:
         return None
 
     def tell(done: int, total: int) -> None:
         run.on_event(Event("prune", done, total, detail="sensitivity of blocks"))
 
-    made = sensitivity(network, graph, scores, images.tuning, run.source.preprocessing, tell)
+    made = sensitivity(network, graph, scores, tuning, run.source.preprocessing, tell)
     blocks = [{"name": name, "points": [list(point) for point in points]} for name, points in made.blocks]
     return {"images": made.images, "dense_top1": made.dense_top1, "blocks": blocks}
 
@@ -195,7 +196,6 @@ def recovered(run: Run, selected: Entry, images: PruningImages | None, unfinishe
     keep: Keep = np.load(selected.path / "keep.npy")
     made, told = slimmed(network, graph, keep), NOTHING
     if images is not None:
-        dense = None if images.tuning is None else top1(network, images.tuning, run.source.preprocessing)
         settings = run.recipe.pruning
         made, told = recover(
             made,
@@ -203,10 +203,10 @@ def recovered(run: Run, selected: Entry, images: PruningImages | None, unfinishe
             graph,
             keep,
             images,
+            tuning_of(images, run.source.preprocessing),
             run.source.preprocessing,
             RecoverySettings(settings.minutes, settings.learning_rate, run.recipe.seed),
             unfinished,
-            dense,
             _telling(run),
         )
         if (unfinished / "log.jsonl").exists():

@@ -17,7 +17,7 @@ from edgekit.compile import openvino
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.source import export_network
 from edgekit.prune import onnx_slice
-from edgekit.prune.images import PruningImages, of_folder, signs_images, top1, training_batches
+from edgekit.prune.images import PruningImages, of_folder, signs_images, top1, training_batches, tuning_of
 from edgekit.prune.importance import IMPORTANCES
 from edgekit.prune.recover import RecoverySettings, recover, reestimate
 from edgekit.prune.select import keep_best, ratio_widths
@@ -145,7 +145,9 @@ def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tm
     images, told = small_signs(48), Preprocessing(size)
     teacher = {key: value.clone() for key, value in made.state_dict().items()}
     settings_ = RecoverySettings(minutes=0.03, learning_rate=0.01, seed=0, enough_points=-100.0)
-    dense = top1(made, images.tuning, told)
+    tuning = tuning_of(images, told)
+    assert tuning is not None
+    dense = top1(made, tuning, told)
 
     def again(folder: Path, stop: int | None = None) -> Any:
         ticks: list[int] = []
@@ -158,7 +160,7 @@ def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tm
 
         try:
             result = recover(
-                slimmed(made, graph, keep), made, graph, keep, images, told, settings_, folder, dense, tick
+                slimmed(made, graph, keep), made, graph, keep, images, tuning, told, settings_, folder, tick
             )
         except KeyboardInterrupt:
             return None
@@ -194,7 +196,7 @@ def test_unlabelled_images_are_enough_to_distil(photos: Any, tmp_path: Path) -> 
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
     settings_ = RecoverySettings(minutes=0.02, learning_rate=0.01, seed=0)
     _, record = recover(
-        slimmed(made, graph, keep), made, graph, keep, images, Preprocessing(size), settings_, tmp_path / "r", None
+        slimmed(made, graph, keep), made, graph, keep, images, None, Preprocessing(size), settings_, tmp_path / "r"
     )
     assert record.method == "distillation without labels"
     assert record.tuning is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from functools import cache, partial
 
 import numpy as np
@@ -17,7 +18,7 @@ from edgekit.models import inception_v4
 from edgekit.models.inception_v4 import ConvNormAct, scaled
 from edgekit.models.weights import is_pruned, load_into, write_weights
 from edgekit.prune.channels import FIXED, ChannelGraph, Keep, widths
-from edgekit.prune.surgery import silenced, slimmed
+from edgekit.prune.surgery import check, silenced, slimmed
 from edgekit.prune.tracing import trace
 
 
@@ -172,3 +173,58 @@ def test_grouped_convolutions_stay_as_they_are() -> None:
     assert {group.name for group in graph.groups} == {"4"}
     keep = random_keep(graph, 0.5, 0)
     torch.testing.assert_close(outputs(slimmed(made, graph, keep), 16), outputs(silenced(made, graph, keep), 16))
+
+
+class OfTheImage(nn.Module):
+    """Sums and joins the image itself with what a convolution makes of it."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__()
+        self.how, self.conv = how, nn.Conv2d(3, 3, 1)
+        self.mix, self.head = nn.Conv2d(6 if how == "cat" else 3, 8, 1), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        made = torch.relu(self.conv(x))
+        joined = torch.cat([x, made], 1) if self.how == "cat" else x + made
+        return self.head(torch.relu(self.mix(joined)).mean((2, 3)))
+
+
+class Broadcast(nn.Module):
+    """One channel multiplied into all channels of another layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.many, self.head = nn.Conv2d(3, 1, 1), nn.Conv2d(3, 8, 1), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head((torch.sigmoid(self.one(x)) * torch.relu(self.many(x))).mean((2, 3)))
+
+
+class FlatThenJoined(nn.Module):
+    """Flattens two branches of unequal width before they are joined."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.head = nn.Conv2d(3, 8, 1), nn.Conv2d(3, 6, 1), nn.Linear(14, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        flat = (nn.functional.adaptive_avg_pool2d(torch.relu(part(x)), 1).flatten(1) for part in (self.a, self.b))
+        return self.head(torch.cat(list(flat), 1))
+
+
+@pytest.mark.parametrize("made", [OfTheImage("cat"), OfTheImage("sum"), Broadcast(), FlatThenJoined()], ids=str)
+def test_what_is_joined_in_ways_that_are_not_followed_is_refused_or_right(made: nn.Module) -> None:
+    torch.manual_seed(0)
+    with contextlib.suppress(InputError):
+        graph = trace(made.eval(), 16)
+        check(made, graph, 16)
+        same(made, graph)
+
+
+def same(made: nn.Module, graph: ChannelGraph) -> None:
+    """Cutting is silencing, for some random choices."""
+    for seed in range(5):
+        keep = random_keep(graph, 0.5, seed)
+        torch.testing.assert_close(
+            outputs(slimmed(made, graph, keep), 16), outputs(silenced(made, graph, keep), 16), rtol=1e-4, atol=1e-4
+        )
