@@ -49,7 +49,7 @@ class PruningRecipe(_Part):
     )
     train_data: str | None = Field(default=None, description="images to recover with, labelled or not")
     minutes: float = Field(default=6.5, ge=0, description="of training to win back accuracy")
-    learning_rate: float = Field(default=0.01, gt=0, description="of that training's convolutions")
+    learning_rate: float = Field(default=0.004, gt=0, description="of that training's convolutions")
     sensitivity: bool = Field(default=True, description="look at how sensitive blocks are, for the report")
 
 

@@ -41,8 +41,8 @@ class TrainingImages(Protocol):
 class Guide(Protocol):
     """What is learned from beside or instead of labels."""
 
-    def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
-        """The loss of a batch: normalised images, what the network made of them, and their labels."""
+    def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor, done: float) -> Tensor:
+        """The loss of a batch: normalised images, what the network made of them, labels; `done` of the run, 0 to 1."""
         ...
 
 
@@ -134,7 +134,8 @@ def train(
         optimizer.set_rate(factor)
         tap_weight = recipe.auxiliary_weight * (1 - step / recipe.steps)
         inputs = normalised(pictures.to(device), mean, std)
-        loss, right = _step(network, taps, tap_weight, optimizer, recipe, inputs, labels.to(device), guide)
+        part = step / recipe.steps
+        loss, right = _step(network, taps, tap_weight, optimizer, recipe, inputs, labels.to(device), guide, part)
         _follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
         done = step + 1
         log.add(done, stage, recipe.learning_rate * factor, loss, right)
@@ -231,12 +232,13 @@ def _step(
     inputs: Tensor,
     labels: Tensor,
     guide: Guide | None,
+    done: float,
 ) -> tuple[float, int]:
     """One optimiser step; returns the network's own loss and how many of the batch it had right."""
     with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.bf16):
         logits = network(inputs)
     if guide is not None:
-        loss = guide.loss(inputs, logits, labels)
+        loss = guide.loss(inputs, logits, labels, done)
     else:
         loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
     whole = loss + tap_weight * taps.loss(labels, recipe.label_smoothing)

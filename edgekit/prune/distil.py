@@ -13,6 +13,7 @@ from edgekit.prune.surgery import kept_outputs
 
 TEMPERATURE: Final = 2.0
 FEATURE_WEIGHT: Final = 0.5
+"""Of the features at first; it falls to 0, since a narrow network cannot match all of them."""
 FEATURE_LAYERS: Final = 8
 """Layers whose outputs are compared, evenly spread over the depth."""
 
@@ -38,7 +39,7 @@ class Distillation:
             for network, side in zip((teacher, student), sides, strict=True):
                 self._hooks.append(network.get_submodule(name).register_forward_hook(_noting(side)))
 
-    def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor, done: float) -> Tensor:
         """Mean loss of a batch whose student has just run."""
         with torch.no_grad(), torch.autocast(inputs.device.type, torch.bfloat16):
             wanted = self._teacher(inputs).float()
@@ -47,7 +48,7 @@ class Distillation:
         whole = nn.functional.kl_div(soft, target, reduction="batchmean", log_target=True) * TEMPERATURE**2
         if self._labelled:
             whole = whole + nn.functional.cross_entropy(logits.float(), labels)
-        return whole + FEATURE_WEIGHT * self._features()
+        return whole + FEATURE_WEIGHT * (1 - done) * self._features()
 
     def close(self) -> None:
         """Takes the hooks off both networks."""

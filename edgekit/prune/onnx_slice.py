@@ -6,6 +6,7 @@ graph is cut instead of exporting, calibrating and quantizing the pruned network
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,18 +21,24 @@ from edgekit.prune.channels import ChannelGraph, Keep, kept_of
 WEIGHT = ".weight"
 
 
-def cut(graph: Path, out: Path, channels: ChannelGraph, keep: Keep) -> None:
+def cut(
+    graph: Path, out: Path, channels: ChannelGraph, keep: Keep, constants_of: Mapping[str, str] | None = None
+) -> None:
     """Writes `graph` with the channels of removed units cut out of weights, biases, scales and zero points.
 
+    Args:
+        constants_of: layer: its weight's name in the graph; LAYER.weight by default, as torch exports it.
     Raises:
         InputError: the weights of a layer are not found in it by their names.
     """
+    layers = {f"{name}{WEIGHT}": name for name in channels.layers}
+    layers |= {constant: layer for layer, constant in (constants_of or {}).items()}
     model = onnx.load(str(graph))
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = {node.output[0]: node for node in model.graph.node}
     found = set()
     for node in model.graph.node:
-        layer = _layer(node, makers, channels) if node.op_type in ("Conv", "Gemm", "MatMul") else None
+        layer = _layer(node, makers, layers) if node.op_type in ("Conv", "Gemm", "MatMul") else None
         if layer is None:
             continue
         found.add(layer)
@@ -58,17 +65,16 @@ def _free_reshapes(model: onnx.ModelProto, constants: Mapping[str, onnx.TensorPr
             shape.CopyFrom(numpy_helper.from_array(np.array([value[0], -1], np.int64), shape.name))
 
 
-def _layer(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto], channels: ChannelGraph) -> str | None:
-    """The layer whose weights a node takes, by the name of the constant behind Q/DQ, casts and transposes."""
+def _layer(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto], layers: Mapping[str, str]) -> str | None:
+    """The layer whose weights a node takes, by the name of the constant behind Q/DQ, casts and transposes.
+
+    NNCF puts "q_output_" before the name of a weight that it quantizes, and a number behind it.
+    """
     name = str(node.input[1])
     while name in makers:
         name = str(makers[name].input[0])
-    start = name.find(WEIGHT)
-    plain = name[: start if start >= 0 else None]
-    for layer in (plain, plain.removeprefix("q_output_")):
-        if layer in channels.layers:
-            return layer
-    return None
+    plain = re.sub(r"_\d+$", "", name.removeprefix("q_output_"))
+    return layers.get(name) or layers.get(plain)
 
 
 def _set_group(node: onnx.NodeProto, count: int) -> None:

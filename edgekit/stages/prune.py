@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
     from edgekit.prune.images import PruningImages
 
-TRIES: Final = 2
-"""How often widths are chosen where no budget says how fast: once more, less narrow, if accuracy did not come back."""
+NOISE: Final = 0.7
+"""Points that the tuning images may be wrong by: a drop over the budget by less is left to the verdict."""
 
 
 @dataclass(frozen=True)
@@ -69,23 +69,8 @@ def prune_network(
         return Pruned(None, nothing(asked, why_not), hint="Give --prune a ratio, or what is missing.")
     importance = run.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
     task = _Task(run, exported, quantized, images, wanted, importance)
-    wants: list[dict[str, Any]] = [_first_want(run)]
-    selected, recovered = None, None
     try:
-        for attempt in range(TRIES):
-            selected = _select(task, wants[attempt])
-            recovered = _recover(task, selected)
-            tuning = read_json(recovered.path / "recovery.json")["tuning"]
-            drop = None if tuning is None else tuning["dense_top1"] - tuning["recovered_top1"]
-            if drop is None or drop <= run.recipe.max_drop or wants[attempt]["kind"] != "knee":
-                break
-            told = read_json(selected.path / "choice.json")["latency"]
-            middle = (told["dense_ms"] + told["measured_ms"]) / 2
-            run.warnings.append(
-                f"pruning to {told['measured_ms']:.2f} ms cost {drop:.2f} points on the tuning images: tried again with"
-                f" {middle:.2f} ms"
-            )
-            wants.append({"kind": "budget", "budget_ms": middle})
+        selected, recovered = _tried(task)
     except BudgetError as error:
         run.warnings.append(error.what)
         return Pruned(None, nothing(asked, error.what), True, error.hint)
@@ -94,9 +79,26 @@ def prune_network(
             raise
         run.warnings.append(f"{error.what}; built without pruning")
         return Pruned(None, nothing(asked, error.what), hint=error.hint)
-    assert selected is not None
-    assert recovered is not None
     return Pruned(recovered, _told(task, selected, recovered))
+
+
+def _tried(task: _Task) -> tuple[Entry, Entry]:
+    """Chooses widths and recovers; once more, less narrow, if that cost too much and no budget says how fast."""
+    want = _first_want(task.run)
+    selected = _select(task, want)
+    recovered = _recover(task, selected)
+    tuning = read_json(recovered.path / "recovery.json")["tuning"]
+    drop = None if tuning is None else tuning["dense_top1"] - tuning["recovered_top1"]
+    if want["kind"] != "knee" or drop is None or drop <= task.run.recipe.max_drop + NOISE:
+        return selected, recovered
+    told = read_json(selected.path / "choice.json")["latency"]
+    middle = (told["dense_ms"] + told["measured_ms"]) / 2
+    task.run.warnings.append(
+        f"pruning to {told['measured_ms']:.2f} ms cost {drop:.2f} points on the tuning images: tried again with"
+        f" {middle:.2f} ms"
+    )
+    selected = _select(task, {"kind": "budget", "budget_ms": middle})
+    return selected, _recover(task, selected)
 
 
 def nothing(asked: float | str, why: str) -> dict[str, Any]:

@@ -60,7 +60,7 @@ def choose(
     graph = trace(network, run.source.preprocessing.size)
     check(network, graph, run.source.preprocessing.size)
     scores = _importance(run, network, graph, images, importance)
-    whole = Whole(run, quantized, wanted, graph, scores)
+    whole = Whole(run, quantized, wanted, graph, scores, getattr(network, "constant_names", None))
     granularity = run.target.channel_granularity
     latency = None
     if want["kind"] == "ratio":
@@ -138,8 +138,17 @@ def layer_table(run: Run, graph: ChannelGraph, wanted: str, granularity: int) ->
 class Whole:
     """Measures the whole network at some widths: its graph in the precision that will run, cut, compiled and timed."""
 
-    def __init__(self, run: Run, quantized: Entry, wanted: str, graph: ChannelGraph, scores: Importance) -> None:
+    def __init__(
+        self,
+        run: Run,
+        quantized: Entry,
+        wanted: str,
+        graph: ChannelGraph,
+        scores: Importance,
+        constants_of: Mapping[str, str] | None = None,
+    ) -> None:
         self._run, self._wanted, self._graph, self._scores = run, wanted, graph, scores
+        self._constants_of = constants_of
         self._graph_file = Graphs(quantized).of(wanted)
         self.dense_ms = 0.0
 
@@ -154,7 +163,7 @@ class Whole:
         keep = keep_best(self._graph, chosen.widths, self._scores)
         with tempfile.TemporaryDirectory(prefix="edgekit-cut-") as folder:
             cut = Path(folder) / "cut.onnx"
-            onnx_slice.cut(self._graph_file, cut, self._graph, keep)
+            onnx_slice.cut(self._graph_file, cut, self._graph, keep, self._constants_of)
             took = self._timed({"dense": self._graph_file, "pruned": cut}, Path(folder))
         self.dense_ms = took["dense"]
         return took["pruned"]

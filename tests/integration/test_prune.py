@@ -144,7 +144,7 @@ def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tm
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
     images, told = small_signs(48), Preprocessing(size)
     teacher = {key: value.clone() for key, value in made.state_dict().items()}
-    settings_ = RecoverySettings(minutes=0.03, learning_rate=0.01, seed=0, enough_points=-100.0)
+    settings_ = RecoverySettings(minutes=0.03, learning_rate=0.004, seed=0, enough_points=-100.0)
     tuning = tuning_of(images, told)
     assert tuning is not None
     dense = top1(made, tuning, told)
@@ -194,7 +194,7 @@ def test_unlabelled_images_are_enough_to_distil(photos: Any, tmp_path: Path) -> 
     made, size = network("residual")
     graph = trace(made, size)
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
-    settings_ = RecoverySettings(minutes=0.02, learning_rate=0.01, seed=0)
+    settings_ = RecoverySettings(minutes=0.02, learning_rate=0.004, seed=0)
     _, record = recover(
         slimmed(made, graph, keep), made, graph, keep, images, None, Preprocessing(size), settings_, tmp_path / "r"
     )
