@@ -20,7 +20,8 @@ from torch import nn
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.distil import Distillation
-from edgekit.prune.images import PruningImages, Tuning, ordered, top1, training_batches
+from edgekit.prune.images import Tuning, ordered, top1, training_batches
+from edgekit.prune.sources import PruningImages
 from edgekit.train import Tick, train
 from edgekit.training_recipe import Stage, TrainingRecipe
 

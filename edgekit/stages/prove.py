@@ -108,12 +108,14 @@ def _timing_cache(run: Run) -> Path | None:
 
 
 def _eager(source: Source) -> dict[str, Any]:
-    """What the torch-eager reference needs; its weights do not matter to how long it takes."""
+    """What the torch-eager reference needs; weights matter to how long it takes only where they are narrower."""
+    from edgekit.models.weights import is_pruned
+
     return {
         "name": source.name,
         "num_classes": source.classes,
         "width": source.width,
-        "weights": None,
+        "weights": str(source.weights) if source.weights is not None and is_pruned(source.weights) else None,
         "mean": list(source.preprocessing.mean),
         "std": list(source.preprocessing.std),
     }

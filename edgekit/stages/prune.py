@@ -18,7 +18,7 @@ from edgekit.store import Entry
 if TYPE_CHECKING:
     from edgekit.data.calibration import CalibrationSet
     from edgekit.data.image_set import ImageSet
-    from edgekit.prune.images import PruningImages
+    from edgekit.prune.sources import PruningImages
 
 NOISE: Final = 0.7
 """Points that the tuning images may be wrong by: a drop over the budget by less is left to the verdict."""
@@ -135,7 +135,7 @@ def _images(run: Run, chosen: CalibrationSet, pool: ImageSet, evaluated: ImageSe
     if run.recipe.prune == "none" or run.source.random:
         return None
     from edgekit.data.folder import FolderSet
-    from edgekit.prune.images import folder_images, of_folder, signs_images
+    from edgekit.prune.sources import folder_images, of_folder, signs_images
 
     spec = run.recipe.pruning.train_data
     if spec is not None and spec != "signs":

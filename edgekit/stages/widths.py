@@ -17,11 +17,12 @@ from edgekit.models.source import export_network, make_network
 from edgekit.models.weights import write_weights
 from edgekit.prune import fit, onnx_slice
 from edgekit.prune.channels import ChannelGraph, Keep, widths
-from edgekit.prune.images import PruningImages, training_batches, tuning_of
+from edgekit.prune.images import training_batches, tuning_of
 from edgekit.prune.importance import DATA_DRIVEN, IMPORTANCES
 from edgekit.prune.recover import NOTHING, RecoverySettings, recover
 from edgekit.prune.select import Chosen, Importance, Knapsack, keep_best, ratio_widths
 from edgekit.prune.sensitivity import sensitivity
+from edgekit.prune.sources import PruningImages
 from edgekit.prune.surgery import check, slimmed
 from edgekit.prune.table import LatencyTable, measured, probes_for
 from edgekit.prune.timing import openvino_timer

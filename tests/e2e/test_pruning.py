@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_headline import AGAIN
 
 from edgekit.bundle import check_bundle
 from edgekit.report import validate
@@ -53,6 +55,15 @@ def test_a_ratio_is_pruned_recovered_quantized_and_judged_as_one(
     assert shown.returncode == 0
     if pruning["kept"]:
         assert "features.12.branch1.0.conv" in shown.stdout
+    command = [
+        sys.executable,
+        "-c",
+        AGAIN,
+        json.dumps([str(each) for each in (*arguments, "--max-drop", 100)] + ["-q", "--json", "--out", str(out)]),
+    ]
+    cached = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert all(stage["cached"] for stage in json.loads(cached.stdout)["stages"])
+    assert json.loads(cached.stderr.splitlines()[-1]) == {"code": 0, "heavy": []}
     again = edgekit(*arguments, "--max-drop", 0.0, "--out", tmp_path / "again", "--json")
     strict = json.loads(again.stdout)
     if found["pruned-int8"]["accuracy"]["top1"] < found["fp32"]["accuracy"]["top1"]:

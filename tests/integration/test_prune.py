@@ -17,10 +17,11 @@ from edgekit.compile import openvino
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.source import export_network
 from edgekit.prune import onnx_slice
-from edgekit.prune.images import PruningImages, of_folder, signs_images, top1, training_batches, tuning_of
+from edgekit.prune.images import top1, training_batches, tuning_of
 from edgekit.prune.importance import IMPORTANCES
 from edgekit.prune.recover import RecoverySettings, recover, reestimate
 from edgekit.prune.select import keep_best, ratio_widths
+from edgekit.prune.sources import PruningImages, of_folder, signs_images
 from edgekit.prune.surgery import slimmed
 from edgekit.prune.timing import openvino_timer
 from edgekit.prune.tracing import trace
