@@ -54,6 +54,8 @@ def within(knapsack: Knapsack, budget_ms: float, dense_ms: float, measure: Measu
     Raises:
         BudgetError: even the narrowest widths take longer; what they reach is said.
     """
+    if dense_ms <= budget_ms:
+        return Fitted(knapsack.dense, dense_ms, (Step(dense_ms, dense_ms),))
     slope = dense_ms / knapsack.dense_cost
     offset = 0.0
     steps: list[Step] = []

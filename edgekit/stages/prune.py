@@ -71,6 +71,8 @@ def prune_network(
     task = _Task(run, exported, quantized, images, wanted, importance)
     try:
         selected, recovered = _tried(task)
+        if recovered is None:
+            return Pruned(None, nothing(asked, f"{wanted} alone meets the latency budget"), hint="There is no need.")
     except BudgetError as error:
         run.warnings.append(error.what)
         return Pruned(None, nothing(asked, error.what), True, error.hint)
@@ -82,10 +84,16 @@ def prune_network(
     return Pruned(recovered, _told(task, selected, recovered))
 
 
-def _tried(task: _Task) -> tuple[Entry, Entry]:
-    """Chooses widths and recovers; once more, less narrow, if that cost too much and no budget says how fast."""
+def _tried(task: _Task) -> tuple[Entry, Entry | None]:
+    """Chooses widths and recovers; once more, less narrow, if that cost too much and no budget says how fast.
+
+    Nothing is recovered, and None is given, where nothing had to be removed.
+    """
     want = _first_want(task.run)
     selected = _select(task, want)
+    channels = read_json(selected.path / "choice.json")["channels"]
+    if channels["before"] == channels["after"]:
+        return selected, None
     recovered = _recover(task, selected)
     tuning = read_json(recovered.path / "recovery.json")["tuning"]
     drop = None if tuning is None else tuning["dense_top1"] - tuning["recovered_top1"]
