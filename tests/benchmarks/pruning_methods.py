@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from bisect import bisect_left
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from typing import Any
 from edgekit.compile.for_target import CompileSettings, compile_for
 from edgekit.data.folder import open_images
 from edgekit.models.source import make_network, resolve
+from edgekit.prune.channels import ChannelGraph
 from edgekit.prune.importance import magnitude
 from edgekit.prune.select import Chosen, ratio_widths
 from edgekit.prune.tracing import trace
@@ -65,7 +67,7 @@ def compared(base: dict[str, Any], part: float, count: int) -> list[list[str]]:
     dense = quantize_graph(run, exported, chosen, pool, ("fp32", "int8"))
     whole, graph = watched(run, dense)
     budget = part * whole.dense()
-    ratio = next(ratio for ratio in RATIOS if whole.measure(Chosen(ratio_widths(graph, ratio, 16), 0, 0)) <= budget)
+    ratio = RATIOS[bisect_left(RATIOS, -budget, key=lambda each: -whole.measure(alike(graph, each)))]
     recipes = ({"prune": "auto", "latency_budget_ms": budget}, {"prune": ratio})
     graphs, told = {"fp32": Graphs(dense).of("fp32"), "int8": Graphs(dense).of("int8")}, {}
     for method, extra in zip(METHODS, recipes, strict=True):
@@ -77,6 +79,11 @@ def compared(base: dict[str, Any], part: float, count: int) -> list[list[str]]:
         graphs[method] = Graphs(quantize_graph(ours, made.entry, chosen, pool, ("int8",))).of("int8")
         told[method] = made.told
     return judged(run, graphs, told, budget, ratio, count)
+
+
+def alike(graph: ChannelGraph, ratio: float) -> Chosen:
+    """The same share of every layer removed."""
+    return Chosen(ratio_widths(graph, ratio, 16), 0.0, 0.0)
 
 
 def started(settings: dict[str, Any]) -> Run:
