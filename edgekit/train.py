@@ -10,8 +10,11 @@ import copy
 import json
 import math
 import os
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -128,22 +131,38 @@ def train(
     log = _Log(out_dir / "log.jsonl", done, recipe, on_tick)
     saved_at = time.monotonic()
     network.train()
-    for step, stage, pictures, labels in _batches(images, recipe, done, stop, workers):
-        torch.manual_seed(recipe.seed * 1_000_003 + step)
-        factor = rate_factor(recipe, step, images.count)
-        optimizer.set_rate(factor)
-        tap_weight = recipe.auxiliary_weight * (1 - step / recipe.steps)
-        inputs = normalised(pictures.to(device), mean, std)
-        part = step / recipe.steps
-        loss, right = _step(network, taps, tap_weight, optimizer, recipe, inputs, labels.to(device), guide, part)
-        _follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
-        done = step + 1
-        log.add(done, stage, recipe.learning_rate * factor, loss, right)
-        if time.monotonic() - saved_at > checkpoint_seconds:
-            _save(out_dir / "checkpoint.pt", kept, recipe, done)
-            saved_at = time.monotonic()
+    with _child_signals_kept():
+        for step, stage, pictures, labels in _batches(images, recipe, done, stop, workers):
+            torch.manual_seed(recipe.seed * 1_000_003 + step)
+            factor = rate_factor(recipe, step, images.count)
+            optimizer.set_rate(factor)
+            tap_weight = recipe.auxiliary_weight * (1 - step / recipe.steps)
+            inputs = normalised(pictures.to(device), mean, std)
+            part = step / recipe.steps
+            loss, right = _step(network, taps, tap_weight, optimizer, recipe, inputs, labels.to(device), guide, part)
+            _follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
+            done = step + 1
+            log.add(done, stage, recipe.learning_rate * factor, loss, right)
+            if time.monotonic() - saved_at > checkpoint_seconds:
+                _save(out_dir / "checkpoint.pt", kept, recipe, done)
+                saved_at = time.monotonic()
     _save(out_dir / "checkpoint.pt", kept, recipe, done)
     return average
+
+
+@contextmanager
+def _child_signals_kept() -> Iterator[None]:
+    """Takes away again what torch leaves behind: a handler for the end of its data loader's workers.
+
+    A child of another kind that ends later would interrupt whatever runs then, and with OpenVINO's kernels loaded the
+    process does not survive that on every machine (seen: a segmentation fault in the middle of a build).
+    """
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:

@@ -13,12 +13,15 @@ from pathlib import Path
 import numpy as np
 import onnx
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import TensorProto, numpy_helper
 
 from edgekit.errors import InputError
-from edgekit.prune.channels import ChannelGraph, Keep, kept_of
+from edgekit.prune.channels import ChannelGraph, Keep, Units, kept_of
 
 WEIGHT = ".weight"
+
+PER_CHANNEL = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8})
+"""Types of what is held for each channel; shapes and axes are of others."""
 
 
 def cut(
@@ -37,11 +40,15 @@ def cut(
     constants = {tensor.name: tensor for tensor in model.graph.initializer}
     makers = {node.output[0]: node for node in model.graph.node}
     found = set()
+    of_tensor: dict[str, Units] = {}
+    vectors: set[str] = set()
     for node in model.graph.node:
         layer = _layer(node, makers, layers) if node.op_type in ("Conv", "Gemm", "MatMul") else None
         if layer is None:
+            _pass_through(node, constants, of_tensor, keep, vectors)
             continue
         found.add(layer)
+        of_tensor[node.output[0]] = channels.layers[layer].outputs
         told = channels.layers[layer]
         rows, columns = kept_of(told.outputs, keep), kept_of(told.inputs, keep)
         if told.kind == "depthwise":
@@ -54,6 +61,31 @@ def cut(
     _free_reshapes(model, constants)
     del model.graph.value_info[:]
     onnx.save(model, str(out))
+
+
+def _pass_through(
+    node: onnx.NodeProto,
+    constants: Mapping[str, onnx.TensorProto],
+    of_tensor: dict[str, Units],
+    keep: Keep,
+    done: set[str],
+) -> None:
+    """Notes which units the channels of a node's output are, and cuts what it holds for each channel: the scales of
+    depthwise inputs, batch norms that are not folded.
+    """
+    known = [of_tensor[name] for name in node.input if name in of_tensor]
+    if not known:
+        return
+    units = np.concatenate(known) if node.op_type == "Concat" else known[0]
+    for name in node.output:
+        of_tensor[name] = units
+    for name in node.input:
+        if name in constants and name not in done and constants[name].data_type in PER_CHANNEL:
+            shape = tuple(constants[name].dims)
+            axis = shape.index(len(units)) if len(units) in shape else None
+            if axis is not None and max(shape) == np.prod(shape) > 1:
+                _cut(constants[name], {axis: kept_of(units, keep)})
+                done.add(name)
 
 
 def _free_reshapes(model: onnx.ModelProto, constants: Mapping[str, onnx.TensorProto]) -> None:

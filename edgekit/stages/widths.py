@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import signal
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -210,40 +207,24 @@ def recovered(run: Run, selected: Entry, images: PruningImages | None, unfinishe
     made, told = slimmed(network, graph, keep), NOTHING
     if images is not None:
         settings = run.recipe.pruning
-        with child_signals_kept():
-            made, told = recover(
-                made,
-                network,
-                graph,
-                keep,
-                images,
-                tuning_of(images, run.source.preprocessing),
-                run.source.preprocessing,
-                RecoverySettings(settings.minutes, settings.learning_rate, run.recipe.seed),
-                unfinished,
-                _telling(run),
-            )
+        made, told = recover(
+            made,
+            network,
+            graph,
+            keep,
+            images,
+            tuning_of(images, run.source.preprocessing),
+            run.source.preprocessing,
+            RecoverySettings(settings.minutes, settings.learning_rate, run.recipe.seed),
+            unfinished,
+            _telling(run),
+        )
         if (unfinished / "log.jsonl").exists():
             (into / "log.jsonl").write_bytes((unfinished / "log.jsonl").read_bytes())
     run.on_event(Event("recover", detail="exporting"))
     write_weights(made, into / "weights.safetensors", pruned=True)
     write(into / "facts.json", json.dumps(export_network(made, run.source.preprocessing.size, into / "model.onnx")))
     write(into / "recovery.json", json.dumps(told.as_dict()))
-
-
-@contextmanager
-def child_signals_kept() -> Iterator[None]:
-    """Takes away again what torch leaves behind: a handler for the end of its data loader's workers.
-
-    A child of another kind that ends later would interrupt whatever runs then, and with OpenVINO's kernels loaded the
-    process does not survive that on every machine (seen: a segmentation fault in the middle of a build).
-    """
-    before = signal.getsignal(signal.SIGCHLD)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
 
 
 def _telling(run: Run) -> Callable[[Tick, float], None]:
