@@ -72,6 +72,7 @@ def test_a_ratio_is_pruned_recovered_quantized_and_judged_as_one(
         assert "more than the budget" in strict["pruning"]["reason"]
 
 
+@pytest.mark.slow
 def test_random_weights_meet_a_latency_budget_without_training(quick: Path, tmp_path: Path, edgekit: Run) -> None:
     random = ("--weights", "random", "--width", 0.25, "--num-classes", 10, "--recipe", quick, "--json")
     dense = edgekit("build", *random, "--out", tmp_path / "dense")

@@ -52,7 +52,7 @@ def run(graph: Path, folder: Path, size: int) -> Any:
 @pytest.mark.parametrize(
     "name", [*LAYOUTS, pytest.param("inception_v4"), *(pytest.param(n, marks=pytest.mark.slow) for n in OURS[1:])]
 )
-@settings(deadline=None, max_examples=2, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=1, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ratio=st.floats(0.1, 0.8), seed=st.integers(0, 1000))
 def test_a_pruned_network_exports_quantizes_and_compiles(
     name: str, ratio: float, seed: int, tmp_path_factory: pytest.TempPathFactory
