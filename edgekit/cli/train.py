@@ -109,7 +109,9 @@ def _settings(recipe: str, flags: dict[str, Any]) -> TrainingRecipe:
     if not path.exists():
         shipped = find_shipped("recipes", f"training/{recipe}.yaml")
         if shipped is None:
-            raise InputError(f"there is no training recipe {recipe!r}", "Shipped are paper, signs-modern and signs-half.")
+            raise InputError(
+                f"there is no training recipe {recipe!r}", "Shipped are paper, signs-modern and signs-half."
+            )
         path = shipped
     told = {key: value for key, value in flags.items() if value is not None}
     settings: TrainingRecipe = checked(TrainingRecipe, read_yaml(path) | told, "training recipe")
