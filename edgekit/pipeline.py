@@ -37,9 +37,9 @@ from edgekit.stages import (
     time_variants,
 )
 from edgekit.stages.place import reach, require_compiler
-from edgekit.stages.run import PRUNED, precision_of
 from edgekit.store import Entry, Store
 from edgekit.targets import find, processor, release_of, release_with
+from edgekit.validate.variants import PRUNED, is_pruned, precision_of
 from edgekit.validate.verdict import Evidence, Verdict, decide
 
 if TYPE_CHECKING:
@@ -145,11 +145,10 @@ def prune(
 
 def _pruning(pruned: Pruned, verdict: Verdict) -> dict[str, Any]:
     """The report's `pruning`, with whether the pruned network stays."""
-    name = next((each["name"] for each in verdict.variants if each["name"].startswith(PRUNED)), None)
-    if name is None:
+    variant = next((each for each in verdict.variants if is_pruned(each["name"])), None)
+    if variant is None:
         return pruned.told
-    variant = next(each for each in verdict.variants if each["name"] == name)
-    return {**pruned.told, "kept": verdict.chosen == name, "reason": variant["reason"]}
+    return {**pruned.told, "kept": variant["kept"], "reason": variant["reason"]}
 
 
 def _wanted(recipe: Recipe, target: Target) -> tuple[str, list[str]]:

@@ -41,7 +41,7 @@ def node_name(place: int) -> str:
     return f"probe_{place}_conv"
 
 
-def write_probes(probes: Sequence[Probe], path: Path, quantized: bool, signed: bool) -> None:
+def write_probes(probes: Sequence[Probe], path: Path, quantized: bool) -> None:
     """Writes one graph that holds the probes side by side: uint8 pixels in, one number a probe out."""
     nodes = [
         helper.make_node("Cast", ["image"], ["pixels"], name="pixels", to=TensorProto.FLOAT),
@@ -53,8 +53,7 @@ def write_probes(probes: Sequence[Probe], path: Path, quantized: bool, signed: b
         "axes_space": np.array([1, 2, 3], np.int64),
         "one": np.array([1, 1, 1, 1], np.int64),
         "scale": np.array(0.5, np.float32),
-        "zero": np.array(0, np.int8 if signed else np.uint8),
-        "zero_weight": np.array(0, np.int8),
+        "zero": np.array(0, np.uint8),
     }
     graph = _Writer(nodes, constants, quantized)
     outputs = [graph.probe(place, probe) for place, probe in enumerate(probes)]

@@ -204,7 +204,7 @@ def _plan(
     batch = min(BATCH, max(2, images.train.count // 4))
     stages = []
     for side, share in sides:
-        pace = _pace(student, guide, images, preprocessing, side, batch)
+        pace = _pace(student, guide, side, batch)
         count = min(settings.minutes * 60 * share * pace, MOST_EPOCHS * images.train.count * share)
         stages.append(Stage(size=side, images=max(batch, int(count)), batch=batch))
     recipe = TrainingRecipe(
@@ -240,14 +240,7 @@ def _sides(student: nn.Module, size: int) -> list[tuple[int, float]]:
     return sides
 
 
-def _pace(
-    student: nn.Module,
-    guide: Distillation,
-    images: PruningImages,
-    preprocessing: Preprocessing,
-    side: int,
-    batch: int,
-) -> float:
+def _pace(student: nn.Module, guide: Distillation, side: int, batch: int) -> float:
     """Images a second of a training step without the optimiser; pictures are drawn beside it by another process."""
     pictures = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.long)

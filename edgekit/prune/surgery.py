@@ -32,7 +32,7 @@ def slimmed(network: nn.Module, graph: ChannelGraph, keep: Keep) -> nn.Module:
                 cut = cut[torch.from_numpy(rows)]
             if cut.ndim > 1 and layer.kind in ("conv", "linear") and not grouped(module):
                 cut = cut[:, torch.from_numpy(columns)]
-            state[f"{layer.name}.{name}"] = cut.clone()
+            state[f"{layer.name}.{name}"] = cut
     resize(made, state)
     return made
 

@@ -21,7 +21,7 @@ def openvino_timer(precision: str) -> Timer:
 
         with tempfile.TemporaryDirectory(prefix="edgekit-probes-") as folder:
             graph = Path(folder) / "probes.onnx"
-            write_probes(probes, graph, quantized=precision == "int8", signed=False)
+            write_probes(probes, graph, quantized=precision == "int8")
             made = openvino.compile(graph, Path(folder), precision)
             layers = openvino.profile(made, RUNS)
         took = {node_name(place): 0.0 for place in range(len(probes))}

@@ -13,8 +13,9 @@ from edgekit.data.image_set import spread
 from edgekit.models.source import Source
 from edgekit.recipe import PreprocessingRecipe
 from edgekit.stages.place import HERE, networks, sessions
-from edgekit.stages.run import Event, Graphs, Run, machine_identity, precision_of, read_json, write
+from edgekit.stages.run import Event, Graphs, Run, machine_identity, read_json, write
 from edgekit.store import Entry
+from edgekit.validate.variants import precision_of
 
 if TYPE_CHECKING:
     from edgekit.compile import Compiled

@@ -13,6 +13,7 @@ from edgekit.models.source import Source
 from edgekit.recipe import Recipe
 from edgekit.store import Entry, Store
 from edgekit.targets import TARGETS, Release, Target, processor
+from edgekit.validate.variants import is_pruned, precision_of
 
 if TYPE_CHECKING:
     from edgekit.devices.remote import Probed
@@ -30,15 +31,6 @@ class Event:
     detail: str = ""
 
 
-PRUNED = "pruned-"
-"""Before the precision in the name of a variant whose network was pruned."""
-
-
-def precision_of(variant: str) -> str:
-    """The arithmetic of a variant: "pruned-int8" computes in int8."""
-    return variant.removeprefix(PRUNED)
-
-
 @dataclass(frozen=True)
 class Graphs:
     """The graphs that variants are compiled from: of the network as it came, and of the pruned one if there is one."""
@@ -48,7 +40,7 @@ class Graphs:
 
     def of(self, variant: str) -> Path:
         """The ONNX graph of a variant; bf16 is the runtime's way to run the fp32 one."""
-        entry = self.pruned if variant.startswith(PRUNED) and self.pruned is not None else self.dense
+        entry = self.pruned if is_pruned(variant) and self.pruned is not None else self.dense
         name = precision_of(variant)
         return entry.path / f"{'fp32' if name == 'bf16' else name}.onnx"
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import EdgekitError
+from edgekit.validate.variants import is_pruned, precision_of
 
 T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)
 """Student's t, two-sided 95 %, by degrees of freedom from 1."""
@@ -152,7 +153,7 @@ def summed_up(told: Mapping[str, Any]) -> Measured:
         blocks[name] = np.array(each["blocks"], np.float64)
         latency[name] = figures(blocks[name], each["warmup"], each["throughput_ips"], each["steady"])
     speedup = {name: ratio(blocks["fp32"], made) for name, made in blocks.items() if "fp32" in blocks}
-    pairs = {name: name.removeprefix("pruned-") for name in blocks if name.startswith("pruned-")}
+    pairs = {name: precision_of(name) for name in blocks if is_pruned(name)}
     gain = {name: ratio(blocks[dense], blocks[name]) for name, dense in pairs.items() if dense in blocks}
     energy = {name: each["energy_j"] for name, each in timed.items()}
     doubts = _doubts(latency, blocks)

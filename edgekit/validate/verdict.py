@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgekit.validate.variants import is_pruned, precision_of
+
 NOT_REQUESTED = "stands beside the others for comparison"
 
 
@@ -74,14 +76,14 @@ def _refusal(evidence: Evidence, name: str, max_drop: float) -> str | None:
         return f"it is not faster than FP32 on this target ({speedup:.2f}x)"
     gain, low, _ = evidence.latency.get("gain", {}).get(name, (None, None, None))
     if low is not None and low <= 1.0:
-        dense = name.removeprefix("pruned-")
+        dense = precision_of(name)
         return f"pruning does not make it faster than {dense} on this target ({gain:.2f}x, interval from {low:.2f})"
     return None
 
 
 def _facts(evidence: Evidence, name: str) -> Mapping[str, Any]:
     """Of the network that a variant runs."""
-    pruned = evidence.pruned_facts if name.startswith("pruned-") else None
+    pruned = evidence.pruned_facts if is_pruned(name) else None
     return evidence.facts if pruned is None else pruned
 
 
@@ -104,7 +106,7 @@ def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: s
         "name": name,
         "kind": "chosen" if name == chosen else "baseline" if name == "fp32" else "step",
         "runtime": evidence.runtimes[name],
-        "precision": name.removeprefix("pruned-"),
+        "precision": precision_of(name),
         "params": _facts(evidence, name)["params"],
         "macs": _facts(evidence, name)["macs"],
         "size_bytes": evidence.sizes[name],
@@ -127,7 +129,7 @@ def _paid(evidence: Evidence, name: str) -> str:
     gain = evidence.latency.get("gain", {}).get(name)
     if gain is None:
         return f"faster than FP32 on this target, {within}"
-    dense = name.removeprefix("pruned-")
+    dense = precision_of(name)
     return f"{gain[0]:.2f} times faster than {dense} ({gain[1]:.2f} to {gain[2]:.2f}) on this target, {within}"
 
 
