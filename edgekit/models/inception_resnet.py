@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from edgekit.models.inception_v4 import Branches, ConvNormAct, ReductionA, average_pool_same, scaled, stem
+from edgekit.models.inception_v4 import Branches, Classifier, ConvNormAct, ReductionA, average_pool_same, scaled, stem
 
 Scale = float | tuple[float, float, float] | None
 """What residuals are multiplied with: one value, one each for A, B and C blocks, or None for `SCALES`."""
@@ -169,7 +169,7 @@ def stages(
     return made, grid_8
 
 
-class _Paper(nn.Module):
+class _Paper(Classifier):
     """Figure 15: stem, 5 A, Reduction-A, 10 B, Reduction-B, 5 C, average pool, dropout (keep 0.8), classifier."""
 
     def __init__(
@@ -182,20 +182,8 @@ class _Paper(nn.Module):
         dropout: float,
         scale: Scale,
     ) -> None:
-        super().__init__()
         made, grid_8 = stages(grid_35, partial(scaled, width=width), sizes, (5, 10, 5), scale)
-        self.features = nn.Sequential(*begin, *made)
-        self.global_pool = nn.AdaptiveAvgPool2d(1)
-        self.drop = nn.Dropout(dropout)
-        self.last_linear = nn.Linear(grid_8, num_classes)
-
-    def penultimate(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) normalised images to (N, features): what the classifier sees."""
-        return self.global_pool(self.features(x)).flatten(1)  # type: ignore[no-any-return]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) float images, H and W at least 75, to (N, num_classes) logits."""
-        return self.last_linear(self.drop(self.penultimate(x)))  # type: ignore[no-any-return]
+        super().__init__(nn.Sequential(*begin, *made), grid_8, num_classes, dropout)
 
 
 class InceptionResNetV1(_Paper):

@@ -197,7 +197,26 @@ class InceptionC(nn.Module):
         )
 
 
-class InceptionV4(nn.Module):
+class Classifier(nn.Module):
+    """The end that the paper's networks have in common: average pool, dropout (keep 0.8), fully connected."""
+
+    def __init__(self, features: nn.Sequential, channels: int, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.features = features
+        self.global_pool = nn.AdaptiveAvgPool2d(1)
+        self.drop = nn.Dropout(dropout)
+        self.last_linear = nn.Linear(channels, num_classes)
+
+    def penultimate(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) normalised images to (N, features): what the classifier sees."""
+        return self.global_pool(self.features(x)).flatten(1)  # type: ignore[no-any-return]
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(N, 3, H, W) float images, H and W at least 75, to (N, num_classes) logits."""
+        return self.last_linear(self.drop(self.penultimate(x)))  # type: ignore[no-any-return]
+
+
+class InceptionV4(Classifier):
     """Figure 9: stem, 4 A, Reduction-A, 7 B, Reduction-B, 3 C, average pool, dropout (keep 0.8), classifier.
 
     Args:
@@ -207,7 +226,6 @@ class InceptionV4(nn.Module):
     """
 
     def __init__(self, num_classes: int = 1000, width: float = 1.0, dropout: float = 0.2) -> None:
-        super().__init__()
         conv: partial[ConvNormAct] = partial(ConvNormAct)
         c = partial(scaled, width=width)
         joined_5a = c(192) + 2 * c(96)
@@ -216,7 +234,7 @@ class InceptionV4(nn.Module):
         grid_17 = c(384) + 2 * c(256) + c(128)
         reduced_b = c(192) + c(320) + grid_17
         grid_8 = 6 * c(256)
-        self.features = nn.Sequential(
+        features = nn.Sequential(
             *stem(conv, c),
             *(InceptionA(conv, joined_5a if first else grid_35, c) for first in (True, False, False, False)),
             ReductionA(conv, grid_35, c),
@@ -224,14 +242,4 @@ class InceptionV4(nn.Module):
             ReductionB(conv, grid_17, c),
             *(InceptionC(conv, reduced_b if first else grid_8, c) for first in (True, False, False)),
         )
-        self.global_pool = nn.AdaptiveAvgPool2d(1)
-        self.drop = nn.Dropout(dropout)
-        self.last_linear = nn.Linear(grid_8, num_classes)
-
-    def penultimate(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) normalised images to (N, features): what the classifier sees."""
-        return self.global_pool(self.features(x)).flatten(1)  # type: ignore[no-any-return]
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, H, W) float images, H and W at least 75, to (N, num_classes) logits."""
-        return self.last_linear(self.drop(self.penultimate(x)))  # type: ignore[no-any-return]
+        super().__init__(features, grid_8, num_classes, dropout)

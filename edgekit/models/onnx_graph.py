@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, TensorProto, helper, numpy_helper, shape_inference
+from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
@@ -237,3 +237,16 @@ def pixel_facts(path: Path) -> tuple[int, int, bool, bool]:
     half = any(tensor.data_type == TensorProto.FLOAT16 for tensor in constants.values())
     side, classes = value.type.tensor_type.shape.dim[1].dim_value, out[len(out) - 1].dim_value if len(out) else 0
     return side, classes, bool(quantizers), half or (bool(quantizers) and signed)
+
+
+def drop_unread_constants(model: ModelProto) -> None:
+    """Takes the constants that no node reads out of a graph, in place."""
+    read = {name for node in model.graph.node for name in node.input}
+    kept = [tensor for tensor in model.graph.initializer if tensor.name in read]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+
+
+def integer_of(node: NodeProto, name: str, default: int) -> int:
+    """An attribute of a node that is a whole number; `default` where the node does not have it."""
+    return next((int(each.i) for each in node.attribute if each.name == name), default)

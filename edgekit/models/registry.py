@@ -23,6 +23,8 @@ class TagEntry:
         classes: its number of classes.
         data: the data set it was trained on, if edgekit has it.
         crop_fraction: of the evaluation crop.
+        revision: on the hub, if it is pinned; main otherwise.
+        sha256: of the file on the hub, if it is known.
     """
 
     source: str
@@ -31,6 +33,8 @@ class TagEntry:
     classes: int
     data: str | None = None
     crop_fraction: float = 0.875
+    revision: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)
@@ -58,14 +62,19 @@ class ModelEntry:
     aliases: tuple[str, ...] = field(default=())
 
 
-_SIGNS = TagEntry(
-    source="inception_v4.signs.safetensors",
-    description="quarter width, trained by this project on the rendered signs; shipped in the package",
-    width=0.25,
-    classes=24,
-    data="signs",
-    crop_fraction=1.0,
-)
+def _signs(model: str) -> TagEntry:
+    return TagEntry(
+        source=f"{model}.signs.safetensors",
+        description="quarter width, trained by this project on the rendered signs; shipped in the package",
+        width=0.25,
+        classes=24,
+        data="signs",
+        crop_fraction=1.0,
+    )
+
+
+# Neither revisions nor hashes are pinned: the hub could not be asked where this was written, and they are not invented.
+# What is fetched is checked against the SHA-256 that the hub announces, which the report then tells.
 _TF_IN1K = TagEntry(
     source="hub:timm/inception_v4.tf_in1k",
     description="public ImageNet-1k weights, from the Hugging Face hub (171 MB)",
@@ -97,7 +106,7 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
             params=42_679_816,
             gmacs=12.254,
             default_tag="signs",
-            tags=MappingProxyType({"signs": _SIGNS, "tf_in1k": _TF_IN1K}),
+            tags=MappingProxyType({"signs": _signs("inception_v4"), "tf_in1k": _TF_IN1K}),
         ),
         "inception_resnet_v1": ModelEntry(
             name="inception_resnet_v1",
@@ -106,8 +115,8 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
             input_size=299,
             params=22_756_328,
             gmacs=6.206,
-            default_tag=None,
-            tags=MappingProxyType({}),
+            default_tag="signs",
+            tags=MappingProxyType({"signs": _signs("inception_resnet_v1")}),
         ),
         "inception_resnet_v2": ModelEntry(
             name="inception_resnet_v2",
@@ -116,8 +125,14 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
             input_size=299,
             params=55_843_464,
             gmacs=13.156,
-            default_tag="tf_in1k",
-            tags=MappingProxyType({"tf_in1k": _RESNET_TF_IN1K, "tf_ens_adv_in1k": _RESNET_TF_ENS_ADV_IN1K}),
+            default_tag="signs",
+            tags=MappingProxyType(
+                {
+                    "signs": _signs("inception_resnet_v2"),
+                    "tf_in1k": _RESNET_TF_IN1K,
+                    "tf_ens_adv_in1k": _RESNET_TF_ENS_ADV_IN1K,
+                }
+            ),
         ),
         "inception_resnet_v2_paper": ModelEntry(
             name="inception_resnet_v2_paper",

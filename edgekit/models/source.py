@@ -1,17 +1,17 @@
-"""Which network a build begins with: known by digest before anything heavy is imported, and exported to ONNX."""
+"""Which network a build begins with: known by digest before anything heavy is imported."""
 
 from __future__ import annotations
 
 import importlib
 import importlib.util
-import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.errors import InputError, UnavailableError
-from edgekit.models.registry import MODELS, ModelEntry, find_model
+from edgekit.errors import InputError
+from edgekit.models.hub import Tell, silent
+from edgekit.models.registry import MODELS, find_model
 from edgekit.models.weights import load_into, locate
 from edgekit.recipe import PreprocessingRecipe, Recipe
 from edgekit.store import file_sha256
@@ -19,21 +19,21 @@ from edgekit.store import file_sha256
 if TYPE_CHECKING:
     from torch import nn
 
-OPSET = 20
-
 
 @dataclass(frozen=True)
 class Source:
     """A network before it is loaded.
 
     Attributes:
-        kind: "registry", "onnx" or "factory".
+        kind: "registry", "onnx", "factory" or "timm".
         name, tag: for people and file names.
         weights: the weights or ONNX file; None for random weights.
         weights_sha256: of that file.
-        origin: registry name, ONNX path or module:factory.
-        code_sha256: of a factory's module.
+        origin: registry name, ONNX path, module:factory or timm:name.
+        code: what a network from outside is made by: the SHA-256 of a factory's module, or the version of timm.
+        by_timm: whether the weights are timm's own, which timm reads.
         default_data: the data set its weights were trained on, if edgekit has it.
+        notes: what the user should know of it.
     """
 
     kind: str
@@ -46,8 +46,10 @@ class Source:
     width: float | None = None
     classes: int | None = None
     seed: int = 0
-    code_sha256: str | None = None
+    code: str | None = None
+    by_timm: bool = False
     default_data: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def random(self) -> bool:
@@ -60,7 +62,7 @@ class Source:
             "kind": self.kind,
             "origin": self.origin if self.kind != "onnx" else None,
             "weights": self.weights_sha256,
-            "code": self.code_sha256,
+            "code": self.code,
             "width": self.width,
             "classes": self.classes,
             "seed": self.seed if self.random else None,
@@ -68,26 +70,30 @@ class Source:
         }
 
 
-def resolve(recipe: Recipe) -> Source:
+def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
     """Finds the network of a recipe.
 
+    Args:
+        tell: hears of weights that are fetched.
     Raises:
         InputError: unknown model, missing file or missing factory.
-        UnavailableError: the weights cannot be fetched.
+        UnavailableError: the weights cannot be fetched, or a package is missing.
     """
     if recipe.model.endswith(".onnx"):
         return _from_onnx(recipe)
+    if recipe.model.startswith("timm:"):
+        return _from_timm(recipe, tell)
     if ":" in recipe.model:
         return _from_factory(recipe)
     if recipe.model.endswith((".pt2", ".pth", ".pt", ".safetensors")):
         raise InputError(
             f"{recipe.model} is a weights file",
-            f"Give it with --weights beside a --model ({', '.join(MODELS)}) or module:factory.",
+            f"Give it with --weights beside a --model ({', '.join(MODELS)}), timm:NAME or module:factory.",
         )
-    return _from_registry(recipe)
+    return _from_registry(recipe, tell)
 
 
-def _from_registry(recipe: Recipe) -> Source:
+def _from_registry(recipe: Recipe, tell: Tell) -> Source:
     entry, tag_name = find_model(recipe.model)
     base = Preprocessing(entry.input_size, 0.875, entry.interpolation, entry.mean, entry.std, "rgb")
     if recipe.weights is not None:
@@ -109,25 +115,63 @@ def _from_registry(recipe: Recipe) -> Source:
             f"{entry.name} has no weights of its own yet", "Give --weights FILE, or `--weights random` for latency."
         )
     tag = entry.tags[tag_name]
-    for given, own, flag in ((recipe.width, tag.width, "--width"), (recipe.num_classes, tag.classes, "--num-classes")):
-        if given is not None and given != own:
-            raise InputError(
-                f"the weights {entry.name}.{tag_name} have {flag} {own}, not {given}",
-                "Leave the flag out, or give other --weights (`random` for latency alone).",
-            )
-    path = locate(tag)
+    _check_told(f"{entry.name}.{tag_name}", recipe.width, tag.width, "--width")
+    _check_told(f"{entry.name}.{tag_name}", recipe.num_classes, tag.classes, "--num-classes")
+    file = locate(tag, tell)
     return Source(
         kind="registry",
         name=entry.name,
         tag=tag_name,
-        weights=path,
-        weights_sha256=file_sha256(path),
+        weights=file.path,
+        weights_sha256=file.sha256,
         origin=entry.name,
         preprocessing=_told(replace(base, crop_fraction=tag.crop_fraction), recipe.preprocessing),
         width=tag.width,
         classes=tag.classes,
         default_data=tag.data,
     )
+
+
+def _check_told(weights: str, given: float | None, own: float, flag: str) -> None:
+    if given is not None and given != own:
+        raise InputError(
+            f"the weights {weights} have {flag} {own}, not {given}",
+            "Leave the flag out, or give other --weights (`random` for latency alone).",
+        )
+
+
+def _from_timm(recipe: Recipe, tell: Tell) -> Source:
+    from edgekit.models import timm_models
+
+    found = timm_models.find(recipe.model.removeprefix(timm_models.PREFIX))
+    if recipe.width is not None:
+        raise InputError(f"{recipe.model} has no --width", "Leave the flag out; timm has narrower networks by name.")
+    source = Source(
+        kind="timm",
+        name=found.architecture,
+        tag=None,
+        weights=None,
+        weights_sha256=None,
+        origin=recipe.model,
+        preprocessing=_told(found.preprocessing, recipe.preprocessing),
+        classes=recipe.num_classes or found.classes,
+        seed=recipe.seed,
+        code=found.version,
+        notes=found.notes,
+    )
+    own_size, size = found.preprocessing.size, source.preprocessing.size
+    if found.fixed_size and size != own_size:
+        raise InputError(f"{recipe.model} takes images of {own_size}x{own_size}, not {size}", "Leave --size out.")
+    if not source.classes and recipe.weights is not None:
+        raise InputError(f"{recipe.model} has no classifier of its own", "Give --num-classes.")
+    if recipe.weights == "random":
+        return replace(source, tag="random")
+    if recipe.weights is not None:
+        weights = Path(recipe.weights)
+        return replace(source, tag=weights.stem, weights=weights, weights_sha256=_hash_of(weights))
+    _check_told(recipe.model, recipe.num_classes, found.classes, "--num-classes")
+    file = timm_models.fetch(found, tell)
+    return replace(source, tag=found.tag, weights=file.path, weights_sha256=file.sha256, by_timm=True)
 
 
 def _from_onnx(recipe: Recipe) -> Source:
@@ -170,7 +214,7 @@ def _from_factory(recipe: Recipe) -> Source:
         preprocessing=_told(base, recipe.preprocessing),
         classes=recipe.num_classes,
         seed=recipe.seed,
-        code_sha256=file_sha256(Path(spec.origin)),
+        code=file_sha256(Path(spec.origin)),
     )
 
 
@@ -208,6 +252,10 @@ def make_network(source: Source) -> nn.Module:
             load_into(network, source.weights)
         return network.eval()
     module, _, name = source.origin.partition(":")
+    if source.kind == "timm":
+        from edgekit.models import timm_models
+
+        return timm_models.make(name, source.classes or 0, source.weights, source.by_timm).eval()
     factory = getattr(importlib.import_module(module), name, None)
     if not callable(factory):
         raise InputError(f"{module} has no factory {name!r}", "Give module:factory, a function without arguments.")
@@ -217,72 +265,3 @@ def make_network(source: Source) -> nn.Module:
     if source.weights_sha256 is not None and source.weights is not None:
         load_into(network, source.weights)
     return network.eval()
-
-
-def export(source: Source, path: Path) -> dict[str, Any]:
-    """Writes the float32 ONNX graph with batch 1 and tells its facts (see GraphFacts) as a dict.
-
-    Raises:
-        InputError: the network cannot be exported or is no image classifier.
-    """
-    size = source.preprocessing.size
-    if source.kind == "onnx":
-        import onnx
-
-        from edgekit.models.onnx_graph import facts, read_onnx, with_fixed_input
-
-        model = with_fixed_input(read_onnx(Path(source.origin)), size)
-        onnx.save(model, str(path))
-        return asdict(facts(model))
-    if entry_of(source) is not None and size < 75:
-        raise InputError(f"{source.name} takes images from 75x75, not {size}", "Give a larger --size.")
-    return export_network(make_network(source), size, path)
-
-
-def export_network(network: nn.Module, size: int, path: Path) -> dict[str, Any]:
-    """Writes the float32 ONNX graph of a torch network with batch 1 and tells its facts as a dict.
-
-    Raises:
-        InputError: the network cannot be exported.
-    """
-    import onnx
-
-    from edgekit.models.onnx_graph import facts
-
-    model = _export_torch(network, size)
-    onnx.save(model, str(path))
-    return asdict(facts(model))
-
-
-def _export_torch(network: nn.Module, size: int) -> Any:
-    import io
-    import logging
-    from contextlib import redirect_stderr, redirect_stdout
-
-    import torch
-
-    from edgekit.models.onnx_graph import with_fixed_input
-
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
-            warnings.simplefilter("ignore")
-            program = torch.onnx.export(
-                network,
-                (torch.zeros(1, 3, size, size),),
-                dynamo=True,
-                opset_version=OPSET,
-                input_names=["input"],
-                output_names=["logits"],
-                verbose=False,
-            )
-    except Exception as error:  # whatever the user's network does under export
-        raise InputError(f"the network cannot be exported to ONNX: {str(error)[:160]}", "See --debug.") from error
-    if program is None:
-        raise UnavailableError("torch gave no ONNX program", "Install the cpu extra again.")
-    return with_fixed_input(program.model_proto, size)
-
-
-def entry_of(source: Source) -> ModelEntry | None:
-    """The registry entry of a source, if it is of the registry."""
-    return MODELS.get(source.name) if source.kind == "registry" else None

@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import InputError, UnavailableError
+from edgekit.models.hub import Tell, WeightsFile, fetch, silent
+from edgekit.models.recognise import looks_like
 from edgekit.models.registry import WEIGHTS_DIR, TagEntry
+from edgekit.store import file_sha256
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -16,25 +19,20 @@ PRUNED: Final = "edgekit.pruned"
 """In a safetensors file's metadata: its layers are narrower than the architecture's own."""
 
 
-def locate(tag: TagEntry) -> Path:
+def locate(tag: TagEntry, tell: Tell = silent) -> WeightsFile:
     """The file of a tag's weights: in the package, or fetched from the hub into its own cache.
 
+    Args:
+        tell: hears of a fetch.
     Raises:
-        UnavailableError: the hub cannot be reached.
+        UnavailableError: the hub cannot be reached, or the file is not what it should be.
     """
-    if not tag.source.startswith("hub:"):
-        path = WEIGHTS_DIR / tag.source
-        if not path.is_file():
-            raise UnavailableError(f"the weights {path.name} are not in this installation", "Install edgekit again.")
-        return path
-    from huggingface_hub import hf_hub_download
-
-    try:
-        return Path(hf_hub_download(tag.source.removeprefix("hub:"), "model.safetensors"))
-    except Exception as error:  # the hub's errors have no common ancestor
-        raise UnavailableError(
-            f"cannot fetch the weights {tag.source}: {error}", "Give a file with --weights, or set HF_ENDPOINT."
-        ) from error
+    if tag.source.startswith("hub:"):
+        return fetch(tag.source.removeprefix("hub:"), tag.revision, tag.sha256, tell)
+    path = WEIGHTS_DIR / tag.source
+    if not path.is_file():
+        raise UnavailableError(f"the weights {path.name} are not in this installation", "Install edgekit again.")
+    return WeightsFile(path, file_sha256(path))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
@@ -83,22 +81,34 @@ def load_into(network: nn.Module, path: Path) -> None:
     if is_pruned(path):
         resize(network, given)
     wanted = network.state_dict()
-    missing = [key for key in wanted if key not in given and not key.endswith("num_batches_tracked")]
-    unknown = [key for key in given if key not in wanted]
-    if missing or unknown:
+    missing, unexpected = _unlike(wanted, given), _unlike(given, wanted)
+    if missing or unexpected:
+        alike = looks_like(given)
+        counted = [_some(keys, what) for keys, what in ((missing, "missing"), (unexpected, "unexpected")) if keys]
         raise InputError(
-            f"the weights {path} are of another architecture: {len(missing)} tensors missing, {len(unknown)} unknown"
-            f" (first: {(missing + unknown)[0]})",
-            "Give the --model that they were trained for.",
+            f"the weights {path} are of another architecture: {', '.join(counted)}",
+            f"They look like {alike}." if alike else "Give the --model that they were trained for.",
         )
-    shapes = [key for key in given if given[key].shape != wanted[key].shape]
+    shapes = [key for key in given if key in wanted and given[key].shape != wanted[key].shape]
     if shapes:
+        alike = looks_like(given)
         raise InputError(
             f"the weights {path} are of another width or number of classes: {len(shapes)} shapes differ, first"
             f" {shapes[0]} {tuple(given[shapes[0]].shape)} against {tuple(wanted[shapes[0]].shape)}",
-            "Give the matching --width and --num-classes.",
+            (f"They look like {alike}. " if alike else "") + "Give the matching --width and --num-classes.",
         )
     network.load_state_dict(given, strict=False)
+
+
+def _unlike(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:
+    """The names that only `state` has; counters, which older files lack, are left out."""
+    return [key for key in state if key not in other and not key.endswith("num_batches_tracked")]
+
+
+def _some(keys: list[str], what: str) -> str:
+    """How many tensors are missing or unexpected, and the first of them by name."""
+    named = ", ".join([*keys[:3], *(["..."] if len(keys) > 3 else [])])
+    return f"{len(keys)} tensor{'s' if len(keys) > 1 else ''} {what} ({named})"
 
 
 def write_weights(network: nn.Module, path: Path, pruned: bool = False) -> None:

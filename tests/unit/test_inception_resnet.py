@@ -7,17 +7,20 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from samples import SHARED_DATA
 from test_inception_v4 import macs
 
+from edgekit.data.signs import draw, label_of
 from edgekit.errors import InputError
 from edgekit.models import create
 from edgekit.models.inception_resnet import InceptionResNetV1, InceptionResNetV2, InceptionResNetV2Paper
 from edgekit.models.registry import MODELS, find_model
-from edgekit.models.source import resolve
+from edgekit.models.source import make_network, resolve
 from edgekit.recipe import Recipe
+from edgekit.train import normalised
 
 CLASSES = {
     "inception_resnet_v1": InceptionResNetV1,
@@ -155,8 +158,8 @@ def test_expansions_are_linear_with_a_bias() -> None:
     assert [name for name, _ in block.named_children()] == ["branch0", "branch1", "branch2", "conv2d", "relu"]
 
 
-@pytest.mark.parametrize("name", ["inception_resnet_v1", "inception_resnet_v2_paper"])
-def test_without_weights_of_its_own_a_build_is_refused(name: str) -> None:
+def test_without_weights_of_its_own_a_build_is_refused() -> None:
+    name = "inception_resnet_v2_paper"
     assert find_model(name)[1] is None
     with pytest.raises(InputError) as refusal:
         resolve(Recipe(model=name))
@@ -173,9 +176,23 @@ def test_without_weights_of_its_own_a_build_is_refused(name: str) -> None:
 
 def test_tags_of_the_public_weights() -> None:
     entry, tag = find_model("inception_resnet_v2")
-    assert tag == "tf_in1k"
+    assert tag == "signs"
     assert find_model("inception_resnet_v2.tf_ens_adv_in1k")[1] == "tf_ens_adv_in1k"
-    assert {each.source: each.crop_fraction for each in entry.tags.values()} == {
+    public = [each for each in entry.tags.values() if each.source.startswith("hub:")]
+    assert {each.source: each.crop_fraction for each in public} == {
         "hub:timm/inception_resnet_v2.tf_in1k": 0.8975,
         "hub:timm/inception_resnet_v2.tf_ens_adv_in1k": 0.8975,
     }
+
+
+@pytest.mark.parametrize("name", ["inception_v4", "inception_resnet_v1", "inception_resnet_v2"])
+def test_shipped_weights_are_small_and_know_a_sign(name: str) -> None:
+    source = resolve(Recipe(model=name))
+    assert source.tag == "signs"
+    assert source.weights is not None
+    assert source.weights.stat().st_size <= 8_000_000
+    network = make_network(source)
+    signs = torch.from_numpy(np.stack([draw("validation", index) for index in range(24)]))
+    with torch.inference_mode():
+        answers = network(normalised(signs, (0.5,) * 3, (0.5,) * 3)).argmax(1)
+    assert int((answers == torch.tensor([label_of(index) for index in range(24)])).sum()) >= 20

@@ -1,0 +1,82 @@
+"""Networks as ONNX graphs: float32, batch 1, logits out."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edgekit.errors import InputError, UnavailableError
+from edgekit.models.source import Source, make_network
+
+if TYPE_CHECKING:
+    from torch import nn
+
+OPSET: Final = 20
+SMALLEST: Final = 75
+"""Side of the smallest image that the networks of the registry take, pixels."""
+
+
+def export(source: Source, path: Path) -> dict[str, Any]:
+    """Writes the float32 ONNX graph with batch 1 and tells its facts (see GraphFacts) as a dict.
+
+    Raises:
+        InputError: the network cannot be exported or is no image classifier.
+    """
+    size = source.preprocessing.size
+    if source.kind == "onnx":
+        import onnx
+
+        from edgekit.models.onnx_graph import facts, read_onnx, with_fixed_input
+
+        model = with_fixed_input(read_onnx(Path(source.origin)), size)
+        onnx.save(model, str(path))
+        return asdict(facts(model))
+    if source.kind == "registry" and size < SMALLEST:
+        raise InputError(f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {size}", "Give a larger --size.")
+    return export_network(make_network(source), size, path)
+
+
+def export_network(network: nn.Module, size: int, path: Path) -> dict[str, Any]:
+    """Writes the float32 ONNX graph of a torch network with batch 1 and tells its facts as a dict.
+
+    Raises:
+        InputError: the network cannot be exported.
+    """
+    import onnx
+
+    from edgekit.models.onnx_graph import facts
+
+    model = _export_torch(network, size)
+    onnx.save(model, str(path))
+    return asdict(facts(model))
+
+
+def _export_torch(network: nn.Module, size: int) -> Any:
+    import io
+    import logging
+    from contextlib import redirect_stderr, redirect_stdout
+
+    import torch
+
+    from edgekit.models.onnx_graph import with_fixed_input
+
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                (torch.zeros(1, 3, size, size),),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=["input"],
+                output_names=["logits"],
+                verbose=False,
+            )
+    except Exception as error:  # whatever the user's network does under export
+        raise InputError(f"the network cannot be exported to ONNX: {str(error)[:160]}", "See --debug.") from error
+    if program is None:
+        raise UnavailableError("torch gave no ONNX program", "Install the cpu extra again.")
+    return with_fixed_input(program.model_proto, size)

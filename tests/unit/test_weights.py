@@ -1,0 +1,87 @@
+"""Weights that do not fit: what is said of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from edgekit.errors import InputError
+from edgekit.models import create
+from edgekit.models.recognise import Likeness, looks_like
+from edgekit.models.registry import MODELS
+from edgekit.models.weights import load_into
+
+
+def state_of(name: str, classes: int = 1000, width: float = 1.0) -> dict[str, torch.Tensor]:
+    """A state dict that holds nothing: names and shapes."""
+    with torch.device("meta"):
+        return create(name, classes, width).state_dict()
+
+
+def refusal(network: nn.Module, path: Path, state: dict[str, torch.Tensor]) -> InputError:
+    """How a network refuses a state dict of these names and shapes."""
+    save_file({key: torch.zeros(value.shape, dtype=value.dtype) for key, value in state.items()}, path)
+    with pytest.raises(InputError) as refused:
+        load_into(network, path)
+    return refused.value
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("width", [0.125, 0.35])
+def test_a_network_is_recognised(name: str, width: float) -> None:
+    told = looks_like(state_of(name, 24, width))
+    assert told is not None
+    assert (told.name, told.classes) == (name, 24)
+    assert told.width is not None
+    # Channels are multiples of 8: widths that are near each other may be the same network.
+    made = state_of(name, 24, told.width)
+    assert {key: value.shape for key, value in made.items()} == {
+        key: value.shape for key, value in state_of(name, 24, width).items()
+    }
+
+
+def test_a_network_without_counters_or_with_widths_of_its_own() -> None:
+    state = state_of("inception_v4", 1001, 0.25)
+    older = {key: value for key, value in state.items() if not key.endswith("num_batches_tracked")}
+    assert looks_like(older) == Likeness("inception_v4", 0.25, 1001)
+    pruned = {**state, "features.4.branch0.0.conv.weight": torch.zeros(5, 40, 1, 1, device="meta")}
+    assert looks_like(pruned) == Likeness("inception_v4", None, 1001)
+    assert looks_like({"fc.weight": torch.zeros(2, 2)}) is None
+    assert looks_like({}) is None
+
+
+def test_another_architecture_is_named(tmp_path: Path) -> None:
+    error = refusal(create("inception_v4", 4, 0.1), tmp_path / "w.safetensors", state_of("inception_resnet_v2", 6, 0.1))
+    assert error.what.startswith(f"the weights {tmp_path / 'w.safetensors'} are of another architecture: 747 tensors")
+    assert error.what.endswith(
+        "747 tensors missing (features.0.conv.weight, features.0.bn.weight, features.0.bn.bias, ...), "
+        "1102 tensors unexpected (block8.branch0.bn.bias, block8.branch0.bn.running_mean,"
+        " block8.branch0.bn.running_var, ...)"
+    )
+    assert error.hint.startswith("They look like inception_resnet_v2 at width 0.1")
+    assert error.hint.endswith("with 6 classes.")
+    assert "\n" not in error.line()
+
+
+def test_a_few_names_that_differ(tmp_path: Path) -> None:
+    state = state_of("inception_v4", 4, 0.1)
+    state["fc.weight"] = state.pop("last_linear.weight")
+    error = refusal(create("inception_v4", 4, 0.1), tmp_path / "w.safetensors", state)
+    assert error.what.endswith("1 tensor missing (last_linear.weight), 1 tensor unexpected (fc.weight)")
+    other = refusal(create("inception_v4", 4, 0.1), tmp_path / "w.safetensors", {"fc.weight": torch.zeros(2, 2)})
+    assert other.hint == "Give the --model that they were trained for."
+
+
+def test_another_width_and_the_background_class_of_slim(tmp_path: Path) -> None:
+    path = tmp_path / "w.safetensors"
+    error = refusal(create("inception_v4", 4, 0.25), path, state_of("inception_v4", 6, 0.1))
+    assert "another width or number of classes" in error.what
+    assert "They look like inception_v4 at width 0.1 with 6 classes" in error.hint
+    assert "--width and --num-classes" in error.hint
+    error = refusal(create("inception_v4", 1000, 0.1), path, state_of("inception_v4", 1001, 0.1))
+    assert "2 shapes differ, first last_linear" in error.what
+    assert "with 1001 classes, the first of them TF-slim's background" in error.hint
