@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,27 +26,10 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from edgekit.errors import InputError
-from edgekit.optimizers import Optimizer, optimizer_for
-from edgekit.training_recipe import Stage, TrainingRecipe
-
-
-class TrainingImages(Protocol):
-    """What is trained on: pictures by position, drawn or decoded at the size that is asked for."""
-
-    @property
-    def count(self) -> int: ...
-
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
-        """Picture `index` as (size, size, 3) uint8 RGB, augmented from `seed`, and its label."""
-        ...
-
-
-class Guide(Protocol):
-    """What is learned from beside or instead of labels."""
-
-    def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor, done: float) -> Tensor:
-        """The loss of a batch: normalised images, what the network made of them, labels; `done` of the run, 0 to 1."""
-        ...
+from edgekit.training.guide import Guide
+from edgekit.training.images import TrainingImages
+from edgekit.training.optimizers import Optimizer, optimizer_for
+from edgekit.training.recipe import Stage, TrainingRecipe
 
 
 @dataclass(frozen=True)
@@ -139,7 +122,9 @@ def train(
             tap_weight = recipe.auxiliary_weight * (1 - step / recipe.steps)
             inputs = normalised(pictures.to(device), mean, std)
             part = step / recipe.steps
-            loss, right = _step(network, taps, tap_weight, optimizer, recipe, inputs, labels.to(device), guide, part)
+            together, wanted = stage.at_once or len(inputs), labels.to(device)
+            pairs = list(zip(torch.split(inputs, together), torch.split(wanted, together), strict=True))
+            loss, right = _step(network, taps, tap_weight, optimizer, recipe, pairs, guide, part)
             _follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
             done = step + 1
             log.add(done, stage, recipe.learning_rate * factor, loss, right)
@@ -248,24 +233,35 @@ def _step(
     tap_weight: float,
     optimizer: Optimizer,
     recipe: TrainingRecipe,
-    inputs: Tensor,
-    labels: Tensor,
+    batch: list[tuple[Tensor, Tensor]],
     guide: Guide | None,
     done: float,
 ) -> tuple[float, int]:
-    """One optimiser step; returns the network's own loss and how many of the batch it had right."""
-    with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.bf16):
-        logits = network(inputs)
-    if guide is not None:
-        loss = guide.loss(inputs, logits, labels, done)
-    else:
-        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-    whole = loss + tap_weight * taps.loss(labels, recipe.label_smoothing)
-    whole.backward()  # type: ignore[no-untyped-call]
+    """One optimiser step on a batch, (inputs, labels) of it at a time; returns the network's own mean loss and how many
+    it had right.
+    """
+    count = sum(len(labels) for _, labels in batch)
+    mean, right = 0.0, 0
+    for inputs, labels in batch:
+        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.bf16):
+            logits = network(inputs)
+        if guide is not None:
+            loss = guide.loss(inputs, logits, labels, done)
+        else:
+            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+        share = len(labels) / count
+        whole = share * (loss + tap_weight * taps.loss(labels, recipe.label_smoothing))
+        whole.backward()  # type: ignore[no-untyped-call]
+        mean += share * float(loss.detach())
+        right += int((logits.argmax(1) == labels).sum())
+    parameters = [*network.parameters(), *taps.parameters()]
+    if recipe.clip_tensor_norm is not None:
+        for parameter in parameters:
+            nn.utils.clip_grad_norm_([parameter], recipe.clip_tensor_norm)
     if recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_([*network.parameters(), *taps.parameters()], recipe.clip_norm)
+        nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
     optimizer.step()
-    return float(loss.detach()), int((logits.argmax(1) == labels).sum())
+    return mean, right
 
 
 def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:

@@ -12,8 +12,9 @@ from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, note, progress
 
 if TYPE_CHECKING:
-    from edgekit.train import Tick, TrainingImages
-    from edgekit.training_recipe import TrainingRecipe
+    from edgekit.train import Tick
+    from edgekit.training.images import TrainingImages
+    from edgekit.training.recipe import TrainingRecipe
 
 
 @click.command(
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     default="paper",
     show_default=True,
     metavar="FILE",
-    help="A training recipe: a file, or the name of a shipped one (paper, signs-modern).",
+    help="A training recipe: a file, or the name of a shipped one (paper, signs-modern, signs-resnet-v2, ...).",
 )
 @click.option("--model", metavar="NAME", help="A network of `edgekit models`.")
 @click.option("--width", type=click.FloatRange(0, min_open=True), metavar="X", help="Channel multiplier.")
@@ -101,18 +102,10 @@ def command(
 
 def _settings(recipe: str, flags: dict[str, Any]) -> TrainingRecipe:
     """The recipe of a file or a shipped name, with flags laid over it."""
-    from edgekit.errors import InputError
-    from edgekit.recipe import checked, find_shipped, read_yaml
-    from edgekit.training_recipe import TrainingRecipe
+    from edgekit.recipe import checked, read_yaml, recipe_path
+    from edgekit.training.recipe import TrainingRecipe
 
-    path = Path(recipe)
-    if not path.exists():
-        shipped = find_shipped("recipes", f"training/{recipe}.yaml")
-        if shipped is None:
-            raise InputError(
-                f"there is no training recipe {recipe!r}", "Shipped are paper, signs-modern and signs-half."
-            )
-        path = shipped
+    path = recipe_path("training", recipe)
     told = {key: value for key, value in flags.items() if value is not None}
     settings: TrainingRecipe = checked(TrainingRecipe, read_yaml(path) | told, "training recipe")
     return settings
@@ -124,9 +117,10 @@ def _images(settings: TrainingRecipe, num_classes: int | None) -> tuple[Training
     from edgekit.errors import InputError
 
     if settings.data == "signs":
-        from edgekit.data.signs import CLASSES, TrainingSigns
+        from edgekit.data.signs import CLASSES
+        from edgekit.data.training_signs import TrainingSigns
 
-        return TrainingSigns(), num_classes or len(CLASSES)
+        return TrainingSigns(crops=settings.crops), num_classes or len(CLASSES)
     images = open_images(settings.data, num_classes=num_classes)
     if not isinstance(images, FolderSet) or images.labels is None:
         raise InputError(f"the images in {settings.data} have no labels", "Give one sub-folder a class, or a table.")

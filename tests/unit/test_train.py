@@ -14,9 +14,9 @@ from torch import nn
 
 from edgekit.errors import InputError
 from edgekit.models.inception_v4 import InceptionV4
-from edgekit.optimizers import _as_matrix, optimizer_for
 from edgekit.train import Tick, rate_factor, seeded, train
-from edgekit.training_recipe import TrainingRecipe
+from edgekit.training.optimizers import _as_matrix, optimizer_for
+from edgekit.training.recipe import TrainingRecipe
 
 
 @dataclass(frozen=True)

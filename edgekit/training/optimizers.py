@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from edgekit.training_recipe import TrainingRecipe
+from edgekit.training.recipe import TrainingRecipe
 
 
 class Optimizer:

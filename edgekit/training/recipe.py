@@ -8,13 +8,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Stage(BaseModel):
-    """A stretch of training at one resolution: `images` pictures of `size` pixels, `batch` at a time."""
+    """A stretch of training at one resolution: `images` pictures of `size` pixels, `batch` a step.
+
+    `at_once` go through the network together, all of a step if it is not told: less memory, and the same gradients
+    unless batch norms take statistics.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: int = Field(ge=8)
     images: int = Field(gt=0)
     batch: int = Field(gt=1)
+    at_once: int | None = Field(default=None, gt=0)
 
     @property
     def steps(self) -> int:
@@ -29,6 +34,7 @@ class TrainingRecipe(BaseModel):
     model: str = "inception_v4"
     width: float = Field(default=1.0, gt=0)
     data: str = "signs"
+    crops: float = Field(default=0.0, ge=0, le=1, description="signs: part of the pictures that are random crops")
     seed: int = 0
     optimizer: Literal["rmsprop", "adamw", "muon"] = "rmsprop"
     learning_rate: float = Field(default=0.045, gt=0, description="muon: of the convolutions")
@@ -41,7 +47,8 @@ class TrainingRecipe(BaseModel):
     warmup: float = Field(default=0.1, ge=0, lt=1, description="one-cycle: share of the steps that warm up")
     weight_decay: float = Field(default=4e-5, ge=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    clip_norm: float | None = Field(default=None, gt=0)
+    clip_norm: float | None = Field(default=None, gt=0, description="of all gradients together")
+    clip_tensor_norm: float | None = Field(default=None, gt=0, description="of each tensor's gradient, as slim clips")
     dropout: float = Field(default=0.2, ge=0, lt=1)
     ema: float = Field(default=0.9999, ge=0, lt=1, description="decay of the running average of the weights, a step")
     auxiliary: tuple[str, ...] = Field(default=(), description="modules that get a classifier of their own in training")

@@ -1,0 +1,45 @@
+"""The training split of the rendered signs as the trainer asks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.data.crops import SCALES_FOR
+from edgekit.data.signs import SPLITS, draw, label_of
+from edgekit.data.signs_set import EXTENT
+
+NARROWEST: Final = 0.6
+"""Of the side of a wide picture: the smallest crop. The protocol of 144 crops has 224/352."""
+DRAWN_AT: Final = 288 / SCALES_FOR
+"""Side of the wide picture that crops are taken from, over that of the network: the second scale of 144 crops."""
+
+
+@dataclass(frozen=True)
+class TrainingSigns:
+    """Signs to train on; a drawn picture needs no augmentation to be new.
+
+    Attributes:
+        crops: part of the pictures that are random crops of wider ones, half of these mirrored. A network that never
+            saw a sign cut off, or none, is sure of itself where it should not be, and several crops mislead it.
+    """
+
+    count: int = SPLITS["train"]
+    crops: float = 0.0
+
+    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
+        """Picture `index`, uint8 (size, size, 3) RGB, and its label."""
+        dice = np.random.Generator(np.random.PCG64([seed, index]))
+        if dice.random() >= self.crops:
+            return draw("train", index, size), label_of(index)
+        from PIL import Image
+
+        whole = draw("train", index, round(size * DRAWN_AT), EXTENT)
+        side = len(whole) * dice.uniform(NARROWEST, 1.0)
+        left, top = dice.uniform(0, len(whole) - side, 2)
+        box = (left, top, left + side, top + side)
+        crop = np.asarray(Image.fromarray(whole).resize((size, size), Image.Resampling.BICUBIC, box))
+        return (crop[:, ::-1].copy() if dice.random() < 0.5 else crop.copy()), label_of(index)
