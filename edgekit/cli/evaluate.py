@@ -1,20 +1,31 @@
-"""`edgekit evaluate`: the accuracy of a model, a bundle or an ONNX file."""
+"""`edgekit evaluate`: the accuracy of a model, a bundle or an ONNX file, or of several as an ensemble."""
 
 from __future__ import annotations
 
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.options import data_options, json_option, model_options, preprocessing_options, subject_recipe
-from edgekit.cli.output import emit_json, progress
+from edgekit.cli.output import Progress, emit_json, print_table, progress, warn
+
+if TYPE_CHECKING:
+    from edgekit.data.image_set import ImageSet, Keep
+    from edgekit.ensemble import Named
+    from edgekit.recipe import Recipe
+    from edgekit.validate.protocols import Outcome
+    from edgekit.validate.scores import Scores
 
 
 @click.command(
     epilog="\b\nExamples:\n  edgekit evaluate --model inception_v4 --data signs\n"
     "  edgekit evaluate build/inception_v4-cpu --data signs --images 1000 --json\n"
-    "  edgekit evaluate net.onnx --data photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225",
+    "  edgekit evaluate net.onnx --data photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225\n"
+    "  edgekit evaluate --model inception_v4 --crops 144 --images 480\n"
+    "  edgekit evaluate --model inception_v4 --ensemble inception_resnet_v1,inception_resnet_v2\n"
+    "  edgekit evaluate --model inception_v4.tf_in1k --data val/ --exclude blacklist.txt",
 )
 @click.argument("subject", required=False)
 @model_options
@@ -23,58 +34,182 @@ from edgekit.cli.output import emit_json, progress
 @click.option(
     "--precision", type=click.Choice(("fp32", "bf16")), help="Of a model that is not quantized. Default: fp32."
 )
+@click.option(
+    "--crops",
+    type=click.Choice((1, 10, 12, 144)),
+    default=1,
+    help="Views of every image whose softmax is averaged. Default: 1, the model's own centre crop.",
+)
+@click.option(
+    "--ensemble",
+    metavar="A,B,...",
+    help="Average with these: NAME, NAME.TAG, a bundle, an ONNX file, or NAME=FILE, that model with the weights of a"
+    " file. --width, --num-classes and preprocessing hold for NAME=FILE too, preprocessing for ONNX files.",
+)
+@click.option(
+    "--exclude",
+    metavar="FILE",
+    help="Leave out the images listed: one a line, a name or the number that it ends in; # comments.",
+)
 @json_option
-def command(subject: str | None, precision: str | None, as_json: bool, **flags: Any) -> None:
+def command(
+    subject: str | None,
+    precision: str | None,
+    crops: int,
+    ensemble: str | None,
+    exclude: str | None,
+    as_json: bool,
+    **flags: Any,
+) -> None:
     """Measure top-1 and top-5 of SUBJECT (or --model) on labelled images, with OpenVINO on this processor."""
     recipe = subject_recipe(subject, flags)
     from edgekit.cli.events import shown_on
-    from edgekit.data.folder import open_images
-    from edgekit.errors import InputError
+    from edgekit.ensemble import members_of, prepare_ensemble
     from edgekit.store import Store
-    from edgekit.subjects import prepare
+    from edgekit.validate.scores import scored
 
+    items = () if ensemble is None else members_of(ensemble)
+    keep, left_out = _exclusion(exclude)
     with progress() as bars:
-        ready = prepare(recipe, precision, Store(), shown_on(bars))
-        data = recipe.data or ready.default_data
-        if data is None:
-            raise InputError("there are no images to evaluate on", "Give labelled ones with --data.")
-        images = open_images(
-            data, skip_bad=recipe.skip_bad_images, limit=recipe.images, num_classes=ready.classes or None
-        )
-        if images.labels is None:
-            raise InputError(f"the images in {data} have no labels", "Give one sub-folder a class, or a table.")
-        from edgekit.compile import load
-        from edgekit.validate.accuracy import accuracy
-        from edgekit.validate.judge import predict
-
-        session = load(ready.compiled, "throughput")
-        began, count = time.monotonic(), len(images)
-        told = predict(
-            {"it": session}, images, ready.preprocessing, range(count), lambda n: bars.update("evaluate", n, count)
-        )
-        ips = count / (time.monotonic() - began)
-        bars.finish("evaluate")
-    result = accuracy(told["it"], images.labels)
+        networks = prepare_ensemble(recipe, items, precision, Store(), shown_on(bars))
+        images, labels = _labelled(recipe, networks[0], keep)
+        outcome = _run(networks, images, crops, bars)
+    scores = scored(outcome, [each.label for each in networks], labels)
     if as_json:
-        emit_json(
-            {
-                "model": ready.name,
-                "precision": ready.compiled.precision,
-                "runtime": ready.compiled.runtime,
-                "data": {"name": images.name, "images": count, "digest": images.digest, "skipped": len(images.skipped)},
-                "accuracy": {
-                    "top1": result.top1,
-                    "top5": result.top5,
-                    "images": result.images,
-                    "ci95": list(result.ci95),
-                },
-                "throughput_ips": ips,
-            }
-        )
+        emit_json(_told(networks, images, outcome, scores, len(left_out)))
         return
-    click.echo(
-        f"{ready.name} ({ready.compiled.precision}) on {count} images of {images.name}: top-1 {result.top1:.2f} %"
-        f" (95 % interval {result.ci95[0]:.2f} to {result.ci95[1]:.2f}), top-5 {result.top5:.2f} %, {ips:.1f} images/s"
-    )
+    _say(networks, images, outcome, scores)
+    if left_out:
+        click.echo(f"{len(left_out)} images left out by --exclude")
     if images.skipped:
         click.echo(f"{len(images.skipped)} unreadable images left out: {', '.join(images.skipped[:3])}")
+
+
+def _exclusion(exclude: str | None) -> tuple[Keep | None, list[str]]:
+    """What chooses the images that a list leaves, and the names of those that it left out once it has chosen.
+
+    Raises:
+        InputError: the list cannot be read; and, when choosing: it names no image, or all of them.
+    """
+    left_out: list[str] = []
+    if exclude is None:
+        return None, left_out
+    from pathlib import Path
+
+    from edgekit.data.exclusion import matched, read_list
+    from edgekit.errors import InputError
+
+    entries = read_list(Path(exclude))
+
+    def keep(names: Sequence[str]) -> Sequence[int]:
+        found = matched(names, entries)
+        if len(found.kept) == len(names):
+            raise InputError(
+                f"none of the {len(entries)} lines of {exclude} names an image", f"Images are called {names[0]!r}."
+            )
+        if not found.kept:
+            raise InputError(f"{exclude} leaves out all {len(names)} images", "Give a list of some of them.")
+        if found.unmatched:
+            count, first = len(found.unmatched), found.unmatched[0]
+            warn(f"{count} of {len(entries)} lines of {exclude} name no image, first {first!r}")
+        kept = set(found.kept)
+        left_out.extend(name for place, name in enumerate(names) if place not in kept)
+        return found.kept
+
+    return keep, left_out
+
+
+def _labelled(recipe: Recipe, first: Named, keep: Keep | None) -> tuple[ImageSet, Any]:
+    """The images to evaluate on, and their labels."""
+    from edgekit.data.folder import open_images
+    from edgekit.errors import InputError
+
+    data = recipe.data or first.subject.default_data
+    if data is None:
+        raise InputError("there are no images to evaluate on", "Give labelled ones with --data.")
+    classes = first.subject.classes or None
+    images = open_images(data, skip_bad=recipe.skip_bad_images, limit=recipe.images, num_classes=classes, keep=keep)
+    if images.labels is None:
+        raise InputError(f"the images in {data} have no labels", "Give one sub-folder a class, or a table.")
+    return images, images.labels
+
+
+def _run(networks: Sequence[Named], images: ImageSet, crops: int, bars: Progress) -> Outcome:
+    from edgekit.compile import load
+    from edgekit.validate.protocols import Member, evaluate
+
+    members = [
+        Member(each.label, load(each.subject.compiled, "throughput"), each.subject.preprocessing) for each in networks
+    ]
+    began, count = time.monotonic(), len(images)
+
+    def tell(done: int) -> None:
+        bars.update("evaluate", done, count, f"{done / (time.monotonic() - began):.1f} images/s")
+
+    bars.update("evaluate", 0, count)
+    outcome = evaluate(members, images, crops, tell)
+    bars.finish("evaluate")
+    return outcome
+
+
+def _told(
+    networks: Sequence[Named], images: ImageSet, outcome: Outcome, scores: Scores, excluded: int
+) -> dict[str, Any]:
+    """What --json prints."""
+    from edgekit.report.protocols import gain_values, score_values
+
+    first = networks[0].subject
+    told = {
+        "model": first.name,
+        "precision": first.compiled.precision,
+        "runtime": first.compiled.runtime,
+        "data": {
+            "name": images.name,
+            "images": outcome.images,
+            "digest": images.digest,
+            "skipped": len(images.skipped),
+        },
+        **score_values(scores.whole),
+        "crops": outcome.crops,
+        "views": outcome.views_per_image,
+        "excluded": excluded,
+        "throughput_ips": outcome.images / outcome.seconds,
+        "views_per_second": outcome.views / outcome.seconds,
+    }
+    if scores.ensemble_gain is not None and scores.best is not None:
+        told["members"] = [
+            {
+                "model": each.label,
+                "precision": each.subject.compiled.precision,
+                "runtime": each.subject.compiled.runtime,
+                **score_values(score),
+            }
+            for each, score in zip(networks, scores.members, strict=True)
+        ]
+        told["ensemble_gain"] = {"over": scores.best.name, **gain_values(scores.ensemble_gain)}
+    return told
+
+
+def _say(networks: Sequence[Named], images: ImageSet, outcome: Outcome, scores: Scores) -> None:
+    """What is printed for people: one line for one network with one crop, else a table and what it says."""
+    from edgekit.report.protocols import PAPER_RESULTS, sentences, table
+
+    first, count, ips = networks[0].subject, outcome.images, outcome.images / outcome.seconds
+    if len(networks) == 1 and outcome.crops == 1:
+        found = scores.whole.accuracy
+        click.echo(
+            f"{first.name} ({first.compiled.precision}) on {count} images of {images.name}: top-1 {found.top1:.2f} %"
+            f" (95 % interval {found.ci95[0]:.2f} to {found.ci95[1]:.2f}), top-5 {found.top5:.2f} %, {ips:.1f} images/s"
+        )
+        return
+    names = [each.subject.network for each in networks]
+    is_imagenet = all(each.subject.classes == 1000 for each in networks) and len(images.classes) in (0, 1000)
+    beside = names if is_imagenet and any(name in PAPER_RESULTS for name in names) else None
+    precisions = ", ".join(dict.fromkeys(each.subject.compiled.precision for each in networks))
+    click.echo(
+        f"{count} images of {images.name}, {precisions}, {outcome.views_per_image:.1f} views of each:"
+        f" {ips:.2f} images/s, {outcome.views / outcome.seconds:.1f} views/s"
+    )
+    print_table(*table(scores, outcome.crops, beside))
+    for line in sentences(scores, outcome.crops, beside):
+        click.echo(line)

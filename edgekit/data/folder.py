@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.data.image_set import ImageSet, digest_of, spread
+from edgekit.data.image_set import ImageSet, Keep, Selection, digest_of, spread
 from edgekit.data.preprocessing import picture
 from edgekit.data.signs_set import SignsSet
 from edgekit.errors import InputError
@@ -20,6 +20,7 @@ from edgekit.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL import Image as PillowImage
 
     from edgekit.data.preprocessing import Preprocessing
 
@@ -48,6 +49,10 @@ class FolderSet:
 
     def __len__(self) -> int:
         return len(self.files)
+
+    @property
+    def drawn(self) -> bool:
+        return False
 
     @property
     def count(self) -> int:
@@ -81,12 +86,20 @@ class FolderSet:
         Raises:
             InputError: the file changed since it was checked and cannot be read any more.
         """
+        return picture(self.decoded(index, preprocessing.size), preprocessing)
+
+    def decoded(self, index: int, side: int) -> PillowImage.Image:
+        """The image as its file has it, RGB; `side` changes nothing.
+
+        Raises:
+            InputError: the file changed since it was checked and cannot be read any more.
+        """
         from PIL import Image
 
         file = self.files[index]
         try:
             with Image.open(file.path) as image:
-                return picture(image, preprocessing)
+                return image.convert("RGB")
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise InputError(
                 f"cannot read the image {file.path}: {error}", "Replace it, or --skip-bad-images."
@@ -116,6 +129,7 @@ def open_images(
     limit: int | None = None,
     num_classes: int | None = None,
     split: str = "validation",
+    keep: Keep | None = None,
 ) -> ImageSet:
     """Opens `signs`, a folder (one sub-folder a class; without sub-folders: no labels) or a CSV/JSONL table.
 
@@ -124,11 +138,13 @@ def open_images(
         limit: takes that many images, evenly spread.
         num_classes: labels must be below it.
         split: of the signs.
+        keep: chooses among all images before `limit` does; what it leaves out is not even opened.
     Raises:
         InputError: nothing there, no images, one class only, a label out of range, unreadable images.
     """
     if str(spec) == "signs":
-        return SignsSet(split, limit)
+        signs = SignsSet(split, limit)
+        return signs if keep is None else _kept_signs(split, keep, limit)
     path = Path(spec)
     if path.suffix.lower() in TABLES and path.is_file():
         classes, rows = _read_table(path)
@@ -140,6 +156,8 @@ def open_images(
         raise InputError(
             f"there are no images in {path}", "Expected one sub-folder of images for each class, or path,label rows."
         )
+    if keep is not None:
+        rows = [rows[index] for index in keep([name for _, name, _ in rows])]
     _check_labels(path, [label for _, _, label in rows if label is not None], num_classes)
     files, bad = _checked([rows[index] for index in spread(len(rows), limit)])
     if bad and not skip_bad:
@@ -151,6 +169,11 @@ def open_images(
     if not files:
         raise InputError(f"none of the {len(bad)} images in {path} can be read", "Give whole JPEG or PNG files.")
     return FolderSet(path.name, classes, tuple(files), tuple(bad))
+
+
+def _kept_signs(split: str, keep: Keep, limit: int | None) -> ImageSet:
+    every = SignsSet(split)
+    return Selection(every, tuple(keep([every.identifier(index) for index in range(len(every))])[:limit]))
 
 
 Row = tuple[Path, str, int | None]

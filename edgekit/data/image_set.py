@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from edgekit.data.preprocessing import Preprocessing
+
+Keep: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
+"""Chooses among images by their identifiers: gives the positions to keep, in order."""
 
 
 class ImageSet(Protocol):
@@ -48,6 +54,64 @@ class ImageSet(Protocol):
     def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
         """Image `index` as uint8 (size, size, 3) RGB."""
         ...
+
+    @property
+    def drawn(self) -> bool:
+        """Whether pictures are drawn at the size that is asked for, not read from files of one size."""
+        ...
+
+    def decoded(self, index: int, side: int) -> Image:
+        """Image `index` as RGB: as its file has it, or, where `drawn`, with a short side of `side` pixels."""
+        ...
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Some images of another set, by their positions in it; see ImageSet."""
+
+    base: ImageSet
+    positions: tuple[int, ...]
+
+    @property
+    def name(self) -> str:
+        return self.base.name
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.base.classes
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        return self.base.skipped
+
+    @property
+    def drawn(self) -> bool:
+        return self.base.drawn
+
+    @cached_property
+    def labels(self) -> NDArray[np.int64] | None:
+        labels = self.base.labels
+        return None if labels is None else labels[list(self.positions)]
+
+    @cached_property
+    def digest(self) -> str:
+        labels: Iterable[int | None] = [None] * len(self) if self.labels is None else self.labels.tolist()
+        return digest_of((self.content_hash(index) for index in range(len(self))), labels)
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def identifier(self, index: int) -> str:
+        return self.base.identifier(self.positions[index])
+
+    def content_hash(self, index: int) -> str:
+        return self.base.content_hash(self.positions[index])
+
+    def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        return self.base.load(self.positions[index], preprocessing)
+
+    def decoded(self, index: int, side: int) -> Image:
+        return self.base.decoded(self.positions[index], side)
 
 
 def digest_of(hashes: Iterable[str], labels: Iterable[int | None]) -> str:

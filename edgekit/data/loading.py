@@ -1,11 +1,13 @@
-"""Batches of decoded images: threads decode ahead, a few batches at a time, and order is kept."""
+"""Decoded images: threads decode ahead, a few batches at a time, and order is kept."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +16,34 @@ if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
     from edgekit.data.preprocessing import Preprocessing
 
-AHEAD = 4
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+AHEAD: Final = 4
 """Batches decoded but not yet taken, at most: what bounds the memory."""
+WORKERS: Final = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+"""Threads that decode: as many as there are processors, for networks that are as fast as decoding."""
+
+
+def made_ahead(
+    make: Callable[[Item], Made], items: Iterable[Item], ahead: int, workers: int = WORKERS
+) -> Generator[Made, None, None]:
+    """Yields make(item) in the order of `items`, made in threads, at most `ahead` before they are taken.
+
+    `items` is gone through only so far. What `make` raises is raised where its turn comes.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[Made]] = deque()
+        try:
+            for item in items:
+                waiting.append(pool.submit(make, item))
+                if len(waiting) >= ahead:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def batches(
@@ -23,28 +51,10 @@ def batches(
     preprocessing: Preprocessing,
     indices: Sequence[int],
     batch: int,
-    workers: int = 2,
+    workers: int = WORKERS,
 ) -> Iterator[tuple[NDArray[np.uint8], Sequence[int]]]:
     """Yields (uint8 (n, size, size, 3), positions) in the order of `indices`; the last batch may be smaller."""
-    groups = [indices[first : first + batch] for first in range(0, len(indices), batch)]
-    with ThreadPoolExecutor(workers) as pool:
-
-        def decode(group: Sequence[int]) -> list[Future[NDArray[np.uint8]]]:
-            return [pool.submit(images.load, index, preprocessing) for index in group]
-
-        waiting: deque[tuple[Sequence[int], list[Future[NDArray[np.uint8]]]]] = deque()
-        try:
-            for group in groups:
-                waiting.append((group, decode(group)))
-                if len(waiting) >= AHEAD:
-                    yield _taken(*waiting.popleft())
-            while waiting:
-                yield _taken(*waiting.popleft())
-        finally:
-            for _, pending in waiting:
-                for future in pending:
-                    future.cancel()
-
-
-def _taken(group: Sequence[int], pending: list[Future[NDArray[np.uint8]]]) -> tuple[NDArray[np.uint8], Sequence[int]]:
-    return np.stack([future.result() for future in pending]), group
+    pictures = made_ahead(lambda index: images.load(index, preprocessing), indices, AHEAD * batch, workers)
+    for first in range(0, len(indices), batch):
+        group = indices[first : first + batch]
+        yield np.stack(list(islice(pictures, len(group)))), group

@@ -38,22 +38,13 @@ class Preprocessing:
 
 
 def picture(image: Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """An image as the bundle's input: uint8 (size, size, 3) RGB.
+    """An image as the bundle's input: uint8 (size, size, 3) RGB, by the definition in edgekit.runtime.resize.
 
     The short side is resized to size / crop_fraction and the centre is cropped; mean, std and colour order are applied
     inside the graph.
     """
-    import numpy as np
-    from PIL import Image as PillowImage
+    from edgekit.runtime.decoding import square
+    from edgekit.runtime.manifest import Contract
 
-    size = preprocessing.size
-    short = max(size, round(size / preprocessing.crop_fraction))
-    image = image.convert("RGB")
-    width, height = image.size
-    scale = short / min(width, height)
-    wanted = (max(size, round(width * scale)), max(size, round(height * scale)))
-    if image.size != wanted:
-        method = PillowImage.Resampling[preprocessing.interpolation.upper()]
-        image = image.resize(wanted, method)
-    left, top = round((wanted[0] - size) / 2), round((wanted[1] - size) / 2)
-    return np.asarray(image.crop((left, top, left + size, top + size)), dtype=np.uint8)
+    told = Contract(preprocessing.size, preprocessing.crop_fraction, preprocessing.interpolation)
+    return square(image.convert("RGB"), told)

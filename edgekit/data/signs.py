@@ -5,8 +5,8 @@ operations that IEEE 754 rounds exactly (add, subtract, multiply, divide, square
 arrays, element by element: no transcendental functions, no sums over arrays, no matrix products. Random numbers are the
 raw words of the Philox counter generator, keyed by split and index, so that no two splits can share a picture.
 
-Coordinates: the picture spans [-1, 1] in x (right) and y (down); the sign's own plane has coordinates (u, v) in which
-the plate has radius about 1. Shapes are signed distances, negative inside; blur is a wider edge.
+Coordinates: the picture spans [-1, 1] in x (right) and y (down), a wider one more; the sign's own plane has coordinates
+(u, v) in which the plate has radius about 1. Shapes are signed distances, negative inside; blur is a wider edge.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Picture = NDArray[np.uint8]
 PLATES: Final = ("circle", "triangle", "diamond", "octagon")
 GLYPHS: Final = ("arrow", "bar", "cross", "ring", "chevron", "dots")
 CLASSES: Final = tuple(f"{plate}-{glyph}" for plate in PLATES for glyph in GLYPHS)
-SPLITS: Final = {"train": 96_000, "calibration": 2_400, "validation": 4_800}
+SPLITS: Final = {"train": 96_000, "calibration": 2_400, "validation": 7_200}
 DEFAULT_SIZE: Final = 299
 
 _SEED: Final = 0x51677
@@ -56,13 +56,15 @@ def label_of(index: int) -> int:
     return index % len(CLASSES)
 
 
-def draw(split: str, index: int, size: int = DEFAULT_SIZE) -> Picture:
+def draw(split: str, index: int, size: int = DEFAULT_SIZE, extent: float = 1.0) -> Picture:
     """Draws one picture.
 
     Args:
         split: "train", "calibration" or "validation".
         index: position in the split, 0 to SPLITS[split] - 1.
         size: side in pixels.
+        extent: how far the camera sees, 1 or more: 1 is the picture that networks are trained and judged on, more has
+            it in the middle and shows what is around it.
     Returns:
         uint8 array of shape (size, size, 3), RGB.
     Raises:
@@ -74,14 +76,14 @@ def draw(split: str, index: int, size: int = DEFAULT_SIZE) -> Picture:
     key = np.array([(_SEED << 8) | _SPLIT_KEYS[split], index], dtype=np.uint64)
     dice = _Dice(np.random.Philox(key=key))
     scene = _roll_scene(dice, label_of(index))
-    x, y = _pixel_grid(size)
-    canvas = _background(dice, size)
+    frame = _frame(size, extent)
+    canvas = _background(dice, frame)
     for _ in range(dice.integer(2, 5)):
-        _paint_clutter(canvas, dice, x, y, scene.softness)
-    _paint_sign(canvas, scene, dice, x, y)
+        _paint_clutter(canvas, dice, frame, scene.softness)
+    _paint_sign(canvas, scene, dice, frame)
     for _ in range(scene.occluders):
-        _paint_occluder(canvas, scene, dice, x, y)
-    _light(canvas, dice, x, y, scene.hardness)
+        _paint_occluder(canvas, scene, dice, frame)
+    _light(canvas, dice, frame, scene.hardness)
     return _expose(canvas, dice, scene.noise)
 
 
@@ -157,17 +159,27 @@ def _roll_scene(dice: _Dice, label: int) -> _Scene:
     )
 
 
-def _pixel_grid(size: int) -> tuple[Plane, Plane]:
-    """Pixel centres: x of shape (1, size), y of shape (size, 1)."""
+@dataclass(frozen=True)
+class _Frame:
+    """What the camera sees: pixel centres x of shape (1, size) and y of shape (size, 1), from -extent to extent."""
+
+    size: int
+    extent: float
+    x: Plane
+    y: Plane
+
+
+def _frame(size: int, extent: float) -> _Frame:
     line = (np.arange(size, dtype=np.float32) * np.float32(2) + np.float32(1)) / np.float32(size) - np.float32(1)
-    return line[None, :], line[:, None]
+    line *= np.float32(extent)
+    return _Frame(size, extent, line[None, :], line[:, None])
 
 
-def _background(dice: _Dice, size: int) -> Plane:
+def _background(dice: _Dice, frame: _Frame) -> Plane:
     """Two octaves of smooth coloured noise, shape (3, size, size)."""
     tint = np.array(dice.dull(), dtype=np.float32)[:, None, None]
-    coarse = _smooth_noise(dice, dice.integer(3, 6), size)
-    fine = _smooth_noise(dice, dice.integer(12, 24), size)
+    coarse = _smooth_noise(dice, dice.integer(3, 6), frame)
+    fine = _smooth_noise(dice, dice.integer(12, 24), frame)
     amplitude = np.float32(dice.uniform(0.05, 0.2))
     coarse *= np.float32(0.35)
     fine *= amplitude
@@ -180,12 +192,19 @@ def _background(dice: _Dice, size: int) -> Plane:
     return coarse
 
 
-def _smooth_noise(dice: _Dice, cells: int, size: int) -> Plane:
-    """Bilinear interpolation of a (3, cells + 1, cells + 1) lattice of random values to (3, size, size)."""
+def _smooth_noise(dice: _Dice, cells: int, frame: _Frame) -> Plane:
+    """Bilinear interpolation of a (3, cells + 1, cells + 1) lattice of random values to (3, size, size).
+
+    The lattice spans the picture of extent 1, and is mirrored at its edges beyond.
+    """
     side = cells + 1
     lattice = dice.octets(3 * side * side).reshape(3, side, side).astype(np.float32) / np.float32(255)
-    place = np.arange(size, dtype=np.float32) * np.float32(cells) / np.float32(size)
-    left = place.astype(np.int32)
+    place = np.arange(frame.size, dtype=np.float32) * np.float32(cells) / np.float32(frame.size)
+    if frame.extent != 1.0:
+        middle = np.float32(cells) * np.float32(0.5)
+        place = np.abs((place - middle) * np.float32(frame.extent) + middle)
+        place = np.float32(cells) - np.abs(np.float32(cells) - place)
+    left = np.minimum(place.astype(np.int32), cells - 1)
     part = place - left.astype(np.float32)
     rows = lattice[:, left, :]
     rows += (lattice[:, left + 1, :] - rows) * part[None, :, None]
@@ -197,12 +216,12 @@ def _smooth_noise(dice: _Dice, cells: int, size: int) -> Plane:
     return out
 
 
-def _paint_clutter(canvas: Plane, dice: _Dice, x: Plane, y: Plane, softness: float) -> None:
+def _paint_clutter(canvas: Plane, dice: _Dice, frame: _Frame, softness: float) -> None:
     """One bar, disc or empty plate, up to half the picture wide."""
     kind = dice.integer(0, 4)
     cx, cy, radius = dice.uniform(-1, 1), dice.uniform(-1, 1), dice.uniform(0.08, 0.3)
     cos, sin = dice.turn(1.0)
-    window = _window(x, y, cx, cy, radius * 2.3)
+    window = _window(frame, cx, cy, radius * 2.3)
     if window is None:
         return
     rows, cols, px, py = window
@@ -211,10 +230,10 @@ def _paint_clutter(canvas: Plane, dice: _Dice, x: Plane, y: Plane, softness: flo
         distance = np.maximum(np.abs(u) - np.float32(2.0), np.abs(v) - np.float32(0.25))
     else:
         distance = _plate_distance(PLATES[(kind + dice.integer(0, 2)) % len(PLATES)], u, v)
-    _blend(canvas, rows, cols, _coverage(distance, softness / radius, x.size, radius), dice.dull())
+    _blend(canvas, rows, cols, _coverage(distance, softness / radius, frame, radius), dice.dull())
 
 
-def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -> None:
+def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, frame: _Frame) -> None:
     """The plate, its rim and its glyph, seen in perspective."""
     cos, sin = dice.turn(0.14)
     squeeze = dice.uniform(0.72, 1.0)
@@ -222,7 +241,7 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -
     rim_width = dice.uniform(0.06, 0.13)
     rim, fill = (dice.near(color, 0.18) for color in _PLATE_PAINT[scene.plate])
     glyph = _glyph_color(scene, fill, dice)
-    window = _window(x, y, *scene.center, scene.radius * 1.7)
+    window = _window(frame, *scene.center, scene.radius * 1.7)
     if window is None:  # a sign's centre is always inside the picture
         return
     rows, cols, px, py = window
@@ -233,12 +252,12 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -
     v = (py * np.float32(cos) - px * np.float32(sin)) / depth
     softness = scene.softness / scene.radius
     outer = _plate_distance(scene.plate, u, v)
-    _blend(canvas, rows, cols, _coverage(outer, softness, x.size, scene.radius), rim)
-    _blend(canvas, rows, cols, _coverage(outer + np.float32(rim_width), softness, x.size, scene.radius), fill)
+    _blend(canvas, rows, cols, _coverage(outer, softness, frame, scene.radius), rim)
+    _blend(canvas, rows, cols, _coverage(outer + np.float32(rim_width), softness, frame, scene.radius), fill)
     grow = np.float32(1.2) if scene.plate == "triangle" else np.float32(0.8)
     drop = np.float32(0.12) if scene.plate == "triangle" else np.float32(0)
     inner = _glyph_distance(scene.glyph, u * grow, (v - drop) * grow) / grow
-    _blend(canvas, rows, cols, _coverage(inner, softness, x.size, scene.radius), glyph)
+    _blend(canvas, rows, cols, _coverage(inner, softness, frame, scene.radius), glyph)
 
 
 def _glyph_color(scene: _Scene, fill: tuple[float, float, float], dice: _Dice) -> tuple[float, float, float]:
@@ -251,7 +270,7 @@ def _glyph_color(scene: _Scene, fill: tuple[float, float, float], dice: _Dice) -
     return red, green, blue
 
 
-def _paint_occluder(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plane) -> None:
+def _paint_occluder(canvas: Plane, scene: _Scene, dice: _Dice, frame: _Frame) -> None:
     """A bar laid across the sign, more of it the harder the picture."""
     cos, sin = dice.turn(1.0)
     reach = scene.radius * dice.uniform(0.1, 0.9)
@@ -259,14 +278,14 @@ def _paint_occluder(canvas: Plane, scene: _Scene, dice: _Dice, x: Plane, y: Plan
     cy = scene.center[1] + cos * reach
     half = scene.radius * (0.06 + 0.3 * scene.hardness * dice.uniform())
     length = scene.radius * dice.uniform(0.4, 1.4)
-    window = _window(x, y, cx, cy, length * 1.1 + half)
+    window = _window(frame, cx, cy, length * 1.1 + half)
     if window is None:
         return
     rows, cols, px, py = window
     along = px * np.float32(cos) + py * np.float32(sin)
     across = py * np.float32(cos) - px * np.float32(sin)
     distance = np.maximum(np.abs(along) - np.float32(length), np.abs(across) - np.float32(half))
-    _blend(canvas, rows, cols, _coverage(distance, scene.softness, x.size, 1.0), dice.dull())
+    _blend(canvas, rows, cols, _coverage(distance, scene.softness, frame, 1.0), dice.dull())
 
 
 def _plate_distance(plate: str, u: Plane, v: Plane) -> Plane:
@@ -301,26 +320,25 @@ def _glyph_distance(glyph: str, u: Plane, v: Plane) -> Plane:
     return np.sqrt(offset * offset + v * v) - np.float32(0.2)
 
 
-def _window(x: Plane, y: Plane, cx: float, cy: float, reach: float) -> tuple[slice, slice, Plane, Plane] | None:
+def _window(frame: _Frame, cx: float, cy: float, reach: float) -> tuple[slice, slice, Plane, Plane] | None:
     """The rows and columns within `reach` of a point, and their coordinates from it; None when outside the picture."""
-    size = x.size
-    first_col, last_col = _span(cx, reach, size)
-    first_row, last_row = _span(cy, reach, size)
+    first_col, last_col = _span(cx, reach, frame)
+    first_row, last_row = _span(cy, reach, frame)
     if first_col >= last_col or first_row >= last_row:
         return None
     rows, cols = slice(first_row, last_row), slice(first_col, last_col)
-    return rows, cols, x[:, cols] - np.float32(cx), y[rows, :] - np.float32(cy)
+    return rows, cols, frame.x[:, cols] - np.float32(cx), frame.y[rows, :] - np.float32(cy)
 
 
-def _span(center: float, reach: float, size: int) -> tuple[int, int]:
-    first = int((center - reach + 1) * 0.5 * size)
-    last = int((center + reach + 1) * 0.5 * size) + 1
-    return max(first, 0), min(last, size)
+def _span(center: float, reach: float, frame: _Frame) -> tuple[int, int]:
+    first = int(((center - reach) / frame.extent + 1) * 0.5 * frame.size)
+    last = int(((center + reach) / frame.extent + 1) * 0.5 * frame.size) + 1
+    return max(first, 0), min(last, frame.size)
 
 
-def _coverage(distance: Plane, softness: float, size: int, radius: float) -> Plane:
+def _coverage(distance: Plane, softness: float, frame: _Frame, radius: float) -> Plane:
     """How much of each pixel is inside: 1 within, 0 without, a ramp at least one pixel wide at the edge."""
-    width = max(2 * softness, 2.0 / (size * radius))
+    width = max(2 * softness, 2.0 * frame.extent / (frame.size * radius))
     inside = distance * np.float32(-1.0 / width)
     inside += np.float32(0.5)
     np.maximum(inside, np.float32(0), out=inside)
@@ -336,13 +354,13 @@ def _blend(canvas: Plane, rows: slice, cols: slice, cover: Plane, color: tuple[f
         under += step
 
 
-def _light(canvas: Plane, dice: _Dice, x: Plane, y: Plane, hardness: float) -> None:
+def _light(canvas: Plane, dice: _Dice, frame: _Frame, hardness: float) -> None:
     """A gradient of daylight and one bright spot."""
-    gain = x * np.float32(dice.uniform(-0.35, 0.35)) + y * np.float32(dice.uniform(-0.35, 0.35))
+    gain = frame.x * np.float32(dice.uniform(-0.35, 0.35)) + frame.y * np.float32(dice.uniform(-0.35, 0.35))
     gain += np.float32(dice.uniform(0.65, 1.1) - 0.35 * hardness * dice.uniform())
     canvas *= gain
     strength = dice.uniform(0.0, 0.5)
-    dx, dy = x - np.float32(dice.uniform(-1, 1)), y - np.float32(dice.uniform(-1, 1))
+    dx, dy = frame.x - np.float32(dice.uniform(-1, 1)), frame.y - np.float32(dice.uniform(-1, 1))
     canvas += np.float32(strength) / (np.float32(1) + dx * dx * np.float32(12) + dy * dy * np.float32(12))
 
 
@@ -358,13 +376,3 @@ def _expose(canvas: Plane, dice: _Dice, noise: float) -> Picture:
     np.maximum(canvas, np.float32(0), out=canvas)
     np.minimum(canvas, np.float32(255), out=canvas)
     return np.ascontiguousarray(canvas.astype(np.uint8).transpose(1, 2, 0))
-
-
-@dataclass(frozen=True)
-class TrainingSigns:
-    """The training split as the trainer asks for it; a drawn picture needs no augmentation."""
-
-    count: int = SPLITS["train"]
-
-    def training_image(self, index: int, size: int, seed: int) -> tuple[Picture, int]:
-        return draw("train", index, size), label_of(index)

@@ -13,11 +13,15 @@ from edgekit.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from PIL.Image import Image
 
     from edgekit.data.preprocessing import Preprocessing
 
 DRAWING: Final = "signs-2"
 """Names the pixels: to be changed with anything that changes what is drawn."""
+EXTENT: Final = 256 / 224
+"""How far the wide picture sees, of which the one that networks are judged on is the middle. As a photo to be cropped
+is: at the first scale of 144 crops, a network's own view is the centre crop."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class SignsSet:
     @property
     def skipped(self) -> tuple[str, ...]:
         return ()
+
+    @property
+    def drawn(self) -> bool:
+        return True
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -81,3 +89,11 @@ class SignsSet:
         from edgekit.data.signs import draw
 
         return draw(self.split, index, preprocessing.size)
+
+    def decoded(self, index: int, side: int) -> Image:
+        """The wide picture drawn with that side; pictures are square."""
+        from PIL import Image as PillowImage
+
+        from edgekit.data.signs import draw
+
+        return PillowImage.fromarray(draw(self.split, index, side, EXTENT))

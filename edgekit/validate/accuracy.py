@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.divergence import divergence
+
 Z95 = 1.959963984540054
+MOST_IMAGES: Final = 10_000_000
+"""More than this many images are called none at all: nobody labels them."""
 
 Logits = NDArray[np.float32]
 Labels = NDArray[np.int64]
@@ -31,7 +37,7 @@ class PairedDrop:
     Attributes:
         ci95: Bonett and Price's adjusted interval of a difference of paired proportions (2012).
         p_value: McNemar's test, exact and two-sided.
-        lost, won: images that only the first, only the second had right.
+        lost, won: images that only the first, only the second had right; images: of both together.
     """
 
     drop: float
@@ -39,6 +45,7 @@ class PairedDrop:
     p_value: float
     lost: int
     won: int
+    images: int
 
 
 @dataclass(frozen=True)
@@ -83,11 +90,46 @@ def paired_drop(base: Logits, other: Logits, labels: Labels) -> PairedDrop:
     """The drop of top-1 from `base` to `other`, both (N, C) on the same images."""
     before, after = first_right(base, labels), first_right(other, labels)
     lost, won, count = int((before & ~after).sum()), int((~before & after).sum()), len(labels)
-    share_lost, share_won = (lost + 1) / (count + 2), (won + 1) / (count + 2)
+    return PairedDrop(100 * (lost - won) / count, drop_interval(lost, won, count), mcnemar(lost, won), lost, won, count)
+
+
+def drop_interval(lost: float, won: float, images: float) -> tuple[float, float]:
+    """Bonett and Price's 95 % interval of the paired drop, in points; counts may be fractions of an image."""
+    share_lost, share_won = (lost + 1) / (images + 2), (won + 1) / (images + 2)
     middle = share_lost - share_won
-    half = Z95 * math.sqrt((share_lost + share_won - middle * middle) / (count + 2))
-    interval = (100 * max(-1.0, middle - half), 100 * min(1.0, middle + half))
-    return PairedDrop(100 * (lost - won) / count, interval, mcnemar(lost, won), lost, won)
+    half = Z95 * math.sqrt((share_lost + share_won - middle * middle) / (images + 2))
+    return 100 * max(-1.0, middle - half), 100 * min(1.0, middle + half)
+
+
+def decides(ci95: Sequence[float], budget: float) -> bool:
+    """Whether an interval of the drop lies wholly on one side of a budget; both in points."""
+    return ci95[1] < budget or ci95[0] > budget
+
+
+def images_needed(drop: PairedDrop, budget: float) -> int | None:
+    """The fewest images with which the interval would lie on one side of the budget, were the rates to stay.
+
+    With the rates l = lost / images and w = won / images, it is the smallest n for which Bonett and Price's interval of
+    l n lost and w n won of n images excludes the budget. Once it does, it does so for every greater n (for budgets
+    below 69 points), so that n is found by halving. The rates are themselves estimates, and so is what comes of them.
+
+    Args:
+        budget: points of top-1.
+    Returns:
+        None where no number would do, since the drop is the budget, or none up to MOST_IMAGES.
+    """
+    lost, won = drop.lost / drop.images, drop.won / drop.images
+
+    def enough(images: int) -> bool:
+        return decides(drop_interval(lost * images, won * images, images), budget)
+
+    if not enough(MOST_IMAGES):
+        return None
+    too_few, found = 0, MOST_IMAGES
+    while found - too_few > 1:
+        middle = (too_few + found) // 2
+        too_few, found = (too_few, middle) if enough(middle) else (middle, found)
+    return found
 
 
 def mcnemar(lost: int, won: int) -> float:
@@ -102,12 +144,5 @@ def fidelity(base: Logits, other: Logits) -> Fidelity:
     a, b = base.astype(np.float64), other.astype(np.float64)
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosine = float(np.mean((a * b).sum(1) / np.maximum(lengths, 1e-30)))
-    log_a, log_b = _log_softmax(a), _log_softmax(b)
-    kl = float(np.mean((np.exp(log_a) * (log_a - log_b)).sum(1)))
+    kl = float(np.mean(divergence(a, b)))
     return Fidelity(100 * float(np.mean(a.argmax(1) == b.argmax(1))), cosine, max(0.0, kl))
-
-
-def _log_softmax(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    shifted = values - values.max(1, keepdims=True)
-    out: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    return out

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from edgekit.compile import Session
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Channels, Preprocessing
-from edgekit.runtime.quiet import no_telemetry
+from edgekit.runtime.openvino_core import core
 from edgekit.validate.accuracy import accuracy, fidelity, first_right, mcnemar, paired_drop
+from edgekit.validate.shown import Shown
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -64,12 +65,17 @@ def judge(
         sessions: loaded variants by name, `fp32` among them.
         labelled: whether the labels mean something to this network.
     Returns:
-        {"images", "labelled", "variants": {name: {"accuracy", "drop", "fidelity"}}} as plain values, and the arrays
-        "inputs" (uint8) and "logits-NAME" (float32).
+        {"images", "labelled", "variants": {name: {"accuracy", "drop", "fidelity"}}} as plain values, each but `fp32`
+        with what it changed, as edgekit.validate.shown has it; and the arrays "inputs" (uint8) and "logits-NAME"
+        (float32).
     """
     logits = predict(sessions, images, preprocessing, indices, on_progress)
     labels = images.labels[list(indices)] if labelled and images.labels is not None else None
     told = {name: _against(logits["fp32"], made, labels) for name, made in logits.items()}
+    shown = Shown(images, preprocessing, indices, labels)
+    for name, made in logits.items():
+        if name != "fp32":
+            told[name] |= shown.changes(logits["fp32"], made)
     golden = np.stack([images.load(index, preprocessing) for index in indices[:golden_images]])
     arrays: dict[str, NDArray[Any]] = {"inputs": golden}
     arrays |= {f"logits-{name}": made[:golden_images] for name, made in logits.items()}
@@ -94,16 +100,13 @@ def better_normalisation(
 
     Plainly: by at least NORMALISATION_POINTS of top-1 on the same images, with McNemar's p below 0.01.
     """
-    no_telemetry()
-    import openvino
-
     from edgekit.compile.openvino import PRECISION_HINTS
     from edgekit.data.image_set import spread
     from edgekit.quantize.ptq import normalised
 
     if images.labels is None:
         return None
-    model = openvino.Core().compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["fp32"]})
+    model = core().compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["fp32"]})
     layout = "NCHW" if model.input(0).shape[1] == 3 else "NHWC"
     request, output = model.create_infer_request(), model.output(0)
     indices = spread(len(images), NORMALISATION_IMAGES)

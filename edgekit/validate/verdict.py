@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from edgekit.validate.accuracy import PairedDrop, decides, images_needed
+from edgekit.validate.rounding import about
 from edgekit.validate.variants import is_pruned, precision_of
 
 NOT_REQUESTED = "stands beside the others for comparison"
@@ -55,12 +57,16 @@ def decide(evidence: Evidence, wanted: str, max_drop: float, latency_budget_ms: 
     if refusals[wanted] is not None and wanted != "fp32":
         chosen = _fallback(evidence, refusals, wanted)
         warnings.append(f"{wanted} was taken back: {refusals[wanted]}; {chosen} is in the bundle")
+    judged = [chosen] if chosen == wanted or not _is_over(evidence, wanted, max_drop) else [chosen, wanted]
+    warnings += [line for name in judged if (line := _undecided(evidence, name, max_drop)) is not None]
     variants = [_variant(evidence, name, wanted, chosen, refusals[name]) for name in refusals]
     if "torch-eager" in evidence.latency["latency"]:
         variants.append(_eager(evidence))
     accuracy = _accuracy_verdict(evidence, chosen, max_drop)
     latency = _latency_verdict(evidence, chosen, latency_budget_ms)
-    ok = accuracy["ok"] is not False and latency["ok"] is not False
+    # Who asks for a mix of precisions asks for a network within the budget: a fallback to another is none.
+    missed = precision_of(wanted) == "mixed" and _is_over(evidence, wanted, max_drop)
+    ok = accuracy["ok"] is not False and latency["ok"] is not False and not missed
     return Verdict(variants, {"ok": ok, "accuracy": accuracy, "latency": latency}, chosen, warnings)
 
 
@@ -68,9 +74,9 @@ def _refusal(evidence: Evidence, name: str, max_drop: float) -> str | None:
     """Why a step does not pay on this target; None if it does."""
     if name == "fp32":
         return None
-    drop = evidence.accuracy["variants"][name]["drop"]
-    if drop is not None and drop["drop"] > max_drop:
-        return f"it costs {drop['drop']:.2f} points, more than the budget of {max_drop:g}"
+    if _is_over(evidence, name, max_drop):
+        drop = evidence.accuracy["variants"][name]["drop"]["drop"]
+        return f"it costs {drop:.2f} points, more than the budget of {max_drop:g}"
     speedup, _, high = evidence.latency["speedup"].get(name, (None, None, None))
     if high is not None and high <= 1.0:
         return f"it is not faster than FP32 on this target ({speedup:.2f}x)"
@@ -79,6 +85,11 @@ def _refusal(evidence: Evidence, name: str, max_drop: float) -> str | None:
         dense = precision_of(name)
         return f"pruning does not make it faster than {dense} on this target ({gain:.2f}x, interval from {low:.2f})"
     return None
+
+
+def _is_over(evidence: Evidence, name: str, max_drop: float) -> bool:
+    drop = evidence.accuracy["variants"][name]["drop"]
+    return drop is not None and bool(drop["drop"] > max_drop)
 
 
 def _facts(evidence: Evidence, name: str) -> Mapping[str, Any]:
@@ -118,6 +129,7 @@ def _variant(evidence: Evidence, name: str, wanted: str, chosen: str, refusal: s
         "kept": name == chosen,
         "reason": reason,
         **({"layers": evidence.layers[name]} if evidence.layers.get(name) else {}),
+        **{key: told for key in ("flips", "classes") if (told := evidence.accuracy["variants"][name].get(key))},
     }
 
 
@@ -170,17 +182,48 @@ def _eager(evidence: Evidence) -> dict[str, Any]:
 
 
 def _accuracy_verdict(evidence: Evidence, chosen: str, max_drop: float) -> dict[str, Any]:
-    drop = evidence.accuracy["variants"][chosen]["drop"]
+    drop = _drop(evidence, chosen)
     if drop is None:
         why = evidence.why_no_accuracy or "the images have no labels"
-        return {"drop": None, "ci95": None, "p_value": None, "budget": max_drop, "ok": None, "why": why}
+        nothing = dict.fromkeys(("drop", "ci95", "p_value", "decided", "images_needed"))
+        return {**nothing, "budget": max_drop, "ok": None, "why": why}
     return {
-        "drop": drop["drop"],
-        "ci95": list(drop["ci95"]),
-        "p_value": drop["p_value"],
+        "drop": drop.drop,
+        "ci95": list(drop.ci95),
+        "p_value": drop.p_value,
         "budget": max_drop,
-        "ok": drop["drop"] <= max_drop,
+        "ok": drop.drop <= max_drop,
+        # fp32 is its own baseline: it cannot drop, however few the images
+        "decided": chosen == "fp32" or decides(drop.ci95, max_drop),
+        "images_needed": None if chosen == "fp32" else images_needed(drop, max_drop),
     }
+
+
+def _drop(evidence: Evidence, name: str) -> PairedDrop | None:
+    told = evidence.accuracy["variants"][name]["drop"]
+    if told is None:
+        return None
+    low, high = told["ci95"]
+    return PairedDrop(
+        told["drop"], (low, high), told["p_value"], told["lost"], told["won"], evidence.accuracy["images"]
+    )
+
+
+def _undecided(evidence: Evidence, name: str, max_drop: float) -> str | None:
+    """A warning where the interval of a drop holds the budget, so that chance may have decided; None where it does not.
+
+    What is decided by stays the drop itself.
+    """
+    drop = _drop(evidence, name)
+    if drop is None or name == "fp32" or decides(drop.ci95, max_drop):
+        return None
+    needed = images_needed(drop, max_drop)
+    more = "no number of them would" if needed is None else f"{about(needed)} would"
+    low, high = drop.ci95
+    return (
+        f"{drop.images:,} images cannot tell whether the drop of {name} ({drop.drop:.2f} points, {low:.2f} to"
+        f" {high:.2f}) is within the budget of {max_drop:g}: {more}"
+    )
 
 
 def _latency_verdict(evidence: Evidence, chosen: str, budget: float | None) -> dict[str, Any]:

@@ -114,6 +114,22 @@ def test_grey_and_transparent_images_become_rgb() -> None:
         assert picture(Image.new(mode, (30, 50)), SMALL).shape == (24, 24, 3)
 
 
+def test_a_loaded_image_is_the_picture_of_its_file(tmp_path: Path) -> None:
+    noise = np.random.Generator(np.random.PCG64(3)).integers(0, 256, (37, 61, 3), dtype=np.uint8)
+    whole = {mode: Image.fromarray(noise).convert(mode) for mode in ("RGB", "L", "RGBA", "P")}
+    whole["I;16"] = Image.fromarray(noise[..., 0].astype(np.uint16) * 200)
+    for place, image in enumerate(whole.values()):
+        (tmp_path / "ab"[place % 2]).mkdir(exist_ok=True)
+        image.save(tmp_path / "ab"[place % 2] / f"{place}.png")
+    images = open_images(tmp_path)
+    for index in range(5):
+        with Image.open(tmp_path / images.identifier(index)) as opened:
+            assert np.array_equal(images.load(index, SMALL), picture(opened, SMALL))
+            assert images.decoded(index, 0).size == opened.size
+        assert images.decoded(index, 0).mode == "RGB"
+    assert not images.drawn
+
+
 def test_training_images_are_the_same_for_the_same_seed(photos: Photos) -> None:
     images = open_images(photos())
     assert isinstance(images, FolderSet)

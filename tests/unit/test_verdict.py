@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from edgekit.compile.tensorrt import layers_of
+from edgekit.validate.accuracy import drop_interval
+from edgekit.validate.rounding import about
 from edgekit.validate.verdict import Evidence, decide
 
 
@@ -16,7 +18,7 @@ def evidence(drop: float | None = 0.2, int8_ms: float = 4.0, bf16_ms: float = 6.
 
     def variant(lost: float | None) -> dict[str, Any]:
         told = {"top1": 96.0, "top5": 99.0, "images": 100, "ci95": [90.0, 98.0]}
-        pair = {"drop": lost, "ci95": [(lost or 0) - 1, (lost or 0) + 1], "p_value": 0.5, "lost": 1, "won": 1}
+        pair = {"drop": lost, "ci95": [(lost or 0) - 0.3, (lost or 0) + 0.3], "p_value": 0.5, "lost": 1, "won": 1}
         return {
             "accuracy": None if drop is None else told,
             "drop": None if drop is None else pair,
@@ -150,3 +152,48 @@ def test_pruning_that_does_not_pay_is_taken_back_and_int8_stays(given: Evidence,
     assert why in next(v["reason"] for v in told.variants if v["name"] == "pruned-int8")
     assert any("pruned-int8 was taken back" in line for line in told.warnings)
     assert told.verdict["ok"] is True
+
+
+def measured(lost: int, won: int, images: int) -> Evidence:
+    """Evidence with so many images lost and won by INT8, and the interval that comes of them."""
+    base = evidence()
+    pair = {"drop": 100 * (lost - won) / images, "ci95": list(drop_interval(lost, won, images)), "p_value": 0.5}
+    int8 = {**base.accuracy["variants"]["int8"], "drop": {**pair, "lost": lost, "won": won, "images": images}}
+    variants = {**base.accuracy["variants"], "int8": int8}
+    return replace(base, accuracy={**base.accuracy, "images": images, "variants": variants})
+
+
+def test_images_that_decide_are_not_doubted() -> None:
+    told = decide(measured(lost=10, won=8, images=2400), "int8", 1.0, None)
+    accuracy = told.verdict["accuracy"]
+    assert (accuracy["ok"], accuracy["decided"], told.warnings) == (True, True, [])
+    assert accuracy["images_needed"] < 2400
+
+
+def test_too_few_images_are_warned_of_and_the_drop_itself_still_decides() -> None:
+    told = decide(measured(lost=5, won=3, images=300), "int8", 1.0, None)
+    accuracy = told.verdict["accuracy"]
+    assert (told.chosen, accuracy["ok"], accuracy["decided"]) == ("int8", True, False)
+    assert accuracy["images_needed"] > 300
+    assert len(told.warnings) == 1
+    assert "300 images cannot tell whether the drop of int8 (0.67 points, " in told.warnings[0]
+    assert told.warnings[0].endswith(f"within the budget of 1: {about(accuracy['images_needed'])} would")
+
+
+def test_a_drop_that_is_the_budget_is_decided_by_no_number_of_images() -> None:
+    told = decide(measured(lost=5, won=2, images=300), "int8", 1.0, None)
+    assert (told.verdict["accuracy"]["decided"], told.verdict["accuracy"]["images_needed"]) == (False, None)
+    assert told.warnings[0].endswith("no number of them would")
+
+
+def test_what_was_taken_back_on_too_few_images_is_warned_of_too() -> None:
+    told = decide(measured(lost=8, won=2, images=300), "int8", 1.0, None)
+    assert told.chosen == "bf16"
+    assert any("cannot tell whether the drop of int8 (2.00 points" in line for line in told.warnings)
+
+
+def test_fp32_is_its_own_baseline_however_few_the_images() -> None:
+    accuracy = decide(evidence(int8_ms=13.0, bf16_ms=12.5), "int8", 1.0, None).verdict["accuracy"]
+    assert (accuracy["decided"], accuracy["images_needed"]) == (True, None)
+    without = decide(evidence(drop=None), "int8", 1.0, None).verdict["accuracy"]
+    assert (without["decided"], without["images_needed"]) == (None, None)

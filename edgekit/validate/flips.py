@@ -1,0 +1,131 @@
+"""What compression changed: the classes that lost or won images, and the images whose first answer changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.validate.accuracy import Labels, Logits, first_right
+
+MOST_FLIPS: Final = 12
+MOST_CLASSES: Final = 20
+NO_ANSWER: Final = -1
+
+Outcome = Literal["lost", "won", "other"]
+
+
+@dataclass(frozen=True)
+class Flip:
+    """An image whose first answer changed.
+
+    Attributes:
+        index: row of the logits.
+        label: its class; None without labels.
+        before, after: the answers (class ids); None where outputs were not finite, which is no answer.
+        before_probability, after_probability: what each network gave its own answer, 0 to 1; None with no answer.
+        outcome: lost (right before, wrong after), won (the other way about), or other, as all are without labels.
+    """
+
+    index: int
+    label: int | None
+    before: int | None
+    after: int | None
+    before_probability: float | None
+    after_probability: float | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Flips:
+    """How many first answers changed, how many of them were lost and won, and those worth showing."""
+
+    changed: int
+    lost: int
+    won: int
+    shown: tuple[Flip, ...]
+
+
+@dataclass(frozen=True)
+class ClassChange:
+    """A class: its images, how many were right before and after, and how many were lost and won between."""
+
+    label: int
+    images: int
+    right_before: int
+    right_after: int
+    lost: int
+    won: int
+
+
+@dataclass(frozen=True)
+class ClassChanges:
+    """The classes that changed most, and how many other classes changed."""
+
+    shown: tuple[ClassChange, ...]
+    left_out: int
+
+
+def flips(base: Logits, other: Logits, labels: Labels | None, most: int = MOST_FLIPS) -> Flips:
+    """Images whose first answer differs between two networks, both (N, C) on the same images.
+
+    Shown are at most `most`: first the lost ones, of each kind those first that the base was surest of.
+    """
+    before, after = answers(base), answers(other)
+    changed = np.flatnonzero(before != after)
+    sure, sure_after = first_probability(base), first_probability(other)
+    lost, won = np.zeros(len(base), bool), np.zeros(len(base), bool)
+    if labels is not None:
+        right, right_after = first_right(base, labels), first_right(other, labels)
+        lost, won = right & ~right_after, ~right & right_after
+
+    def flip(index: int) -> Flip:
+        return Flip(
+            index,
+            None if labels is None else int(labels[index]),
+            None if before[index] == NO_ANSWER else int(before[index]),
+            None if after[index] == NO_ANSWER else int(after[index]),
+            None if np.isnan(sure[index]) else float(sure[index]),
+            None if np.isnan(sure_after[index]) else float(sure_after[index]),
+            "lost" if lost[index] else "won" if won[index] else "other",
+        )
+
+    order = sorted(changed.tolist(), key=lambda index: (not lost[index], -np.nan_to_num(sure[index]), index))
+    return Flips(len(changed), int(lost.sum()), int(won.sum()), tuple(flip(index) for index in order[:most]))
+
+
+def class_changes(base: Logits, other: Logits, labels: Labels, most: int = MOST_CLASSES) -> ClassChanges:
+    """Classes that lost or won images, by net loss, then by loss; at most `most`."""
+    before, after = first_right(base, labels), first_right(other, labels)
+    size = int(labels.max()) + 1
+    counts = [
+        np.bincount(labels[where], minlength=size)
+        for where in (slice(None), before, after, before & ~after, ~before & after)
+    ]
+    found = [ClassChange(label, *(int(each[label]) for each in counts)) for label in range(size)]
+    changed = [each for each in found if each.lost or each.won]
+    changed.sort(key=lambda each: (each.won - each.lost, -each.lost, each.label))
+    return ClassChanges(tuple(changed[:most]), max(0, len(changed) - most))
+
+
+def answers(logits: Logits) -> NDArray[np.int64]:
+    """(N,) first answers; NO_ANSWER where outputs are not finite."""
+    found: NDArray[np.int64] = np.where(np.isfinite(logits).all(1), logits.argmax(1), NO_ANSWER)
+    return found
+
+
+def first_probability(logits: Logits) -> NDArray[np.float64]:
+    """(N,) what the first answer is given, 0 to 1, by softmax; NaN where outputs are not finite.
+
+    Outputs that are probabilities already, of a network that ends in a softmax, are taken as they are.
+    """
+    finite = np.isfinite(logits).all(1)
+    values = logits[finite].astype(np.float64)
+    if not (values.size and values.min() >= 0 and np.abs(values.sum(1) - 1).max() < 0.01):
+        values = np.exp(values - values.max(1, keepdims=True, initial=-np.inf))
+        values /= values.sum(1, keepdims=True)
+    out = np.full(len(logits), np.nan)
+    out[finite] = np.minimum(values.max(1, initial=0.0), 1.0)
+    return out

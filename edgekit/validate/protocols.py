@@ -1,0 +1,204 @@
+"""Networks on one or several views of every picture: decoded once for all of them, and cropped ahead in threads."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.compile import Session
+from edgekit.data.crops import fill, scales
+from edgekit.data.loading import AHEAD, made_ahead
+from edgekit.data.preprocessing import Preprocessing, picture
+from edgekit.errors import InputError
+
+if TYPE_CHECKING:
+    from edgekit.data.image_set import ImageSet
+
+BATCH_VIEWS: Final = 144
+"""Views that are run in one go: those of one picture with 144 crops, of twelve with 12."""
+BATCH_PICTURES: Final = 32
+"""The same with one crop."""
+
+Geometry: TypeAlias = Preprocessing
+"""What decides the views of a picture: size, crop_fraction and interpolation; all else has its default."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """A loaded network, and what it wants to be shown."""
+
+    name: str
+    session: Session
+    preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What networks said of N pictures.
+
+    Attributes:
+        crops: views of the protocol.
+        probabilities: of each network, float32 (N, classes): softmax, averaged over the crops.
+        single: of each network, float32 (N, classes): logits of its own centre crop.
+        views: pictures that were run, in all; own centre crops among them.
+        seconds: wall clock, decoding and cropping included.
+    """
+
+    crops: int
+    probabilities: tuple[NDArray[np.float32], ...]
+    single: tuple[NDArray[np.float32], ...]
+    views: int
+    seconds: float
+
+    @property
+    def images(self) -> int:
+        return len(self.single[0])
+
+    @property
+    def views_per_image(self) -> float:
+        """That one network ran, on average."""
+        return self.views / (self.images * len(self.single))
+
+
+def evaluate(
+    members: Sequence[Member],
+    images: ImageSet,
+    crops: int = 1,
+    on_progress: Callable[[int], None] = lambda done: None,
+) -> Outcome:
+    """Runs every network on the views of every picture.
+
+    Networks of the same geometry share views. With several crops a network's own centre crop is run beside them, so
+    that what they gain is a paired comparison.
+
+    Args:
+        crops: 1 or a key of edgekit.data.crops.PROTOCOLS.
+        on_progress: told how many pictures are done.
+    Raises:
+        InputError: a picture cannot be read any more, or the networks have different numbers of classes.
+    """
+    geometries = tuple(dict.fromkeys(_geometry(member.preprocessing) for member in members))
+    probabilities: list[NDArray[np.float32]] = []
+    single: list[NDArray[np.float32]] = []
+    began, done, views = time.monotonic(), 0, 0
+    with closing(_batches(images, geometries, crops)) as batches:
+        for batch in batches:
+            for place, member in enumerate(members):
+                shown, weights = batch[_geometry(member.preprocessing)]
+                logits = member.session.infer_many(shown)
+                if not done:
+                    probabilities.append(np.empty((len(images), logits.shape[1]), np.float32))
+                    single.append(np.empty_like(probabilities[place]))
+                    _check_classes(members, single)
+                views += len(shown)
+                here = slice(done, done + len(weights))
+                single[place][here], probabilities[place][here] = _averaged(logits, weights)
+            done += len(weights)
+            on_progress(done)
+    return Outcome(crops, tuple(probabilities), tuple(single), views, time.monotonic() - began)
+
+
+def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Probabilities (N, classes) of logits; rows that are not finite become NaN."""
+    wide = np.where(np.isfinite(logits).all(1, keepdims=True), logits, np.nan).astype(np.float64)
+    powers = np.exp(wide - wide.max(1, keepdims=True))
+    out: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
+    return out
+
+
+def _averaged(
+    logits: NDArray[np.float32], weights: Sequence[NDArray[np.int64]]
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Of each picture the logits of its own centre crop, its first view, and the weighted mean softmax of its views."""
+    ends = np.cumsum([len(each) for each in weights])
+    parts = np.split(softmax(logits), ends[:-1])
+    means = [each[each > 0] @ part[each > 0] / each.sum() for each, part in zip(weights, parts, strict=True)]
+    firsts = ends - [len(each) for each in weights]
+    return logits[firsts], np.stack(means)
+
+
+def _check_classes(members: Sequence[Member], made: Sequence[NDArray[np.float32]]) -> None:
+    first, last = made[0].shape[1], made[-1].shape[1]
+    if first != last:
+        raise different_classes(members[0].name, first, members[len(made) - 1].name, last)
+
+
+def different_classes(name: str, classes: int, other: str, other_classes: int) -> InputError:
+    """The refusal to average over networks that do not have the same classes."""
+    return InputError(
+        f"{name} has {classes} classes and {other} has {other_classes}",
+        "Give the ensemble networks of the same classes.",
+    )
+
+
+def _geometry(told: Preprocessing) -> Geometry:
+    return Preprocessing(told.size, told.crop_fraction, told.interpolation)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A picture and its place in a batch: uint8 (pictures, views, size, size, 3) for each geometry."""
+
+    index: int
+    place: int
+    rooms: Mapping[Geometry, NDArray[np.uint8]]
+
+
+Weights: TypeAlias = NDArray[np.int64]
+Batch: TypeAlias = dict[Geometry, tuple[NDArray[np.uint8], list[Weights]]]
+"""For each geometry the views, uint8 (n, size, size, 3), of several pictures, and the weights of each picture's."""
+
+
+def _batches(images: ImageSet, geometries: Sequence[Geometry], crops: int) -> Generator[Batch, None, None]:
+    """The views of all pictures in order, made ahead: each in its place from the start, so that none is copied."""
+    group = BATCH_PICTURES if crops == 1 else max(1, BATCH_VIEWS // crops)
+    made = made_ahead(
+        lambda job: (job, _viewed(images, job, crops)), _jobs(len(images), geometries, crops, group), AHEAD * group
+    )
+    with closing(made):
+        while taken := list(islice(made, group)):
+            rooms = taken[0][0].rooms
+            weights = {each: [found[each] for _, found in taken] for each in geometries}
+            yield {each: (_used(rooms[each], weights[each]), weights[each]) for each in geometries}
+
+
+def _jobs(count: int, geometries: Sequence[Geometry], crops: int, group: int) -> Iterator[_Job]:
+    views = 1 if crops == 1 else crops + 1
+    for first in range(0, count, group):
+        here = min(group, count - first)
+        rooms = {each: np.empty((here, views, each.size, each.size, 3), np.uint8) for each in geometries}
+        yield from (_Job(first + place, place, rooms) for place in range(here))
+
+
+def _viewed(images: ImageSet, job: _Job, crops: int) -> dict[Geometry, Weights]:
+    """Makes the views of a picture in their place, the network's own centre crop first; their weights, 0 for that one
+    when there are more.
+
+    A drawn picture is drawn at the largest scale of each geometry, and for the own crop at the network's size.
+    """
+    image, made = None if images.drawn else images.decoded(job.index, 0), {}
+    for geometry, rooms in job.rooms.items():
+        room = rooms[job.place]
+        room[0] = images.load(job.index, geometry) if image is None else picture(image, geometry)
+        if crops == 1:
+            made[geometry] = np.ones(1, np.int64)
+            continue
+        whole = image or images.decoded(job.index, max(scales(geometry.size, crops)))
+        made[geometry] = np.concatenate([np.zeros(1, np.int64), fill(whole, geometry, crops, room[1:])])
+    return made
+
+
+def _used(rooms: NDArray[np.uint8], weights: Sequence[Weights]) -> NDArray[np.uint8]:
+    """The views that were made, without a copy where they lie together."""
+    if len(rooms) == 1:
+        return rooms[0, : len(weights[0])]
+    if all(len(each) == rooms.shape[1] for each in weights):
+        return rooms.reshape(-1, *rooms.shape[2:])
+    return np.concatenate([room[: len(each)] for room, each in zip(rooms, weights, strict=True)])
