@@ -10,13 +10,16 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from edgekit.errors import InputError
+from edgekit.runtime.errors import BundleError
+from edgekit.runtime.files import problems
+from edgekit.runtime.manifest import KIND, MANIFEST, SCHEMA, SIGNATURE
+from edgekit.runtime.manifest import read_manifest as read
 from edgekit.store import file_sha256
 
-KIND: Final = "edgekit-bundle"
-MANIFEST: Final = "manifest.json"
+__all__ = ["MANIFEST", "SIGNATURE", "check_bundle", "claim_directory", "place_file", "read_manifest", "write_bundle"]
 
 
 def claim_directory(out: Path) -> None:
@@ -76,7 +79,7 @@ def _assemble(work: Path, files: Mapping[str, Path | bytes], manifest: Mapping[s
         else:
             shutil.copyfile(content, path)
         facts[name] = {"sha256": file_sha256(path), "size_bytes": path.stat().st_size}
-    whole = {"kind": KIND, "schema": 1, **manifest, "files": facts}
+    whole = {"kind": KIND, "schema": SCHEMA, **manifest, "files": facts}
     (work / MANIFEST).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
     work.chmod(0o755)
 
@@ -123,32 +126,17 @@ def place_file(source: Path, out: Path) -> None:
 
 
 def read_manifest(directory: Path) -> dict[str, Any]:
-    """The manifest of a bundle.
+    """The manifest of a bundle, checked as the device runtime checks it.
 
     Raises:
-        InputError: there is none, or it is of another kind.
+        InputError: there is none, it is of another kind or a newer schema, or what it says makes no sense.
     """
     try:
-        told = json.loads((directory / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{directory} holds no bundle: {error}", "Give the directory that a build wrote.") from error
-    if not isinstance(told, dict) or told.get("kind") != KIND or not isinstance(told.get("files"), dict):
-        raise InputError(f"{directory} holds no bundle of edgekit's", "Give the directory that a build wrote.")
-    return told
+        return read(str(directory))[1]
+    except BundleError as error:
+        raise InputError(str(error), "Give the directory that a build wrote.") from error
 
 
 def check_bundle(directory: Path) -> list[str]:
     """What is wrong with a bundle's files, in words; empty when each is what the manifest says."""
-    told = read_manifest(directory)["files"]
-    problems = []
-    for name, facts in told.items():
-        path = directory / name
-        if Path(name).name != name:
-            problems.append(f"{name} points out of the bundle")
-        elif not path.is_file():
-            problems.append(f"{name} is missing")
-        elif path.stat().st_size != facts["size_bytes"] or file_sha256(path) != facts["sha256"]:
-            problems.append(f"{name} has changed")
-    there = {path.name for path in directory.iterdir()}
-    problems += [f"{name} is not in the manifest" for name in sorted(there - set(told) - {MANIFEST})]
-    return problems
+    return list(problems(str(directory), read_manifest(directory)["files"]))

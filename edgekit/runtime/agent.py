@@ -220,7 +220,7 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
     from .engines import load
     from .timing import bench
 
-    networks = {
+    networks: Dict[str, Callable[..., Any]] = {
         each["name"]: load(each["runtime"], each["folder"], each["precision"], each.get("settings"))
         for each in header["networks"]
     }
@@ -242,8 +242,11 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
 def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
     Inbox(source)
     from .bundle import Bundle
+    from .manifest import read_manifest
 
-    with Bundle.open(header["folder"], runtime=header.get("runtime")) as bundle:
+    # A device stands for the runtime that the bundle was built for: no other takes its place unasked.
+    runtime = header.get("runtime") or read_manifest(header["folder"])[1]["target"]["runtime"]
+    with Bundle.open(header["folder"], runtime=runtime) as bundle:
         talk({"cosine": bundle.check_golden()})
 
 

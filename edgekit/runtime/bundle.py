@@ -1,39 +1,47 @@
-"""A bundle on the device: hashes checked, golden outputs compared, then raw pixels in and classes out.
+"""A bundle on the device: files and signature checked, golden outputs compared, then images in and classes out.
 
 Written for Python 3.6, numpy and one inference runtime, so that it can be copied to a device as it is.
 """
 
-import hashlib
-import json
 import os
-from typing import Any, Callable, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
+from weakref import WeakSet
 
 import numpy as np
 
-from .engines import FILES, load
+from . import golden
+from .decoding import MAX_IMAGE_BYTES, MAX_PIXELS
+from .engines import FILES, Network, choose, load
 from .errors import BundleError
+from .files import problems
+from .manifest import contract_of, read_manifest
+from .session import Limits, Ranked, Session
+from .signature import check_signature
 
-GOLDEN_COSINE = 0.99
-"""Golden logits made elsewhere may differ by kernels and rounding: their directions must agree at least so much."""
+MODES = ("latency", "throughput")
+ON_PROCESSORS = ("openvino", "onnxruntime")
 
 
-class Bundle:
+class Bundle(object):
     """An opened bundle; see `Bundle.open`. A context manager.
 
     Attributes:
-        manifest: the content of manifest.json (dict).
+        path: its directory (str); manifest: the content of manifest.json (dict).
         labels: class names by index (list of str; may be empty).
         size: side of the square input in pixels (int).
+        runtime: what it is run with here (str).
+        signer: who signed it, of the allowed signers (str; None when that was not asked for).
     """
 
-    def __init__(
-        self, path: str, manifest: Dict[str, Any], infer: Optional[Callable[[np.ndarray], np.ndarray]]
-    ) -> None:
-        self.path = path
-        self.manifest = manifest
-        self.labels = list(manifest.get("labels") or [])
-        self.size = int(manifest["input"]["shape"][1])
-        self._infer = infer
+    def __init__(self, path: str, manifest: Dict[str, Any], runtime: str, verify: bool) -> None:
+        self.path, self.manifest, self.runtime, self._verify = path, manifest, runtime, verify
+        self.labels = list(manifest["labels"])
+        self.size = contract_of(manifest).size
+        self.signer: Optional[str] = None
+        self._sessions: "WeakSet[Session]" = WeakSet()
+        self._asked: Tuple[str, Optional[int], str] = (runtime, None, "latency")
+        self._network: Optional[Network] = None
+        self._own: Optional[Session] = None
 
     @classmethod
     def open(
@@ -42,107 +50,124 @@ class Bundle:
         verify: bool = True,
         threads: Optional[int] = None,
         runtime: Optional[str] = None,
+        mode: str = "latency",
+        allowed_signers: Optional[Union[str, "os.PathLike[str]"]] = None,
+        identity: Optional[str] = None,
     ) -> "Bundle":
-        """Opens the bundle in directory `path`.
+        """Opens the bundle in directory `path`. Nothing in it is run or unpacked before it has been checked.
 
         Args:
             path: directory that a build wrote.
-            verify: compares every file with its SHA-256 and the golden inputs' outputs with those kept.
+            verify: compares every file with its size and SHA-256, refuses what the manifest does not name, and compares
+                what the network gives for the golden inputs here with what it gave where it was built.
             threads: processor threads; all that the machine has by default.
-            runtime: another one than the bundle was built for, such as onnxruntime to try a Jetson's on a processor.
+            runtime: openvino, onnxruntime, tensorrt or tensorrt-rtx; by default the one that the bundle was built for,
+                or, where that is not installed, another that can run one of its files.
+            mode: "latency" for one image at a time, "throughput" for many at once.
+            allowed_signers: a file of identities and SSH keys (see ssh-keygen); one of them must have signed the
+                bundle, or it is refused.
+            identity: the one who must have.
         Raises:
-            BundleError: missing, damaged, of another kind, or its outputs are not the golden ones.
+            BundleError: missing, damaged, of a newer schema, not signed by whom it must be, or its outputs are not the
+                golden ones.
+            MissingError: no runtime for it is installed, or ssh-keygen is missing.
         """
         folder = os.fspath(path)
-        manifest = _read_manifest(folder)
-        try:
-            engine = runtime or manifest["target"]["runtime"]
-            if verify:
-                _check_files(folder, manifest["files"], FILES.get(engine, ()))
-            settings = dict(manifest.get("engine_settings") or {})
-            if threads is not None:
-                settings["threads"] = threads
-            infer = load(engine, folder, manifest["precision"], settings)
-            bundle = cls(folder, manifest, infer)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError("the manifest of %s is not whole: %r" % (folder, error))
-        if verify:
-            bundle.check_golden()
+        raw, manifest = read_manifest(folder)
+        signer = None
+        if allowed_signers is not None:
+            signer = check_signature(folder, raw, os.fspath(allowed_signers), identity)
+        files = manifest["files"]
+        if verify or signer is not None:
+            for problem in problems(folder, files):
+                raise BundleError("the bundle %s was damaged or changed: %s" % (folder, problem))
+        runtime = runtime or choose(manifest["target"]["runtime"], files)
+        for needed in FILES.get(runtime, ()) + (golden.GOLDEN,):
+            if needed not in files:
+                raise BundleError("the manifest does not name %s, which %s needs" % (needed, runtime))
+        bundle = cls(folder, manifest, runtime, verify)
+        bundle.signer = signer
+        bundle._asked = (runtime, threads, mode)
+        bundle._network = bundle._load(runtime, threads, mode)
         return bundle
 
     def __enter__(self) -> "Bundle":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._infer = None
+        self.close()
+
+    def session(
+        self,
+        runtime: Optional[str] = None,
+        threads: Optional[int] = None,
+        mode: Optional[str] = None,
+        warmup: int = 1,
+        max_bytes: int = MAX_IMAGE_BYTES,
+        max_pixels: int = MAX_PIXELS,
+    ) -> Session:
+        """A session, which images are given to. What is not told is as the bundle was opened with.
+
+        Args:
+            runtime, threads, mode: see `open`; others than there load the network once more, and check it again.
+            warmup: times that each of the network's requests is run before the session is given out.
+            max_bytes, max_pixels: of an image file; larger ones are refused before they are decoded.
+        Raises:
+            BundleError: the bundle is closed, or that runtime cannot load it.
+            MissingError: that runtime is not installed.
+        """
+        if self._network is None:
+            raise BundleError("the bundle is closed")
+        asked = (runtime or self._asked[0], threads or self._asked[1], mode or self._asked[2])
+        network = self._network if asked == self._asked else self._load(*asked)
+        made = Session(network, contract_of(self.manifest), self.labels, Limits(max_bytes, max_pixels))
+        made.warm_up(warmup)
+        self._sessions.add(made)
+        return made
 
     def logits(self, images: np.ndarray) -> np.ndarray:
         """Logits, float32 (N, classes), of raw RGB pixels, uint8 (N, H, W, 3) or (H, W, 3), at the bundle's size."""
+        return self._default().logits(images, ready=True)
+
+    def classify(self, images: np.ndarray, top: int = 5) -> List[Ranked]:
+        """For each image, at the bundle's size, the `top` classes, best first, as (label, probability).
+
+        A label is a name, or an index. Images of other sizes, and files: see `session`.
+        """
         pixels = np.asarray(images)
-        if pixels.ndim == 3:
-            pixels = pixels[None]
-        wanted = (self.size, self.size, 3)
-        if pixels.dtype != np.uint8 or pixels.shape[1:] != wanted:
-            raise BundleError(
-                "images must be uint8 (N, %d, %d, 3) RGB, not %s %s" % (wanted[:2] + (pixels.dtype, pixels.shape))
-            )
-        if self._infer is None:
-            raise BundleError("the bundle is closed")
-        return np.concatenate([self._infer(pixels[i : i + 1]) for i in range(len(pixels))])
-
-    def classify(self, images: np.ndarray, top: int = 5) -> List[List[Tuple[Any, float]]]:
-        """For each image the `top` classes, best first, as (label, probability); label is a name, or an index."""
-        return [self._ranked(row, top) for row in self.logits(images).astype(np.float64)]
-
-    def _ranked(self, row: np.ndarray, top: int) -> List[Tuple[Any, float]]:
-        weights = np.exp(row - row.max())
-        weights /= weights.sum()
-        order = np.argsort(-weights, kind="stable")[:top]
-        return [(self.labels[i] if i < len(self.labels) else int(i), float(weights[i])) for i in order]
+        return self._default().classify(pixels[None] if pixels.ndim == 3 else pixels, top, ready=True)  # type: ignore[no-any-return]
 
     def check_golden(self) -> float:
         """Runs the golden inputs; returns the least cosine similarity to the kept logits.
 
         Raises:
-            BundleError: it is below GOLDEN_COSINE.
+            BundleError: they differ too much.
         """
-        kept = np.load(os.path.join(self.path, "golden.npz"), allow_pickle=False)
-        made, wanted = self.logits(kept["inputs"]), kept["logits"]
-        if made.shape != wanted.shape:
-            raise BundleError("the model gives %s where the golden outputs are %s" % (made.shape, wanted.shape))
-        lengths = np.linalg.norm(made, axis=1) * np.linalg.norm(wanted, axis=1)
-        least = float(((made * wanted).sum(1) / np.maximum(lengths, 1e-12)).min())
-        if not least >= GOLDEN_COSINE:
-            raise BundleError(
-                "outputs differ from the golden ones (cosine %.4f): this machine computes otherwise" % least
-            )
-        return least
+        return self._check(self._network)
 
+    def close(self) -> None:
+        """Closes its sessions, each when what it works on is done."""
+        for session in list(self._sessions):
+            session.close()
+        self._network = self._own = None
 
-def _read_manifest(folder: str) -> Dict[str, Any]:
-    try:
-        with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
-            manifest = json.load(file)
-    except (OSError, ValueError) as error:
-        raise BundleError("%s holds no bundle: %s" % (folder, error))
-    if not isinstance(manifest, dict) or manifest.get("kind") != "edgekit-bundle" or "files" not in manifest:
-        raise BundleError("%s holds no bundle of edgekit's" % folder)
-    return manifest
+    def _default(self) -> Session:
+        if self._own is None:
+            self._own = self.session(warmup=0)
+        return self._own
 
+    def _load(self, runtime: str, threads: Optional[int], mode: str) -> Network:
+        if mode not in MODES:
+            raise BundleError("there is no mode %r; there are %s" % (mode, " and ".join(MODES)))
+        settings = dict(self.manifest.get("engine_settings") or {})
+        if runtime in ON_PROCESSORS:
+            settings.update(threads=threads, mode=mode, keep=True)
+        network = load(runtime, self.path, self.manifest["precision"], settings)
+        if self._verify:
+            self._check(network)
+        return network
 
-def _check_files(folder: str, files: Dict[str, Any], loaded: Tuple[str, ...]) -> None:
-    for needed in loaded + ("golden.npz",):
-        if needed not in files:
-            raise BundleError("the manifest does not name %s" % needed)
-    for name, facts in files.items():
-        if os.path.basename(name) != name:
-            raise BundleError("the manifest points out of the bundle: %s" % name)
-        digest = hashlib.sha256()
-        try:
-            with open(os.path.join(folder, name), "rb") as file:
-                for piece in iter(lambda: file.read(1 << 20), b""):
-                    digest.update(piece)
-        except OSError as error:
-            raise BundleError("cannot read %s: %s" % (name, error))
-        if digest.hexdigest() != facts["sha256"]:
-            raise BundleError("%s was changed or damaged: its SHA-256 is not the manifest's" % name)
+    def _check(self, network: Optional[Network]) -> float:
+        if network is None:
+            raise BundleError("the bundle is closed")
+        return golden.check_golden(self.path, self.size, int(self.manifest["model"]["classes"]), network)

@@ -1,82 +1,141 @@
-"""Inference runtimes on the device: from a folder of a bundle's files to a function from pixels to logits.
+"""Inference runtimes on the device: from a folder of a bundle's files to a network that pixels are given to.
 
 Written for Python 3.6; each runtime is imported only when it is asked for.
 """
 
+import importlib.util
 import os
-from typing import Any, Callable, Dict, Optional
+import threading
+from typing import Any, Callable, Dict, Iterable, List, Optional
 
 import numpy as np
 
-from .errors import BundleError
-from .quiet import no_telemetry
+from .errors import BundleError, MissingError
 
 Infer = Callable[[np.ndarray], np.ndarray]
 """uint8 (1, H, W, 3) RGB pixels to float32 (1, classes) logits."""
 
 
-def load(runtime: str, folder: str, precision: str, settings: Optional[Dict[str, Any]] = None) -> Infer:
+class Network(object):
+    """A network that is loaded; called with pixels it gives logits, see Infer. Any number of threads may call it.
+
+    Attributes:
+        runtime: a key of RUNTIMES.
+        parallel: how many calls at once are of use (int); more wait, or slow each other down.
+    """
+
+    def __init__(self, runtime: str, infer: Infer, parallel: int = 1) -> None:
+        self.runtime, self.parallel, self._infer = runtime, parallel, infer
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        try:
+            return self._infer(pixels)
+        except BundleError:
+            raise
+        except Exception as error:  # every runtime has errors of its own
+            raise BundleError("%s cannot run the network: %s" % (self.runtime, " ".join(str(error).split())))
+
+
+def load(runtime: str, folder: str, precision: str, settings: Optional[Dict[str, Any]] = None) -> Network:
     """Loads the network in `folder` with one of RUNTIMES.
 
     Args:
         runtime: openvino (model.xml), onnxruntime (model.onnx), tensorrt (model.onnx, its engine built on this device
             at first use) or tensorrt-rtx (model.engine).
         precision: of the network; decides what the runtime is allowed to compute in.
-        settings: "threads" (int) for processors; "typed", "dla_core", "workspace_bytes" for TensorRT.
+        settings: for processors "threads" (int), "mode" ("latency" or "throughput") and "keep" (bool: whether what
+            was compiled is kept for the next time); "typed", "dla_core", "workspace_bytes" for TensorRT.
     Raises:
-        BundleError: the runtime is not here, or cannot load it.
+        BundleError: the runtime cannot load it.
+        MissingError: the runtime is not here.
     """
     if runtime not in RUNTIMES:
         raise BundleError("there is no runtime %r; there are %s" % (runtime, ", ".join(sorted(RUNTIMES))))
     try:
         return RUNTIMES[runtime](folder, precision, settings or {})
     except ImportError as error:
-        raise BundleError("%s is not installed on this device: %s" % (runtime, error))
+        raise MissingError("%s is not installed on this device (%s): %s" % (runtime, error, INSTALL[runtime]))
 
 
-def _openvino(folder: str, precision: str, settings: Dict[str, Any]) -> Infer:
-    no_telemetry()
-    import openvino
+def choose(own: str, files: Iterable[str]) -> str:
+    """The runtime to load a bundle with: its own where that is installed, else another that can run its files.
 
-    # OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.
-    wanted = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "bf16" if precision == "bf16" else "f32"}
-    if settings.get("threads"):
-        wanted["INFERENCE_NUM_THREADS"] = str(settings["threads"])
-    path = os.path.join(folder, "model.xml")
-    try:
-        compiled = openvino.Core().compile_model(path, "CPU", wanted)
-    except RuntimeError as error:
-        raise BundleError("OpenVINO cannot load %s: %s" % (path, str(error).splitlines()[0]))
-    request, output = compiled.create_infer_request(), compiled.output(0)
-    return lambda pixels: np.array(request.infer([pixels])[output], dtype=np.float32)
+    Args:
+        own: the one that the bundle was built for; files: their names.
+    Raises:
+        MissingError: none is installed; the message says how to get one.
+    """
+    able = [each for each in _in_order(own) if set(FILES[each]) <= set(files)]
+    if not able:
+        raise BundleError("the bundle is for the runtime %r, which is not known here, and has no other model" % own)
+    for each in able:
+        if importlib.util.find_spec(MODULES[each]) is not None:
+            return each
+    hints = "; or ".join(INSTALL[each] for each in able)
+    raise MissingError("no runtime for this bundle is installed (%s): %s" % (", ".join(able), hints))
 
 
-def _onnxruntime(folder: str, precision: str, settings: Dict[str, Any]) -> Infer:
+def _in_order(own: str) -> List[str]:
+    """TensorRT is no second choice: it takes only graphs that were quantized by its rules."""
+    others = [each for each in ("openvino", "onnxruntime") if each != own]
+    return ([own] if own in RUNTIMES else []) + others
+
+
+def _openvino(folder: str, precision: str, settings: Dict[str, Any]) -> Network:
+    from . import openvino_network
+
+    infer, parallel = openvino_network.load(folder, precision, settings)
+    return Network("openvino", infer, parallel)
+
+
+def _onnxruntime(folder: str, precision: str, settings: Dict[str, Any]) -> Network:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    if settings.get("threads"):
-        options.intra_op_num_threads = int(settings["threads"])
+    threads = int(settings.get("threads") or 0)
+    many = settings.get("mode") == "throughput"
+    if many or threads:  # for throughput each call has a thread of its own instead of a share of every layer
+        options.intra_op_num_threads = 1 if many else threads
     path = os.path.join(folder, "model.onnx")
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from Exception alone
         raise BundleError("ONNX Runtime cannot load %s: %s" % (path, str(error).splitlines()[0]))
     name = session.get_inputs()[0].name
-    return lambda pixels: np.asarray(session.run(None, {name: pixels})[0], dtype=np.float32)
+
+    def infer(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(session.run(None, {name: pixels})[0], dtype=np.float32)
+
+    return Network("onnxruntime", infer, (threads or processors()) if many else 1)
 
 
-def _tensorrt(folder: str, precision: str, settings: Dict[str, Any]) -> Infer:
+def _tensorrt(folder: str, precision: str, settings: Dict[str, Any]) -> Network:
     from . import tensorrt_engine
 
-    return tensorrt_engine.open_or_build(folder, precision, settings)
+    return Network("tensorrt", _in_turn(tensorrt_engine.open_or_build(folder, precision, settings)))
 
 
-def _tensorrt_rtx(folder: str, precision: str, settings: Dict[str, Any]) -> Infer:
+def _tensorrt_rtx(folder: str, precision: str, settings: Dict[str, Any]) -> Network:
     from . import tensorrt_engine
 
-    return tensorrt_engine.open_ahead_of_time(folder)
+    return Network("tensorrt-rtx", _in_turn(tensorrt_engine.open_ahead_of_time(folder)))
+
+
+def _in_turn(infer: Infer) -> Infer:
+    """One call at a time: an engine's memory and stream are of one run."""
+    lock = threading.Lock()
+
+    def locked(pixels: np.ndarray) -> np.ndarray:
+        with lock:
+            return infer(pixels)
+
+    return locked
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 RUNTIMES = {
@@ -84,7 +143,7 @@ RUNTIMES = {
     "onnxruntime": _onnxruntime,
     "tensorrt": _tensorrt,
     "tensorrt-rtx": _tensorrt_rtx,
-}  # type: Dict[str, Callable[[str, str, Dict[str, Any]], Infer]]
+}  # type: Dict[str, Callable[[str, str, Dict[str, Any]], Network]]
 """Name: what loads a folder with it."""
 
 FILES = {
@@ -94,3 +153,19 @@ FILES = {
     "tensorrt-rtx": ("model.engine",),
 }
 """Name: the files of a bundle that it loads."""
+
+MODULES = {
+    "openvino": "openvino",
+    "onnxruntime": "onnxruntime",
+    "tensorrt": "tensorrt",
+    "tensorrt-rtx": "tensorrt_rtx",
+}
+"""Name: what is imported for it."""
+
+INSTALL = {
+    "openvino": "pip install openvino",
+    "onnxruntime": "pip install onnxruntime",
+    "tensorrt": "TensorRT comes with JetPack, or pip install tensorrt",
+    "tensorrt-rtx": "pip install tensorrt-rtx",
+}
+"""Name: how to get it."""

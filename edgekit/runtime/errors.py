@@ -1,5 +1,13 @@
-"""The one error of the device runtime."""
+"""The errors of the device runtime: each message is one line that says what is wrong."""
 
 
 class BundleError(Exception):
     """A bundle that is missing, damaged, not for this device, or does not compute what it did where it was built."""
+
+
+class ImageError(BundleError):
+    """An image that cannot be read, is too large, or is no image."""
+
+
+class MissingError(BundleError):
+    """Something that this device lacks: an inference runtime, Pillow, ssh-keygen. The message says how to get it."""

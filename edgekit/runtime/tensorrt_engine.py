@@ -6,18 +6,17 @@ so that after any of them changes another file is looked for, and built. The API
 with TensorRT for RTX; running an engine has not yet been run on hardware.
 """
 
-import hashlib
 import json
 import os
 import re
 import sys
-import tempfile
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Tuple
 
 import numpy as np
 
 from . import cuda
 from .errors import BundleError
+from .kept import keep, kept, path_for
 from .probe import l4t_release, text
 
 DEFAULT_WORKSPACE_BYTES = 1 << 30
@@ -88,51 +87,10 @@ def identity(tensorrt: Any, root: str = "/") -> Dict[str, str]:
 
 
 def engine_path(folder: str, facts: Dict[str, str], precision: str, settings: Dict[str, Any]) -> str:
-    """Where the engine of the folder's graph is kept: in $EDGEKIT_ENGINES or ~/.cache/edgekit/engines."""
-    graph = hashlib.sha256()
-    with open(os.path.join(folder, "model.onnx"), "rb") as file:
-        for piece in iter(lambda: file.read(1 << 20), b""):
-            graph.update(piece)
-    graph.update(json.dumps([precision, settings], sort_keys=True).encode("utf-8"))
-    place = os.environ.get("EDGEKIT_ENGINES") or os.path.expanduser("~/.cache/edgekit/engines")
+    """Where the engine of the folder's graph is kept."""
     words = [facts["gpu"], "sm" + facts["compute_capability"].replace(".", ""), "trt" + facts["tensorrt"]]
-    words += ["cuda" + facts["cuda"], "l4t" + facts["jetpack"], graph.hexdigest()[:16]]
-    return os.path.join(place, re.sub(r"[^A-Za-z0-9.+]+", "-", "_".join(words)) + ".engine")
-
-
-def kept(path: str, facts: Dict[str, str]) -> Optional[bytes]:
-    """The engine at `path`, if it is whole and was built for these facts; None if it has to be built."""
-    try:
-        with open(path + ".json", encoding="utf-8") as file:
-            told = json.load(file)
-        with open(path, "rb") as file:
-            content = file.read()
-    except (OSError, ValueError):
-        return None
-    whole = told.get("sha256") == hashlib.sha256(content).hexdigest()
-    return content if whole and told.get("identity") == facts else None
-
-
-def keep(path: str, content: bytes, facts: Dict[str, str]) -> None:
-    """Writes an engine and beside it what it belongs to; whole or not at all.
-
-    Raises:
-        BundleError: it cannot be written.
-    """
-    told = {"sha256": hashlib.sha256(content).hexdigest(), "identity": facts}
-    try:
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        for name, data in ((path, content), (path + ".json", json.dumps(told).encode("utf-8"))):
-            handle, partial = tempfile.mkstemp(dir=os.path.dirname(path))
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                os.replace(partial, name)
-            except OSError:
-                os.unlink(partial)
-                raise
-    except OSError as error:
-        raise BundleError("the engine cannot be kept at %s: %s" % (path, error.strerror))
+    words += ["cuda" + facts["cuda"], "l4t" + facts["jetpack"]]
+    return path_for(words, [os.path.join(folder, "model.onnx")], [precision, settings], ".engine")
 
 
 def build(tensorrt: Any, graph: str, precision: str, settings: Dict[str, Any]) -> bytes:
@@ -154,7 +112,7 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Dict[str, Any]) -
     config = builder.create_builder_config()
     _limit_workspace(tensorrt, config, int(settings.get("workspace_bytes") or DEFAULT_WORKSPACE_BYTES))
     if not settings.get("typed"):
-        allowed = {"int8": ("INT8", "FP16"), "fp16": ("FP16",)}.get(precision, ())
+        allowed = {"int8": ("INT8", "FP16"), "mixed": ("INT8", "FP16"), "fp16": ("FP16",)}.get(precision, ())
         for flag in allowed:
             config.set_flag(getattr(tensorrt.BuilderFlag, flag))
     if settings.get("dla_core") is not None:

@@ -1,0 +1,92 @@
+"""`python3 edgekit_runtime.pyz classify BUNDLE IMAGE...` and `verify BUNDLE`: what a device without edgekit has.
+
+Exit codes: 0 done, 2 a bad bundle, image or use, 4 something is missing on this device, 130 interrupted.
+"""
+
+import argparse
+import json
+import sys
+from typing import List, Optional
+
+from .errors import BundleError, ImageError, MissingError
+from .quiet import no_image_warnings, nobody_reads
+
+
+def main(arguments: Optional[List[str]] = None) -> int:
+    """Runs one verb; returns the exit code."""
+    told = _parser().parse_args(arguments)
+    no_image_warnings()
+    try:
+        return int(told.run(told))
+    except MissingError as error:
+        return _fail(error, 4)
+    except BundleError as error:
+        return _fail(error, 2)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        nobody_reads()
+        return 0
+
+
+def _fail(error: BundleError, code: int) -> int:
+    sys.stderr.write("edgekit: error: %s.\n" % str(error).rstrip("."))
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edgekit_runtime", description="Runs and checks bundles of edgekit.")
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB")
+    verbs.required = True
+    classify = verbs.add_parser("classify", help="classify images with a bundle")
+    classify.add_argument("bundle", metavar="BUNDLE")
+    classify.add_argument("images", metavar="IMAGE", nargs="+", help="JPEG and PNG files, or - for paths on stdin")
+    classify.add_argument("--top", type=int, default=5, metavar="N", help="classes to tell of (default: 5)")
+    classify.add_argument("--jsonl", action="store_true", help="print one JSON object a line")
+    classify.add_argument("--threads", type=int, metavar="N", help="processor threads")
+    classify.set_defaults(run=_classify)
+    check = verbs.add_parser("verify", help="check a bundle: files, signature, golden outputs")
+    check.add_argument("bundle", metavar="BUNDLE")
+    check.add_argument("--identity", metavar="NAME", help="who must have signed it")
+    check.add_argument("--no-golden", action="store_true", help="run nothing")
+    check.add_argument("--json", action="store_true", help="print one JSON object")
+    check.set_defaults(run=_verify)
+    for each in (classify, check):
+        each.add_argument("--runtime", metavar="NAME", help="openvino, onnxruntime, tensorrt or tensorrt-rtx")
+        each.add_argument("--allowed-signers", metavar="FILE", help="one of these must have signed it")
+    return parser
+
+
+def _classify(told: argparse.Namespace) -> int:
+    from .bundle import Bundle
+
+    bad = 0
+    lines = (line.rstrip("\n") for line in sys.stdin)
+    paths = (path for given in told.images for path in (lines if given == "-" else [given]) if path)
+    asked = {"threads": told.threads, "runtime": told.runtime, "allowed_signers": told.allowed_signers}
+    with Bundle.open(told.bundle, **asked) as bundle:
+        session = bundle.session()
+        for path in paths:
+            try:
+                answer = session.classify(path, told.top)
+            except ImageError as error:
+                bad += 1
+                _fail(error, 2)
+                continue
+            if told.jsonl:
+                classes = [{"label": label, "probability": share} for label, share in answer]
+                print(json.dumps({"image": path, "classes": classes}), flush=True)
+            else:
+                print("%s: %s" % (path, ", ".join("%s %.1f %%" % (label, share * 100) for label, share in answer)))
+    return 2 if bad else 0
+
+
+def _verify(told: argparse.Namespace) -> int:
+    from . import verify
+
+    checks = verify.verify(told.bundle, told.allowed_signers, told.identity, not told.no_golden, told.runtime)
+    if told.json:
+        print(json.dumps(verify.as_json(told.bundle, checks), indent=2))
+    else:
+        print("\n".join(verify.as_text(checks)))
+    return verify.exit_code(checks)

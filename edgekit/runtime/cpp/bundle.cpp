@@ -1,0 +1,135 @@
+#include <algorithm>
+#include <cmath>
+#include <mutex>
+#include <numeric>
+#include <utility>
+
+#include "engine.hpp"
+#include "golden.hpp"
+#include "manifest.hpp"
+
+namespace edgekit {
+
+namespace {
+
+// Golden logits made elsewhere may differ by kernels and rounding: their directions must agree at least so much.
+constexpr double kGoldenCosine = 0.99;
+
+const std::map<std::string, Runtime>& runtimes() {
+  static const std::map<std::string, Runtime> kRuntimes{{"openvino", {{"model.xml", "model.bin"}, load_openvino}}};
+  return kRuntimes;
+}
+
+double cosine(const float* a, const float* b, std::size_t count) {
+  double product = 0, length_a = 0, length_b = 0;
+  for (std::size_t i = 0; i < count; ++i) {
+    product += double{a[i]} * double{b[i]};
+    length_a += double{a[i]} * double{a[i]};
+    length_b += double{b[i]} * double{b[i]};
+  }
+  return product / std::max(std::sqrt(length_a) * std::sqrt(length_b), 1e-12);
+}
+
+}  // namespace
+
+const Runtime& runtime_of(const std::string& name) {
+  const auto found = runtimes().find(name);
+  if (found == runtimes().end()) {
+    throw Error(Error::Kind::cannot_run, "the bundle is for " + name + ", which this library does not run",
+                "Build a bundle with --target cpu, or use edgekit's Python runtime.");
+  }
+  return found->second;
+}
+
+struct Bundle::State {
+  Manifest manifest;
+  Golden golden;
+  std::unique_ptr<Engine> engine;
+  std::mutex turn;
+
+  std::vector<float> infer(const std::uint8_t* pixels) {
+    const std::lock_guard<std::mutex> mine(turn);
+    return engine->infer(pixels);
+  }
+};
+
+Bundle::Bundle(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Bundle::Bundle(Bundle&&) noexcept = default;
+Bundle& Bundle::operator=(Bundle&&) noexcept = default;
+Bundle::~Bundle() = default;
+
+Bundle Bundle::open(const std::string& path, const Options& options) {
+  auto state = std::make_unique<State>();
+  state->manifest = read_manifest(path);
+  const Runtime& runtime = runtime_of(state->manifest.runtime);
+  std::vector<std::string> wanted = runtime.files;
+  wanted.emplace_back("golden.npz");
+  auto files = checked_files(path, state->manifest, wanted, options.check_integrity);
+  state->golden = read_golden(files.at("golden.npz"), state->manifest.preprocessing.size);
+  const std::size_t classes = state->manifest.classes;
+  if (classes != 0 && classes != state->golden.classes) {
+    refuse("the manifest tells of " + std::to_string(classes) + " classes, the golden outputs of " +
+               std::to_string(state->golden.classes),
+           "Build the bundle again.");
+  }
+  const int threads = options.threads > 0 ? options.threads : state->manifest.threads;
+  state->engine = runtime.load(std::move(files), state->manifest, threads);
+  Bundle bundle(std::move(state));
+  if (options.check_golden) bundle.check_golden();
+  return bundle;
+}
+
+const std::vector<std::string>& Bundle::labels() const { return state_->manifest.labels; }
+
+const Preprocessing& Bundle::preprocessing() const { return state_->manifest.preprocessing; }
+
+std::vector<float> Bundle::logits(const Image& image) const {
+  const auto side = static_cast<std::size_t>(preprocessing().size);
+  if (image.width != preprocessing().size || image.height != preprocessing().size ||
+      image.rgb.size() != side * side * 3) {
+    refuse("a picture must have " + std::to_string(side) + "x" + std::to_string(side) + " RGB pixels",
+           "Use classify, which resizes.");
+  }
+  return state_->infer(image.rgb.data());
+}
+
+std::vector<Ranked> Bundle::classify(const Image& image, std::size_t top) const {
+  const std::vector<float> made = logits(picture(image, preprocessing()));
+  const double highest = *std::max_element(made.begin(), made.end());
+  std::vector<double> weights;
+  for (const float logit : made) weights.push_back(std::exp(double{logit} - highest));
+  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
+  std::vector<std::size_t> order(made.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return weights[a] > weights[b]; });
+  order.resize(std::min(top, order.size()));
+  std::vector<Ranked> ranked;
+  for (const std::size_t i : order) {
+    ranked.push_back({static_cast<int>(i), i < labels().size() ? labels()[i] : std::to_string(i), weights[i] / sum});
+  }
+  return ranked;
+}
+
+double Bundle::check_golden() const {
+  const Golden& golden = state_->golden;
+  const std::size_t picture_bytes = golden.inputs.size() / golden.images;
+  double least = 1.0;
+  for (std::size_t i = 0; i < golden.images; ++i) {
+    const std::vector<float> made = state_->infer(golden.inputs.data() + i * picture_bytes);
+    if (made.size() != golden.classes) {
+      refuse("the model gives " + std::to_string(made.size()) + " outputs where the golden ones are " +
+                 std::to_string(golden.classes),
+             "Build the bundle again.");
+    }
+    const double agreement = cosine(made.data(), golden.logits.data() + i * golden.classes, golden.classes);
+    if (!(agreement >= least)) least = agreement;  // also when it is not a number
+  }
+  if (!(least >= kGoldenCosine)) {
+    refuse(
+        "outputs differ from the golden ones (cosine " + std::to_string(least) + "): this machine computes otherwise",
+        "Build the bundle on this kind of machine.");
+  }
+  return least;
+}
+
+}  // namespace edgekit

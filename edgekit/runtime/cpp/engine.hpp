@@ -1,0 +1,32 @@
+// A network on an inference runtime: pixels in, logits out. Internal; a runtime is one file that makes an Engine.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "manifest.hpp"
+
+namespace edgekit {
+
+class Engine {
+ public:
+  virtual ~Engine() = default;
+  // uint8 size x size x 3 RGB to logits. Not for several threads at once.
+  virtual std::vector<float> infer(const std::uint8_t* pixels) = 0;
+};
+
+struct Runtime {
+  std::vector<std::string> files;  // of the bundle that it loads
+  std::unique_ptr<Engine> (*load)(std::map<std::string, Bytes> files, const Manifest& manifest, int threads);
+};
+
+// Throws Error (cannot_run): this library was not built with it.
+const Runtime& runtime_of(const std::string& name);
+
+// engine_openvino.cpp. Throws Error: OpenVINO cannot load the model, or it is not uint8 pixels to float32 logits.
+std::unique_ptr<Engine> load_openvino(std::map<std::string, Bytes> files, const Manifest& manifest, int threads);
+
+}  // namespace edgekit

@@ -1,0 +1,207 @@
+#include "manifest.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <system_error>
+
+namespace edgekit {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int kSchema = 2;  // the newest known; what 2 changed is nothing that is looked at here
+const char* const kManifest = "manifest.json";
+const char* const kSignature = "manifest.json.sig";
+constexpr std::size_t kManifestBytes = std::size_t{16} << 20;
+constexpr std::size_t kFileBytes = std::size_t{2} << 30;
+constexpr int kMaxSide = 1 << 14;
+constexpr int kMaxThreads = 1024;
+constexpr int kMaxClasses = 1 << 24;
+const std::set<std::string> kPrecisions{"fp32", "bf16", "fp16", "int8", "mixed"};
+const char* const kCopyAgain = "Copy the bundle again, or build it again.";
+
+[[noreturn]] void not_whole(const std::string& folder, const std::string& why) {
+  refuse("the manifest of " + folder + " is not whole: " + why, kCopyAgain);
+}
+
+// No folder, nothing hidden, no control characters.
+bool plain_name(const std::string& name) {
+  const auto bad = [](char each) { return static_cast<unsigned char>(each) < 0x20 || each == '/' || each == '\\'; };
+  return !name.empty() && name.size() <= 255 && name[0] != '.' && name != kManifest && name != kSignature &&
+         std::none_of(name.begin(), name.end(), bad);
+}
+
+bool hexadecimal(const std::string& digits) {
+  return digits.size() == 64 && digits.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+Interpolation interpolation_of(const std::string& name) {
+  if (name == "nearest") return Interpolation::nearest;
+  if (name == "bilinear") return Interpolation::bilinear;
+  if (name == "bicubic") return Interpolation::bicubic;
+  if (name == "lanczos") return Interpolation::lanczos;
+  throw std::out_of_range("there is no interpolation " + name);
+}
+
+// Numbers are taken as they are written: a library that turns -1, 2.5 or true into an int would hide a lie.
+int whole_number(const Json& value, int least, int most) {
+  if (!value.is_number_integer()) throw std::out_of_range("a whole number was expected");
+  const auto number = value.is_number_unsigned() ? value.get<std::uint64_t>() : std::uint64_t{0};
+  if (value < least || number > static_cast<std::uint64_t>(most)) throw std::out_of_range("a number is out of range");
+  return static_cast<int>(number);
+}
+
+Preprocessing preprocessing_of(const Json& told) {
+  Preprocessing made;
+  const Json& said = told.at("preprocessing");
+  const Json& input = told.at("input");
+  made.size = whole_number(said.at("size"), 1, kMaxSide);
+  const Json wanted = {1, made.size, made.size, 3};
+  if (input.at("shape") != wanted || input.at("dtype") != "uint8" || input.at("layout") != "NHWC" ||
+      input.at("color") != "RGB") {
+    throw std::out_of_range("the input is not uint8 NHWC RGB of the size that preprocessing makes");
+  }
+  if (!said.at("crop_fraction").is_number()) throw std::out_of_range("crop_fraction is no number");
+  made.crop_fraction = said.at("crop_fraction").get<double>();
+  if (!(made.crop_fraction >= 0.01 && made.crop_fraction <= 1.0))
+    throw std::out_of_range("crop_fraction is not in 0.01 to 1");
+  made.interpolation = interpolation_of(said.at("interpolation").get<std::string>());
+  return made;
+}
+
+std::map<std::string, FileFacts> files_of(const Json& told) {
+  std::map<std::string, FileFacts> files;
+  for (const auto& [name, facts] : told.at("files").get_ref<const Json::object_t&>()) {
+    if (!plain_name(name)) refuse("the manifest points out of the bundle: " + name, kCopyAgain);
+    FileFacts made{facts.at("sha256").get<std::string>(), 0};
+    if (!hexadecimal(made.sha256)) throw std::out_of_range("the SHA-256 of " + name + " is none");
+    const Json& size = facts.at("size_bytes");
+    if (!size.is_number_unsigned()) throw std::out_of_range("the size of " + name + " is none");
+    made.size_bytes = size.get<std::uint64_t>();
+    files.emplace(name, std::move(made));
+  }
+  return files;
+}
+
+Manifest manifest_of(const Json& told) {
+  Manifest made;
+  made.files = files_of(told);
+  made.runtime = told.at("target").at("runtime").get<std::string>();
+  made.precision = told.at("precision").get<std::string>();
+  made.preprocessing = preprocessing_of(told);
+  if (kPrecisions.count(made.precision) == 0) throw std::out_of_range("there is no precision " + made.precision);
+  made.labels = told.at("labels").get<std::vector<std::string>>();
+  made.classes = static_cast<std::size_t>(whole_number(told.at("model").at("classes"), 0, kMaxClasses));
+  if (!made.labels.empty() && made.labels.size() != made.classes) {
+    throw std::out_of_range(std::to_string(made.labels.size()) + " labels for " + std::to_string(made.classes) +
+                            " classes");
+  }
+  const auto settings = told.find("engine_settings");
+  if (settings != told.end() && settings->is_object() && settings->contains("threads") &&
+      !settings->at("threads").is_null()) {
+    made.threads = whole_number(settings->at("threads"), 0, kMaxThreads);
+  }
+  return made;
+}
+
+void check_schema(const std::string& folder, const Json& told) {
+  if (!told.is_object() || told.value("kind", Json()) != "edgekit-bundle") {
+    refuse(folder + " holds no bundle of edgekit's", "Give the directory that a build wrote.");
+  }
+  const Json schema = told.value("schema", Json());
+  if (!schema.is_number_integer() || schema < 1) not_whole(folder, "its schema is no number");
+  if (schema > kSchema) {
+    refuse("the bundle in " + folder + " has schema " + schema.dump() + ", newer than this library's " +
+               std::to_string(kSchema),
+           "Build the application with a newer edgekit.");
+  }
+}
+
+// Refuses an object that names a key twice: readers in other languages could take the other one.
+class EachKeyOnce {
+ public:
+  bool operator()(int, Json::parse_event_t event, const Json& parsed) {
+    if (event == Json::parse_event_t::object_start) {
+      keys_->emplace_back();
+    } else if (event == Json::parse_event_t::object_end) {
+      keys_->pop_back();
+    } else if (event == Json::parse_event_t::key && !keys_->back().insert(parsed.get<std::string>()).second) {
+      throw std::out_of_range("a key is there twice: " + parsed.get<std::string>());
+    }
+    return true;
+  }
+
+ private:
+  // Shared, since the parser copies what it calls.
+  std::shared_ptr<std::vector<std::set<std::string>>> keys_ = std::make_shared<std::vector<std::set<std::string>>>();
+};
+
+}  // namespace
+
+Manifest read_manifest(const std::string& folder) {
+  const Bytes text = read_file(folder + "/" + kManifest, kManifestBytes, Links::refuse);
+  try {
+    const Json told = Json::parse(text.begin(), text.end(), EachKeyOnce());
+    check_schema(folder, told);
+    return manifest_of(told);
+  } catch (const Json::exception& error) {
+    const std::string words = error.what();  // "[json.exception.parse_error.101] parse error at ..."
+    not_whole(folder, words.substr(std::min(words.find("] ") + 2, words.size())));
+  } catch (const std::out_of_range& error) {
+    not_whole(folder, error.what());
+  }
+}
+
+namespace {
+
+void check_names(const std::string& folder, const Manifest& manifest) {
+  std::error_code failed;
+  const std::filesystem::directory_iterator entries(folder, failed);
+  if (failed) refuse("cannot list " + folder + ": " + failed.message(), "Look at its permissions.");
+  for (const auto& entry : entries) {
+    const std::string name = entry.path().filename().string();
+    if (name != kManifest && name != kSignature && manifest.files.count(name) == 0) {
+      refuse(folder + " holds " + name + ", which is not in the manifest", "Remove it, or copy the bundle again.");
+    }
+  }
+}
+
+void check_digest(const std::string& name, const FileFacts& facts, const Digest& found) {
+  if (found.size_bytes != facts.size_bytes) {
+    refuse(name + " has " + std::to_string(found.size_bytes) + " bytes where the manifest says " +
+               std::to_string(facts.size_bytes),
+           kCopyAgain);
+  }
+  if (found.sha256 != facts.sha256) {
+    refuse(name + " was changed or damaged: its SHA-256 is not the manifest's", kCopyAgain);
+  }
+}
+
+}  // namespace
+
+std::map<std::string, Bytes> checked_files(const std::string& folder, const Manifest& manifest,
+                                           const std::vector<std::string>& wanted, bool all) {
+  for (const std::string& name : wanted) {
+    if (manifest.files.count(name) == 0) refuse("the manifest does not name " + name, kCopyAgain);
+  }
+  if (all) check_names(folder, manifest);
+  std::map<std::string, Bytes> kept;
+  for (const auto& [name, facts] : manifest.files) {
+    const std::string path = folder + "/" + name;
+    if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) {
+      Bytes content = read_file(path, kFileBytes, Links::refuse);
+      check_digest(name, facts, digest_of(content));
+      kept.emplace(name, std::move(content));
+    } else if (all) {
+      check_digest(name, facts, digest_of_file(path, Links::refuse));
+    }
+  }
+  return kept;
+}
+
+}  // namespace edgekit

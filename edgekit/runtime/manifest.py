@@ -1,0 +1,176 @@
+"""What a bundle says of itself: manifest.json, read within bounds and believed only where it makes sense.
+
+A manifest may come from anywhere. Every value that the runtime goes by is checked for its type and range before
+anything is done with it; more keys than those are allowed.
+"""
+
+import json
+import os
+import re
+import stat
+from typing import Any, Dict, List, NamedTuple, Tuple
+
+from .errors import BundleError
+
+KIND = "edgekit-bundle"
+SCHEMA = 1
+"""The newest manifest that this runtime knows: it rises when an older runtime would misread one, not with new keys."""
+
+MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
+MAX_MANIFEST_BYTES = 16 << 20
+MAX_SIDE = 1 << 14
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+PRECISIONS = ("fp32", "bf16", "fp16", "int8", "mixed")
+
+
+class Contract(NamedTuple):
+    """What is done to an image before the network sees it; the rest is inside the graph.
+
+    size: side of the square input in pixels; crop_fraction: part of the resized short side that the centre crop keeps.
+    """
+
+    size: int
+    crop_fraction: float
+    interpolation: str
+
+
+def read_bounded(path: str, limit_bytes: int) -> bytes:
+    """A regular file's bytes; links are not followed and nothing larger than the limit is read.
+
+    Raises:
+        BundleError: it is no regular file, or larger.
+        OSError: it is not there, or cannot be read.
+    """
+    # A pipe must not make the opening wait.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(handle, "rb") as file:
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise BundleError("%s is not a regular file" % path)
+        content = file.read(limit_bytes + 1)
+    if len(content) > limit_bytes:
+        raise BundleError("%s is larger than %d bytes" % (path, limit_bytes))
+    return content
+
+
+def read_manifest(folder: str) -> Tuple[bytes, Dict[str, Any]]:
+    """manifest.json of a bundle: its bytes, which a signature is of, and what they say, checked.
+
+    Raises:
+        BundleError: there is none, it is of another kind or a newer schema, or what it says makes no sense.
+    """
+    path = os.path.join(folder, MANIFEST)
+    if os.path.islink(path):
+        raise BundleError("%s is a symbolic link, which a bundle has none of" % MANIFEST)
+    try:
+        raw = read_bounded(path, MAX_MANIFEST_BYTES)
+        told = json.loads(raw.decode("utf-8"), object_pairs_hook=_each_key_once)
+    except (OSError, ValueError, RecursionError) as error:
+        raise BundleError("%s holds no bundle: %s" % (folder, _words(error)))
+    if not isinstance(told, dict) or told.get("kind") != KIND:
+        raise BundleError("%s holds no bundle of edgekit's" % folder)
+    schema: Any = told.get("schema")
+    if not _whole(schema, 1):
+        raise BundleError("the manifest of %s is wrong: its schema is %r" % (folder, schema))
+    if schema > SCHEMA:
+        raise BundleError(
+            "the bundle %s is of schema %d, this runtime knows up to %d; use a newer edgekit" % (folder, schema, SCHEMA)
+        )
+    try:
+        _check(told)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise BundleError("the manifest of %s is wrong: %s" % (folder, _words(error)))
+    return raw, told
+
+
+def contract_of(manifest: Dict[str, Any]) -> Contract:
+    """How a checked manifest wants its images."""
+    told = manifest["preprocessing"]
+    return Contract(int(told["size"]), float(told["crop_fraction"]), str(told["interpolation"]))
+
+
+def is_file_name(name: Any) -> bool:
+    """Whether this is the plain name of a file in the bundle: no folder, nothing hidden, no control characters."""
+    plain = isinstance(name, str) and 0 < len(name) <= 255 and not name.startswith(".")
+    return plain and not re.search(r"[\x00-\x1f/\\]", name)
+
+
+def _each_key_once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+    """A JSON object, refused when it names a key twice: readers in other languages could take the other one."""
+    told = dict(pairs)
+    if len(told) != len(pairs):
+        raise ValueError("a key is there twice")
+    return told
+
+
+def _check(told: Dict[str, Any]) -> None:
+    _check_files(_table(told, "files"))
+    if not isinstance(_table(told, "target").get("runtime"), str):
+        raise ValueError("target.runtime is no text")
+    if told["precision"] not in PRECISIONS:
+        raise ValueError("precision is %r" % (told["precision"],))
+    side = _side(_table(told, "input"))
+    _check_preprocessing(_table(told, "preprocessing"), side)
+    classes: Any = _table(told, "model").get("classes")
+    if not _whole(classes, 0):
+        raise ValueError("model.classes is %r" % (classes,))
+    labels = told["labels"]
+    if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
+        raise ValueError("labels are no list of text")
+    if labels and len(labels) != classes:
+        raise ValueError("%d labels for %d classes" % (len(labels), classes))
+    settings = told.get("engine_settings")
+    if settings is not None and not isinstance(settings, dict):
+        raise ValueError("engine_settings is no table")
+
+
+def _check_files(files: Dict[str, Any]) -> None:
+    for name, facts in files.items():
+        if not is_file_name(name) or name in (MANIFEST, SIGNATURE):
+            raise ValueError("%s points out of the bundle" % _shown(name))
+        if not isinstance(facts, dict) or not re.match(r"^[0-9a-f]{64}$", str(facts.get("sha256"))):
+            raise ValueError("%s has no SHA-256" % name)
+        if not _whole(facts.get("size_bytes"), 0):
+            raise ValueError("the size of %s is %r" % (name, facts.get("size_bytes")))
+
+
+def _side(told: Dict[str, Any]) -> int:
+    """Side of the square input, pixels."""
+    shape = told["shape"]
+    if told.get("dtype") != "uint8" or told.get("layout") != "NHWC" or told.get("color") != "RGB":
+        raise ValueError("the input is not uint8 NHWC RGB")
+    sized = isinstance(shape, list) and len(shape) == 4 and all(_whole(each, 1) for each in shape)
+    if not sized or shape[0] != 1 or shape[3] != 3 or max(shape) > MAX_SIDE:
+        raise ValueError("the input's shape is %r" % (shape,))
+    if shape[1] != shape[2]:
+        raise ValueError("the input is not square: %r" % (shape,))
+    return int(shape[1])
+
+
+def _check_preprocessing(told: Dict[str, Any], side: int) -> None:
+    if not _whole(told.get("size"), 1) or told["size"] != side:
+        raise ValueError("preprocessing.size is %r, the input is %d" % (told.get("size"), side))
+    fraction = told.get("crop_fraction")
+    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0.01 <= fraction <= 1:
+        raise ValueError("preprocessing.crop_fraction is %r" % (fraction,))
+    if told.get("interpolation") not in INTERPOLATIONS:
+        raise ValueError("preprocessing.interpolation is %r" % (told.get("interpolation"),))
+
+
+def _table(told: Dict[str, Any], key: str) -> Dict[str, Any]:
+    if not isinstance(told.get(key), dict):
+        raise ValueError("it has no table %s" % key)
+    return dict(told[key])
+
+
+def _whole(value: Any, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _shown(name: Any) -> str:
+    return repr(name) if re.search(r"[\x00-\x1f]", str(name)) else str(name)
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, KeyError):
+        return "it says nothing of %s" % error.args[0]
+    return " ".join(str(error).split()) or type(error).__name__

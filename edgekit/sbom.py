@@ -1,0 +1,151 @@
+"""A bill of materials of a bundle, CycloneDX 1.6: the network, its data, its files and the packages that made it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+from uuid import NAMESPACE_URL, uuid5
+
+from edgekit import __version__
+from edgekit.store import file_sha256
+
+if TYPE_CHECKING:
+    from cyclonedx.model.component import Component
+
+SBOM: Final = "sbom.json"
+EXTRAS: Final = ("cpu",)
+"""What makes a bundle: edgekit's own requirements, and those of these extras."""
+
+
+def bill_of_materials(
+    report: Mapping[str, Any], licenses: Mapping[str, str | None], files: Mapping[str, Path | bytes]
+) -> bytes:
+    """sbom.json of a bundle; the same for the same report, files and installed packages.
+
+    Args:
+        report: of the build; licenses: SPDX expressions of "weights" and "data", None when unknown.
+        files: name in the bundle: a file, or its content.
+    """
+    from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.output.json import JsonV1Dot6
+    from packageurl import PackageURL
+
+    hashes = {name: _sha256(content) for name, content in sorted(files.items())}
+    made = _network(report, licenses["weights"])
+    bom = Bom(
+        serial_number=uuid5(NAMESPACE_URL, json.dumps(hashes)),
+        metadata=BomMetaData(component=made, timestamp=datetime.fromisoformat(report["created"])),
+    )
+    parts = [*_data(report, licenses["data"]), *(_file(name, digest) for name, digest in hashes.items())]
+    for found in packages(("edgekit", *EXTRAS)):
+        name = _plain(found.metadata["Name"])
+        purl = PackageURL("pypi", None, name, found.version)
+        parts.append(_component(name, found.version, "library", _license_of(found), purl=purl, ref=str(purl)))
+    for part in parts:
+        bom.components.add(part)
+    bom.register_dependency(made, parts)
+    return f"{JsonV1Dot6(bom).output_as_string(indent=2)}\n".encode()
+
+
+def packages(wanted: tuple[str, ...]) -> list[Distribution]:
+    """The installed packages that a package and some of its extras need, themselves included, by name.
+
+    Args:
+        wanted: the package, then its extras.
+    """
+    found: dict[str, Distribution] = {}
+    open_ends = [(wanted[0], frozenset(wanted[1:]))]
+    seen = set(open_ends)
+    while open_ends:
+        name, extras = open_ends.pop()
+        try:
+            found[name] = found.get(name) or distribution(name)
+        except PackageNotFoundError:  # of another platform, or left out by the user
+            continue
+        for end in _requirements(found[name], extras):
+            if end not in seen:
+                seen.add(end)
+                open_ends.append(end)
+    return [found[name] for name in sorted(found)]
+
+
+def _requirements(found: Distribution, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    from packaging.requirements import Requirement
+
+    for line in found.requires or ():
+        requirement = Requirement(line)
+        environments = [{"extra": extra} for extra in ("", *extras)]
+        if requirement.marker is None or any(requirement.marker.evaluate(each) for each in environments):
+            yield _plain(requirement.name), frozenset(requirement.extras)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _license_of(found: Distribution) -> str | None:
+    """What a package says of its licence, where that is short enough to be a name and not the text itself."""
+    for key in ("License-Expression", "License"):
+        told = (found.metadata.get_all(key) or [""])[0]
+        if told and len(told) < 80 and "\n" not in told:
+            return str(told)
+    classifiers = [line for line in found.metadata.get_all("Classifier") or () if line.startswith("License ::")]
+    return classifiers[0].rpartition(" :: ")[2] if classifiers else None
+
+
+def _network(report: Mapping[str, Any], license: str | None) -> Component:
+    model = report["model"]
+    name = ".".join(part for part in (model["name"], model["tag"]) if part)
+    digest = model["weights_sha256"]
+    facts = {"target": report["target"]["name"], "variant": report["chosen"], "edgekit": __version__}
+    return _component(name, None, "machine-learning-model", license, digest, facts=facts, ref="network")
+
+
+def _data(report: Mapping[str, Any], license: str | None) -> Iterator[Component]:
+    """The sets of images; their digest is over the hashes of the images, so that it is a property, not a hash."""
+    for use in ("data", "calibration"):
+        told = report[use]
+        if told and told.get("digest"):
+            facts = {"digest": told["digest"], "images": str(told["images"])}
+            own = license if use == "data" else None
+            yield _component(f"{use}: {told.get('name') or 'images'}", None, "data", own, facts=facts, ref=f"set-{use}")
+
+
+def _file(name: str, digest: str) -> Component:
+    return _component(name, None, "file", None, digest, ref=f"file-{name}")
+
+
+def _component(
+    name: str,
+    version: str | None,
+    kind: str,
+    license: str | None,
+    sha256: str | None = None,
+    facts: Mapping[str, str] | None = None,
+    purl: Any = None,
+    ref: str | None = None,
+) -> Component:
+    from cyclonedx.contrib.license.factories import LicenseFactory
+    from cyclonedx.model import HashAlgorithm, HashType, Property
+    from cyclonedx.model.component import Component, ComponentType
+
+    return Component(
+        name=name,
+        version=version,
+        type=ComponentType(kind),
+        licenses=[LicenseFactory().make_from_string(license)] if license else None,
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=sha256)] if sha256 else None,
+        properties=[Property(name=f"edgekit:{key}", value=value) for key, value in (facts or {}).items()],
+        purl=purl,
+        bom_ref=ref,
+    )
+
+
+def _sha256(content: Path | bytes) -> str:
+    return hashlib.sha256(content).hexdigest() if isinstance(content, bytes) else file_sha256(content)

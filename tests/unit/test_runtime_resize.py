@@ -1,0 +1,88 @@
+"""One definition of resize and crop: numpy's pixels are Pillow's, and evaluation's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from edgekit.runtime.decoding import picture, square
+from edgekit.runtime.manifest import INTERPOLATIONS, Contract
+from edgekit.runtime.resize import plan, resample, resize_and_crop
+
+SIDES = st.one_of(st.integers(1, 12), st.integers(1, 160))
+KINDS = st.sampled_from(["noise", "edges", "flat"])
+
+
+def pixels_of(width: int, height: int, kind: str, seed: int) -> Any:
+    made = np.random.Generator(np.random.PCG64(seed)).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    if kind == "edges":
+        return np.where(made > 127, 255, 0).astype(np.uint8)
+    return made if kind == "noise" else np.full_like(made, made[0, 0])
+
+
+def by_pillow(pixels: Any, width: int, height: int, interpolation: str) -> Any:
+    """The width, then the height: in one call Pillow 13 sometimes begins with the height."""
+    method = Image.Resampling[interpolation.upper()]
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((width, image.height), method).resize((width, height), method))
+
+
+@settings(max_examples=300, deadline=None)
+@given(SIDES, SIDES, SIDES, SIDES, st.sampled_from(INTERPOLATIONS), KINDS, st.integers(0, 1000))
+def test_resampling_is_pillows_to_the_last_bit(
+    width: int, height: int, to_width: int, to_height: int, interpolation: str, kind: str, seed: int
+) -> None:
+    pixels = pixels_of(width, height, kind, seed)
+    made = resample(pixels, to_width, to_height, interpolation)
+    np.testing.assert_array_equal(made, by_pillow(pixels, to_width, to_height, interpolation))
+
+
+@settings(max_examples=150, deadline=None)
+@given(SIDES, SIDES, st.integers(1, 64), st.floats(0.3, 1.0), st.sampled_from(INTERPOLATIONS), st.integers(0, 1000))
+def test_with_and_without_pillow_the_network_sees_the_same(
+    width: int, height: int, size: int, fraction: float, interpolation: str, seed: int
+) -> None:
+    pixels = pixels_of(width, height, "noise", seed)
+    alone = resize_and_crop(pixels, size, fraction, interpolation)
+    assert alone.shape == (size, size, 3)
+    np.testing.assert_array_equal(alone, square(Image.fromarray(pixels), Contract(size, fraction, interpolation)))
+
+
+@settings(max_examples=150, deadline=None)
+@given(SIDES, SIDES, st.integers(1, 64), st.floats(0.3, 1.0), st.sampled_from(INTERPOLATIONS), st.integers(0, 1000))
+def test_evaluation_sees_the_same(
+    width: int, height: int, size: int, fraction: float, interpolation: str, seed: int
+) -> None:
+    from edgekit.data.preprocessing import Preprocessing
+    from edgekit.data.preprocessing import picture as evaluated
+
+    pixels = pixels_of(width, height, "noise", seed)
+    theirs = evaluated(Image.fromarray(pixels), Preprocessing(size, fraction, interpolation))
+    ours = picture(pixels, Contract(size, fraction, interpolation))
+    np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_a_ratio_that_would_fill_the_memory_is_resized_in_part(
+    interpolation: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = pixels_of(1_500, 2, "noise", 0)
+    contract = Contract(50, 0.875, interpolation)
+    whole = picture(pixels, contract)
+    monkeypatch.setattr("edgekit.runtime.decoding.MAX_RESIZED_PIXELS", 0)
+    np.testing.assert_array_equal(picture(pixels, contract), whole)
+    monkeypatch.undo()
+    assert picture(pixels_of(60_000, 1, "noise", 0), contract._replace(size=299)).shape == (299, 299, 3)
+
+
+def test_the_geometry_rounds_a_half_to_even_and_never_below_the_square() -> None:
+    assert plan(640, 480, 299, 0.875) == (456, 342, 78, 22)
+    assert plan(1, 1, 7, 1.0) == (7, 7, 0, 0)
+    assert plan(3, 2, 5, 1.0)[:2] == (8, 5)  # 7.5 to 8
+    assert plan(5, 2, 5, 1.0)[:2] == (12, 5)  # 12.5 to 12
+    assert plan(1000, 999, 10, 1.0)[:2] == (10, 10)
