@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from edgekit.errors import InputError
+from edgekit.prune.channels import cannot_be_pruned
 
 Mapping = Callable[[Sequence[Any]], list[Any]]
 """From the library's pairs of an index and the root's index to those on the other side of a dependency."""
@@ -19,17 +19,16 @@ def mend_concats(graph: Any) -> None:
     """Gives every concat of a Torch-Pruning dependency graph the offsets of its inputs.
 
     Raises:
-        InputError: a concat is along another dimension than that of channels.
+        InputError: a concat is along another dimension than that of channels, or of what no layer makes.
     """
     known: dict[Any, int | None] = {}
     for node in list(graph.module2node.values()):
         if type(node.module).__name__ != "_ConcatOp":
             continue
         if getattr(node.grad_fn, "_saved_dim", 1) != 1:
-            raise InputError(
-                "the network cannot be pruned: it joins tensors along another dimension than channels (Cat)",
-                "Build it with --prune none.",
-            )
+            raise cannot_be_pruned("it joins tensors along another dimension than channels (Cat)")
+        if any(made is None for made, _ in node.grad_fn.next_functions):  # no node of the library's
+            raise cannot_be_pruned("it joins channels that no layer makes, as the image's, to those of layers (Cat)")
         counts = [_channels(graph, each, known) for each in node.inputs]
         if all(count is not None for count in counts):
             _map(node, [count or 0 for count in counts])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from functools import cache, partial
 
 import numpy as np
@@ -212,13 +213,30 @@ class FlatThenJoined(nn.Module):
         return self.head(torch.cat(list(flat), 1))
 
 
-@pytest.mark.parametrize("made", [OfTheImage("cat"), OfTheImage("sum"), Broadcast(), FlatThenJoined()], ids=str)
-def test_what_is_joined_in_ways_that_are_not_followed_is_refused_or_right(made: nn.Module) -> None:
-    torch.manual_seed(0)
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("make", [Broadcast, FlatThenJoined])
+def test_what_is_joined_in_ways_that_are_not_followed_is_refused_or_right(
+    make: Callable[[], nn.Module], seed: int
+) -> None:
+    torch.manual_seed(seed)
+    made = make().eval()
     with contextlib.suppress(InputError):
-        graph = trace(made.eval(), 16)
+        graph = trace(made, 16)
         check(made, graph, 16)
         same(made, graph)
+
+
+def test_the_image_joined_to_channels_is_refused_whatever_the_weights() -> None:
+    with pytest.raises(InputError, match="no layer makes"):
+        trace(OfTheImage("cat").eval(), 16)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_a_sum_with_the_image_is_refused(seed: int) -> None:
+    torch.manual_seed(seed)
+    made = OfTheImage("sum").eval()
+    with pytest.raises(InputError, match="no longer fit"):
+        check(made, trace(made, 16), 16)
 
 
 def same(made: nn.Module, graph: ChannelGraph) -> None:
