@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit import __version__
-from edgekit.bundle import claim_directory, write_bundle
-from edgekit.data.calibration import CalibrationSet, to_json
+from edgekit.bundle import claim_directory
+from edgekit.contents import write
 from edgekit.data.folder import open_images
 from edgekit.errors import InputError
 from edgekit.models.source import Source, resolve
-from edgekit.recipe import Recipe, to_yaml
-from edgekit.report import RENDERERS, validate
+from edgekit.recipe import Recipe
+from edgekit.report import validate
 from edgekit.report.assemble import assemble
 from edgekit.stages import (
     Event,
@@ -24,10 +21,12 @@ from edgekit.stages import (
     Pruned,
     Run,
     calibrate,
+    calibration_spread,
     compile_variants,
     describe_target,
-    engine_facts,
     export_graph,
+    fetching,
+    hold_back,
     hold_out,
     judge_accuracy,
     prune_network,
@@ -35,11 +34,12 @@ from edgekit.stages import (
     read_json,
     sizes_of,
     time_variants,
+    tune,
 )
 from edgekit.stages.place import reach, require_compiler
 from edgekit.store import Entry, Store
 from edgekit.targets import find, processor, release_of, release_with
-from edgekit.validate.variants import PRUNED, is_pruned, precision_of
+from edgekit.validate.variants import PRUNED, is_pruned
 from edgekit.validate.verdict import Evidence, Verdict, decide
 
 if TYPE_CHECKING:
@@ -79,30 +79,34 @@ def build(
         UnavailableError: the target or a package is not there.
     """
     target = find(recipe.target)
-    release = release_of(target, recipe.tensorrt.jetpack)
     require_compiler(target)
-    source = resolve(recipe)
+    source = resolve(recipe, fetching(on_event))
     out = out_dir or Path("build") / f"{source.name}-{recipe.target}"
     claim_directory(out)
-    wanted, notes = _wanted(recipe, target)
-    run = Run(recipe, source, store or Store(), _variants(wanted, target), on_event, target, release, warnings=notes)
-    run.device = reach(run)
-    if run.device is not None and release is not None and recipe.tensorrt.jetpack is None:
-        run.release = release_with(target, run.device.facts["runtimes"]["tensorrt"]) or release
+    run, wanted = _started(recipe, target, source, store or Store(), on_event)
     images, held = hold_out(run, _evaluation_images(run))
+    images, held_back = hold_back(run, images)
 
     exported = export_graph(run)
     facts = read_json(exported.path / "facts.json")
     _check_labels(images, facts["classes"])
     chosen, pool = calibrate(run, images, exported, held)
     quantized = quantize_graph(run, exported, chosen, pool, run.variants)
-    pruned = prune_network(run, wanted, exported, quantized, chosen, pool, images)
+    plain = "int8" if wanted == "mixed" else wanted
+    pruned = prune_network(run, plain, exported, quantized, chosen, pool, images)
     graphs = Graphs(quantized)
     if pruned.entry is not None:
-        graphs = Graphs(quantized, quantize_graph(run, pruned.entry, chosen, pool, (wanted,)))
-        run.variants, wanted = (*run.variants, PRUNED + wanted), PRUNED + wanted
+        graphs = Graphs(quantized, quantize_graph(run, pruned.entry, chosen, pool, (plain,)))
+        run.variants = (*(name for name in run.variants if name != "mixed"), PRUNED + plain)
+    if wanted == "mixed":
+        mixed = tune(run, pruned.entry or exported, quantized, chosen, pool, images, held_back)
+        graphs = Graphs(quantized, graphs.pruned, mixed)
+    if pruned.entry is not None:
+        wanted = PRUNED + wanted
+        run.variants = tuple(dict.fromkeys((*run.variants, wanted)))
     compiled = compile_variants(run, graphs)
     judged = judge_accuracy(run, exported, graphs, compiled, images, chosen, pool)
+    spread = calibration_spread(run, exported, chosen, pool, images, judged)
     latency = time_variants(run, compiled, facts["height"], facts["width"])
 
     verdict = _verdict(run, wanted, facts, pruned, images, compiled, judged, latency)
@@ -112,13 +116,15 @@ def build(
         target=describe_target(run, compiled, latency),
         images=images,
         calibration=chosen if "int8" in run.variants else None,
+        spread=spread,
         verdict=verdict,
         pruning=_pruning(pruned, verdict),
+        tuning=read_json(graphs.mixed.path / "tuning.json") if graphs.mixed is not None else None,
         stages=run.stages,
         warnings=run.warnings,
     )
     validate(report)
-    return Built(report, _bundle(run, out, report, chosen, graphs, compiled, judged, images))
+    return Built(report, write(run, out, report, chosen, graphs, compiled, judged, images))
 
 
 def prune(
@@ -131,16 +137,31 @@ def prune(
         UnavailableError: the target or a package is not there.
     """
     target = find(recipe.target)
-    source = resolve(recipe)
-    wanted, notes = _wanted(recipe, target)
-    run = Run(recipe, source, store or Store(), _variants(wanted, target), on_event, target, release_of(target))
-    run.warnings.extend(notes)
-    run.device = reach(run)
+    source = resolve(recipe, fetching(on_event))
+    run, wanted = _started(recipe, target, source, store or Store(), on_event)
     images, held = hold_out(run, _evaluation_images(run) if recipe.data is not None else None)
     exported = export_graph(run)
     chosen, pool = calibrate(run, images, exported, held)
+    wanted = "int8" if wanted == "mixed" else wanted
     quantized = quantize_graph(run, exported, chosen, pool, (wanted,))
     return prune_network(run, wanted, exported, quantized, chosen, pool, images), run.warnings
+
+
+def _started(
+    recipe: Recipe, target: Target, source: Source, store: Store, on_event: Callable[[Event], None]
+) -> tuple[Run, str]:
+    """A run before its first stage, its device reached, and the precision to build.
+
+    The release of TensorRT is the device's own where there is one, unless the recipe names a JetPack.
+    """
+    release = release_of(target, recipe.tensorrt.jetpack)
+    wanted, notes = _wanted(recipe, target)
+    run = Run(recipe, source, store, _variants(wanted, target), on_event, target, release)
+    run.warnings.extend([*source.notes, *notes])
+    run.device = reach(run)
+    if run.device is not None and release is not None and recipe.tensorrt.jetpack is None:
+        run.release = release_with(target, run.device.facts["runtimes"]["tensorrt"]) or release
+    return run, wanted
 
 
 def _pruning(pruned: Pruned, verdict: Verdict) -> dict[str, Any]:
@@ -159,9 +180,10 @@ def _wanted(recipe: Recipe, target: Target) -> tuple[str, list[str]]:
     """
     if recipe.tensorrt.dla and not target.dla_cores:
         raise InputError(f"{target.name} has no DLA", "Leave --dla out.")
-    if recipe.precision in target.precisions:
+    asked = "int8" if recipe.precision == "mixed" else recipe.precision
+    if asked in target.precisions:
         return recipe.precision, []
-    if recipe.precision == "int8":
+    if asked == "int8":
         return target.precisions[0], [f"{target.description}: {target.notes[0]}"]
     raise InputError(
         f"{target.name} has no fast {recipe.precision}", f"Use --precision {' or '.join(target.precisions)}."
@@ -172,7 +194,12 @@ def _variants(wanted: str, target: Target) -> tuple[str, ...]:
     """FP32 to compare with, the 16-bit format that is fast on the target, and what was asked for."""
     fast = target.fast_precisions(processor()[1]) if target.family == "cpu" else target.precisions
     half = [each for each in ("bf16", "fp16") if each in fast or each == wanted]
-    return ("fp32", *half, *(("int8",) if wanted == "int8" else ()))
+    return (
+        "fp32",
+        *half,
+        *(("int8",) if wanted in ("int8", "mixed") else ()),
+        *(("mixed",) if wanted == "mixed" else ()),
+    )
 
 
 def _evaluation_images(run: Run) -> ImageSet | None:
@@ -229,56 +256,3 @@ def _verdict(
         layers={name: told["layers"] for name, told in made.items()},
     )
     return decide(evidence, wanted, run.recipe.max_drop, run.recipe.latency_budget_ms)
-
-
-def _bundle(
-    run: Run,
-    out: Path,
-    report: dict[str, Any],
-    calibration: CalibrationSet,
-    graphs: Graphs,
-    compiled: Entry,
-    judged: Entry,
-    images: ImageSet | None,
-) -> Path:
-    chosen = report["chosen"]
-    form = compiled.path / sizes_of(compiled)[chosen]["path"]
-    files: dict[str, Path | bytes] = {
-        "report.json": (json.dumps(report, indent=2) + "\n").encode(),
-        **{f"report.{suffix}": render(report).encode() for suffix, render in RENDERERS.items()},
-        "recipe.yaml": to_yaml(run.recipe).encode(),
-        "calibration.json": to_json(calibration).encode(),
-        "model.onnx": graphs.of(chosen),
-        "golden.npz": _golden(judged, chosen),
-    }
-    if form.suffix != ".onnx":
-        files[f"model{form.suffix}"] = form
-    if form.suffix == ".xml":
-        files["model.bin"] = form.with_suffix(".bin")
-    if run.recipe.tensorrt.dla and precision_of(chosen) == "int8":
-        files |= {name: graphs.of(chosen).parent / name for name in ("model.dla.onnx", "model.dla.cache")}
-    return write_bundle(out, files, {**_manifest(run.source, report, images), **engine_facts(run, chosen)})
-
-
-def _golden(judged: Entry, chosen: str) -> bytes:
-    """The golden inputs with the chosen variant's logits."""
-    import numpy as np
-
-    with np.load(judged.path / "golden.npz") as kept:
-        into = io.BytesIO()
-        np.savez_compressed(into, inputs=kept["inputs"], logits=kept[f"logits-{chosen}"])
-    return into.getvalue()
-
-
-def _manifest(source: Source, report: dict[str, Any], images: ImageSet | None) -> dict[str, Any]:
-    _, _, height, width = report["model"]["input"]
-    return {
-        "model": report["model"],
-        "target": report["target"],
-        "precision": precision_of(report["chosen"]),
-        "input": {"name": "image", "dtype": "uint8", "shape": [1, height, width, 3], "layout": "NHWC", "color": "RGB"},
-        "preprocessing": asdict(source.preprocessing),
-        "labels": list(images.classes) if images is not None else [],
-        "versions": {"edgekit": __version__, report["target"]["runtime"]: report["target"]["runtime_version"]},
-        "license": "Apache-2.0" if source.kind == "registry" and source.tag == "signs" else None,
-    }

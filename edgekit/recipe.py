@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgekit.errors import InputError
 
-Precision = Literal["int8", "bf16", "fp16", "fp32"]
+Precision = Literal["int8", "mixed", "bf16", "fp16", "fp32"]
 Channels = tuple[float, float, float]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 
@@ -39,6 +39,9 @@ class CalibrationRecipe(_Part):
     data: str | None = None
     images: int = Field(default=300, ge=1)
     strategy: Literal["random", "stratified", "coverage"] = "stratified"
+    seeds: int = Field(
+        default=1, ge=1, description="sets to calibrate with in turn; more than 1 shows how much the drop depends on it"
+    )
 
 
 class PruningRecipe(_Part):
@@ -51,6 +54,17 @@ class PruningRecipe(_Part):
     minutes: float = Field(default=6.5, ge=0, description="of training to win back accuracy")
     learning_rate: float = Field(default=0.004, gt=0, description="of that training's convolutions")
     sensitivity: bool = Field(default=True, description="look at how sensitive blocks are, for the report")
+
+
+class TuningRecipe(_Part):
+    """What the budget loop may take to find a mix of precisions within `max_drop`."""
+
+    minutes: float = Field(default=10.0, gt=0, description="of looking; what is under way then is ended first")
+    memory_gb: float | None = Field(
+        default=None,
+        gt=0,
+        description="that it may hold; by default 1.4 times what plain quantization took, at least 1.7",
+    )
 
 
 class LatencyRecipe(_Part):
@@ -86,9 +100,12 @@ class Recipe(_Part):
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
     pruning: PruningRecipe = PruningRecipe()
+    tuning: TuningRecipe = TuningRecipe()
     latency: LatencyRecipe = LatencyRecipe()
     tensorrt: TensorRtRecipe = TensorRtRecipe()
     device: str | None = Field(default=None, description="a saved device, or ssh://user@host")
+    license: str | None = Field(default=None, description="of the weights, for the manifest: an SPDX expression")
+    sbom: bool = Field(default=False, description="write sbom.json, a CycloneDX bill of materials, into the bundle")
     max_drop: float = Field(default=1.0, ge=0, description="points of top-1")
     latency_budget_ms: float | None = Field(default=None, gt=0)
     seed: int = 0
@@ -159,6 +176,23 @@ def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, 
 def to_yaml(recipe: Recipe) -> str:
     """The recipe as YAML that `read_yaml` reads back to the same recipe."""
     return yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+
+
+def recipe_path(kind: Literal["training", "study"], told: str) -> Path:
+    """A recipe file, or the shipped one of that name.
+
+    Raises:
+        InputError: there is neither; the shipped ones are named.
+    """
+    path = Path(told)
+    if path.exists():
+        return path
+    shipped = find_shipped("recipes", f"{kind}/{told}.yaml")
+    if shipped is None:
+        known = find_shipped("recipes", f"{kind}/{'paper' if kind == 'training' else 'residual'}.yaml")
+        names = sorted(each.stem for each in known.parent.glob("*.yaml")) if known else []
+        raise InputError(f"there is no {kind} recipe {told!r}", f"Give a file, or one of: {', '.join(names)}.")
+    return shipped
 
 
 def find_shipped(kind: Literal["recipes", "calibration"], name: str) -> Path | None:

@@ -15,7 +15,7 @@ from edgekit.errors import InputError
 from edgekit.models.source import Source, resolve
 from edgekit.quantize.form import Form, form_of
 from edgekit.recipe import Recipe
-from edgekit.stages import Event, Run, export_graph, read_json
+from edgekit.stages import Event, Run, export_graph, fetching, read_json
 from edgekit.store import Entry, Store, file_sha256
 
 
@@ -25,6 +25,7 @@ class Subject:
 
     Attributes:
         classes: 0 when unknown; default_data: what it was trained on, if edgekit has it.
+        network: its name in the registry of models; None when it is of none.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Subject:
     width: int
     classes: int
     default_data: str | None
+    network: str | None = None
 
 
 def prepare(
@@ -47,7 +49,7 @@ def prepare(
         InputError: there is no such model, or it cannot be read.
     """
     path = Path(recipe.model)
-    if path.is_dir() or path.name == MANIFEST:
+    if is_bundle(recipe):
         if precision is not None:
             raise InputError("a bundle has its own precision", "Leave --precision out.")
         return of_bundle(path.parent if path.name == MANIFEST else path)
@@ -57,11 +59,17 @@ def prepare(
     return _from_source(source, exported, precision or "fp32", store)
 
 
+def is_bundle(recipe: Recipe) -> bool:
+    """Whether the model is a bundle, by its directory or its manifest."""
+    path = Path(recipe.model)
+    return path.is_dir() or path.name == MANIFEST
+
+
 def export_source(
     recipe: Recipe, store: Store, on_event: Callable[[Event], None] = lambda event: None
 ) -> tuple[Source, Entry]:
     """The network of a recipe and its exported float32 graph, from the store if it is there."""
-    source = resolve(recipe)
+    source = resolve(recipe, fetching(on_event))
     return source, export_graph(Run(recipe, source, store, ("fp32",), on_event))
 
 
@@ -80,7 +88,8 @@ def of_bundle(directory: Path) -> Subject:
     preprocessing = _preprocessing(told["preprocessing"])
     compiled = _of_bundle(directory, told)
     data = "signs" if model["tag"] == "signs" else None
-    return Subject(directory.name, compiled, preprocessing, height, width, model["classes"], data)
+    network = None if model["tag"] is None else model.get("name")
+    return Subject(directory.name, compiled, preprocessing, height, width, model["classes"], data, network)
 
 
 def _of_bundle(directory: Path, told: dict[str, Any]) -> Compiled:
@@ -123,7 +132,8 @@ def _from_source(source: Source, exported: Entry, precision: str, store: Store) 
     compiled = _compiled(graph, precision, key, store)
     data = source.default_data
     shape = facts["height"], facts["width"]
-    return Subject(source.name, compiled, source.preprocessing, *shape, facts["classes"], data)
+    network = source.name if source.kind == "registry" else None
+    return Subject(source.name, compiled, source.preprocessing, *shape, facts["classes"], data, network)
 
 
 def graph_for(

@@ -13,7 +13,8 @@ from edgekit.cli.output import emit_json, note, progress
 
 @click.command(
     epilog="\b\nExamples:\n  edgekit quantize --model inception_v4 --out int8.onnx\n"
-    "  edgekit quantize net.onnx --calibration calibration.json --mean 0.5 --std 0.5 --out int8.onnx",
+    "  edgekit quantize net.onnx --calibration calibration.json --mean 0.5 --std 0.5 --out int8.onnx\n"
+    "  edgekit quantize --model inception_v4 --explain --plot why.html",
 )
 @click.argument("subject", required=False)
 @model_options
@@ -22,6 +23,18 @@ from edgekit.cli.output import emit_json, note, progress
 @preprocessing_options
 @click.option("--target", default="cpu", show_default=True, help="Whose rules the graph keeps: TensorRT wants signed.")
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("int8.onnx"), show_default=True)
+@click.option("--explain", "explained", is_flag=True, help="Say which layers lose accuracy, and why.")
+@click.option(
+    "--explain-images",
+    type=click.IntRange(min=1),
+    default=48,
+    show_default=True,
+    metavar="N",
+    help="Calibration images to look at.",
+)
+@click.option(
+    "--plot", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.html", help="Draw what --explain says."
+)
 @json_option
 def command(
     subject: str | None,
@@ -29,15 +42,20 @@ def command(
     calibration_images: int | None,
     target: str,
     out: Path,
+    explained: bool,
+    explain_images: int,
+    plot: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
     """Quantize SUBJECT (or --model) to INT8: a Q/DQ graph that takes raw uint8 NHWC pixels, preprocessing inside."""
+    if plot is not None and not explained:
+        raise click.UsageError("--plot draws what --explain finds; give both")
     from edgekit.bundle import place_file
     from edgekit.cli.events import shown_on
     from edgekit.cli.options import calibration_settings
     from edgekit.models.source import resolve
-    from edgekit.stages import Run, calibrate, export_graph, quantize_graph
+    from edgekit.stages import Run, calibrate, explain_graph, export_graph, fetching, quantize_graph
     from edgekit.store import Store, file_sha256
     from edgekit.targets import find, release_of
 
@@ -46,15 +64,27 @@ def command(
     )
     with progress() as bars:
         found = find(target)
-        run = Run(recipe, resolve(recipe), Store(), ("fp32", "int8"), shown_on(bars), found, release_of(found))
+        tell = shown_on(bars)
+        run = Run(recipe, resolve(recipe, fetching(tell)), Store(), ("fp32", "int8"), tell, found, release_of(found))
         exported = export_graph(run)
         chosen, pool = calibrate(run, None, exported)
-        made = quantize_graph(run, exported, chosen, pool, ("int8",)).path / "int8.onnx"
-    place_file(made, out)
+        made = quantize_graph(run, exported, chosen, pool, ("int8",))
+        why = explain_graph(run, exported, made, chosen, pool, explain_images) if explained else None
+    place_file(made.path / "int8.onnx", out)
+    if why is not None and plot is not None:
+        from edgekit.report.explained import page
+
+        plot.parent.mkdir(parents=True, exist_ok=True)
+        plot.write_text(page(why, str(recipe.model)), encoding="utf-8")
     told: dict[str, Any] = {"out": str(out), "sha256": file_sha256(out), "size_bytes": out.stat().st_size}
     if as_json:
-        emit_json({**told, "calibration": {"images": len(chosen.items), "digest": chosen.digest}})
+        told["calibration"] = {"images": len(chosen.items), "digest": chosen.digest}
+        emit_json(told if why is None else {**told, "explain": why})
     else:
         click.echo(f"{out}: {told['size_bytes'] / 1e6:.1f} MB, calibrated with {len(chosen.items)} images")
+        if why is not None:
+            from edgekit.cli.explained import show
+
+            show(why)
     for text in run.warnings:
         note(f"edgekit: warning: {text}")

@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
+from edgekit.models.onnx_graph import drop_unread_constants, integer_of
+
 UNCHANGED = frozenset({"MaxPool", "Concat", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"})
 """Operators whose output has the range of their inputs."""
 
@@ -44,17 +46,14 @@ def plain(model: ModelProto) -> ModelProto:
             node.input[place] = passed.get(name, name)
     del out.graph.node[:]
     out.graph.node.extend(kept)
-    used = {name for node in kept for name in node.input}
-    tensors = [tensor for tensor in out.graph.initializer if tensor.name in used]
-    del out.graph.initializer[:]
-    out.graph.initializer.extend(tensors)
+    drop_unread_constants(out)
     del out.graph.value_info[:]
     return out
 
 
 def _dequantized(node: NodeProto, constants: Mapping[str, TensorProto]) -> NDArray[np.float32]:
     values, scale = (numpy_helper.to_array(constants[name]) for name in node.input[:2])
-    axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+    axis = integer_of(node, "axis", 1)
     if scale.ndim == 1:
         scale = scale.reshape([-1 if place == axis % values.ndim else 1 for place in range(values.ndim)])
     out: NDArray[np.float32] = (values.astype(np.float32) * scale).astype(np.float32)

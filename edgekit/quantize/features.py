@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.quantize.ptq import normalised
-from edgekit.runtime.quiet import no_telemetry
+from edgekit.runtime.openvino_core import core
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -30,9 +30,7 @@ def penultimate_features(
     Raises:
         InputError: the graph has no such layer.
     """
-    no_telemetry()
     import onnx
-    import openvino
 
     from edgekit.models.onnx_graph import image_input, layout_of, with_features
 
@@ -41,7 +39,7 @@ def penultimate_features(
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.onnx"
         onnx.save(with_features(whole), str(path))
-        model = openvino.Core().compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
+        model = core().compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
     request, output = model.create_infer_request(), model.output(0)
     rows = []
     for pictures, group in batches(images, preprocessing, range(len(images)), 16):

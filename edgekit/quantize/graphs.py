@@ -21,17 +21,18 @@ def write_graph(
 ) -> None:
     """Writes the graph of one precision: uint8 NHWC pixels in, preprocessing inside.
 
-    What is not INT8 is FP16 in a typed int8 graph, or float32 where a scale is too small for FP16.
+    What is not INT8 is FP16 in a typed int8 or mixed graph, or float32 where a scale is too small for FP16.
 
     Args:
-        core: the float32 graph; quantized: NNCF's Q/DQ form of it, for int8.
+        core: the float32 graph; quantized: NNCF's Q/DQ form of it, for int8 and mixed.
     Raises:
         InputError: the graph cannot be told in the form, or TensorRT would reject it.
     """
-    model = onnx.load(str(quantized if precision == "int8" and quantized is not None else core))
-    if precision == "int8" and form.signed:
+    is_quantized = precision in ("int8", "mixed") and quantized is not None
+    model = onnx.load(str(quantized if is_quantized else core))
+    if is_quantized and form.signed:
         model = to_signed(model)
-    if precision == "fp16" or (precision == "int8" and form.typed and fits_half(model)):
+    if precision == "fp16" or (is_quantized and form.typed and fits_half(model)):
         model = to_half(model)
     model = with_preprocessing(model, preprocessing)
     if form.opset is not None:

@@ -6,15 +6,34 @@ import io
 import logging
 import os
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.errors import EdgekitError
 from edgekit.runtime.quiet import no_telemetry
+
+
+@dataclass(frozen=True)
+class PtqSettings:
+    """How NNCF chooses ranges.
+
+    Attributes:
+        preset: "performance" has symmetric activations, "mixed" asymmetric ones where that is of use.
+        ranges: the estimator of activation ranges: NNCF's own choice, the widest seen, the mean without outliers, the
+            mean of quantiles, or the least squared error over a histogram.
+    """
+
+    preset: Literal["performance", "mixed"] = "performance"
+    ranges: Literal["usual", "min-max", "no-outliers", "quantile", "histogram"] = "usual"
+
+
+PLAIN: Final = PtqSettings()
 
 
 def normalised(pictures: NDArray[np.uint8], preprocessing: Preprocessing, layout: str) -> NDArray[np.float32]:
@@ -34,6 +53,7 @@ def quantize(
     preprocessing: Preprocessing,
     on_progress: Callable[[int], None] = lambda done: None,
     signed: bool = False,
+    settings: PtqSettings = PLAIN,
 ) -> None:
     """Writes the INT8 Q/DQ graph, its float32 input as before: weights per channel, activations per tensor.
 
@@ -44,6 +64,8 @@ def quantize(
         count: how many pictures there are.
         on_progress: called with the number of pictures given out so far.
         signed: for TensorRT: one scale an activation, and no half-range weights, which older processors need.
+    Raises:
+        EdgekitError: NNCF fails on this graph; its words are told.
     """
     os.environ.setdefault("NNCF_CI", "1")  # NNCF sends usage statistics unless it believes itself in a test run
     no_telemetry()
@@ -68,23 +90,45 @@ def quantize(
         def __len__(self) -> int:
             return count
 
-    with redirect_stdout(io.StringIO()):  # its progress bars go where results belong
+    with redirect_stdout(io.StringIO()), _told():  # its progress bars go where results belong
         quantized = nncf.quantize(
             model,
             nncf.Dataset(Stream()),
             subset_size=count,
-            preset=nncf.QuantizationPreset.PERFORMANCE,
-            advanced_parameters=_for_tensorrt() if signed else None,
+            preset=nncf.QuantizationPreset(settings.preset),
+            advanced_parameters=_advanced(settings, signed),
         )
     onnx.save(quantized, str(out))
 
 
-def _for_tensorrt() -> Any:
-    """NNCF gives the inputs of depthwise convolutions a scale a channel, which TensorRT does not take."""
+@contextmanager
+def _told() -> Iterator[None]:
+    """Turns what NNCF raises, which may be anything, into an error that says so; those of pictures and files pass."""
+    try:
+        yield
+    except (EdgekitError, OSError):
+        raise
+    except Exception as error:
+        words = next(iter(str(error).splitlines()), "")
+        what = f"NNCF cannot quantize this graph: {type(error).__name__}: {words}"
+        raise EdgekitError(what, "Build it with --precision bf16 or fp16 instead.") from error
+
+
+def _advanced(settings: PtqSettings, signed: bool) -> Any:
     import nncf
     from nncf.quantization.advanced_parameters import QuantizationParameters
+    from nncf.quantization.range_estimator import RangeEstimatorParametersSet as Estimators
 
-    return nncf.AdvancedQuantizationParameters(
-        overflow_fix=nncf.OverflowFix.DISABLE,
-        activations_quantization_params=QuantizationParameters(per_channel=False),
-    )
+    told: dict[str, Any] = {}
+    if settings.ranges != "usual":
+        told["activations_range_estimator_params"] = {
+            "min-max": Estimators.MINMAX,
+            "no-outliers": Estimators.MEAN_NO_OUTLIERS_MINMAX,
+            "quantile": Estimators.MEAN_QUANTILE,
+            "histogram": Estimators.HISTOGRAM,
+        }[settings.ranges]
+    if signed:
+        # NNCF gives the inputs of depthwise convolutions a scale a channel, which TensorRT does not take.
+        told["overflow_fix"] = nncf.OverflowFix.DISABLE
+        told["activations_quantization_params"] = QuantizationParameters(per_channel=False)
+    return nncf.AdvancedQuantizationParameters(**told)

@@ -13,9 +13,10 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper, numpy_helper
+from onnx import ModelProto, NodeProto, numpy_helper
 
 from edgekit.errors import InputError
+from edgekit.models.onnx_graph import integer_of
 
 INTEGER_OPERATORS: Final = frozenset(
     {
@@ -137,10 +138,10 @@ def _pair_faults(node: NodeProto, graph: _Graph) -> list[str]:
     if scale.size > 1 and not is_weight:
         found.append(f"an activation has {scale.size} scales; TensorRT takes one")
     if scale.size > 1 and is_weight and node.op_type == "DequantizeLinear":
-        user, axis = graph.weighted_by(node), _attribute(node, "axis", 1)
+        user, axis = graph.weighted_by(node), integer_of(node, "axis", 1)
         if user is not None:
             wanted = WEIGHTED[user.op_type]
-            if user.op_type == "Gemm" and not _attribute(user, "transB", 0):
+            if user.op_type == "Gemm" and not integer_of(user, "transB", 0):
                 wanted = 1
             if axis % graph.rank(node.input[0]) != wanted:
                 found.append(f"its scales run along axis {axis}, not along the output channels (axis {wanted})")
@@ -164,10 +165,6 @@ def _zero_point_faults(node: NodeProto, graph: _Graph) -> list[str]:
     if zero.dtype != np.int8:
         return [f"it quantizes to {zero.dtype}, not to int8"]
     return ["its zero point is not 0"] if zero.any() else []
-
-
-def _attribute(node: NodeProto, name: str, default: int) -> int:
-    return next((int(helper.get_attribute_value(each)) for each in node.attribute if each.name == name), default)
 
 
 def _name(node: NodeProto) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 from onnx import ModelProto, numpy_helper
 
 from edgekit.errors import InputError
+from edgekit.models.onnx_graph import drop_unread_constants
 
 
 def to_signed(model: ModelProto) -> ModelProto:
@@ -48,13 +49,6 @@ def to_signed(model: ModelProto) -> ModelProto:
                     constants[name] = out.graph.initializer[-1]
             made[key] = names
         node.input[1], node.input[2] = made[key]
-    _drop_unused(out)
+    drop_unread_constants(out)
     del out.graph.value_info[:]  # it names the unsigned types
     return out
-
-
-def _drop_unused(model: ModelProto) -> None:
-    used = {name for node in model.graph.node for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in used]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)

@@ -23,8 +23,10 @@ def assemble(
     target: Mapping[str, Any],
     images: ImageSet | None,
     calibration: CalibrationSet | None,
+    spread: Mapping[str, Any] | None,
     verdict: Verdict,
     pruning: Mapping[str, Any],
+    tuning: Mapping[str, Any] | None,
     stages: Sequence[Mapping[str, Any]],
     warnings: Sequence[str],
 ) -> dict[str, Any]:
@@ -33,8 +35,10 @@ def assemble(
     Args:
         facts: of the exported graph: height, width, classes, params, macs.
         target: as the report has it, and under "environment" what was used on this machine.
+        tuning: how a mix of precisions was found, if one was looked for.
         pruning: what was pruned, or why nothing was.
         calibration: None where the precision needs none.
+        spread: of the drop over other calibration sets, where it was measured.
     """
     return {
         "schema": 1,
@@ -51,11 +55,12 @@ def assemble(
         },
         "target": {key: value for key, value in target.items() if key != "environment"},
         "data": _data(images),
-        "calibration": calibration and _calibration(calibration),
+        "calibration": calibration and _calibration(calibration, spread),
         "variants": verdict.variants,
         "chosen": verdict.chosen,
         "verdict": verdict.verdict,
         "pruning": dict(pruning),
+        "tuning": tuning,
         "stages": list(stages),
         "warnings": [*warnings, *verdict.warnings],
         "environment": {
@@ -72,10 +77,11 @@ def _data(images: ImageSet | None) -> dict[str, Any]:
     return {"name": images.name, "images": len(images), "digest": images.digest}
 
 
-def _calibration(chosen: CalibrationSet) -> dict[str, Any]:
+def _calibration(chosen: CalibrationSet, spread: Mapping[str, Any] | None) -> dict[str, Any]:
     return {
         "images": len(chosen.items),
         "strategy": chosen.strategy,
         "digest": chosen.digest,
         "seed": chosen.seed,
+        **({"spread": dict(spread)} if spread is not None else {}),
     }

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 
-from edgekit.report import plot, pruning, summary
+from edgekit.report import flips, plot, pruning, summary, tuning
 from edgekit.report.escaping import html_text as _text
 from edgekit.report.schema import Report
 
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
-"""What a browser may load for the page: nothing but the style inside it."""
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""What a browser may load for the page: nothing but the style and the pictures inside it."""
 
 
 def html(report: Report) -> str:
@@ -18,7 +18,7 @@ def html(report: Report) -> str:
     style = (files("edgekit.report") / "page.css").read_text(encoding="utf-8")
     title = _text(summary.title(report))
     body = [_verdict(report), _warnings(report), _figure(report), _variants(report), _fidelity(report)]
-    body += [pruning.section(report), _stages(report)]
+    body += [flips.section(report), pruning.section(report), tuning.section(report), _stages(report)]
     body.append(_facts("How it was measured", summary.method(report)))
     body.append(_facts("Environment", [(name, str(value)) for name, value in report["environment"].items()]))
     return "\n".join(
@@ -64,7 +64,7 @@ def _key_figures(report: Report) -> str:
         (
             "Top-1 drop",
             _unit(summary.number(verdict["accuracy"]["drop"]), "points"),
-            _range(verdict["accuracy"]["ci95"], ""),
+            "; ".join(filter(None, (_range(verdict["accuracy"]["ci95"], ""), summary.undecided(report)))),
         ),
         ("Size", _unit(size.cell(report, ours), "MB"), ""),
     ]

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from edgekit.report import pruned, summary
+from edgekit.report import flips, pruned, summary, tuning
 from edgekit.report.schema import Report
 
 
@@ -25,7 +25,9 @@ def markdown(report: Report) -> str:
         f"The bundle holds **{_text(report['chosen'])}**. {summary.MISSING} is a value that was not measured.",
         *_list("Not measured", summary.gaps(report)),
         *_fidelity(report),
+        *_flips(report),
         *_pruning(report),
+        *_tuning(report),
         *_stages(report),
         "## How it was measured",
         _bullets(summary.method(report)),
@@ -71,6 +73,22 @@ def _fidelity(report: Report) -> list[str]:
     return ["## Fidelity to FP32", _table(titles, rows, (True, False, False, False))]
 
 
+def _flips(report: Report) -> list[str]:
+    """The section on the images that changed, without pictures; empty where a report tells nothing of them."""
+    variant = flips.variant_of(report)
+    if variant is None:
+        return []
+    parts = [f"## {flips.HEADING}", _text(flips.sentence(variant))]
+    if rows := flips.class_rows(variant):
+        parts.append(_table(flips.CLASS_TITLES, rows, _first_is_text(flips.CLASS_TITLES)))
+    if note := flips.left_out(variant):
+        parts.append(_text(note))
+    if shown := flips.flip_rows(variant):
+        titles = flips.flip_titles(variant)
+        parts += [_text(flips.choice(variant)), _table(titles, shown, [True] * len(titles))]
+    return parts
+
+
 def _pruning(report: Report) -> list[str]:
     """The section on pruning; empty where a report tells nothing of it."""
     told = pruned.of(report)
@@ -84,6 +102,15 @@ def _pruning(report: Report) -> list[str]:
         text = f"{pruned.sensitivity_title(told)} By the share removed:"
         parts += ["### Sensitivity", _text(text), _table(curves.titles, curves.rows, _first_is_text(curves.titles))]
     return [*parts, *_widths(told)]
+
+
+def _tuning(report: Report) -> list[str]:
+    """The section on the budget loop; empty where there was none."""
+    told = tuning.of(report)
+    if told is None:
+        return []
+    table = _table(tuning.TITLES, tuning.rows(told), _first_is_text(tuning.TITLES))
+    return [f"## {tuning.HEADING}", _text(tuning.sentence(told)), table, *filter(None, [_text(tuning.floats(told))])]
 
 
 def _first_is_text(titles: Sequence[str]) -> list[bool]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edgekit.report.schema import Report
+from edgekit.validate.rounding import about
 
 Variant = Mapping[str, Any]
 
@@ -120,9 +121,21 @@ def _accuracy(report: Report) -> str:
         return f"{said}, no budget set"
     met = accuracy["ok"] if accuracy["ok"] is not None else drop <= budget
     said += f", {'within' if met else 'over'} the budget of {number(budget)}"
-    if met and accuracy["ci95"] and accuracy["ci95"][1] > budget:
+    if open_to := undecided(report):
+        said += f" (but {open_to})"
+    elif accuracy.get("decided") is None and met and accuracy["ci95"] and accuracy["ci95"][1] > budget:
         said += " (but the interval reaches beyond it)"
     return said
+
+
+def undecided(report: Report) -> str:
+    """What is said where the images cannot tell on which side of the budget the drop is; empty where they can."""
+    accuracy = report["verdict"]["accuracy"]
+    if accuracy.get("decided") is not False:
+        return ""
+    needed, images = accuracy.get("images_needed"), chosen(report)["accuracy"]["images"]
+    more = "no number of them would" if needed is None else f"{about(needed)} would"
+    return f"{number(images, 0)} images cannot tell: {more}"
 
 
 def _interval(ends: list[float] | None, digits: int, label: str = "") -> str:
@@ -247,6 +260,8 @@ def method(report: Report) -> list[tuple[str, str]]:
         seed = f", seed {pinned['seed']}" if pinned.get("seed") is not None else ""
         text = f"{pinned['images']} images, {pinned['strategy']}{seed}, digest {_short(pinned['digest'])}"
         lines.append(("Calibration", text + "; no image is in both sets"))
+        if pinned.get("spread"):
+            lines.append(("Other calibration sets", _spread(pinned["spread"])))
     if accuracy["p_value"] is not None:
         text = "Paired on the same images, 95 % interval, exact McNemar test"
         lines.append(("Accuracy drop", f"{text}: p = {accuracy['p_value']:.2g}"))
@@ -255,6 +270,16 @@ def method(report: Report) -> list[tuple[str, str]]:
         text = f"{runs}, one fresh process, variants interleaved"
         lines.append(("Latency", f"{text}, batch {model['input'][0]}; speedup is the ratio of the medians"))
     return lines
+
+
+def _spread(spread: Mapping[str, Any]) -> str:
+    """How the drop varies with the images that calibrate, all else being equal."""
+    drops = ", ".join(number(each, 2) for each in spread["drops"])
+    mean, std = number(spread["mean"], 2), number(spread["std"], 2)
+    return (
+        f"with {spread['seeds']} sets, chosen the same way, unpruned INT8 drops {drops} points (the first is this"
+        f" build's); mean {mean}, standard deviation {std}"
+    )
 
 
 def _short(digest: str | None) -> str:

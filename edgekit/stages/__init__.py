@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from edgekit.stages.explain import explain_graph
 from edgekit.stages.identity import describe_target, engine_facts
 from edgekit.stages.make import calibrate, export_graph, hold_out, quantize_graph
 from edgekit.stages.prove import compile_variants, judge_accuracy, sizes_of, time_variants, toolchain
 from edgekit.stages.prune import Pruned, prune_network
-from edgekit.stages.run import Event, Graphs, Run, machine_identity, read_json
+from edgekit.stages.run import Event, Graphs, Run, fetching, machine_identity, read_json
+from edgekit.stages.spread import calibration_spread
+from edgekit.stages.tune import tune
+from edgekit.stages.tuning_images import hold_back
 
 __all__ = [
     "Event",
@@ -14,10 +18,14 @@ __all__ = [
     "Pruned",
     "Run",
     "calibrate",
+    "calibration_spread",
     "compile_variants",
     "describe_target",
     "engine_facts",
+    "explain_graph",
     "export_graph",
+    "fetching",
+    "hold_back",
     "hold_out",
     "judge_accuracy",
     "machine_identity",
@@ -27,4 +35,5 @@ __all__ = [
     "sizes_of",
     "time_variants",
     "toolchain",
+    "tune",
 ]

@@ -16,7 +16,7 @@ from edgekit.data.calibration import CalibrationSet, check_disjoint, choose, ind
 from edgekit.data.calibration import read as read_calibration
 from edgekit.data.folder import FolderSet, open_images
 from edgekit.errors import InputError
-from edgekit.models.source import export
+from edgekit.models.export import export
 from edgekit.quantize.form import form_of
 from edgekit.recipe import find_shipped
 from edgekit.stages.run import Run, write
@@ -90,7 +90,7 @@ def calibrate(
         return held.chosen, held.pool
     data = told.data or "signs"
     manifest = Path(told.file) if told.file is not None else None
-    if manifest is None and told == type(told)():
+    if manifest is None and told.model_copy(update={"seeds": 1}) == type(told)():
         manifest = find_shipped("calibration", "signs.json")
         if source.default_data != "signs":
             run.warnings.append(UNCALIBRATED)
@@ -111,7 +111,7 @@ def calibrate(
 def _choice_inputs(run: Run, pool: ImageSet, exported: Entry) -> dict[str, Any]:
     told = run.recipe.calibration
     graph = exported.path.name if told.strategy == "coverage" else None
-    return {"pool": pool.digest, "told": told.model_dump(), "seed": run.recipe.seed, "graph": graph}
+    return {"pool": pool.digest, "told": told.model_dump(exclude={"seeds"}), "seed": run.recipe.seed, "graph": graph}
 
 
 def _choice(run: Run, pool: ImageSet, exported: Entry, data: str) -> Callable[[Path], None]:
@@ -164,7 +164,6 @@ def quantize_graph(
             from edgekit.quantize.graphs import write_dla
 
             write_dla(quantized, into, preprocessing, form)
-        quantized.unlink(missing_ok=True)
 
     inputs = {
         "graph": exported.path.name,
@@ -172,5 +171,6 @@ def quantize_graph(
         "preprocessing": preprocessing.as_dict(),
         "form": [*form.as_dict().values(), *wanted, *(("dla",) if dla else ())],
         "nncf": version("nncf") if int8 else None,
+        "kept": ["quantized.onnx"] if int8 else [],
     }
     return run.stage("quantize", inputs, make)

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 GOLDEN_IMAGES: Final = 4
 FIDELITY_IMAGES: Final = 200
 """Images that outputs are compared on where accuracy has no meaning."""
+TELLS: Final = 2
+"""Changes with what is told of a variant, so that what was judged before is judged again."""
 
 
 def compile_variants(run: Run, graphs: Graphs) -> Entry:
@@ -199,6 +201,7 @@ def judge_accuracy(
         "indices": [len(indices), indices[0], indices[-1]],
         "labelled": labelled,
         "check": check,
+        "tells": TELLS,
         "preprocessing": preprocessing.as_dict(),
     }
     return run.stage("validate", inputs, make)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -63,8 +63,12 @@ def prune_network(
         InputError: the network cannot be pruned, though a ratio was asked for; or bad training images.
     """
     asked = run.recipe.prune
-    images = _images(run, chosen, pool, evaluated)
-    why_not = _why_not(run, images)
+    why_not = _why_not(run)
+    images = None
+    if why_not is None:
+        images = training_images(run, chosen, pool, evaluated)
+        if asked == "auto" and images is None and not run.source.random:
+            why_not = "there are no training images to recover with (--train-data)"
     if why_not is not None:
         return Pruned(None, nothing(asked, why_not), hint="Give --prune a ratio, or what is missing.")
     importance = run.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
@@ -115,7 +119,7 @@ def nothing(asked: float | str, why: str) -> dict[str, Any]:
     return {"asked": str(asked), "kept": False, "reason": why, "widths": [], **empty}
 
 
-def _why_not(run: Run, images: PruningImages | None) -> str | None:
+def _why_not(run: Run) -> str | None:
     recipe = run.recipe
     if recipe.prune == "none":
         return "not asked for (--prune none)"
@@ -125,8 +129,6 @@ def _why_not(run: Run, images: PruningImages | None) -> str | None:
         return "layers are timed on processors only: give a ratio (--prune 0.3) to prune for other targets"
     if run.source.random and recipe.latency_budget_ms is None:
         return "the weights are random: only a --latency-budget says how much to prune"
-    if images is None and not run.source.random:
-        return "there are no training images to recover with (--train-data)"
     return None
 
 
@@ -138,9 +140,11 @@ def _first_want(run: Run) -> dict[str, Any]:
     return {"kind": "knee"}
 
 
-def _images(run: Run, chosen: CalibrationSet, pool: ImageSet, evaluated: ImageSet | None) -> PruningImages | None:
+def training_images(
+    run: Run, chosen: CalibrationSet, pool: ImageSet, evaluated: ImageSet | None
+) -> PruningImages | None:
     """What there is to train on: the user's own images, the set that the weights come from, or calibration images."""
-    if run.recipe.prune == "none" or run.source.random:
+    if run.source.random:
         return None
     from edgekit.data.folder import FolderSet
     from edgekit.prune.sources import folder_images, of_folder, signs_images
@@ -152,15 +156,9 @@ def _images(run: Run, chosen: CalibrationSet, pool: ImageSet, evaluated: ImageSe
     if spec == "signs" or run.source.default_data == "signs":
         return signs_images(used)
     if isinstance(pool, FolderSet) and run.recipe.prune != "auto":
-        others = pool.without(frozenset(item.sha256 for item in pool.files if item.sha256 not in used))
-        return of_folder(FolderSet(others.name, (), tuple(_unlabelled(others))))
+        mine = tuple(replace(file, label=None) for file in pool.files if file.sha256 in used)
+        return of_folder(FolderSet(pool.name, (), mine))
     return None
-
-
-def _unlabelled(images: Any) -> list[Any]:
-    from dataclasses import replace
-
-    return [replace(file, label=None) for file in images.files]
 
 
 def _select(task: _Task, want: Mapping[str, Any]) -> Entry:

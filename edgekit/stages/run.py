@@ -33,20 +33,25 @@ class Event:
 
 @dataclass(frozen=True)
 class Graphs:
-    """The graphs that variants are compiled from: of the network as it came, and of the pruned one if there is one."""
+    """The graphs that variants are compiled from: of the network as it came, of the pruned one if there is one, and of
+    the mix of precisions if one was looked for (of the pruned network, where there is one).
+    """
 
     dense: Entry
     pruned: Entry | None = None
+    mixed: Entry | None = None
 
     def of(self, variant: str) -> Path:
         """The ONNX graph of a variant; bf16 is the runtime's way to run the fp32 one."""
-        entry = self.pruned if is_pruned(variant) and self.pruned is not None else self.dense
         name = precision_of(variant)
+        if name == "mixed" and self.mixed is not None:
+            return self.mixed.path / "mixed.onnx"
+        entry = self.pruned if is_pruned(variant) and self.pruned is not None else self.dense
         return entry.path / f"{'fp32' if name == 'bf16' else name}.onnx"
 
     def keys(self) -> list[str]:
         """What identifies them in the store."""
-        return [entry.path.name for entry in (self.dense, self.pruned) if entry is not None]
+        return [entry.path.name for entry in (self.dense, self.pruned, self.mixed) if entry is not None]
 
 
 @dataclass
@@ -81,6 +86,16 @@ class Run:
     def tell(self, stage: str, total: float | None) -> Callable[[float], None]:
         """A callback that turns a count into an event."""
         return lambda done: self.on_event(Event(stage, done, total))
+
+
+def fetching(on_event: Callable[[Event], None]) -> Callable[[str, float, float | None], None]:
+    """A listener for weights that are fetched, in megabytes, that makes events of a stage `fetch` of it."""
+
+    def tell(what: str, done_mb: float, total_mb: float | None) -> None:
+        total = None if total_mb is None else round(total_mb)
+        on_event(Event("fetch", round(done_mb), total, done_mb == total_mb, detail=f"{what}, in MB"))
+
+    return tell
 
 
 def machine_identity() -> dict[str, Any]:

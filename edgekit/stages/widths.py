@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from edgekit.compile.for_target import compile_for
-from edgekit.models.source import export_network, make_network
+from edgekit.models.export import export_network
+from edgekit.models.source import make_network
 from edgekit.models.weights import write_weights
 from edgekit.prune import fit, onnx_slice
 from edgekit.prune.channels import ChannelGraph, Keep, widths
