@@ -44,6 +44,12 @@ if TYPE_CHECKING:
 )
 @click.option("--calibration-images", type=click.IntRange(min=1), metavar="N", help="How many to choose. Default: 300.")
 @click.option("--strategy", type=click.Choice(("random", "stratified", "coverage")), help="How they are chosen.")
+@click.option(
+    "--calibration-seeds",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Quantize with N sets in turn: does the drop depend on the choice? Default: 1.",
+)
 @preprocessing_options
 @click.option(
     "--max-drop", type=click.FloatRange(min=0), metavar="POINTS", help="Budget of top-1 points lost. Default: 1.0."
@@ -57,16 +63,41 @@ if TYPE_CHECKING:
     help="Channels to remove: as many as pay (auto, needs training images), none, or a ratio. Default: auto.",
 )
 @pruning_options
-@click.option("--precision", type=click.Choice(("int8", "fp16", "bf16", "fp32")), help="What to build. Default: int8.")
+@click.option(
+    "--precision",
+    type=click.Choice(("int8", "mixed", "fp16", "bf16", "fp32")),
+    help="What to build; mixed looks for the fastest network within --max-drop. Default: int8.",
+)
+@click.option(
+    "--time-budget",
+    type=click.FloatRange(0, min_open=True),
+    metavar="MINUTES",
+    help="What --precision mixed may look for. Default: 10.",
+)
+@click.option(
+    "--memory-budget",
+    type=click.FloatRange(0, min_open=True),
+    metavar="GB",
+    help="What --precision mixed may hold. Default: 1.4 times what plain quantization took, at least 1.7.",
+)
 @tensorrt_options
 @click.option("--jetpack", metavar="X.Y", help="JetPack of the Jetson built for. Default: the target's usual one.")
 @click.option("--dla", is_flag=True, default=None, help="Let a Jetson's deep-learning accelerator run what it can.")
 @click.option("--device", metavar="NAME", help="Compile, judge and time there: a saved device or ssh://user@host.")
 @click.option("--seed", type=int, metavar="N", help="Of random weights and of the choice of calibration images.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: build/MODEL-TARGET.")
+@click.option(
+    "--license", metavar="SPDX", help="Licence of the weights, for the manifest. Default: what is known of them."
+)
+@click.option(
+    "--sbom", is_flag=True, default=None, help="Write sbom.json, a CycloneDX bill of materials, into the bundle."
+)
+@click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this SSH key.")
 @click.option("--no-cache", is_flag=True, help="Do every stage again, and keep nothing but the bundle.")
 @json_option
-def command(recipe: Path | None, out: Path | None, no_cache: bool, as_json: bool, **flags: Any) -> int:
+def command(
+    recipe: Path | None, out: Path | None, no_cache: bool, sign: Path | None, as_json: bool, **flags: Any
+) -> int:
     """Compress a classifier for a target and prove what it cost: prune, quantize, compile, validate, bundle.
 
     Leaves a bundle directory with the compiled model, its evidence (report.json, .md, .html) and golden outputs.
@@ -75,6 +106,10 @@ def command(recipe: Path | None, out: Path | None, no_cache: bool, as_json: bool
     from edgekit.recipe import merged, read_yaml
 
     settings = merged(read_yaml(recipe) if recipe is not None else {}, _as_recipe(flags))
+    if sign is not None:
+        from edgekit.signing import check_key
+
+        check_key(sign)
     if no_cache:
         import tempfile
 
@@ -82,6 +117,8 @@ def command(recipe: Path | None, out: Path | None, no_cache: bool, as_json: bool
             built = _build(settings, out, Path(folder))
     else:
         built = _build(settings, out, None)
+    if sign is not None:
+        _sign(built.directory, sign)
     if as_json:
         emit_json({**built.report, "bundle": str(built.directory)})
     else:
@@ -93,8 +130,9 @@ def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags as a recipe has them; None stays None and says nothing."""
     laid = nested_pruning(nested_tensorrt(nested_preprocessing(flags)))
     given = (laid.pop(key) for key in ("calibration", "calibration_images", "strategy"))
-    laid["calibration"] = calibration_settings(*given)
+    laid["calibration"] = {**calibration_settings(*given), "seeds": laid.pop("calibration_seeds")}
     laid["latency_budget_ms"] = laid.pop("latency_budget")
+    laid["tuning"] = {"minutes": laid.pop("time_budget"), "memory_gb": laid.pop("memory_budget")}
     return laid
 
 
@@ -105,6 +143,17 @@ def _build(settings: Any, out: Path | None, root: Path | None) -> Built:
 
     with progress() as bars:
         return build(settings, out, Store(root), shown_on(bars))
+
+
+def _sign(directory: Path, key: Path) -> None:
+    from edgekit.errors import InputError
+    from edgekit.signing import sign
+
+    try:
+        sign(directory, key)
+    except InputError as error:
+        again = f"The bundle is there; sign it with: edgekit sign {directory} --key FILE"
+        raise InputError(error.what, again) from error
 
 
 def _say(built: Built) -> None:

@@ -138,14 +138,14 @@ def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_jso
 
 def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
     """The bundle's folder on a device, and how many bytes had to be sent."""
-    from edgekit.bundle import MANIFEST, check_bundle, read_manifest
+    from edgekit.bundle import MANIFEST, SIGNATURE, check_bundle, read_manifest
     from edgekit.devices import remote
     from edgekit.errors import InputError
 
     problems = check_bundle(bundle)
     if problems:
         raise InputError(f"the bundle {bundle} is damaged: {problems[0]}", "Build it again.")
-    names = [*read_manifest(bundle)["files"], MANIFEST]
+    names = [*read_manifest(bundle)["files"], MANIFEST, *([SIGNATURE] if (bundle / SIGNATURE).exists() else [])]
     label = f"deploy to {connection.device.name}"
     placed = remote.place(
         connection, {name: bundle / name for name in names}, lambda done, total: bars.update(label, done, total)

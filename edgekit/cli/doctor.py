@@ -29,6 +29,7 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("jsonschema", "jsonschema", "cpu"),
     ("onnxruntime", "onnxruntime", "cpu"),
     ("huggingface_hub", "huggingface_hub", "cpu"),
+    ("timm", "timm", "timm"),
     ("tensorrt-cu13", "tensorrt", "gpu"),
     ("polygraphy", "polygraphy", "rtx"),
     ("tensorrt-rtx-cu13-bindings", "tensorrt_rtx_bindings", "rtx"),

@@ -29,10 +29,16 @@ target: {target}         # see `edgekit targets`
 #   minutes: 6.5                 # of recovery
 #   importance: fisher           # what channels are worth by: fisher, taylor or magnitude
 
-# precision: int8                # or fp16, bf16, fp32; `edgekit targets` says what is fast where
+# precision: int8                # or fp16, bf16, fp32; `edgekit targets` says what is fast where; mixed looks for the
+#                                # fastest network within max_drop
+# tuning:
+#   minutes: 10                  # that mixed may look for it
 # max_drop: 1.0                  # top-1 points that compression may cost
 # latency_budget_ms: 20.0        # p50 at batch 1
 # seed: 0
+
+# license: Apache-2.0            # of the weights, for the manifest; known for those of edgekit's own models
+# sbom: true                     # a CycloneDX bill of materials in the bundle
 
 # device: orin                   # compile, judge and time there: a saved device, or ssh://user@host
 # tensorrt:                      # for gpu, rtx and Jetsons

@@ -15,7 +15,9 @@ from edgekit.cli.output import emit_json, print_table
 def command(as_json: bool) -> None:
     """List the models that --model takes by name, with their weights' tags.
 
-    Any ONNX file and any torch module (package.module:factory) work as well.
+    Any ONNX file, any torch module (package.module:factory) and, with the extra timm, any classifier of timm
+    (timm:NAME) work as well. Tags that end in in1k are fetched from the Hugging Face hub: HF_ENDPOINT, HF_HOME and
+    HF_HUB_OFFLINE are heeded.
     """
     from edgekit.models.registry import MODELS
 

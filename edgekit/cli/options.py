@@ -82,7 +82,7 @@ def model_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--model",
             metavar="MODEL",
-            help="NAME or NAME.TAG of `edgekit models`, a .onnx file, or package.module:factory.",
+            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx file, or package.module:factory.",
         ),
         click.option("--weights", metavar="FILE", help="Weights: a safetensors or torch file, or `random`."),
         click.option(

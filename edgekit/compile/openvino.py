@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 
 from edgekit.compile import Compiled, LayerTime, Mode
 from edgekit.errors import InputError
+from edgekit.runtime.openvino_core import core
 from edgekit.runtime.quiet import no_telemetry
 
 no_telemetry()
 import openvino  # noqa: E402  # not before the line above
 
 # OpenVINO runs FP32 networks in BF16 where it can, unless told otherwise. What INT8 leaves in floating point stays
-# FP32, so that a bundle computes the same on processors with and without BF16.
-PRECISION_HINTS: Final[Mapping[str, str]] = MappingProxyType({"fp32": "f32", "bf16": "bf16", "int8": "f32"})
+# FP32, so that a bundle computes the same on processors with and without BF16; a mixed one was judged with BF16.
+PRECISION_HINTS: Final[Mapping[str, str]] = MappingProxyType(
+    {"fp32": "f32", "bf16": "bf16", "int8": "f32", "mixed": "bf16"}
+)
 
 
 def compile(graph: Path, out_dir: Path, precision: str) -> Compiled:
@@ -31,7 +34,7 @@ def compile(graph: Path, out_dir: Path, precision: str) -> Compiled:
         InputError: OpenVINO cannot read the graph.
     """
     try:
-        model = openvino.Core().read_model(str(graph))
+        model = core().read_model(str(graph))
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot read {graph.name}: {str(error).splitlines()[0]}", "See --debug.") from error
     path = out_dir / "model.xml"
@@ -77,13 +80,13 @@ def load(compiled: Compiled, mode: Mode = "latency") -> OpenVinoSession:
         "PERFORMANCE_HINT": mode.upper(),
         "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision],
     }
-    return OpenVinoSession(openvino.Core().compile_model(compiled.path, "CPU", settings))
+    return OpenVinoSession(core().compile_model(compiled.path, "CPU", settings))
 
 
 def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     """Median time of each executed layer over some runs on a grey picture, the slowest first."""
     settings = {"PERF_COUNT": "YES", "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision]}
-    model = openvino.Core().compile_model(compiled.path, "CPU", settings)
+    model = core().compile_model(compiled.path, "CPU", settings)
     request = model.create_infer_request()
     picture = np.full(tuple(model.input(0).shape), 128, np.uint8)
     times: dict[tuple[str, str], list[float]] = {}

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import shlex
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Final, TypeVar
 
 from edgekit.devices.ssh import ROOT, Connection, DisconnectedError, MissingRuntimeError, Talk
 from edgekit.errors import UnavailableError
 from edgekit.runtime.frames import Header
+from edgekit.runtime_archive import runtime_archive
 
 TRIES: Final = 5
 PIECE: Final = 1 << 18
@@ -29,19 +26,6 @@ _RECEIVE = (
     "open(path + '.part', 'wb').write(data)\n"
     "os.rename(path + '.part', path)\n"
 )
-
-
-@cache
-def runtime_archive() -> bytes:
-    """The runtime as a zip file that Python imports from; the same bytes for the same sources."""
-    made = io.BytesIO()
-    with zipfile.ZipFile(made, "w", zipfile.ZIP_DEFLATED) as archive:
-        for file in sorted(files("edgekit.runtime").iterdir(), key=lambda each: each.name):
-            if file.name.endswith(".py"):
-                entry = zipfile.ZipInfo(f"edgekit_runtime/{file.name}", (1980, 1, 1, 0, 0, 0))
-                entry.compress_type = zipfile.ZIP_DEFLATED
-                archive.writestr(entry, file.read_bytes())
-    return made.getvalue()
 
 
 def archive_name() -> str:

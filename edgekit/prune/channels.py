@@ -13,6 +13,8 @@ from typing import Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.errors import InputError
+
 Units = NDArray[np.int64]
 Keep = NDArray[np.bool_]
 
@@ -20,6 +22,11 @@ FIXED: Final = -1
 """In place of a unit: a channel that must stay."""
 
 Kind = Literal["conv", "depthwise", "linear", "norm"]
+
+
+def cannot_be_pruned(why: str) -> InputError:
+    """What is raised of a network whose channels cannot be followed."""
+    return InputError(f"the network cannot be pruned: {why}", "Build it with --prune none.")
 
 
 @dataclass(frozen=True)

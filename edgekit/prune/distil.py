@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.surgery import kept_outputs
+from edgekit.training.guide import Answers
 
-TEMPERATURE: Final = 2.0
 FEATURE_WEIGHT: Final = 0.5
 """Of the features at first; it falls to 0, since a narrow network cannot match all of them."""
 FEATURE_LAYERS: Final = 8
@@ -19,16 +19,14 @@ FEATURE_LAYERS: Final = 8
 
 
 class Distillation:
-    """The loss of a pruned network beside its unpruned teacher; see edgekit.train.Guide.
+    """The loss of a pruned network beside its unpruned teacher; see edgekit.training.guide.
 
-    Answers: Kullback-Leibler divergence at a temperature (Hinton et al. 2015, arXiv 1503.02531). Features: a channel
-    that stays is compared with the same channel of the teacher, in units of that channel's variance, so that no adapter
-    between the two is needed. Labels add their cross-entropy where there are any.
+    Answers are learned as in edgekit.training.guide. Features: a channel that stays is compared with the same channel
+    of the teacher, in units of that channel's variance, so that no adapter between the two is needed.
     """
 
     def __init__(self, teacher: nn.Module, student: nn.Module, graph: ChannelGraph, keep: Keep, labelled: bool) -> None:
-        self._teacher = teacher.eval().requires_grad_(False)
-        self._labelled = labelled
+        self._answers = Answers(teacher, labelled)
         self._seen: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
         self._kept: dict[str, Tensor] = {}
         self._hooks: list[Any] = []
@@ -41,14 +39,8 @@ class Distillation:
 
     def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor, done: float) -> Tensor:
         """Mean loss of a batch whose student has just run."""
-        with torch.no_grad(), torch.autocast(inputs.device.type, torch.bfloat16):
-            wanted = self._teacher(inputs).float()
-        soft = torch.log_softmax(logits.float() / TEMPERATURE, 1)
-        target = torch.log_softmax(wanted / TEMPERATURE, 1)
-        whole = nn.functional.kl_div(soft, target, reduction="batchmean", log_target=True) * TEMPERATURE**2
-        if self._labelled:
-            whole = whole + nn.functional.cross_entropy(logits.float(), labels)
-        return whole + FEATURE_WEIGHT * (1 - done) * self._features()
+        answers = self._answers.loss(inputs, logits, labels, done)
+        return answers + FEATURE_WEIGHT * (1 - done) * self._features()
 
     def close(self) -> None:
         """Takes the hooks off both networks."""

@@ -36,7 +36,6 @@ class Fitted:
     """Widths, and how they were found."""
 
     chosen: Chosen
-    dense_ms: float
     steps: tuple[Step, ...]
 
     @property
@@ -55,7 +54,7 @@ def within(knapsack: Knapsack, budget_ms: float, dense_ms: float, measure: Measu
         BudgetError: even the narrowest widths take longer; what they reach is said.
     """
     if dense_ms <= budget_ms:
-        return Fitted(knapsack.dense, dense_ms, (Step(dense_ms, dense_ms),))
+        return Fitted(knapsack.dense, (Step(dense_ms, dense_ms),))
     slope = dense_ms / knapsack.dense_cost
     offset = 0.0
     steps: list[Step] = []
@@ -81,4 +80,4 @@ def within(knapsack: Knapsack, budget_ms: float, dense_ms: float, measure: Measu
             "Give a larger --latency-budget, or a smaller model.",
         )
     order = [step for step in steps if step != best[1]]
-    return Fitted(best[0], dense_ms, (*order, best[1]))
+    return Fitted(best[0], (*order, best[1]))

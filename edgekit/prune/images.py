@@ -16,29 +16,10 @@ from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.sources import PruningImages
-from edgekit.train import TrainingImages, normalised
+from edgekit.train import normalised
+from edgekit.training.images import ordered
 
 BATCH: Final = 32
-
-
-@dataclass(frozen=True)
-class Swapped:
-    """Training images in the channel order of a network that wants BGR."""
-
-    images: TrainingImages
-
-    @property
-    def count(self) -> int:
-        return self.images.count
-
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
-        picture, label = self.images.training_image(index, size, seed)
-        return np.ascontiguousarray(picture[..., ::-1]), label
-
-
-def ordered(images: TrainingImages, preprocessing: Preprocessing) -> TrainingImages:
-    """Training images in the channel order that the network wants."""
-    return Swapped(images) if preprocessing.color == "bgr" else images
 
 
 def training_batches(

@@ -7,7 +7,6 @@ a run that was killed goes on with the same plan.
 from __future__ import annotations
 
 import copy
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -20,10 +19,12 @@ from torch import nn
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.distil import Distillation
-from edgekit.prune.images import Tuning, ordered, top1, training_batches
+from edgekit.prune.images import Tuning, top1, training_batches
 from edgekit.prune.sources import PruningImages
 from edgekit.train import Tick, train
-from edgekit.training_recipe import Stage, TrainingRecipe
+from edgekit.training.images import ordered
+from edgekit.training.pace import kept, pace
+from edgekit.training.recipe import Stage, TrainingRecipe
 
 NORM_IMAGES: Final = 320
 BATCH: Final = 32
@@ -139,7 +140,7 @@ def recover(
     normed = reestimate(student, images, preprocessing)
     renewed = None if tuning is None else top1(student, tuning, preprocessing)
     guide = Distillation(teacher, student, graph, keep, images.labelled)
-    recipe = _plan(folder, student, guide, images, preprocessing, settings)
+    recipe = kept(folder, lambda: _plan(student, guide, images, preprocessing, settings))
     began = time.monotonic()
     made, done, reached = student, 0, renewed
     for part in LOOKS:
@@ -180,8 +181,8 @@ def _left(tick: Tick, recipe: TrainingRecipe, seconds: float, planned_seconds: f
     for stage, share in zip(recipe.stages, shares, strict=True):
         done += share * min(max(tick.step - before, 0), stage.steps) / stage.steps
         before += stage.steps
-    pace = planned_seconds if done < TRUSTED else seconds / done
-    return pace * (1 - done)
+    whole = planned_seconds if done < TRUSTED else seconds / done
+    return whole * (1 - done)
 
 
 TRUSTED: Final = 0.05
@@ -189,25 +190,21 @@ TRUSTED: Final = 0.05
 
 
 def _plan(
-    folder: Path,
     student: nn.Module,
     guide: Distillation,
     images: PruningImages,
     preprocessing: Preprocessing,
     settings: RecoverySettings,
 ) -> TrainingRecipe:
-    """The training recipe that fits the minutes on this machine; the one in the folder if a run was begun there."""
-    path = folder / "plan.json"
-    if path.exists():
-        return TrainingRecipe.model_validate(json.loads(path.read_text(encoding="utf-8")))
+    """The training recipe that fits the minutes on this machine."""
     sides = _sides(student, preprocessing.size)
     batch = min(BATCH, max(2, images.train.count // 4))
     stages = []
     for side, share in sides:
-        pace = _pace(student, guide, side, batch)
-        count = min(settings.minutes * 60 * share * pace, MOST_EPOCHS * images.train.count * share)
+        fits = settings.minutes * 60 * share * pace(student, guide, side, batch)
+        count = min(fits, MOST_EPOCHS * images.train.count * share)
         stages.append(Stage(size=side, images=max(batch, int(count)), batch=batch))
-    recipe = TrainingRecipe(
+    return TrainingRecipe(
         model="pruned",
         data="pruning images",
         seed=settings.seed,
@@ -222,9 +219,6 @@ def _plan(
         ema=0.99,
         stages=tuple(stages),
     )
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
-    return recipe
 
 
 def _sides(student: nn.Module, size: int) -> list[tuple[int, float]]:
@@ -238,25 +232,3 @@ def _sides(student: nn.Module, size: int) -> list[tuple[int, float]]:
     except RuntimeError:
         return [(size, 1.0)]
     return sides
-
-
-def _pace(student: nn.Module, guide: Distillation, side: int, batch: int) -> float:
-    """Images a second of a training step without the optimiser; pictures are drawn beside it by another process."""
-    pictures = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
-    labels = torch.zeros(batch, dtype=torch.long)
-    probe = student.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    kept = copy.deepcopy(student.state_dict())
-    times = []
-    for _ in range(3):
-        began = time.monotonic()
-        with torch.autocast("cpu", torch.bfloat16):
-            logits = probe(pictures)
-        guide.loss(pictures, logits, labels, 0.0).backward()  # type: ignore[no-untyped-call]
-        times.append(time.monotonic() - began)
-        probe.zero_grad(set_to_none=True)
-    student.load_state_dict(kept)
-    return batch / min(times) * DRAWING
-
-
-DRAWING: Final = 0.6
-"""What is left of the pace beside drawing or decoding and the optimiser's own step; measured on two cores."""

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.data.folder import FolderSet, open_images
 from edgekit.data.image_set import spread
-from edgekit.data.signs import TrainingSigns
 from edgekit.data.signs_set import SignsSet
+from edgekit.data.training_signs import TrainingSigns
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
-    from edgekit.train import TrainingImages
+    from edgekit.training.images import TrainingImages
 
 TUNING_IMAGES: Final = 800
 """At most so many are held back: enough to see a loss of a point or so."""

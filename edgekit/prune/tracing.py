@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from edgekit.errors import InputError
-from edgekit.prune.channels import FIXED, ChannelGraph, Geometry, Group, Kind, Layer, Units
+from edgekit.prune.channels import FIXED, ChannelGraph, Geometry, Group, Kind, Layer, Units, cannot_be_pruned
 from edgekit.prune.concats import mend_concats
 
 SOUND: Final = frozenset(
@@ -48,7 +47,7 @@ def trace(network: nn.Module, size: int) -> ChannelGraph:
         try:
             graph = torch_pruning.DependencyGraph().build_dependency(network, (picture,), verbose=False)
         except Exception as error:  # whatever the library meets in a user's network
-            raise _refused(f"{type(error).__name__}: {str(error)[:120]}") from error
+            raise cannot_be_pruned(f"{type(error).__name__}: {str(error)[:120]}") from error
     _check_operations(network, picture)
     mend_concats(graph)
     joined = _Joined(network, graph)
@@ -56,20 +55,16 @@ def trace(network: nn.Module, size: int) -> ChannelGraph:
         for name in joined.roots:
             joined.follow(name)
     except IndexError as error:
-        raise _refused(f"its channels cannot be told apart behind {name}") from error
+        raise cannot_be_pruned(f"its channels cannot be told apart behind {name}") from error
     network.train(was_training)
     return joined.graph(geometry)
-
-
-def _refused(why: str) -> InputError:
-    return InputError(f"the network cannot be pruned: {why}", "Build it with --prune none.")
 
 
 def _check_operations(network: nn.Module, picture: torch.Tensor) -> None:
     with torch.enable_grad():
         made = network(picture.clone().requires_grad_())
     if not isinstance(made, torch.Tensor) or made.grad_fn is None:
-        raise _refused("it gives no differentiable tensor of logits")
+        raise cannot_be_pruned("it gives no differentiable tensor of logits")
     seen: set[Any] = set()
     waiting: list[Any] = [made.grad_fn]
     while waiting:
@@ -79,7 +74,7 @@ def _check_operations(network: nn.Module, picture: torch.Tensor) -> None:
         seen.add(step)
         plain = step.name().removeprefix("torch::autograd::").rstrip("0123456789").removesuffix("Backward")
         if plain not in SOUND:
-            raise _refused(f"channels cannot be followed through the operation {plain}")
+            raise cannot_be_pruned(f"channels cannot be followed through the operation {plain}")
         waiting += [before for before, _ in step.next_functions if before is not None]
 
 
@@ -110,7 +105,7 @@ def _geometry(network: nn.Module, picture: torch.Tensor) -> dict[str, Geometry |
         with torch.no_grad():
             network(picture)
     except Exception as error:
-        raise _refused(f"it does not run on {tuple(picture.shape)}: {str(error)[:100]}") from error
+        raise cannot_be_pruned(f"it does not run on {tuple(picture.shape)}: {str(error)[:100]}") from error
     finally:
         for each in hooks:
             each.remove()
