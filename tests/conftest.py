@@ -17,6 +17,7 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """Every test has a stage store of its own, so that none sees what another or the user has built."""
     root = tmp_path_factory.mktemp("store")
     monkeypatch.setenv("EDGEKIT_CACHE", str(root))
+    monkeypatch.setenv("EDGEKIT_ENGINES", str(root / "engines"))
     return root
 
 

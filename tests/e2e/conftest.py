@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from command import json_of
 
 QUICK = "prune: none\nlatency: {runs: 30, max_seconds: 10}\n"
 """Settings that keep timing short: what is tested is that it is measured, not what comes out."""
@@ -34,15 +31,6 @@ def headline(tmp_path_factory: pytest.TempPathFactory) -> Finished:
     recipe.write_text(QUICK + "images: 240\n")
     out, store = folder / "out", folder / "store"
     arguments = ("build", "--model", "inception_v4", "--target", "cpu", "--recipe", str(recipe), "--out", str(out))
-    answer = subprocess.run(
-        [sys.executable, "-m", "edgekit", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-        env=os.environ | {"EDGEKIT_CACHE": str(store)},
-    )
-    assert answer.returncode == 0, answer.stderr
-    told = json.loads(answer.stdout)
+    told = json_of(store, *arguments)
     assert Path(told.pop("bundle")) == out
     return Finished(out, told, store, arguments)

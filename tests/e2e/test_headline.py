@@ -20,7 +20,7 @@ from edgekit.runtime import Bundle, BundleError
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 FILES = {
     *("report.json", "report.md", "report.html", "recipe.yaml", "model.onnx", "model.xml", "model.bin"),
-    *("calibration.json", "golden.npz"),
+    *("calibration.json", "golden.npz", "edgekit_runtime.pyz"),
 }
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bundles import make_bundle
 from ssh_server import SSHD, CuttingProxy, Server, can_make_namespaces, free_port, keygen, start
 
 from edgekit.devices import Connection, Device
@@ -58,7 +59,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, common_store: Path) -> Path
     from edgekit.store import Store
 
     folder = tmp_path_factory.mktemp("bundle")
-    told = {"images": 40, "latency": {"runs": 30, "max_seconds": 5}, "calibration": {"images": 20}}
+    told = {"images": 40, "latency": {"runs": 30, "max_seconds": 5}, "calibration": {"images": 20}, "prune": "none"}
     return build(merged(told, {}), folder / "net", Store(common_store)).directory
 
 
@@ -95,6 +96,23 @@ def test_what_is_asked_of_a_device_through_the_command_line(
     there = json.loads(edgekit("device", "evaluate", "pi", bundle, "--images", 60, "--json").stdout)
     assert there["accuracy"]["top1"] == pytest.approx(here["accuracy"]["top1"])
     assert gone(server)
+
+
+def test_a_signed_bundle_arrives_signed_and_whole(server: Server, device: Device, tmp_path: Path, edgekit: Run) -> None:
+    made = make_bundle(tmp_path / "tiny")
+    keygen(tmp_path / "key")
+    assert edgekit("sign", made, "--key", tmp_path / "key").returncode == 0
+    edgekit("device", "add", "pi", device.url, "--python", sys.executable)
+    sent = edgekit("device", "deploy", "pi", made, "--json")
+    assert sent.returncode == 0, sent.stderr
+    told = json.loads(sent.stdout)
+    assert told["golden_cosine"] == pytest.approx(1, abs=1e-4)
+    (tmp_path / "signers").write_text("me " + (tmp_path / "key.pub").read_text())
+    with Bundle.open(told["folder"], allowed_signers=tmp_path / "signers") as there:
+        assert there.signer == "me"
+    refused = edgekit("device", "deploy", "pi", made, "--runtime", "tensorrt")
+    assert refused.returncode == 4
+    assert "tensorrt is not installed on this device" in refused.stderr
 
 
 def gone(server: Server, seconds: float = 10) -> bool:
@@ -164,6 +182,23 @@ def test_a_build_is_judged_and_timed_on_the_device(device: Device, tmp_path: Pat
     assert "pi has no tensorrt" in early.stderr
     assert "export" not in early.stderr
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.slow
+def test_the_budget_loop_chooses_by_what_the_device_answers(
+    device: Device, tmp_path: Path, edgekit: Run, tiny_onnx: Callable[..., Path], photos: Callable[..., Path]
+) -> None:
+    edgekit("device", "add", "pi", device.url, "--python", sys.executable)
+    how = ("--size", 32, "--mean", 0.5, "--std", 0.5, "--prune", "none", "--calibration-images", 20)
+    loop = ("--precision", "mixed", "--max-drop", 0, "--time-budget", 0.3)
+    said = ("build", "--model", tiny_onnx(), "--data", photos(classes=3, count=30), "--device", "pi", *how, *loop)
+    built = edgekit(*said, "--out", tmp_path / "out", "--json")
+    assert built.returncode in (0, 3), built.stderr
+    report = json.loads(built.stdout)
+    assert report["environment"]["device python"] == platform.python_version()
+    assert report["tuning"]["trials"][0]["name"] == "plain"
+    mixed = next(each for each in report["variants"] if each["name"] == "mixed")
+    assert mixed["latency"]["p50"] > 0
 
 
 def test_a_transfer_that_is_cut_goes_on_where_it_was(server: Server, tmp_path: Path) -> None:

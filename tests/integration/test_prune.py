@@ -15,7 +15,7 @@ from layouts import LAYOUTS, OURS, network
 
 from edgekit.compile import openvino
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.models.source import export_network
+from edgekit.models.export import export_network
 from edgekit.prune import onnx_slice
 from edgekit.prune.images import top1, training_batches, tuning_of
 from edgekit.prune.importance import IMPORTANCES
@@ -49,9 +49,7 @@ def run(graph: Path, folder: Path, size: int) -> Any:
     return session.infer(np.full((1, size, size, 3), 100, np.uint8))
 
 
-@pytest.mark.parametrize(
-    "name", [*LAYOUTS, pytest.param("inception_v4"), *(pytest.param(n, marks=pytest.mark.slow) for n in OURS[1:])]
-)
+@pytest.mark.parametrize("name", [*LAYOUTS, *(pytest.param(name, marks=pytest.mark.slow) for name in OURS)])
 @settings(deadline=None, max_examples=1, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ratio=st.floats(0.1, 0.8), seed=st.integers(0, 1000))
 def test_a_pruned_network_exports_quantizes_and_compiles(
@@ -68,7 +66,9 @@ def test_a_pruned_network_exports_quantizes_and_compiles(
     assert np.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("name", ["residual", "depthwise", "dense", "inception_v4"])
+@pytest.mark.parametrize(
+    "name", ["residual", "depthwise", "dense", pytest.param("inception_v4", marks=pytest.mark.slow)]
+)
 def test_the_cut_graph_is_that_of_the_pruned_network(name: str, tmp_path: Path) -> None:
     made, size = network(name)
     graph = trace(made, size)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bundles import manifest
 from click.testing import CliRunner
 from samples import SAMPLE_REPORT
 
@@ -239,14 +240,8 @@ def test_too_many_ratios_are_listed_instead() -> None:
 
 
 def bundle(out: Path, told: object, **more: bytes) -> Path:
-    manifest = {
-        "model": {"name": "tiny", "tag": None, "classes": 2},
-        "target": {"name": "cpu", "runtime": "openvino", "runtime_version": "1"},
-        "precision": "int8",
-        "input": {"shape": [1, 8, 8, 3], "dtype": "uint8", "layout": "NHWC", "color": "RGB"},
-    }
     files: dict[str, Path | bytes] = {"report.json": json.dumps(report(told)).encode(), **more}
-    return write_bundle(out, files, manifest)
+    return write_bundle(out, files, manifest(precision="int8"))
 
 
 def inspect(path: Path, *options: str) -> tuple[int, str]:
@@ -290,10 +285,10 @@ def test_inspect_gives_pruning_as_json(tmp_path: Path) -> None:
 
 def test_inspect_needs_no_report_but_refuses_what_is_none(tmp_path: Path) -> None:
     path = bundle(tmp_path / "bare", None)
-    manifest = json.loads((path / "manifest.json").read_text())
+    told = json.loads((path / "manifest.json").read_text())
     (path / "report.json").unlink()
-    del manifest["files"]["report.json"]
-    (path / "manifest.json").write_text(json.dumps(manifest))
+    del told["files"]["report.json"]
+    (path / "manifest.json").write_text(json.dumps(told))
     assert json.loads(inspect(path, "--json")[1])["pruning"] is None
     with pytest.raises(InputError, match="no report"):
         inspect(bundle(tmp_path / "odd", None, **{"report.json": b"[1]"}))

@@ -1,0 +1,26 @@
+"""The C++ library, built once for all tests that use it."""
+
+from __future__ import annotations
+
+import pytest
+from cpp_library import Programs, build
+
+
+@pytest.fixture(scope="session")
+def programs(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """The library as it is used; a warning of the compiler is an error."""
+    return built(tmp_path_factory, sanitize=False)
+
+
+@pytest.fixture(scope="session")
+def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Programs:
+    """The library with AddressSanitizer and UndefinedBehaviorSanitizer, which end the program at the first mistake."""
+    return built(tmp_path_factory, sanitize=True)
+
+
+def built(tmp_path_factory: pytest.TempPathFactory, sanitize: bool) -> Programs:
+    """The programs, or a skip that says what is missing here."""
+    made = build(tmp_path_factory.mktemp("cpp"), sanitize=sanitize)
+    if isinstance(made, str):
+        pytest.skip(made)
+    return made
