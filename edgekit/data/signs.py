@@ -5,25 +5,33 @@ operations that IEEE 754 rounds exactly (add, subtract, multiply, divide, square
 arrays, element by element: no transcendental functions, no sums over arrays, no matrix products. Random numbers are the
 raw words of the Philox counter generator, keyed by split and index, so that no two splits can share a picture.
 
-Coordinates: the picture spans [-1, 1] in x (right) and y (down), a wider one more; the sign's own plane has coordinates
-(u, v) in which the plate has radius about 1. Shapes are signed distances, negative inside; blur is a wider edge.
+The picture spans [-1, 1] in x (right) and y (down), a wider one more; shapes are those of edgekit.data.sign_shapes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Plane: TypeAlias = Any
-"""float32 array; numpy's own types widen some of the arithmetic, so that they would not do here."""
+from edgekit.data.sign_shapes import (
+    GLYPHS,
+    PLATES,
+    Frame,
+    Plane,
+    blend,
+    coverage,
+    frame_of,
+    glyph_distance,
+    plate_distance,
+    window_around,
+)
+
 Picture = NDArray[np.uint8]
 
-PLATES: Final = ("circle", "triangle", "diamond", "octagon")
-GLYPHS: Final = ("arrow", "bar", "cross", "ring", "chevron", "dots")
 CLASSES: Final = tuple(f"{plate}-{glyph}" for plate in PLATES for glyph in GLYPHS)
 SPLITS: Final = {"train": 96_000, "calibration": 2_400, "validation": 7_200}
 DEFAULT_SIZE: Final = 299
@@ -46,9 +54,6 @@ _GLYPH_PAINT: Final = {
     "chevron": (0.9, 0.35, 0.0),
     "dots": (0.85, 0.1, 0.75),
 }
-
-_HALF_SQRT2: Final = np.float32(0.70710678)
-_HALF_SQRT3: Final = np.float32(0.8660254)
 
 
 def label_of(index: int) -> int:
@@ -76,7 +81,7 @@ def draw(split: str, index: int, size: int = DEFAULT_SIZE, extent: float = 1.0) 
     key = np.array([(_SEED << 8) | _SPLIT_KEYS[split], index], dtype=np.uint64)
     dice = _Dice(np.random.Philox(key=key))
     scene = _roll_scene(dice, label_of(index))
-    frame = _frame(size, extent)
+    frame = frame_of(size, extent)
     canvas = _background(dice, frame)
     for _ in range(dice.integer(2, 5)):
         _paint_clutter(canvas, dice, frame, scene.softness)
@@ -159,23 +164,7 @@ def _roll_scene(dice: _Dice, label: int) -> _Scene:
     )
 
 
-@dataclass(frozen=True)
-class _Frame:
-    """What the camera sees: pixel centres x of shape (1, size) and y of shape (size, 1), from -extent to extent."""
-
-    size: int
-    extent: float
-    x: Plane
-    y: Plane
-
-
-def _frame(size: int, extent: float) -> _Frame:
-    line = (np.arange(size, dtype=np.float32) * np.float32(2) + np.float32(1)) / np.float32(size) - np.float32(1)
-    line *= np.float32(extent)
-    return _Frame(size, extent, line[None, :], line[:, None])
-
-
-def _background(dice: _Dice, frame: _Frame) -> Plane:
+def _background(dice: _Dice, frame: Frame) -> Plane:
     """Two octaves of smooth coloured noise, shape (3, size, size)."""
     tint = np.array(dice.dull(), dtype=np.float32)[:, None, None]
     coarse = _smooth_noise(dice, dice.integer(3, 6), frame)
@@ -192,7 +181,7 @@ def _background(dice: _Dice, frame: _Frame) -> Plane:
     return coarse
 
 
-def _smooth_noise(dice: _Dice, cells: int, frame: _Frame) -> Plane:
+def _smooth_noise(dice: _Dice, cells: int, frame: Frame) -> Plane:
     """Bilinear interpolation of a (3, cells + 1, cells + 1) lattice of random values to (3, size, size).
 
     The lattice spans the picture of extent 1, and is mirrored at its edges beyond.
@@ -216,12 +205,12 @@ def _smooth_noise(dice: _Dice, cells: int, frame: _Frame) -> Plane:
     return out
 
 
-def _paint_clutter(canvas: Plane, dice: _Dice, frame: _Frame, softness: float) -> None:
+def _paint_clutter(canvas: Plane, dice: _Dice, frame: Frame, softness: float) -> None:
     """One bar, disc or empty plate, up to half the picture wide."""
     kind = dice.integer(0, 4)
     cx, cy, radius = dice.uniform(-1, 1), dice.uniform(-1, 1), dice.uniform(0.08, 0.3)
     cos, sin = dice.turn(1.0)
-    window = _window(frame, cx, cy, radius * 2.3)
+    window = window_around(frame, cx, cy, radius * 2.3)
     if window is None:
         return
     rows, cols, px, py = window
@@ -229,11 +218,11 @@ def _paint_clutter(canvas: Plane, dice: _Dice, frame: _Frame, softness: float) -
     if kind == 0:
         distance = np.maximum(np.abs(u) - np.float32(2.0), np.abs(v) - np.float32(0.25))
     else:
-        distance = _plate_distance(PLATES[(kind + dice.integer(0, 2)) % len(PLATES)], u, v)
-    _blend(canvas, rows, cols, _coverage(distance, softness / radius, frame, radius), dice.dull())
+        distance = plate_distance(PLATES[(kind + dice.integer(0, 2)) % len(PLATES)], u, v)
+    blend(canvas, rows, cols, coverage(distance, softness / radius, frame, radius), dice.dull())
 
 
-def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, frame: _Frame) -> None:
+def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, frame: Frame) -> None:
     """The plate, its rim and its glyph, seen in perspective."""
     cos, sin = dice.turn(0.14)
     squeeze = dice.uniform(0.72, 1.0)
@@ -241,7 +230,7 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, frame: _Frame) -> Non
     rim_width = dice.uniform(0.06, 0.13)
     rim, fill = (dice.near(color, 0.18) for color in _PLATE_PAINT[scene.plate])
     glyph = _glyph_color(scene, fill, dice)
-    window = _window(frame, *scene.center, scene.radius * 1.7)
+    window = window_around(frame, *scene.center, scene.radius * 1.7)
     if window is None:  # a sign's centre is always inside the picture
         return
     rows, cols, px, py = window
@@ -251,13 +240,13 @@ def _paint_sign(canvas: Plane, scene: _Scene, dice: _Dice, frame: _Frame) -> Non
     u = (px * np.float32(cos) + py * np.float32(sin)) / (depth * np.float32(squeeze))
     v = (py * np.float32(cos) - px * np.float32(sin)) / depth
     softness = scene.softness / scene.radius
-    outer = _plate_distance(scene.plate, u, v)
-    _blend(canvas, rows, cols, _coverage(outer, softness, frame, scene.radius), rim)
-    _blend(canvas, rows, cols, _coverage(outer + np.float32(rim_width), softness, frame, scene.radius), fill)
+    outer = plate_distance(scene.plate, u, v)
+    blend(canvas, rows, cols, coverage(outer, softness, frame, scene.radius), rim)
+    blend(canvas, rows, cols, coverage(outer + np.float32(rim_width), softness, frame, scene.radius), fill)
     grow = np.float32(1.2) if scene.plate == "triangle" else np.float32(0.8)
     drop = np.float32(0.12) if scene.plate == "triangle" else np.float32(0)
-    inner = _glyph_distance(scene.glyph, u * grow, (v - drop) * grow) / grow
-    _blend(canvas, rows, cols, _coverage(inner, softness, frame, scene.radius), glyph)
+    inner = glyph_distance(scene.glyph, u * grow, (v - drop) * grow) / grow
+    blend(canvas, rows, cols, coverage(inner, softness, frame, scene.radius), glyph)
 
 
 def _glyph_color(scene: _Scene, fill: tuple[float, float, float], dice: _Dice) -> tuple[float, float, float]:
@@ -270,7 +259,7 @@ def _glyph_color(scene: _Scene, fill: tuple[float, float, float], dice: _Dice) -
     return red, green, blue
 
 
-def _paint_occluder(canvas: Plane, scene: _Scene, dice: _Dice, frame: _Frame) -> None:
+def _paint_occluder(canvas: Plane, scene: _Scene, dice: _Dice, frame: Frame) -> None:
     """A bar laid across the sign, more of it the harder the picture."""
     cos, sin = dice.turn(1.0)
     reach = scene.radius * dice.uniform(0.1, 0.9)
@@ -278,83 +267,17 @@ def _paint_occluder(canvas: Plane, scene: _Scene, dice: _Dice, frame: _Frame) ->
     cy = scene.center[1] + cos * reach
     half = scene.radius * (0.06 + 0.3 * scene.hardness * dice.uniform())
     length = scene.radius * dice.uniform(0.4, 1.4)
-    window = _window(frame, cx, cy, length * 1.1 + half)
+    window = window_around(frame, cx, cy, length * 1.1 + half)
     if window is None:
         return
     rows, cols, px, py = window
     along = px * np.float32(cos) + py * np.float32(sin)
     across = py * np.float32(cos) - px * np.float32(sin)
     distance = np.maximum(np.abs(along) - np.float32(length), np.abs(across) - np.float32(half))
-    _blend(canvas, rows, cols, _coverage(distance, scene.softness, frame, 1.0), dice.dull())
+    blend(canvas, rows, cols, coverage(distance, scene.softness, frame, 1.0), dice.dull())
 
 
-def _plate_distance(plate: str, u: Plane, v: Plane) -> Plane:
-    if plate == "circle":
-        return np.sqrt(u * u + v * v) - np.float32(0.95)
-    if plate == "triangle":
-        return np.maximum(v, np.abs(u) * _HALF_SQRT3 - v * np.float32(0.5)) - np.float32(0.62)
-    sum_of_sides = (np.abs(u) + np.abs(v)) * _HALF_SQRT2
-    if plate == "diamond":
-        return sum_of_sides - np.float32(0.78)
-    return np.maximum(np.maximum(np.abs(u), np.abs(v)), sum_of_sides) - np.float32(0.9)
-
-
-def _glyph_distance(glyph: str, u: Plane, v: Plane) -> Plane:
-    a = np.abs(u)
-    if glyph == "arrow":
-        stem = np.maximum(a - np.float32(0.11), np.abs(v - np.float32(0.15)) - np.float32(0.4))
-        head = np.maximum((a - v) * _HALF_SQRT2 - np.float32(0.4), v + np.float32(0.12))
-        return np.minimum(stem, head)
-    if glyph == "bar":
-        return np.maximum(a - np.float32(0.58), np.abs(v) - np.float32(0.15))
-    if glyph == "cross":
-        along, across = np.abs(u + v) * _HALF_SQRT2, np.abs(u - v) * _HALF_SQRT2
-        first = np.maximum(along - np.float32(0.58), across - np.float32(0.13))
-        return np.minimum(first, np.maximum(across - np.float32(0.58), along - np.float32(0.13)))
-    if glyph == "ring":
-        return np.abs(np.sqrt(u * u + v * v) - np.float32(0.38)) - np.float32(0.12)
-    if glyph == "chevron":
-        slope = np.abs((a - v) * _HALF_SQRT2 - np.float32(0.12)) - np.float32(0.12)
-        return np.maximum(slope, a - np.float32(0.5))
-    offset = a - np.float32(0.3)
-    return np.sqrt(offset * offset + v * v) - np.float32(0.2)
-
-
-def _window(frame: _Frame, cx: float, cy: float, reach: float) -> tuple[slice, slice, Plane, Plane] | None:
-    """The rows and columns within `reach` of a point, and their coordinates from it; None when outside the picture."""
-    first_col, last_col = _span(cx, reach, frame)
-    first_row, last_row = _span(cy, reach, frame)
-    if first_col >= last_col or first_row >= last_row:
-        return None
-    rows, cols = slice(first_row, last_row), slice(first_col, last_col)
-    return rows, cols, frame.x[:, cols] - np.float32(cx), frame.y[rows, :] - np.float32(cy)
-
-
-def _span(center: float, reach: float, frame: _Frame) -> tuple[int, int]:
-    first = int(((center - reach) / frame.extent + 1) * 0.5 * frame.size)
-    last = int(((center + reach) / frame.extent + 1) * 0.5 * frame.size) + 1
-    return max(first, 0), min(last, frame.size)
-
-
-def _coverage(distance: Plane, softness: float, frame: _Frame, radius: float) -> Plane:
-    """How much of each pixel is inside: 1 within, 0 without, a ramp at least one pixel wide at the edge."""
-    width = max(2 * softness, 2.0 * frame.extent / (frame.size * radius))
-    inside = distance * np.float32(-1.0 / width)
-    inside += np.float32(0.5)
-    np.maximum(inside, np.float32(0), out=inside)
-    np.minimum(inside, np.float32(1), out=inside)
-    return inside
-
-
-def _blend(canvas: Plane, rows: slice, cols: slice, cover: Plane, color: tuple[float, float, float]) -> None:
-    for channel, value in enumerate(color):
-        under = canvas[channel, rows, cols]
-        step = np.float32(value) - under
-        step *= cover
-        under += step
-
-
-def _light(canvas: Plane, dice: _Dice, frame: _Frame, hardness: float) -> None:
+def _light(canvas: Plane, dice: _Dice, frame: Frame, hardness: float) -> None:
     """A gradient of daylight and one bright spot."""
     gain = frame.x * np.float32(dice.uniform(-0.35, 0.35)) + frame.y * np.float32(dice.uniform(-0.35, 0.35))
     gain += np.float32(dice.uniform(0.65, 1.1) - 0.35 * hardness * dice.uniform())

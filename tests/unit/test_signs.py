@@ -7,7 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from edgekit.data.signs import CLASSES, GLYPHS, PLATES, SPLITS, draw, label_of
+from edgekit.data.sign_shapes import GLYPHS, PLATES
+from edgekit.data.signs import CLASSES, SPLITS, draw, label_of
 from edgekit.data.signs_set import SignsSet
 
 PINNED = {
