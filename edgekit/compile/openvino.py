@@ -52,7 +52,8 @@ class OpenVinoSession:
     def __init__(self, model: Any) -> None:
         self._model, self._output = model, model.output(0)
         count = int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
-        self._requests = [model.create_infer_request() for _ in range(max(1, count))]
+        # twice as many as run at once: the next ones are there when one ends before its turn to be waited for
+        self._requests = [model.create_infer_request() for _ in range(2 * max(1, count))]
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""
