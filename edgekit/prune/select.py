@@ -75,8 +75,9 @@ class Knapsack:
     def __init__(self, graph: ChannelGraph, importance: Importance, table: LatencyTable, granularity: int) -> None:
         self._names = [group.name for group in graph.groups]
         self._options = [options(group.width, granularity) for group in graph.groups]
-        self._layers = _Layers(graph, table.microseconds)
+        self._layers = _Layers(graph, table.microseconds, self._options)
         self._worth = [_worth(importance[group.name]) for group in graph.groups]
+        self._worths = [worth[list(counts)] for worth, counts in zip(self._worth, self._options, strict=True)]
         self._whole = float(sum(worth[-1] for worth in self._worth)) or 1.0
         self.dense = self._chosen([group.width for group in graph.groups])
         self.narrowest = self._chosen([counts[0] for counts in self._options])
@@ -124,10 +125,8 @@ class Knapsack:
         for _ in range(SWEEPS):
             moved = False
             for group, counts in enumerate(self._options):
-                costs = self._layers.around(group, counts, widths)
-                worth = self._worth[group]
-                balance = [worth[count] - price * cost for count, cost in zip(counts, costs, strict=True)]
-                best = counts[balance.index(max(balance))]
+                balance = self._worths[group] - price * self._layers.around(group, widths)
+                best = counts[int(balance.argmax())]
                 moved |= best != widths[group]
                 widths[group] = best
             if not moved:
@@ -140,10 +139,11 @@ class Knapsack:
         while True:
             best, gain = (0, 0, 0.0), 0.0
             for group, counts in enumerate(self._options):
-                wider = [count for count in counts if count >= widths[group]]
-                costs = self._layers.around(group, wider, widths)
-                for count, there in zip(wider[1:], costs[1:], strict=True):
-                    more, won = there - costs[0], self._worth[group][count] - self._worth[group][widths[group]]
+                here = counts.index(widths[group])
+                dearer = self._layers.around(group, widths)[here:]
+                worthier = self._worths[group][here:]
+                mores, wons = (dearer - dearer[0]).tolist(), (worthier - worthier[0]).tolist()
+                for count, more, won in zip(counts[here:], mores, wons, strict=True):
                     if cost + more <= budget and won / max(more, 1e-3) > gain:
                         best, gain = (group, count, more), won / max(more, 1e-3)
             if gain == 0.0:
@@ -175,15 +175,22 @@ class _Side:
 
 
 class _Layers:
-    """What layers cost as functions of the groups' widths; look-ups are remembered."""
+    """What layers cost as functions of the groups' widths; what was computed is remembered."""
 
-    def __init__(self, graph: ChannelGraph, cost: Cost) -> None:
-        self._cost = cost
-        self._known: dict[tuple[Geometry, int, int], float] = {}
+    def __init__(self, graph: ChannelGraph, cost: Cost, options: Sequence[tuple[int, ...]]) -> None:
+        self._cost, self._options = cost, options
+        self._known: dict[tuple[int, int, int], float] = {}
+        self._lines: dict[tuple[int, int, int, int], NDArray[np.float64]] = {}
         of_unit = {int(unit): place for place, group in enumerate(graph.groups) for unit in group.units}
         group_widths = [group.width for group in graph.groups]
+        self._geometries = list({layer.geometry for layer in graph.layers.values() if layer.geometry is not None})
+        numbers = {geometry: number for number, geometry in enumerate(self._geometries)}
         self._layers = [
-            (layer.geometry, _side(layer.inputs, of_unit, group_widths), _side(layer.outputs, of_unit, group_widths))
+            (
+                numbers[layer.geometry],
+                _side(layer.inputs, of_unit, group_widths),
+                _side(layer.outputs, of_unit, group_widths),
+            )
             for layer in graph.layers.values()
             if layer.geometry is not None
         ]
@@ -196,21 +203,29 @@ class _Layers:
         """The cost of all layers."""
         return sum(self._one(geometry, i.count(widths), o.count(widths)) for geometry, i, o in self._layers)
 
-    def around(self, group: int, counts: Sequence[int], widths: list[int]) -> list[float]:
-        """For each of some widths of a group, the cost of the layers that it is in."""
-        costs = [0.0] * len(counts)
+    def around(self, group: int, widths: list[int]) -> NDArray[np.float64]:
+        """For each width that a group may have, the cost of the layers that it is in; the other groups stand still."""
+        costs = np.zeros(len(self._options[group]))
         for place in self._touched[group]:
-            geometry, inputs, outputs = self._layers[place]
-            taken, given = inputs.count(widths, group), outputs.count(widths, group)
-            into, out = inputs.times.get(group, 0), outputs.times.get(group, 0)
-            for option, count in enumerate(counts):
-                costs[option] += self._one(geometry, taken + into * count, given + out * count)
+            _, inputs, outputs = self._layers[place]
+            costs += self._line(place, group, inputs.count(widths, group), outputs.count(widths, group))
         return costs
 
-    def _one(self, geometry: Geometry, inputs: int, outputs: int) -> float:
+    def _line(self, place: int, group: int, taken: int, given: int) -> NDArray[np.float64]:
+        """The cost of one layer for each width of a group, beside so many channels in and out of other groups."""
+        key = (place, group, taken, given)
+        if key not in self._lines:
+            geometry, inputs, outputs = self._layers[place]
+            into, out = inputs.times.get(group, 0), outputs.times.get(group, 0)
+            self._lines[key] = np.array(
+                [self._one(geometry, taken + into * count, given + out * count) for count in self._options[group]]
+            )
+        return self._lines[key]
+
+    def _one(self, geometry: int, inputs: int, outputs: int) -> float:
         key = (geometry, inputs, outputs)
         if key not in self._known:
-            self._known[key] = self._cost(geometry, inputs, outputs)
+            self._known[key] = self._cost(self._geometries[geometry], inputs, outputs)
         return self._known[key]
 
 
