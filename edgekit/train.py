@@ -1,7 +1,8 @@
 """Training and fine-tuning, on the processor or a GPU: exact resume, running averages of the weights, growing pictures.
 
-The run is a pure function of the recipe: the order of the pictures comes from the seed and the position, dropout from
-the seed and the step. A run that was killed and resumed ends with the same weights, bit for bit, as one that was not.
+On one kind of machine the run is a pure function of the recipe: the order of the pictures comes from the seed and the
+position, dropout from the seed and the step. A run that was killed and resumed ends with the same weights, bit for bit,
+as one that was not.
 """
 
 from __future__ import annotations
@@ -26,10 +27,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from edgekit.errors import InputError
+from edgekit.training.autocast import autocast
 from edgekit.training.guide import Guide
 from edgekit.training.images import TrainingImages
 from edgekit.training.optimizers import Optimizer, optimizer_for
 from edgekit.training.recipe import Stage, TrainingRecipe
+from edgekit.training.taps import Taps
 
 
 @dataclass(frozen=True)
@@ -167,40 +170,6 @@ def rate_factor(recipe: TrainingRecipe, step: int, images_per_epoch: int) -> flo
     return float(recipe.decay_rate ** (seen / images_per_epoch // recipe.decay_epochs))
 
 
-class Taps(nn.Module):
-    """Classifiers on modules inside a network (section 4 of arXiv 1512.00567), there only while it is trained.
-
-    A tap joins the mean and the maximum of each channel of its module's output and feeds them to a linear layer.
-    """
-
-    def __init__(self, network: nn.Module, names: tuple[str, ...], size: int) -> None:
-        super().__init__()
-        self._seen: list[Tensor] = []
-        self.heads = nn.ModuleList()
-        for name in names:
-            network.get_submodule(name).register_forward_hook(lambda module, given, made: self._seen.append(made))
-        was_training, device = network.training, next(network.parameters()).device
-        with torch.no_grad():
-            classes = network.eval()(torch.zeros(1, 3, size, size, device=device)).shape[1]
-        network.train(was_training)
-        for seen in self._seen:
-            self.heads.append(nn.Linear(2 * seen.shape[1], classes, device=device))
-        self._seen.clear()
-
-    def loss(self, labels: Tensor, smoothing: float) -> Tensor | float:
-        """Mean cross-entropy of the classifiers on what the network's last forward pass left; 0 without any."""
-        seen, self._seen = self._seen, []
-        losses = [
-            nn.functional.cross_entropy(
-                head(torch.cat([made.float().mean((2, 3)), made.float().amax((2, 3))], 1)),
-                labels,
-                label_smoothing=smoothing,
-            )
-            for head, made in zip(self.heads, seen, strict=True)
-        ]
-        return torch.stack(losses).sum() if losses else 0.0
-
-
 def _batches(
     images: TrainingImages, recipe: TrainingRecipe, done: int, stop: int, workers: int
 ) -> Iterator[tuple[int, Stage, Tensor, Tensor]]:
@@ -243,7 +212,7 @@ def _step(
     count = sum(len(labels) for _, labels in batch)
     mean, right = 0.0, 0
     for inputs, labels in batch:
-        with torch.autocast(inputs.device.type, torch.bfloat16, enabled=recipe.bf16):
+        with autocast(inputs.device.type, recipe.bf16):
             logits = network(inputs)
         if guide is not None:
             loss = guide.loss(inputs, logits, labels, done)

@@ -17,6 +17,7 @@ from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.sources import PruningImages
 from edgekit.train import normalised
+from edgekit.training.autocast import autocast
 from edgekit.training.images import ordered
 
 BATCH: Final = 32
@@ -62,11 +63,11 @@ def tuning_of(images: PruningImages | None, preprocessing: Preprocessing) -> Tun
 
 
 def top1(network: nn.Module, tuning: Tuning, preprocessing: Preprocessing) -> float:
-    """Percent of the tuning images that a torch network has right, in BF16; it is left in evaluation mode."""
+    """Percent of the tuning images that a torch network has right; it is left in evaluation mode."""
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     network.eval()
     right = 0
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), autocast():
         for first in range(0, len(tuning), BATCH):
             pictures = torch.from_numpy(np.ascontiguousarray(tuning.pictures[first : first + BATCH]))
             made = network(normalised(pictures, preprocessing.mean, preprocessing.std))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.prune.channels import FIXED, ChannelGraph
+from edgekit.training.autocast import autocast
 
 Scores = dict[str, NDArray[np.float64]]
 Batches: TypeAlias = Iterable[tuple[Tensor, Tensor | None]]
@@ -84,7 +85,7 @@ def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callab
         parameter.requires_grad_(False)
     try:
         for pictures, labels in batches:
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast():
                 logits = network(pictures)
             wanted = logits.argmax(1) if labels is None else labels
             nn.functional.cross_entropy(logits.float(), wanted, reduction="sum").backward()  # type: ignore[no-untyped-call]

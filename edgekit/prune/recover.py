@@ -22,6 +22,7 @@ from edgekit.prune.distil import Distillation
 from edgekit.prune.images import Tuning, top1, training_batches
 from edgekit.prune.sources import PruningImages
 from edgekit.train import Tick, train
+from edgekit.training.autocast import autocast
 from edgekit.training.images import ordered
 from edgekit.training.pace import kept, pace
 from edgekit.training.recipe import Stage, TrainingRecipe
@@ -89,7 +90,7 @@ def reestimate(
         norm.reset_running_stats()
         norm.momentum = None  # a plain average over the batches
     network.train()
-    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+    with torch.no_grad(), autocast():
         for pictures, _ in training_batches(images, preprocessing, count, seed=0):
             if len(pictures) > 1:
                 network(pictures)
@@ -136,14 +137,16 @@ def recover(
     for module in student.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # the teacher's answers are what is learned: nothing to guard against
+    looked_from = time.monotonic()
     dense, before = (None if tuning is None else top1(each, tuning, preprocessing) for each in (teacher, student))
+    look_seconds = (time.monotonic() - looked_from) / 2
     normed = reestimate(student, images, preprocessing)
     renewed = None if tuning is None else top1(student, tuning, preprocessing)
     guide = Distillation(teacher, student, graph, keep, images.labelled)
     recipe = kept(folder, lambda: _plan(student, guide, images, preprocessing, settings))
     began = time.monotonic()
     made, done, reached = student, 0, renewed
-    for part in LOOKS:
+    for part in looks(look_seconds, 60 * settings.minutes):
         stop = max(1, round(recipe.steps * part))
         made = train(
             student,
@@ -172,6 +175,11 @@ def recover(
     method = "distillation with labels" if images.labelled else "distillation without labels"
     seconds = time.monotonic() - began
     return clean.eval(), Recovery(method, recipe.images_at(done), done, seconds, normed, tuned, why)
+
+
+def looks(look_seconds: float, planned_seconds: float) -> list[float]:
+    """Those of LOOKS that can save more time than they take, and the end."""
+    return [part for part in LOOKS if part == 1.0 or (1 - part) * planned_seconds > look_seconds]
 
 
 def _left(tick: Tick, recipe: TrainingRecipe, seconds: float, planned_seconds: float) -> float:

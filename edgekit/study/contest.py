@@ -17,6 +17,7 @@ from edgekit.models import create
 from edgekit.models.registry import find_model
 from edgekit.study.recipe import Contest, Contestant, StudyRecipe
 from edgekit.train import normalised, seeded, train
+from edgekit.training.autocast import autocast
 
 EPOCHS_FILE = "epochs.jsonl"
 
@@ -103,7 +104,7 @@ def examined(
     with torch.inference_mode():
         for first in range(0, len(pictures), 64):
             batch = torch.from_numpy(pictures[first : first + 64].copy()).to(device)
-            with torch.autocast(device.type, torch.bfloat16):
+            with autocast(device.type):
                 features = network.penultimate(normalised(batch, mean, std))  # type: ignore[operator]
             features = features.float()
             answers = classify(features).argmax(1).cpu()

@@ -7,6 +7,8 @@ from typing import Final, Protocol
 import torch
 from torch import Tensor, nn
 
+from edgekit.training.autocast import autocast
+
 TEMPERATURE: Final = 2.0
 
 
@@ -32,7 +34,7 @@ class Answers:
 
     def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor, done: float) -> Tensor:
         """Mean loss of a batch."""
-        with torch.no_grad(), torch.autocast(inputs.device.type, torch.bfloat16):
+        with torch.no_grad(), autocast(inputs.device.type):
             wanted = self._teacher.to(inputs.device)(inputs).float()
         soft = torch.log_softmax(logits.float() / TEMPERATURE, 1)
         target = torch.log_softmax(wanted / TEMPERATURE, 1)

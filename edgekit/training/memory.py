@@ -7,6 +7,8 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from edgekit.training.autocast import autocast
+
 COPIES: Final = 6
 """Of what is learned: its gradient, AdamW's two moments, the running average, and what the processes that draw pictures
 keep of the network and its average as they were."""
@@ -33,7 +35,7 @@ def at_once(network: nn.Module, side: int, batch: int, free_bytes: int) -> int:
 
 
 def kept_bytes(network: nn.Module, side: int, batch: int) -> int:
-    """What a forward pass in BF16 keeps for the way back: each piece of memory once, parameters too."""
+    """What a forward pass of training keeps for the way back: each piece of memory once, parameters too."""
     seen: dict[int, int] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -44,7 +46,7 @@ def kept_bytes(network: nn.Module, side: int, batch: int) -> int:
     pictures = torch.zeros(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     with (
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
-        torch.autocast("cpu", torch.bfloat16),
+        autocast(),
     ):
         answers = network(pictures)  # held, so that no memory is told twice
     del answers

@@ -12,6 +12,7 @@ from typing import Final
 import torch
 from torch import nn
 
+from edgekit.training.autocast import autocast
 from edgekit.training.guide import Guide
 from edgekit.training.recipe import TrainingRecipe
 
@@ -39,7 +40,7 @@ def pace(student: nn.Module, guide: Guide, side: int, batch: int) -> float:
     times = []
     for _ in range(3):
         began = time.monotonic()
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             logits = probe(pictures)
         guide.loss(pictures, logits, labels, 0.0).backward()  # type: ignore[no-untyped-call]
         times.append(time.monotonic() - began)

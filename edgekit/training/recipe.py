@@ -53,7 +53,7 @@ class TrainingRecipe(BaseModel):
     ema: float = Field(default=0.9999, ge=0, lt=1, description="decay of the running average of the weights, a step")
     auxiliary: tuple[str, ...] = Field(default=(), description="modules that get a classifier of their own in training")
     auxiliary_weight: float = Field(default=0.3, ge=0, description="of those losses, falling to 0 over the run")
-    bf16: bool = True
+    bf16: bool = Field(default=True, description="where the hardware has it; elsewhere float32 is faster")
     stages: tuple[Stage, ...] = (Stage(size=299, images=9_600_000, batch=32),)
 
     @property

@@ -82,13 +82,14 @@ import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})
 import torch
 from test_training_memory import network
 from edgekit.memory import peak_bytes, resident_bytes
+from edgekit.training.autocast import autocast
 from edgekit.training.memory import WORKERS_BYTES, at_once
 student, free = network(24), 300_000_000
-with torch.autocast("cpu", torch.bfloat16):
+with autocast():
     student(torch.zeros(1, 3, 96, 96)).sum().backward()  # what the libraries take for themselves
 before = resident_bytes()
 count = at_once(student, 96, 64, WORKERS_BYTES + free)
-with torch.autocast("cpu", torch.bfloat16):
+with autocast():
     made = student(torch.zeros(count, 3, 96, 96).contiguous(memory_format=torch.channels_last))
 made.float().sum().backward()
 print(count, (peak_bytes() - before) / free)
