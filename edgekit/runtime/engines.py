@@ -93,6 +93,7 @@ def _onnxruntime(folder: str, precision: str, settings: Dict[str, Any]) -> Netwo
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
+    options.add_session_config_entry("session.x64quantprecision", "1")  # without VNNI, INT8 sums would saturate
     threads = int(settings.get("threads") or 0)
     many = settings.get("mode") == "throughput"
     if many or threads:  # for throughput each call has a thread of its own instead of a share of every layer
