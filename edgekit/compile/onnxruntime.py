@@ -18,13 +18,9 @@ from numpy.typing import NDArray
 
 from edgekit.compile import Compiled, Mode
 from edgekit.errors import InputError
+from edgekit.runtime.engines import EXACT_SUMS
 
 ERRORS_ONLY: Final = 3
-EXACT: Final = ("session.x64quantprecision", "1")
-"""On x86 processors without VNNI its usual kernels add INT8 products up in 16 bits, where they saturate, by which
-EfficientNet-Lite1 lost 20 points. This takes slower kernels there and changes nothing elsewhere
-(onnxruntime_session_options_config_keys.h).
-"""
 
 
 class OnnxRuntimeSession:
@@ -55,7 +51,7 @@ def load(compiled: Compiled, mode: Mode = "latency") -> OnnxRuntimeSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = cores if mode == "latency" else 1
-    options.add_session_config_entry(*EXACT)
+    options.add_session_config_entry(*EXACT_SUMS)
     try:
         session = onnxruntime.InferenceSession(compiled.path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from Exception alone

@@ -15,6 +15,12 @@ from .errors import BundleError, MissingError
 Infer = Callable[[np.ndarray], np.ndarray]
 """uint8 (1, H, W, 3) RGB pixels to float32 (1, classes) logits."""
 
+EXACT_SUMS = ("session.x64quantprecision", "1")
+"""For ONNX Runtime. On x86 processors without VNNI its usual kernels add INT8 products up in 16 bits, where they
+saturate, by which EfficientNet-Lite1 lost 20 points. This takes slower kernels there and changes nothing elsewhere
+(onnxruntime_session_options_config_keys.h).
+"""
+
 
 class Network(object):
     """A network that is loaded; called with pixels it gives logits, see Infer. Any number of threads may call it.
@@ -93,7 +99,7 @@ def _onnxruntime(folder: str, precision: str, settings: Dict[str, Any]) -> Netwo
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
-    options.add_session_config_entry("session.x64quantprecision", "1")  # without VNNI, INT8 sums would saturate
+    options.add_session_config_entry(*EXACT_SUMS)
     threads = int(settings.get("threads") or 0)
     many = settings.get("mode") == "throughput"
     if many or threads:  # for throughput each call has a thread of its own instead of a share of every layer

@@ -27,4 +27,4 @@ def is_fast(device_type: str) -> bool:
     """Whether this processor, or this GPU, computes in BF16 itself."""
     if device_type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return any(feature in processor()[1] for feature in TARGETS["cpu"].needs["bf16"])
+    return "bf16" in TARGETS["cpu"].fast_precisions(processor()[1])
