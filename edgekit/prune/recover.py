@@ -25,7 +25,7 @@ from edgekit.train import Tick, train
 from edgekit.training.autocast import autocast
 from edgekit.training.images import ordered
 from edgekit.training.pace import kept, pace
-from edgekit.training.recipe import Stage, TrainingRecipe
+from edgekit.training.recipe import Stage, TrainingRecipe, imitating
 
 NORM_IMAGES: Final = 320
 BATCH: Final = 32
@@ -212,20 +212,15 @@ def _plan(
         fits = settings.minutes * 60 * share * pace(student, guide, side, batch)
         count = min(fits, MOST_EPOCHS * images.train.count * share)
         stages.append(Stage(size=side, images=max(batch, int(count)), batch=batch))
-    return TrainingRecipe(
-        model="pruned",
-        data="pruning images",
-        seed=settings.seed,
+    return imitating(
+        "pruned",
+        "pruning images",
+        settings.seed,
+        tuple(stages),
         optimizer="muon",
         learning_rate=settings.learning_rate,
         plain_learning_rate=settings.learning_rate / 10,
-        schedule="one-cycle",
-        warmup=0.05,
         weight_decay=0.1,
-        clip_norm=2.0,
-        dropout=0.0,
-        ema=0.99,
-        stages=tuple(stages),
     )
 
 

@@ -24,7 +24,7 @@ from edgekit.training.guide import Answers
 from edgekit.training.images import TrainingImages, ordered
 from edgekit.training.memory import at_once
 from edgekit.training.pace import kept, pace
-from edgekit.training.recipe import Stage, TrainingRecipe
+from edgekit.training.recipe import Stage, TrainingRecipe, imitating
 
 MOST_EPOCHS: Final = 20
 
@@ -128,19 +128,14 @@ def _plan(
     together = _at_once(network, preprocessing.size, batch, settings.memory_bytes)
     fits = settings.minutes * 60 * pace(network, guide, preprocessing.size, together)
     count = max(batch, int(min(fits, MOST_EPOCHS * images.count)))
-    return TrainingRecipe(
-        model="quantized",
-        data="training images",
-        seed=settings.seed,
+    return imitating(
+        "quantized",
+        "training images",
+        settings.seed,
+        (Stage(size=preprocessing.size, images=count, batch=batch, at_once=together),),
         optimizer="adamw",
         learning_rate=settings.learning_rate,
-        schedule="one-cycle",
-        warmup=0.05,
         weight_decay=0.0,
-        clip_norm=2.0,
-        dropout=0.0,
-        ema=0.99,
-        stages=(Stage(size=preprocessing.size, images=count, batch=batch, at_once=together),),
     )
 
 

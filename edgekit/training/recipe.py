@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -68,3 +68,23 @@ class TrainingRecipe(BaseModel):
             seen += min(step, stage.steps) * stage.batch
             step = max(0, step - stage.steps)
         return seen
+
+
+def imitating(model: str, data: str, seed: int, stages: tuple[Stage, ...], **optimizer: Any) -> TrainingRecipe:
+    """The recipe of a short run towards the answers of another network: no dropout, which they do not have either.
+
+    Args:
+        optimizer: which one, its rates and its weight decay, as fields of the recipe.
+    """
+    return TrainingRecipe(
+        model=model,
+        data=data,
+        seed=seed,
+        schedule="one-cycle",
+        warmup=0.05,
+        clip_norm=2.0,
+        dropout=0.0,
+        ema=0.99,
+        stages=stages,
+        **optimizer,
+    )
