@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from edgekit.pipeline import build
+import importlib
+from typing import Any
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "build"]
@@ -14,7 +12,5 @@ __all__ = ["__version__", "build"]
 def __getattr__(name: str) -> Any:
     # Imported when asked for: `import edgekit.cli` must cost no more than click.
     if name == "build":
-        from edgekit.pipeline import build
-
-        return build
+        return importlib.import_module("edgekit.build")
     raise AttributeError(f"module 'edgekit' has no attribute {name!r}")

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.bundle import write_bundle
-from edgekit.runtime_archive import NAME, runtime_archive
+from edgekit.bundle.directory import write_bundle
+from edgekit.bundle.runtime_archive import NAME, runtime_archive
 
 LABELS = ["apple", "banana", "cherry", "date"]
 SIZE = 32
@@ -91,7 +91,7 @@ def make_bundle(out: Path, change: Callable[[dict[str, Any]], None] | None = Non
 
 def openvino_files(onnx_file: Path, work: Path) -> dict[str, Path]:
     """model.xml and model.bin of an ONNX file."""
-    from edgekit.compile import openvino
+    from edgekit.backends import openvino
 
     openvino.compile(onnx_file, work, "fp32")
     return {name: work / name for name in ("model.xml", "model.bin")}

@@ -29,10 +29,10 @@ def command(
     subjects: tuple[str, ...], precision: str | None, runs: int, max_seconds: float, as_json: bool, **flags: Any
 ) -> None:
     """Measure the latency of SUBJECTS at batch 1 in one fresh process, interleaved, once each is steady."""
+    from edgekit.build.runnable import prepare
     from edgekit.cli.events import shown_on
     from edgekit.errors import InputError
     from edgekit.store import Store
-    from edgekit.subjects import prepare
     from edgekit.validate.latency import Candidate, measure
 
     recipes = [subject_recipe(each, flags) for each in subjects or (None,)]

@@ -23,7 +23,7 @@ from edgekit.cli.options import (
 from edgekit.cli.output import emit_json, note, progress, warn
 
 if TYPE_CHECKING:
-    from edgekit.pipeline import Built
+    from edgekit.build.pipeline import Built
 
 
 @click.command(
@@ -107,7 +107,7 @@ def command(
 
     settings = merged(read_yaml(recipe) if recipe is not None else {}, _as_recipe(flags))
     if sign is not None:
-        from edgekit.signing import check_key
+        from edgekit.bundle.signing import check_key
 
         check_key(sign)
     if no_cache:
@@ -137,8 +137,8 @@ def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def _build(settings: Any, out: Path | None, root: Path | None) -> Built:
+    from edgekit.build.pipeline import build
     from edgekit.cli.events import shown_on
-    from edgekit.pipeline import build
     from edgekit.store import Store
 
     with progress() as bars:
@@ -146,8 +146,8 @@ def _build(settings: Any, out: Path | None, root: Path | None) -> Built:
 
 
 def _sign(directory: Path, key: Path) -> None:
+    from edgekit.bundle.signing import sign
     from edgekit.errors import InputError
-    from edgekit.signing import sign
 
     try:
         sign(directory, key)

@@ -55,8 +55,8 @@ def command(
     features = None
     with progress() as bars:
         if strategy == "coverage":
+            from edgekit.build.runnable import export_source
             from edgekit.quantize.features import penultimate_features
-            from edgekit.subjects import export_source
 
             source, exported = export_source(subject_recipe(None, flags), Store(), shown_on(bars))
             features = penultimate_features(

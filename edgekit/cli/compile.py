@@ -39,13 +39,13 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
     """Compile SUBJECT (or --model) for a target, in --out: model.xml and model.bin of OpenVINO, or model.engine."""
     import tempfile
 
-    from edgekit.bundle import place_file
+    from edgekit.backends.for_target import CompileSettings, compile_for
+    from edgekit.build.runnable import graph_for
+    from edgekit.bundle.directory import place_file
     from edgekit.cli.events import shown_on
-    from edgekit.compile.for_target import CompileSettings, compile_for
     from edgekit.errors import UnavailableError
-    from edgekit.quantize.form import form_of
+    from edgekit.quantize.graph_format import format_for
     from edgekit.store import Store
-    from edgekit.subjects import graph_for
     from edgekit.targets import find, release_of
 
     found = find(target)
@@ -62,7 +62,7 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         None if told.workspace_mb is None else told.workspace_mb << 20,
     )
     with progress() as bars, tempfile.TemporaryDirectory() as folder:
-        graph, made_of = graph_for(recipe, precision, form_of(release_of(found)), Store(), shown_on(bars))
+        graph, made_of = graph_for(recipe, precision, format_for(release_of(found)), Store(), shown_on(bars))
         compiled = compile_for(
             found.family, graph, Path(folder), made_of, settings, None, lambda share: bars.update("compile", share, 1)
         )

@@ -138,7 +138,7 @@ def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_jso
 
 def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
     """The bundle's folder on a device, and how many bytes had to be sent."""
-    from edgekit.bundle import MANIFEST, SIGNATURE, check_bundle, read_manifest
+    from edgekit.bundle.directory import MANIFEST, SIGNATURE, check_bundle, read_manifest
     from edgekit.devices import remote
     from edgekit.errors import InputError
 
@@ -155,7 +155,7 @@ def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
 
 
 def _network(connection: Any, bundle: Path, runtime: str | None, bars: Any) -> Any:
-    from edgekit.bundle import read_manifest
+    from edgekit.bundle.directory import read_manifest
     from edgekit.devices.remote import Network
 
     told = read_manifest(bundle)
@@ -179,7 +179,7 @@ def bench(
     """Time BUNDLES on devices at batch 1, interleaved, once each is steady, with power, temperatures and clocks."""
     from dataclasses import asdict
 
-    from edgekit.bundle import read_manifest
+    from edgekit.bundle.directory import read_manifest
     from edgekit.devices import remote
     from edgekit.errors import InputError
     from edgekit.validate.latency import summed_up
@@ -253,12 +253,12 @@ def evaluate(
     as_json: bool,
 ) -> None:
     """Measure top-1 and top-5 of BUNDLE on devices: images are prepared here, their pixels sent, logits come back."""
+    from edgekit.build.runnable import of_bundle
     from edgekit.data.folder import open_images
     from edgekit.devices.remote import RemoteSession
     from edgekit.errors import InputError
-    from edgekit.subjects import of_bundle
     from edgekit.validate.accuracy import accuracy
-    from edgekit.validate.judge import predict
+    from edgekit.validate.evaluation import predict
 
     subject = of_bundle(bundle)
     found = data or subject.default_data

@@ -12,8 +12,8 @@ from edgekit.cli.options import data_options, json_option, model_options, prepro
 from edgekit.cli.output import Progress, emit_json, print_table, progress, warn
 
 if TYPE_CHECKING:
+    from edgekit.build.ensemble import Named
     from edgekit.data.image_set import ImageSet, Keep
-    from edgekit.ensemble import Named
     from edgekit.recipe import Recipe
     from edgekit.validate.protocols import Outcome
     from edgekit.validate.scores import Scores
@@ -63,8 +63,8 @@ def command(
 ) -> None:
     """Measure top-1 and top-5 of SUBJECT (or --model) on labelled images, with OpenVINO on this processor."""
     recipe = subject_recipe(subject, flags)
+    from edgekit.build.ensemble import members_of, prepare_ensemble
     from edgekit.cli.events import shown_on
-    from edgekit.ensemble import members_of, prepare_ensemble
     from edgekit.store import Store
     from edgekit.validate.scores import scored
 
@@ -135,7 +135,7 @@ def _labelled(recipe: Recipe, first: Named, keep: Keep | None) -> tuple[ImageSet
 
 
 def _run(networks: Sequence[Named], images: ImageSet, crops: int, bars: Progress) -> Outcome:
-    from edgekit.compile import load
+    from edgekit.backends import load
     from edgekit.validate.protocols import Member, evaluate
 
     members = [

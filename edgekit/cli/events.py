@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edgekit.build.stages import Event
     from edgekit.cli.output import Progress
-    from edgekit.stages import Event
 
 
 def shown_on(bars: Progress) -> Callable[[Event], None]:

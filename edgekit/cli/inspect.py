@@ -23,7 +23,7 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
     if path.suffix == ".onnx":
         _show_graph(path, as_json)
         return 0
-    from edgekit.bundle import check_bundle, read_manifest
+    from edgekit.bundle.directory import check_bundle, read_manifest
 
     told, problems = read_manifest(path), check_bundle(path)
     timed = _layers(path, told) if layers and not problems else []
@@ -64,8 +64,8 @@ def _show_graph(path: Path, as_json: bool) -> None:
 def _layers(path: Path, told: dict[str, Any]) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
-    from edgekit.compile import Compiled
-    from edgekit.compile.openvino import profile
+    from edgekit.backends import Compiled
+    from edgekit.backends.openvino import profile
 
     return [asdict(each) for each in profile(Compiled("openvino", str(path / "model.xml"), told["precision"], 0))]
 

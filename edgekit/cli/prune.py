@@ -52,9 +52,9 @@ def command(subject: str | None, out: Path, latency_budget: float | None, as_jso
     Leaves weights.safetensors, model.onnx (float32) and pruning.json: widths before and after, what was predicted and
     measured, and what recovery did. Exit code 3: the budget is below what the narrowest network reaches.
     """
+    from edgekit.build.pipeline import prune
     from edgekit.cli.events import shown_on
     from edgekit.errors import BudgetError, InputError
-    from edgekit.pipeline import prune
 
     if flags["prune"] == "none":
         raise InputError("there is nothing to prune with --prune none", "Give a ratio, or auto.")
@@ -68,7 +68,7 @@ def command(subject: str | None, out: Path, latency_budget: float | None, as_jso
     if made.entry is None:
         refusal = BudgetError if latency_budget is not None and made.over_budget else InputError
         raise refusal(f"nothing was pruned: {made.told['reason']}", made.hint)
-    from edgekit.bundle import place_file
+    from edgekit.bundle.directory import place_file
 
     for name in FILES[:2]:
         place_file(made.entry.path / name, out / name)

@@ -51,11 +51,11 @@ def command(
     """Quantize SUBJECT (or --model) to INT8: a Q/DQ graph that takes raw uint8 NHWC pixels, preprocessing inside."""
     if plot is not None and not explained:
         raise click.UsageError("--plot draws what --explain finds; give both")
-    from edgekit.bundle import place_file
+    from edgekit.build.stages import Run, calibrate, explain_graph, export_graph, fetching, quantize_graph
+    from edgekit.bundle.directory import place_file
     from edgekit.cli.events import shown_on
     from edgekit.cli.options import calibration_settings
     from edgekit.models.source import resolve
-    from edgekit.stages import Run, calibrate, explain_graph, export_graph, fetching, quantize_graph
     from edgekit.store import Store, file_sha256
     from edgekit.targets import find, release_of
 

@@ -26,7 +26,7 @@ from edgekit.cli.output import emit_json
 @json_option
 def command(bundle: Path, key: Path, as_json: bool) -> None:
     """Sign BUNDLE: writes manifest.json.sig, a signature of all its files. Passphrases are asked for by ssh-keygen."""
-    from edgekit.signing import sign
+    from edgekit.bundle.signing import sign
 
     made = sign(bundle, key)
     if as_json:

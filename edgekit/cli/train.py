@@ -12,8 +12,8 @@ from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, note, progress
 
 if TYPE_CHECKING:
-    from edgekit.train import Tick
     from edgekit.training.images import TrainingImages
+    from edgekit.training.loop import Tick
     from edgekit.training.recipe import TrainingRecipe
 
 
@@ -62,7 +62,7 @@ def command(
     from edgekit.models.registry import find_model
     from edgekit.models.weights import load_into, write_weights
     from edgekit.report.curve import curve
-    from edgekit.train import seeded, train
+    from edgekit.training.loop import seeded, train
 
     entry, _ = find_model(settings.model)
     network = seeded(settings.seed, lambda: create(settings.model, classes, settings.width, settings.dropout))

@@ -79,7 +79,7 @@ def check_golden(connection: Connection, folder: str, runtime: str | None = None
 
 
 class RemoteSession:
-    """A network on a device; see edgekit.compile.Session. What a cut takes away is asked for again."""
+    """A network on a device; see edgekit.backends.Session. What a cut takes away is asked for again."""
 
     def __init__(self, connection: Connection, network: Network) -> None:
         self._connection, self._network = connection, network

@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, TypeVar
 
+from edgekit.bundle.runtime_archive import runtime_archive
 from edgekit.devices.ssh import ROOT, Connection, DisconnectedError, MissingRuntimeError, Talk
 from edgekit.errors import UnavailableError
 from edgekit.runtime.frames import Header
-from edgekit.runtime_archive import runtime_archive
 
 TRIES: Final = 5
 PIECE: Final = 1 << 18

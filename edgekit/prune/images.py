@@ -16,9 +16,9 @@ from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.sources import PruningImages
-from edgekit.train import normalised
 from edgekit.training.autocast import autocast
 from edgekit.training.images import ordered
+from edgekit.training.loop import normalised
 
 BATCH: Final = 32
 

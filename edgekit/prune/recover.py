@@ -18,12 +18,12 @@ from torch import nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.channels import ChannelGraph, Keep
-from edgekit.prune.distil import Distillation
+from edgekit.prune.distillation import Distillation
 from edgekit.prune.images import Tuning, top1, training_batches
 from edgekit.prune.sources import PruningImages
-from edgekit.train import Tick, train
 from edgekit.training.autocast import autocast
 from edgekit.training.images import ordered
+from edgekit.training.loop import Tick, train
 from edgekit.training.pace import kept, pace
 from edgekit.training.recipe import Stage, TrainingRecipe, imitating
 

@@ -17,7 +17,7 @@ def openvino_timer(precision: str) -> Timer:
     """A timer of layers in a precision: int8, bf16 or fp32."""
 
     def time(probes: Sequence[Probe]) -> Sequence[float]:
-        from edgekit.compile import openvino
+        from edgekit.backends import openvino
 
         with tempfile.TemporaryDirectory(prefix="edgekit-probes-") as folder:
             graph = Path(folder) / "probes.onnx"

@@ -10,14 +10,14 @@ from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.onnx_graph import with_preprocessing
 from edgekit.models.opset import lower
 from edgekit.quantize.dla import calibration_cache, plain
-from edgekit.quantize.form import Form
+from edgekit.quantize.graph_format import GraphFormat
 from edgekit.quantize.half import fits_half, to_half
 from edgekit.quantize.rules import check
 from edgekit.quantize.signed import to_signed
 
 
 def write_graph(
-    core: Path, quantized: Path | None, out: Path, precision: str, preprocessing: Preprocessing, form: Form
+    core: Path, quantized: Path | None, out: Path, precision: str, preprocessing: Preprocessing, form: GraphFormat
 ) -> None:
     """Writes the graph of one precision: uint8 NHWC pixels in, preprocessing inside.
 
@@ -42,7 +42,7 @@ def write_graph(
     onnx.save(model, str(out))
 
 
-def write_dla(quantized: Path, out_dir: Path, preprocessing: Preprocessing, form: Form) -> None:
+def write_dla(quantized: Path, out_dir: Path, preprocessing: Preprocessing, form: GraphFormat) -> None:
     """Writes model.dla.onnx and model.dla.cache: what a DLA takes before TensorRT 11, see edgekit.quantize.dla."""
     signed = with_preprocessing(to_signed(onnx.load(str(quantized))), preprocessing)
     graph = plain(signed)

@@ -16,12 +16,12 @@ from torch import nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import EdgekitError, InputError
-from edgekit.memory import give_back, resident_bytes
 from edgekit.models.from_onnx import to_torch
 from edgekit.quantize.fake_quant import simulated, written
-from edgekit.train import Tick, train
-from edgekit.training.guide import Answers
+from edgekit.targets.memory import give_back, resident_bytes
+from edgekit.training.distillation import Answers
 from edgekit.training.images import TrainingImages, ordered
+from edgekit.training.loop import Tick, train
 from edgekit.training.memory import at_once
 from edgekit.training.pace import kept, pace
 from edgekit.training.recipe import Stage, TrainingRecipe, imitating

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib.resources import files
 
-from edgekit.report import flips, plot, pruning, summary, tuning
+from edgekit.report import flips, plot, precision_search, pruning, summary
 from edgekit.report.escaping import html_text as _text
 from edgekit.report.schema import Report
 
@@ -18,7 +18,7 @@ def html(report: Report) -> str:
     style = (files("edgekit.report") / "page.css").read_text(encoding="utf-8")
     title = _text(summary.title(report))
     body = [_verdict(report), _warnings(report), _figure(report), _variants(report), _fidelity(report)]
-    body += [flips.section(report), pruning.section(report), tuning.section(report), _stages(report)]
+    body += [flips.section(report), pruning.section(report), precision_search.section(report), _stages(report)]
     body.append(_facts("How it was measured", summary.method(report)))
     body.append(_facts("Environment", [(name, str(value)) for name, value in report["environment"].items()]))
     return "\n".join(

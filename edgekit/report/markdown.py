@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from html import escape
 
-from edgekit.report import flips, pruned, summary, tuning
+from edgekit.report import flips, precision_search, pruned, summary
 from edgekit.report.schema import Report
 
 
@@ -106,11 +106,16 @@ def _pruning(report: Report) -> list[str]:
 
 def _tuning(report: Report) -> list[str]:
     """The section on the budget loop; empty where there was none."""
-    told = tuning.of(report)
+    told = precision_search.of(report)
     if told is None:
         return []
-    table = _table(tuning.TITLES, tuning.rows(told), _first_is_text(tuning.TITLES))
-    return [f"## {tuning.HEADING}", _text(tuning.sentence(told)), table, *filter(None, [_text(tuning.floats(told))])]
+    table = _table(precision_search.TITLES, precision_search.rows(told), _first_is_text(precision_search.TITLES))
+    return [
+        f"## {precision_search.HEADING}",
+        _text(precision_search.sentence(told)),
+        table,
+        *filter(None, [_text(precision_search.floats(told))]),
+    ]
 
 
 def _first_is_text(titles: Sequence[str]) -> list[bool]:

@@ -16,8 +16,8 @@ from edgekit.data.signs import CLASSES, draw, label_of
 from edgekit.models import create
 from edgekit.models.registry import find_model
 from edgekit.study.recipe import Contest, Contestant, StudyRecipe
-from edgekit.train import normalised, seeded, train
 from edgekit.training.autocast import autocast
+from edgekit.training.loop import normalised, seeded, train
 
 EPOCHS_FILE = "epochs.jsonl"
 

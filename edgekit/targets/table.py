@@ -38,7 +38,7 @@ class Target:
     Attributes:
         name: what `--target` takes.
         family: "cpu", "gpu", "rtx" or "jetson".
-        runtime: the inference runtime, a key of `edgekit.compile.RUNTIMES` once it is supported.
+        runtime: the inference runtime, a key of `edgekit.backends.RUNTIMES` once it is supported.
         description: one line for people.
         extra: the extra of edgekit that brings the packages to build for it.
         precisions: precisions worth building, fastest first; what the hardware has no fast path for is left out.

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from edgekit.training.autocast import autocast
-from edgekit.training.guide import Guide
+from edgekit.training.distillation import DistillationLoss
 from edgekit.training.recipe import TrainingRecipe
 
 DRAWING: Final = 0.6
@@ -31,7 +31,7 @@ def kept(folder: Path, plan: Callable[[], TrainingRecipe]) -> TrainingRecipe:
     return recipe
 
 
-def pace(student: nn.Module, guide: Guide, side: int, batch: int) -> float:
+def pace(student: nn.Module, guide: DistillationLoss, side: int, batch: int) -> float:
     """Images a second of a training step without the optimiser; pictures are drawn beside it by another process."""
     pictures = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.long)

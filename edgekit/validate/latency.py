@@ -29,7 +29,7 @@ LOADING_SECONDS: Final = 300.0
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is timed: a name, and what edgekit.compile loads."""
+    """What is timed: a name, and what edgekit.backends loads."""
 
     name: str
     runtime: str

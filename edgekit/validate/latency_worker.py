@@ -16,7 +16,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads of one ru
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.compile import Compiled, load
+from edgekit.backends import Compiled, load
 from edgekit.runtime.timing import bench
 
 

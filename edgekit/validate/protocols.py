@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.compile import Session
+from edgekit.backends import Session
 from edgekit.data.crops import fill, scales
 from edgekit.data.loading import AHEAD, made_ahead
 from edgekit.data.preprocessing import Preprocessing, picture

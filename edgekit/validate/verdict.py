@@ -15,7 +15,7 @@ NOT_REQUESTED = "stands beside the others for comparison"
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured, by variant: see edgekit.validate.judge and edgekit.validate.latency for the inner mappings.
+    """What was measured, by variant; edgekit.validate.evaluation and edgekit.validate.latency tell the inner mappings.
 
     Attributes:
         accuracy: what `judge` tells: {"images", "labelled", "variants"}.

@@ -22,12 +22,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgekit.compile import load
+from edgekit.backends import load
+from edgekit.build.runnable import prepare
 from edgekit.data.folder import open_images
 from edgekit.data.image_set import ImageSet
 from edgekit.recipe import Recipe
 from edgekit.store import Store
-from edgekit.subjects import prepare
 from edgekit.validate.latency import ratio
 from edgekit.validate.protocols import Member, evaluate
 

@@ -13,7 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from edgekit.compile.for_target import CompileSettings, compile_for
+from edgekit.backends.for_target import CompileSettings, compile_for
+from edgekit.build.stages import Graphs, Run, calibrate, export_graph, quantize_graph
+from edgekit.build.widths import Whole, layer_table
 from edgekit.models.source import make_network, resolve
 from edgekit.prune import fit, onnx_slice
 from edgekit.prune.channels import ChannelGraph, Keep, widths
@@ -21,8 +23,6 @@ from edgekit.prune.importance import magnitude
 from edgekit.prune.select import Knapsack, keep_best, ratio_widths
 from edgekit.prune.tracing import trace
 from edgekit.recipe import Recipe
-from edgekit.stages import Graphs, Run, calibrate, export_graph, quantize_graph
-from edgekit.stages.widths import Whole, layer_table
 from edgekit.store import Store
 from edgekit.targets import find
 from edgekit.validate.latency import Candidate, measure

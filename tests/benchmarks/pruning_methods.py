@@ -18,7 +18,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from edgekit.compile.for_target import CompileSettings, compile_for
+from edgekit.backends.for_target import CompileSettings, compile_for
+from edgekit.build.stages import Graphs, Run, calibrate, export_graph, prune_network, quantize_graph
+from edgekit.build.widths import Whole
 from edgekit.data.folder import open_images
 from edgekit.models.source import make_network, resolve
 from edgekit.prune.channels import ChannelGraph
@@ -26,12 +28,10 @@ from edgekit.prune.importance import magnitude
 from edgekit.prune.select import Chosen, ratio_widths
 from edgekit.prune.tracing import trace
 from edgekit.recipe import Recipe
-from edgekit.stages import Graphs, Run, calibrate, export_graph, prune_network, quantize_graph
-from edgekit.stages.widths import Whole
 from edgekit.store import Entry, Store
 from edgekit.targets import find
 from edgekit.validate.accuracy import accuracy, paired_drop
-from edgekit.validate.judge import predict
+from edgekit.validate.evaluation import predict
 from edgekit.validate.latency import Candidate, measure
 
 RATIOS = (0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7)
@@ -107,7 +107,7 @@ def judged(
     run: Run, graphs: dict[str, Path], told: dict[str, Any], budget: float, ratio: float, count: int
 ) -> list[list[str]]:
     """Accuracy of all on the same pictures, and latency side by side, as the table's rows."""
-    from edgekit.compile import load
+    from edgekit.backends import load
 
     images = open_images("signs", limit=count)
     with tempfile.TemporaryDirectory() as name:

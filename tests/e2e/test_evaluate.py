@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.compile import load
+from edgekit.backends import load
+from edgekit.build.runnable import prepare
 from edgekit.data.folder import open_images
 from edgekit.recipe import Recipe
 from edgekit.store import Store
-from edgekit.subjects import prepare
 from edgekit.validate.accuracy import accuracy
-from edgekit.validate.judge import predict
+from edgekit.validate.evaluation import predict
 
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
 Tiny = Callable[..., Path]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from samples import SHARED_DATA
 
-from edgekit.bundle import check_bundle, read_manifest
+from edgekit.bundle.directory import check_bundle, read_manifest
 from edgekit.data.signs import draw, label_of
 from edgekit.report import validate
 from edgekit.runtime import Bundle, BundleError

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from command import json_of
 
-from edgekit.bundle import check_bundle
+from edgekit.bundle.directory import check_bundle
 from edgekit.report import validate
 
 

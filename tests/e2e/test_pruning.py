@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from test_headline import AGAIN
 
-from edgekit.bundle import check_bundle
+from edgekit.bundle.directory import check_bundle
 from edgekit.report import validate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

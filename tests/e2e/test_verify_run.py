@@ -211,7 +211,10 @@ def test_the_one_file_runs_and_is_imported(bundle: Path, pictures: Path, tmp_pat
 
 
 def test_the_one_file_is_the_same_each_time() -> None:
-    code = "import hashlib, edgekit.runtime_archive as made; print(hashlib.sha256(made.runtime_archive()).hexdigest())"
+    code = (
+        "import hashlib, edgekit.bundle.runtime_archive as made;"
+        "print(hashlib.sha256(made.runtime_archive()).hexdigest())"
+    )
     told = {subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout for _ in range(2)}
     assert len(told) == 1
 
@@ -219,17 +222,17 @@ def test_the_one_file_is_the_same_each_time() -> None:
 @pytest.mark.slow
 def test_the_runtime_answers_as_evaluation_does(headline: Any, tmp_path: Path) -> None:
     """The same class first on 500 images, through files of odd sizes, with both runtimes that run here."""
+    from edgekit.build.runnable import of_bundle
     from edgekit.data.folder import open_images
     from edgekit.data.signs import draw
     from edgekit.runtime import Bundle
-    from edgekit.subjects import of_bundle
 
     subject = of_bundle(headline.directory)
     for index in range(500):
         side = 200 + index % 170
         Image.fromarray(draw("validation", index, side)).save(tmp_path / f"{index:03}.png")
     images = open_images(tmp_path)
-    from edgekit.compile.openvino import load
+    from edgekit.backends.openvino import load
 
     evaluation = load(subject.compiled)
     wanted = [int(evaluation.infer(images.load(i, subject.preprocessing)[None]).argmax()) for i in range(500)]

@@ -54,7 +54,7 @@ def device(server: Server) -> Device:
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, common_store: Path) -> Path:
     """The shipped network for this processor, from a few signs."""
-    from edgekit.pipeline import build
+    from edgekit.build.pipeline import build
     from edgekit.recipe import merged
     from edgekit.store import Store
 

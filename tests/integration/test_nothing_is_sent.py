@@ -25,7 +25,7 @@ LOADS = "from edgekit.runtime.engines import load; load('openvino', {folder!r}, 
 QUANTIZES = """
 from pathlib import Path
 import numpy as np
-from edgekit.compile import openvino
+from edgekit.backends import openvino
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.quantize.ptq import quantize
 told = Preprocessing(size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
@@ -47,13 +47,13 @@ def test_the_watch_sees_what_it_should() -> None:
 def test_nothing_is_sent(what: str, tiny_onnx: object, tmp_path: Path) -> None:
     graph = tiny_onnx()  # type: ignore[operator]  # a factory
     if what == "runtime":
-        from edgekit.compile import openvino
+        from edgekit.backends import openvino
         from edgekit.data.preprocessing import Preprocessing
-        from edgekit.quantize.form import form_of
+        from edgekit.quantize.graph_format import format_for
         from edgekit.quantize.graphs import write_graph
 
         told = Preprocessing(size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
-        write_graph(graph, None, tmp_path / "g.onnx", "fp32", told, form_of(None))
+        write_graph(graph, None, tmp_path / "g.onnx", "fp32", told, format_for(None))
         openvino.compile(tmp_path / "g.onnx", tmp_path, "fp32")
         work = LOADS.format(folder=str(tmp_path))
     else:

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from layouts import LAYOUTS, OURS, network
 
-from edgekit.compile import openvino
+from edgekit.backends import openvino
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.export import export_network
 from edgekit.prune import onnx_slice
@@ -25,7 +25,7 @@ from edgekit.prune.sources import PruningImages, of_folder, signs_images
 from edgekit.prune.surgery import slimmed
 from edgekit.prune.timing import openvino_timer
 from edgekit.prune.tracing import trace
-from edgekit.quantize.form import form_of
+from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_graph
 from edgekit.quantize.ptq import quantize
 
@@ -39,7 +39,7 @@ def int8(network_: Any, size: int, folder: Path) -> Path:
     dice = np.random.Generator(np.random.PCG64(0))
     pictures = dice.integers(0, 256, (3, 1, size, size, 3), np.uint8)
     quantize(folder / "core.onnx", folder / "q.onnx", lambda: iter(pictures), len(pictures), told)
-    write_graph(folder / "core.onnx", folder / "q.onnx", folder / "int8.onnx", "int8", told, form_of(None))
+    write_graph(folder / "core.onnx", folder / "q.onnx", folder / "int8.onnx", "int8", told, format_for(None))
     return folder / "int8.onnx"
 
 

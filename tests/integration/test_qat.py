@@ -20,7 +20,7 @@ from edgekit.quantize import qat
 from edgekit.quantize.ptq import normalised, quantize
 from edgekit.quantize.qat import QatRecord, QatSettings, train_quantized
 from edgekit.runtime.openvino_core import core
-from edgekit.train import Tick, seeded, train
+from edgekit.training.loop import Tick, seeded, train
 from edgekit.training.recipe import Stage, TrainingRecipe
 
 CLASSES = 12

@@ -11,16 +11,16 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from edgekit.compile import Compiled, load, openvino
+from edgekit.backends import Compiled, load, openvino
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
 from edgekit.models.onnx_graph import with_fixed_input, with_preprocessing
 from edgekit.quantize.features import penultimate_features
-from edgekit.quantize.form import form_of
+from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_graph
 from edgekit.quantize.ptq import quantize
 from edgekit.validate.accuracy import fidelity
-from edgekit.validate.judge import judge
+from edgekit.validate.evaluation import judge
 
 HOW = Preprocessing(32, 1.0, "bicubic", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 IMAGES = SignsSet("calibration", 24)
@@ -39,7 +39,7 @@ def int8(graph: Path, tmp_path: Path) -> Path:
     core, path = tmp_path / "core.onnx", tmp_path / "int8.onnx"
     quantize(graph, core, lambda: (IMAGES.load(i, HOW)[None] for i in range(24)), 24, HOW, given.append)
     assert max(given) == 24
-    write_graph(graph, core, path, "int8", HOW, form_of(None))
+    write_graph(graph, core, path, "int8", HOW, format_for(None))
     return path
 
 

@@ -13,7 +13,7 @@ PROGRAM = """
 import os, signal, sys, threading
 from pathlib import Path
 import numpy as np
-from edgekit.compile import openvino
+from edgekit.backends import openvino
 
 seen = []
 signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))

@@ -13,12 +13,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.compile.tensorrt_library import installed
+from edgekit.backends.tensorrt_library import installed
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError, UnavailableError
 from edgekit.models.onnx_graph import with_fixed_input
 from edgekit.models.opset import lower
-from edgekit.quantize.form import Form, form_of
+from edgekit.quantize.graph_format import GraphFormat, format_for
 from edgekit.quantize.graphs import write_dla, write_graph
 from edgekit.quantize.half import fits_half, to_half
 from edgekit.quantize.ptq import quantize
@@ -99,7 +99,7 @@ def test_the_graph_of_every_target_keeps_the_rules_and_the_answers(
 ) -> None:
     release = release_of(find(target))
     assert release is not None
-    form = form_of(release)
+    form = format_for(release)
     for precision in ("fp32", "fp16", "int8"):
         write_graph(concats, quantized, tmp_path / f"{precision}.onnx", precision, TOLD, form)
     made = onnx.load(str(tmp_path / "int8.onnx"))
@@ -236,7 +236,7 @@ def test_an_asymmetric_range_has_no_signed_form(quantized: Path) -> None:
 def test_older_opsets_compute_the_same_and_newer_operators_are_named(
     concats: Path, quantized: Path, pictures: np.ndarray, tmp_path: Path
 ) -> None:
-    write_graph(concats, quantized, tmp_path / "new.onnx", "int8", TOLD, Form(True, False, 17))
+    write_graph(concats, quantized, tmp_path / "new.onnx", "int8", TOLD, GraphFormat(True, False, 17))
     onnx.save(lower(onnx.load(str(tmp_path / "new.onnx")), 13), str(tmp_path / "old.onnx"))
     np.testing.assert_array_equal(logits(tmp_path / "old.onnx", pictures), logits(tmp_path / "new.onnx", pictures))
     assert "opset 17 is newer than 13" in faults(onnx.load(str(tmp_path / "new.onnx")), 13)[0].why
@@ -257,8 +257,8 @@ def test_the_plain_graph_and_the_scales_that_a_dla_takes(
     concats: Path, quantized: Path, pictures: np.ndarray, tmp_path: Path
 ) -> None:
     release = release_of(find("jetson-xavier-nx"))
-    write_dla(quantized, tmp_path, TOLD, form_of(release))
-    write_graph(concats, quantized, tmp_path / "int8.onnx", "int8", TOLD, form_of(release))
+    write_dla(quantized, tmp_path, TOLD, format_for(release))
+    write_graph(concats, quantized, tmp_path / "int8.onnx", "int8", TOLD, format_for(release))
     made = onnx.load(str(tmp_path / "model.dla.onnx"))
     onnx.checker.check_model(made, full_check=True)
     assert not [node for node in made.graph.node if node.op_type.endswith("eLinear")]
@@ -276,10 +276,10 @@ def test_the_plain_graph_and_the_scales_that_a_dla_takes(
 @RTX
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_real_engine_for_three_gpus(precision: str, concats: Path, quantized: Path, tmp_path: Path) -> None:
-    from edgekit.compile.tensorrt import BuilderSettings, build, preflight
+    from edgekit.backends.tensorrt import BuilderSettings, build, preflight
 
     graph = tmp_path / "graph.onnx"
-    write_graph(concats, quantized, graph, precision, TOLD, form_of(release_of(find("rtx"))))
+    write_graph(concats, quantized, graph, precision, TOLD, format_for(release_of(find("rtx"))))
     assert preflight(graph, "tensorrt-rtx") > 10
     shares: list[float] = []
     settings = BuilderSettings(compute_capabilities=("8.6", "8.9", "12.0"))
@@ -291,7 +291,7 @@ def test_a_real_engine_for_three_gpus(precision: str, concats: Path, quantized: 
 
 @RTX
 def test_what_the_parser_refuses_is_told_with_the_node(tmp_path: Path) -> None:
-    from edgekit.compile.tensorrt import BuilderSettings, build, preflight
+    from edgekit.backends.tensorrt import BuilderSettings, build, preflight
 
     strange = helper.make_model(
         helper.make_graph(
@@ -326,10 +326,10 @@ def small() -> onnx.ModelProto:
 @RTX
 def test_the_devices_own_builder_makes_engines_too(concats: Path, quantized: Path, tmp_path: Path) -> None:
     """The code that builds on a Jetson, on the one TensorRT that builds without a GPU."""
-    from edgekit.compile.tensorrt_library import load_library
+    from edgekit.backends.tensorrt_library import load_library
 
     trt = load_library("tensorrt-rtx")
-    write_graph(concats, quantized, tmp_path / "model.onnx", "int8", TOLD, form_of(release_of(find("rtx"))))
+    write_graph(concats, quantized, tmp_path / "model.onnx", "int8", TOLD, format_for(release_of(find("rtx"))))
     settings: dict[str, Any] = {"typed": True, "compute_capabilities": ["SM86"]}
     content = tensorrt_engine.build(trt, str(tmp_path / "model.onnx"), "int8", settings)
     assert len(content) > 1000
@@ -376,7 +376,7 @@ def test_an_engine_is_refused_where_it_does_not_belong(tmp_path: Path, monkeypat
 
 
 def test_without_tensorrt_or_a_gpu_it_says_so(tmp_path: Path) -> None:
-    from edgekit.compile.tensorrt_library import load_library
+    from edgekit.backends.tensorrt_library import load_library
     from edgekit.runtime import cuda
 
     if installed("tensorrt") is None:

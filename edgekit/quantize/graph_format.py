@@ -1,0 +1,32 @@
+"""In what form a runtime wants its graphs; light, so that a cached build reads it without onnx."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from edgekit.targets import Release
+
+
+@dataclass(frozen=True)
+class GraphFormat:
+    """What a runtime wants of a graph.
+
+    Attributes:
+        signed: INT8 activations are signed (TensorRT); else as NNCF chooses.
+        typed: the graph carries its precisions: what is not INT8 in an int8 graph is FP16.
+        opset: the newest that the runtime reads; None where it does not matter.
+    """
+
+    signed: bool
+    typed: bool
+    opset: int | None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return asdict(self)
+
+
+def format_for(release: Release | None) -> GraphFormat:
+    """The form for a release of TensorRT, or for the other runtimes (None)."""
+    return GraphFormat(False, False, None) if release is None else GraphFormat(True, release.typed, release.opset)
