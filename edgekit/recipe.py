@@ -51,7 +51,14 @@ class PruningRecipe(_Part):
         default=None, description="what channels are worth by; fisher by default, magnitude without images"
     )
     train_data: str | None = Field(default=None, description="images to recover with, labelled or not")
-    minutes: float = Field(default=6.5, ge=0, description="of training to win back accuracy")
+    images: int | None = Field(
+        default=None, ge=1, description="to train on to win back accuracy; by default what fits into the minutes"
+    )
+    minutes: float | None = Field(
+        default=None,
+        ge=0,
+        description="ceiling of winning back accuracy, all attempts together; 10 by default where there may be two",
+    )
     learning_rate: float = Field(default=0.004, gt=0, description="of that training's convolutions")
     sensitivity: bool = Field(default=True, description="look at how sensitive blocks are, for the report")
 
@@ -92,6 +99,7 @@ class Recipe(_Part):
     width: float | None = Field(default=None, gt=0)
     num_classes: int | None = Field(default=None, ge=1)
     target: str = "cpu"
+    runtime: str | None = Field(default=None, description="that executes it, of those that the target has")
     precision: Precision = "int8"
     prune: Ratio | Literal["auto", "none"] = "auto"
     data: str | None = None

@@ -1,50 +1,101 @@
-"""Runtimes that execute a compressed graph. Each is one module with the same functions, named in RUNTIMES.
-
-A runtime module has `load(compiled, mode)` and, where it makes something of a graph,
-`compile(graph, out_dir, precision)` and `profile(compiled)`.
-"""
+"""Backends: what compiles and executes graphs. Each is a module that keeps the protocol here, and a line in a table."""
 
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgekit.quantize.graph_format import GraphFormat
+    from edgekit.targets import Machine, Release
+
 Mode = Literal["latency", "throughput"]
 
-RUNTIMES: Final[Mapping[str, str]] = MappingProxyType(
+BACKENDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "openvino": "edgekit.backends.openvino",
         "onnxruntime": "edgekit.backends.onnxruntime",
         "tensorrt": "edgekit.backends.tensorrt",
-        "tensorrt-rtx": "edgekit.backends.tensorrt",
+        "tensorrt-rtx": "edgekit.backends.tensorrt_rtx",
+        "tensorrt-on-device": "edgekit.backends.tensorrt_on_device",
         "torch": "edgekit.backends.torch_eager",
     }
 )
+"""Name: module. A target names the ones that can serve it (edgekit.targets.table)."""
+
+
+@dataclass(frozen=True)
+class CompileSettings:
+    """What may be asked of a compiler; a backend takes what it knows.
+
+    Attributes:
+        compute_capabilities: such as "8.9", that TensorRT for RTX builds for; empty: the GPU at hand.
+        optimization_level: 0 (fast build) to 5 (fast engine) of TensorRT; None leaves its own.
+        workspace_bytes: memory that kernels may use beside weights; None is all.
+        typed: whether graphs carry their precisions.
+        timing_cache: file in which TensorRT remembers how fast its kernels were; it changes no result by itself.
+    """
+
+    compute_capabilities: tuple[str, ...] = ()
+    optimization_level: int | None = None
+    workspace_bytes: int | None = None
+    typed: bool = True
+    timing_cache: Path | None = field(default=None, metadata={"not_in_key": True})
+
+
+DEFAULTS: Final = CompileSettings()
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What decides compiled forms beside graph and settings.
+
+    Attributes:
+        versions: of the libraries that compile, by name.
+        hardware: what the form is bound to, such as a GPU and its driver; empty where it is bound to nothing.
+    """
+
+    versions: tuple[tuple[str, str | None], ...]
+    hardware: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class EngineLayer:
+    """A layer of an engine, as TensorRT's inspector has it."""
+
+    name: str
+    kind: str
+    output: str
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """A network in the form that a runtime loads.
+    """A network in the form that a backend loads.
 
     Attributes:
-        runtime: a key of RUNTIMES.
-        path: of the compiled form (OpenVINO: .xml; ONNX Runtime: .onnx; TensorRT: .engine; torch: a JSON that
+        backend: a key of BACKENDS.
+        path: of the compiled form (OpenVINO: .xml; ONNX Runtime: .onnx; TensorRT: .engine; torch: a JSON file that
             names network and weights).
-        precision: fp32, bf16, fp16 or int8.
+        precision: fp32, bf16, fp16, int8 or mixed.
         size_bytes: of all its files.
+        layers: of an engine, where its inspector could be asked.
+        checked_by: which parser has read a graph that a device will build, if one could be asked.
     """
 
-    runtime: str
+    backend: str
     path: str
     precision: str
     size_bytes: int
+    layers: tuple[EngineLayer, ...] = ()
+    checked_by: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +119,64 @@ class Session(Protocol):
         ...
 
 
-def load(compiled: Compiled, mode: Mode = "latency") -> Session:
-    """Loads a compiled network with its runtime, tuned for one picture at a time or for many."""
-    module: Any = importlib.import_module(RUNTIMES[compiled.runtime])
-    session: Session = module.load(compiled, mode)
-    return session
+class Backend(Protocol):
+    """What a backend module has."""
+
+    @property
+    def RUNTIME(self) -> str:
+        """The inference runtime, as reports, bundles and devices call it."""
+        ...
+
+    @property
+    def PRECISIONS(self) -> tuple[str, ...]:
+        """The precisions that it can execute."""
+        ...
+
+    def available(self) -> str | None:
+        """The version that is installed, by metadata alone; None where it is not."""
+        ...
+
+    def identity(self, machine: Machine) -> Identity:
+        """What decides compiled forms here, by metadata alone."""
+        ...
+
+    def compile(
+        self,
+        graph: Path,
+        out_dir: Path,
+        precision: str,
+        settings: CompileSettings,
+        on_progress: Callable[[float], None] = ...,
+    ) -> Compiled:
+        """Writes the compiled form of a graph in `out_dir`; `on_progress` is told the share that is done.
+
+        Raises:
+            InputError: the compiler refuses the graph.
+            UnavailableError: its library or its GPU is not here.
+        """
+        ...
+
+    def load(self, compiled: Compiled, mode: Mode = ...) -> AbstractContextManager[Session]:
+        """Loads a compiled form, tuned for one picture at a time or for many; what it holds is freed at the end."""
+        ...
+
+    def profile(self, compiled: Compiled, runs: int = ...) -> list[LayerTime]:
+        """Median time of each executed layer on a grey picture, the slowest first.
+
+        Raises:
+            UnavailableError: this backend cannot time layers.
+        """
+        ...
+
+    def files(self, compiled: Compiled) -> dict[str, Path]:
+        """The files of a compiled form by their names in a bundle; the graph itself, model.onnx, is in every bundle."""
+        ...
+
+    def graph_format(self, release: Release | None) -> GraphFormat:
+        """The form of graphs that it wants."""
+        ...
+
+
+def backend(name: str) -> Backend:
+    """The backend of that name; its library is imported only by those that compile, load or profile."""
+    return cast(Backend, importlib.import_module(BACKENDS[name]))

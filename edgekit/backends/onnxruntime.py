@@ -7,20 +7,65 @@ for the unsigned form of the same graph).
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-import onnxruntime
-from numpy.typing import NDArray
+from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
+from edgekit.errors import InputError, UnavailableError
+from edgekit.quantize.graph_format import GraphFormat
+from edgekit.targets import Machine, Release
+from edgekit.targets.machine import usable_cores
 
-from edgekit.backends import Compiled, Mode
-from edgekit.errors import InputError
-from edgekit.runtime.engines import EXACT_SUMS
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
+RUNTIME: Final = "onnxruntime"
+PRECISIONS: Final = ("int8", "mixed", "fp32")
 ERRORS_ONLY: Final = 3
+
+
+def available() -> str | None:
+    """The version that is installed."""
+    try:
+        return version("onnxruntime")
+    except PackageNotFoundError:
+        return None
+
+
+def identity(machine: Machine) -> Identity:
+    """The version alone: what is compiled is the graph itself."""
+    return Identity((("onnxruntime", available()),))
+
+
+def graph_format(release: Release | None) -> GraphFormat:
+    """As NNCF writes it."""
+    return GraphFormat(signed=False, typed=False, opset=None)
+
+
+def compile(
+    graph: Path,
+    out_dir: Path,
+    precision: str,
+    settings: CompileSettings = DEFAULTS,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Compiled:
+    """Cannot: the graph itself is executed."""
+    raise UnavailableError("ONNX Runtime is a reference here: nothing is compiled for it", "Use --target cpu.")
+
+
+def files(compiled: Compiled) -> dict[str, Path]:
+    """None beside the graph."""
+    return {}
+
+
+def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
+    """Cannot."""
+    raise UnavailableError("layers are not timed with ONNX Runtime", "Use OpenVINO.")
 
 
 class OnnxRuntimeSession:
@@ -32,29 +77,52 @@ class OnnxRuntimeSession:
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""
+        import numpy as np
+
         out: NDArray[np.float32] = np.asarray(self._session.run(None, {self._input: picture})[0], np.float32)
         return out
 
     def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (n, classes), one picture a worker at a time."""
+        import numpy as np
+
         with ThreadPoolExecutor(self._workers) as pool:
             return np.concatenate(list(pool.map(self.infer, (pictures[i : i + 1] for i in range(len(pictures))))))
 
+    def close(self) -> None:
+        """Drops the session, and with it the network's memory."""
+        self._session = None
 
-def load(compiled: Compiled, mode: Mode = "latency") -> OnnxRuntimeSession:
+
+@contextmanager
+def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
     """Loads the ONNX file at `compiled.path`: all cores on one picture, or one core a picture.
 
     Raises:
         InputError: ONNX Runtime cannot run the graph.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
+    session = OnnxRuntimeSession(
+        _session(compiled, cores if mode == "latency" else 1), 1 if mode == "latency" else cores
+    )
+    try:
+        yield session
+    finally:
+        session.close()
+
+
+def _session(compiled: Compiled, threads: int) -> Any:
+    """Kernels that add INT8 products up exactly, also where there is no VNNI (edgekit.runtime.engines)."""
+    import onnxruntime
+
+    from edgekit.runtime.engines import EXACT_SUMS
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY
-    options.intra_op_num_threads = cores if mode == "latency" else 1
+    options.intra_op_num_threads = threads
     options.add_session_config_entry(*EXACT_SUMS)
     try:
-        session = onnxruntime.InferenceSession(compiled.path, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(compiled.path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from Exception alone
         name = Path(compiled.path).name
         raise InputError(f"ONNX Runtime cannot run {name}: {str(error).splitlines()[0]}", "See --debug.") from error
-    return OnnxRuntimeSession(session, 1 if mode == "latency" else cores)

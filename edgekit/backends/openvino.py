@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from edgekit.backends import Compiled, LayerTime, Mode
+from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
 from edgekit.errors import InputError
-from edgekit.runtime.openvino_core import core
-from edgekit.runtime.quiet import no_telemetry
+from edgekit.quantize.graph_format import GraphFormat
+from edgekit.targets import Machine, Release
 
-no_telemetry()
-import openvino  # noqa: E402  # not before the line above
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+RUNTIME: Final = "openvino"
+PRECISIONS: Final = ("int8", "mixed", "bf16", "fp32")
 
 # OpenVINO runs FP32 networks in BF16 where it can, unless told otherwise. What INT8 leaves in floating point stays
 # FP32, so that a bundle computes the same on processors with and without BF16; a mixed one was judged with BF16.
@@ -25,7 +28,31 @@ PRECISION_HINTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 
 
-def compile(graph: Path, out_dir: Path, precision: str) -> Compiled:
+def available() -> str | None:
+    """The version that is installed."""
+    try:
+        return version("openvino")
+    except PackageNotFoundError:
+        return None
+
+
+def identity(machine: Machine) -> Identity:
+    """The version alone: the form is the same for all processors, each of which compiles it further when it loads."""
+    return Identity((("openvino", available()),))
+
+
+def graph_format(release: Release | None) -> GraphFormat:
+    """As NNCF writes it."""
+    return GraphFormat(signed=False, typed=False, opset=None)
+
+
+def compile(
+    graph: Path,
+    out_dir: Path,
+    precision: str,
+    settings: CompileSettings = DEFAULTS,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Compiled:
     """Writes model.xml and model.bin; weights of a bf16 network are kept in 16 bits.
 
     Args:
@@ -33,13 +60,22 @@ def compile(graph: Path, out_dir: Path, precision: str) -> Compiled:
     Raises:
         InputError: OpenVINO cannot read the graph.
     """
+    core = _core()
+    import openvino
+
     try:
-        model = core().read_model(str(graph))
+        model = core.read_model(str(graph))
     except RuntimeError as error:
         raise InputError(f"OpenVINO cannot read {graph.name}: {str(error).splitlines()[0]}", "See --debug.") from error
     path = out_dir / "model.xml"
     openvino.save_model(model, str(path), compress_to_fp16=precision == "bf16")
-    return Compiled("openvino", str(path), precision, path.stat().st_size + path.with_suffix(".bin").stat().st_size)
+    return Compiled(RUNTIME, str(path), precision, path.stat().st_size + path.with_suffix(".bin").stat().st_size)
+
+
+def files(compiled: Compiled) -> dict[str, Path]:
+    """model.xml and model.bin."""
+    path = Path(compiled.path)
+    return {"model.xml": path, "model.bin": path.with_suffix(".bin")}
 
 
 class OpenVinoSession:
@@ -50,17 +86,21 @@ class OpenVinoSession:
     """
 
     def __init__(self, model: Any) -> None:
-        self._model, self._output = model, model.output(0)
+        self._output = model.output(0)
         count = int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         # twice as many as run at once: the next ones are there when one ends before its turn to be waited for
         self._requests = [model.create_infer_request() for _ in range(2 * max(1, count))]
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""
+        import numpy as np
+
         return np.array(self._requests[0].infer([picture])[self._output], np.float32)
 
     def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (n, classes), as many requests in flight as the runtime likes."""
+        import numpy as np
+
         rows: list[NDArray[np.float32]] = []
         ahead = len(self._requests)
         for place in range(len(pictures) + ahead):
@@ -74,20 +114,32 @@ class OpenVinoSession:
                 break
         return np.stack(rows)
 
+    def close(self) -> None:
+        """Drops the requests, and with them the network's memory."""
+        self._requests.clear()
+        self._output = None
 
-def load(compiled: Compiled, mode: Mode = "latency") -> OpenVinoSession:
+
+@contextmanager
+def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
     """Compiles the network for this processor, in the precision that its name says."""
     settings = {
         "PERFORMANCE_HINT": mode.upper(),
         "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision],
     }
-    return OpenVinoSession(core().compile_model(compiled.path, "CPU", settings))
+    session = OpenVinoSession(_core().compile_model(compiled.path, "CPU", settings))
+    try:
+        yield session
+    finally:
+        session.close()
 
 
 def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     """Median time of each executed layer over some runs on a grey picture, the slowest first."""
+    import numpy as np
+
     settings = {"PERF_COUNT": "YES", "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision]}
-    model = core().compile_model(compiled.path, "CPU", settings)
+    model = _core().compile_model(compiled.path, "CPU", settings)
     request = model.create_infer_request()
     picture = np.full(tuple(model.input(0).shape), 128, np.uint8)
     times: dict[tuple[str, str], list[float]] = {}
@@ -98,3 +150,13 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
                 times.setdefault((layer.node_name, layer.exec_type), []).append(layer.real_time.total_seconds() * 1e6)
     medians = (LayerTime(*key, float(np.median(found))) for key, found in times.items())
     return sorted(medians, key=lambda each: -each.microseconds)
+
+
+def _core() -> Any:
+    """The one Core of the process, telemetry off before OpenVINO is imported."""
+    from edgekit.runtime.quiet import no_telemetry
+
+    no_telemetry()
+    from edgekit.runtime.openvino_core import core
+
+    return core()

@@ -36,6 +36,14 @@ def installed(flavour: Flavour) -> str | None:
     return None
 
 
+def installed_wheel() -> str | None:
+    """The version of the wheel with TensorRT for RTX's libraries."""
+    try:
+        return version(RTX_WHEEL)
+    except PackageNotFoundError:
+        return None
+
+
 def load_library(flavour: Flavour) -> Any:
     """The module of TensorRT's Python API, with Polygraphy set to drive it.
 

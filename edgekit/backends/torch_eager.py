@@ -2,49 +2,119 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch import nn
+from pydantic import BaseModel
 
-from edgekit.backends import Compiled, Mode
-from edgekit.models import create
-from edgekit.models.weights import load_into
+from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
+from edgekit.errors import UnavailableError
+from edgekit.quantize.graph_format import GraphFormat
+from edgekit.targets import Machine, Release
 
-MANY = 8
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+RUNTIME: Final = "torch"
+PRECISIONS: Final = ("fp32",)
+MANY: Final = 8
 """Pictures at a time in `infer_many`."""
+
+_NO_GRAPH: Final = UnavailableError("eager torch runs networks, not graphs", "It is a reference for latency alone.")
+
+
+class EagerNetwork(BaseModel):
+    """A network that is timed as torch runs it; kept as JSON at a Compiled's path.
+
+    Attributes:
+        name: in the registry of models.
+        weights: a file; None for fresh ones, which take as long.
+    """
+
+    name: str
+    num_classes: int
+    width: float
+    weights: str | None
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+def available() -> str | None:
+    """The version that is installed."""
+    try:
+        return version("torch")
+    except PackageNotFoundError:
+        return None
+
+
+def identity(machine: Machine) -> Identity:
+    """The version alone."""
+    return Identity((("torch", available()),))
+
+
+def graph_format(release: Release | None) -> GraphFormat:
+    """None; see `compile`."""
+    raise _NO_GRAPH
+
+
+def compile(
+    graph: Path,
+    out_dir: Path,
+    precision: str,
+    settings: CompileSettings = DEFAULTS,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Compiled:
+    """Cannot: it takes networks (EagerNetwork), not graphs."""
+    raise _NO_GRAPH
+
+
+def files(compiled: Compiled) -> dict[str, Path]:
+    """None: it goes into no bundle."""
+    return {}
+
+
+def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
+    """Cannot."""
+    raise UnavailableError("layers of eager torch are not timed", "It is a reference for latency alone.")
 
 
 class TorchSession:
     """A network as torch runs it, the preprocessing before it; see edgekit.backends.Session."""
 
-    def __init__(self, network: nn.Module, mean: list[float], std: list[float]) -> None:
-        self._network = network.eval()
-        self._mean = torch.tensor(mean).view(1, 3, 1, 1)
-        self._std = torch.tensor(std).view(1, 3, 1, 1)
+    def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
+        self._network, self._mean, self._std = network.eval(), mean, std
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""
+        import torch
+
         with torch.inference_mode():
-            floats = torch.from_numpy(picture).permute(0, 3, 1, 2).float().div(255)
-            out: NDArray[np.float32] = self._network((floats - self._mean) / self._std).numpy()
+            scaled = torch.from_numpy(picture).permute(0, 3, 1, 2).float().div(255)
+            out: NDArray[np.float32] = self._network((scaled - self._mean) / self._std).numpy()
         return out
 
     def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (n, classes), some pictures at a time."""
+        import numpy as np
+
         return np.concatenate([self.infer(pictures[first : first + MANY]) for first in range(0, len(pictures), MANY)])
 
 
-def load(compiled: Compiled, mode: Mode = "latency") -> TorchSession:
-    """Makes the network that the JSON file at `compiled.path` describes.
+@contextmanager
+def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
+    """Makes the network that the JSON file at `compiled.path` describes; see EagerNetwork."""
+    import torch
 
-    It holds name, num_classes, width, mean, std and weights (a path, or null for fresh ones, which take as long).
-    """
-    told = json.loads(Path(compiled.path).read_text())
-    network = create(told["name"], num_classes=told["num_classes"], width=told["width"])
-    if told["weights"] is not None:
-        load_into(network, Path(told["weights"]))
-    return TorchSession(network, told["mean"], told["std"])
+    from edgekit.models import create
+    from edgekit.models.weights import load_into
+
+    told = EagerNetwork.model_validate_json(Path(compiled.path).read_text(encoding="utf-8"))
+    network = create(told.name, num_classes=told.num_classes, width=told.width)
+    if told.weights is not None:
+        load_into(network, Path(told.weights))
+    yield TorchSession(network, *(torch.tensor(each).view(1, 3, 1, 1) for each in (told.mean, told.std)))

@@ -4,92 +4,100 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit import __version__
-from edgekit.build.stages import Graphs, Run, engine_facts, sizes_of
+from edgekit.build import lock as locks
+from edgekit.build.provenance import engine_facts
 from edgekit.bundle.directory import write_bundle
 from edgekit.bundle.runtime_archive import NAME as RUNTIME
 from edgekit.bundle.runtime_archive import runtime_archive
 from edgekit.bundle.sbom import SBOM, bill_of_materials
-from edgekit.data.calibration import CalibrationSet, to_json
+from edgekit.data.calibration import to_json
 from edgekit.recipe import to_yaml
-from edgekit.report import RENDERERS
-from edgekit.store import Entry
-from edgekit.validate.variants import precision_of
+from edgekit.report import RENDERERS, Report
 
 if TYPE_CHECKING:
+    from edgekit.build.compile import CompiledForm
+    from edgekit.build.plan import Plan
+    from edgekit.build.stage import File
+    from edgekit.build.variant import Variant
+    from edgekit.data.calibration import CalibrationSet
     from edgekit.data.image_set import ImageSet
 
 OWN_LICENSE: Final = "Apache-2.0"
 """Of what the project draws and trains itself, and of the public weights that its registry names."""
 
 
-def write(
-    run: Run,
-    out: Path,
-    report: dict[str, Any],
-    calibration: CalibrationSet,
-    graphs: Graphs,
-    compiled: Entry,
-    judged: Entry,
-    images: ImageSet | None,
-) -> Path:
+@dataclass(frozen=True)
+class Contents:
+    """What goes into a bundle beside what the plan says: the chosen variant with its compiled form, and the evidence.
+
+    Attributes:
+        golden: inputs with the logits of all variants; images: that accuracy was measured on, if there were any.
+    """
+
+    report: Report
+    lock: locks.Lock
+    calibration: CalibrationSet
+    variant: Variant
+    form: CompiledForm
+    golden: File
+    images: ImageSet | None
+
+
+def write(plan: Plan, out: Path, contents: Contents) -> Path:
     """Writes the bundle of a build that is done.
 
     Raises:
         InputError: `out` is not ours, or the disk is full.
     """
-    chosen = report["chosen"]
-    form = compiled.path / sizes_of(compiled)[chosen]["path"]
+    report, variant = contents.report, contents.variant
     files: dict[str, Path | bytes] = {
-        "report.json": (json.dumps(report, indent=2) + "\n").encode(),
+        "report.json": (json.dumps(report.as_dict(), indent=2) + "\n").encode(),
         **{f"report.{suffix}": render(report).encode() for suffix, render in RENDERERS.items()},
-        "recipe.yaml": to_yaml(run.recipe).encode(),
-        "calibration.json": to_json(calibration).encode(),
-        "model.onnx": graphs.of(chosen),
-        "golden.npz": _golden(judged, chosen),
+        "recipe.yaml": to_yaml(plan.recipe).encode(),
+        locks.NAME: locks.to_yaml(contents.lock).encode(),
+        "calibration.json": to_json(contents.calibration).encode(),
+        "model.onnx": variant.graph.path,
+        "golden.npz": _golden(contents.golden.path, variant.name),
         RUNTIME: runtime_archive(),
+        **plan.compiler.files(contents.form.compiled),
     }
-    if form.suffix != ".onnx":
-        files[f"model{form.suffix}"] = form
-    if form.suffix == ".xml":
-        files["model.bin"] = form.with_suffix(".bin")
-    if run.recipe.tensorrt.dla and precision_of(chosen) == "int8":
-        files |= {name: graphs.of(chosen).parent / name for name in ("model.dla.onnx", "model.dla.cache")}
-    manifest = {**_manifest(run, report, images), **engine_facts(run, chosen)}
-    if run.recipe.sbom:
+    manifest = {**_manifest(plan, contents), **engine_facts(plan)}
+    if plan.recipe.sbom:
         files[SBOM] = bill_of_materials(report, manifest["licenses"], files)
     return write_bundle(out, files, manifest)
 
 
-def _golden(judged: Entry, chosen: str) -> bytes:
+def _golden(path: Path, chosen: str) -> bytes:
     """The golden inputs with the chosen variant's logits."""
     import numpy as np
 
-    with np.load(judged.path / "golden.npz") as kept:
+    with np.load(path) as kept:
         into = io.BytesIO()
         np.savez_compressed(into, inputs=kept["inputs"], logits=kept[f"logits-{chosen}"])
     return into.getvalue()
 
 
-def _manifest(run: Run, report: dict[str, Any], images: ImageSet | None) -> dict[str, Any]:
-    _, _, height, width = report["model"]["input"]
+def _manifest(plan: Plan, contents: Contents) -> dict[str, Any]:
+    report, images = contents.report, contents.images
+    _, _, height, width = report.model.input
     labels = list(images.classes) if images is not None else []
-    own_weights = run.source.kind == "registry" and run.recipe.weights is None
+    own_weights = plan.source.kind == "registry" and plan.recipe.weights is None
     return {
-        "model": report["model"],
-        "target": report["target"],
-        "precision": precision_of(report["chosen"]),
+        "model": report.model.as_dict(),
+        "target": report.target.as_dict(),
+        "precision": contents.variant.precision,
         "input": {"name": "image", "dtype": "uint8", "shape": [1, height, width, 3], "layout": "NHWC", "color": "RGB"},
-        "preprocessing": asdict(run.source.preprocessing),
+        "preprocessing": asdict(plan.source.preprocessing),
         # Images of some of the classes name only those: their names would stand at the wrong places.
-        "labels": labels if len(labels) == report["model"]["classes"] else [],
-        "versions": {"edgekit": __version__, report["target"]["runtime"]: report["target"]["runtime_version"]},
+        "labels": labels if len(labels) == report.model.classes else [],
+        "versions": {"edgekit": __version__, report.target.runtime: report.target.runtime_version},
         "licenses": {
-            "weights": run.recipe.license or (OWN_LICENSE if own_weights else None),
+            "weights": plan.recipe.license or (OWN_LICENSE if own_weights else None),
             "data": OWN_LICENSE if images is not None and images.name == "signs" else None,
         },
     }

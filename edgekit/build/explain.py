@@ -3,46 +3,55 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Final
 
-from edgekit.build.run import Event, Run, read_json, write
-from edgekit.data.calibration import CalibrationSet
-from edgekit.store import Entry
+from edgekit.build.stage import File, Progress, Stage
+from edgekit.data.calibration import CalibrationData
+from edgekit.data.preprocessing import Preprocessing
 
-if TYPE_CHECKING:
-    from edgekit.data.image_set import ImageSet
+EXPLANATION: Final = "explain.json"
+WHAT: Final = {
+    "images": "images in both",
+    "parts": "parts in floating point",
+    "suspects": "operators in floating point",
+}
 
-WHAT = {"images": "images in both", "parts": "parts in floating point", "suspects": "operators in floating point"}
+
+@dataclass(frozen=True)
+class ExplainInput:
+    """The float graph and its INT8 form, the calibration set, and how many of its images are run, evenly spread."""
+
+    core: File
+    quantized: File
+    calibration: CalibrationData
+    preprocessing: Preprocessing
+    images: int
 
 
-def explain_graph(
-    run: Run, exported: Entry, quantized: Entry, chosen: CalibrationSet, pool: ImageSet, count: int
-) -> dict[str, Any]:
-    """Explanation.as_dict() of the INT8 graph, see edgekit.quantize.explain.
+def _make(given: ExplainInput, folder: Path, progress: Progress) -> Sequence[str]:
+    import onnx
 
-    Args:
-        quantized: of `quantize_graph`, with INT8; chosen, pool: the images that it was calibrated with.
-        count: how many of them are run, evenly spread.
-    """
-    preprocessing = run.source.preprocessing
+    from edgekit.build.inputs import calibration_inputs
+    from edgekit.quantize.explain import explain
 
-    def make(into: Path) -> None:
-        import onnx
+    core, made = onnx.load(str(given.core.path)), onnx.load(str(given.quantized.path))
+    some = calibration_inputs(core, given.calibration, given.preprocessing, given.images)
 
-        from edgekit.build.inputs import calibration_inputs
-        from edgekit.quantize.explain import explain
+    def tell(what: str, done: int, total: int) -> None:
+        progress(done, total, WHAT[what])
 
-        core = onnx.load(str(exported.path / "model.onnx"))
-        made = onnx.load(str(quantized.path / "quantized.onnx"))
-        some = calibration_inputs(core, chosen, pool, preprocessing, count)
+    found = explain(core, made, some, given.preprocessing, on_progress=tell)
+    (folder / EXPLANATION).write_text(json.dumps(found.as_dict(), allow_nan=False), encoding="utf-8")
+    return ()
 
-        def tell(what: str, done: int, total: int) -> None:
-            run.on_event(Event("explain", done, total, detail=WHAT[what]))
 
-        found = explain(core, made, some, preprocessing, on_progress=tell)
-        write(into / "explain.json", json.dumps(found.as_dict(), allow_nan=False))
+def _read(folder: Path) -> dict[str, Any]:
+    """Explanation.as_dict(), see edgekit.quantize.explain: what `edgekit quantize --explain --json` prints."""
+    explanation: dict[str, Any] = json.loads((folder / EXPLANATION).read_text(encoding="utf-8"))
+    return explanation
 
-    inputs = {"graph": quantized.path.name, "calibration": chosen.digest, "images": count}
-    told: dict[str, Any] = read_json(run.stage("explain", inputs, make).path / "explain.json")
-    return told
+
+EXPLAIN: Final = Stage("explain", ("onnx", "onnx-ir", "onnxruntime", "numpy", "Pillow"), _make, _read)

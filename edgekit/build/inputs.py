@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data.calibration import CalibrationSet, indices_in
+from edgekit.data.calibration import CalibrationData
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.models.onnx_graph import image_input, layout_of
@@ -17,15 +17,14 @@ from edgekit.quantize.ptq import normalised
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-    from edgekit.data.image_set import ImageSet
     from edgekit.data.preprocessing import Preprocessing
 
 
 def calibration_inputs(
-    core: ModelProto, chosen: CalibrationSet, pool: ImageSet, preprocessing: Preprocessing, count: int
+    core: ModelProto, calibration: CalibrationData, preprocessing: Preprocessing, count: int
 ) -> Callable[[], Iterator[NDArray[np.float32]]]:
     """A function that gives a fresh pass over `count` of the calibration images, evenly spread: float32, batch 1."""
-    layout, every = layout_of(image_input(core)), indices_in(chosen, pool)
+    layout, every, pool = layout_of(image_input(core)), calibration.indices, calibration.pool
     indices = [every[place] for place in spread(len(every), count)]
 
     def inputs() -> Iterator[NDArray[np.float32]]:

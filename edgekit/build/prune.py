@@ -1,235 +1,229 @@
-"""The stages that prune: choose widths on the target, win back accuracy, and export what came of it."""
+"""Pruning: widths are chosen on the target, accuracy is won back, and what was found out is told."""
 
 from __future__ import annotations
 
+import hashlib
 import json
-import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from edgekit.build.prove import toolchain
-from edgekit.build.run import Run, read_json, write
+from edgekit.build.choose_widths import CHOOSE_WIDTHS, ChooseWidthsInput, LayerTable
+from edgekit.build.code import source_digest
+from edgekit.build.recover import RECOVER, Recovered, RecoverInput
+from edgekit.build.stage import canonical
 from edgekit.errors import BudgetError, InputError
-from edgekit.store import Entry
+from edgekit.prune.choice import ChosenWidths, Want, Width
+from edgekit.targets import this_machine
 
 if TYPE_CHECKING:
-    from edgekit.data.calibration import CalibrationSet
+    from edgekit.build.export import Exported
+    from edgekit.build.lock import LockedPruning
+    from edgekit.build.plan import Plan
+    from edgekit.build.quantize import Quantized
+    from edgekit.build.runner import Runner
+    from edgekit.data.calibration import CalibrationData
     from edgekit.data.image_set import ImageSet
     from edgekit.prune.sources import PruningImages
 
 NOISE: Final = 0.7
 """Points that the tuning images may be wrong by: a drop over the budget by less is left to the verdict."""
 
+FIRST_SHARE: Final = 0.65
+"""Of the minutes of recovery that the first attempt is planned to take, where there may be a second one."""
+
+MINUTES: Final = 10.0
+"""Of recovery unless others are asked for: 6.5 of a first attempt, and what a second one needs."""
+
 
 @dataclass(frozen=True)
 class Pruned:
-    """What pruning came to: the entry with the pruned network, if there is one, and the report's `pruning`."""
+    """What pruning came to.
 
-    entry: Entry | None
-    told: dict[str, Any]
+    Attributes:
+        asked: auto, none, or the ratio.
+        reason: why nothing was pruned; None where something was.
+        over_budget: whether that is because no width reaches the latency budget; hint: what to do.
+        importance, chosen, recovered: None where nothing was pruned; attempts: how often accuracy was won back.
+    """
+
+    asked: str
+    reason: str | None
     over_budget: bool = False
     hint: str = ""
+    importance: str | None = None
+    chosen: ChosenWidths | None = None
+    recovered: Recovered | None = None
+    attempts: int = 0
 
 
 @dataclass(frozen=True)
-class _Task:
-    """What the stages of one pruning share."""
+class Origin:
+    """What is pruned: the float network and its graphs, and images to calibrate, to train and to evaluate with."""
 
-    run: Run
-    exported: Entry
-    quantized: Entry
-    images: PruningImages | None
-    wanted: str
-    importance: str
+    exported: Exported
+    quantized: Quantized
+    calibration: CalibrationData
+    evaluated: ImageSet | None
 
 
-def prune_network(
-    run: Run,
-    wanted: str,
-    exported: Entry,
-    quantized: Entry,
-    chosen: CalibrationSet,
-    pool: ImageSet,
-    evaluated: ImageSet | None,
-) -> Pruned:
-    """Prunes as the recipe says, and recovers; or says why not.
+def pruned_network(plan: Plan, run: Runner, origin: Origin) -> Pruned:
+    """Prunes as the recipe or the lock says, and recovers; or says why not.
 
-    Args:
-        wanted: the precision that will run.
     Raises:
         InputError: the network cannot be pruned, though a ratio was asked for; or bad training images.
     """
-    asked = run.recipe.prune
-    why_not = _why_not(run)
-    images = None
+    asked = str(plan.recipe.prune)
+    if plan.lock is not None:
+        return _replayed(plan, run, origin, plan.lock.pruning)
+    why_not, images = _why_not(plan), None
     if why_not is None:
-        images = training_images(run, chosen, pool, evaluated)
-        if asked == "auto" and images is None and not run.source.random:
+        images = training_images(plan, origin.calibration, origin.evaluated)
+        if asked == "auto" and images is None and not plan.source.random:
             why_not = "there are no training images to recover with (--train-data)"
     if why_not is not None:
-        return Pruned(None, nothing(asked, why_not), hint="Give --prune a ratio, or what is missing.")
-    importance = run.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
-    task = _Task(run, exported, quantized, images, wanted, importance)
+        return Pruned(asked, why_not, hint="Give --prune a ratio, or what is missing.")
+    importance = plan.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
     try:
-        selected, recovered = _tried(task)
-        if recovered is None:
-            return Pruned(None, nothing(asked, f"{wanted} alone meets the latency budget"), hint="There is no need.")
+        return _tried(plan, run, _choosing(plan, run, origin, images, importance))
     except BudgetError as error:
-        run.warnings.append(error.what)
-        return Pruned(None, nothing(asked, error.what), True, error.hint)
+        run.warn(error.what)
+        return Pruned(asked, error.what, True, error.hint)
     except InputError as error:
         if asked != "auto":
             raise
-        run.warnings.append(f"{error.what}; built without pruning")
-        return Pruned(None, nothing(asked, error.what), hint=error.hint)
-    return Pruned(recovered, _told(task, selected, recovered))
+        run.warn(f"{error.what}; built without pruning")
+        return Pruned(asked, error.what, hint=error.hint)
 
 
-def _tried(task: _Task) -> tuple[Entry, Entry | None]:
-    """Chooses widths and recovers; once more, less narrow, if that cost too much and no budget says how fast.
-
-    Nothing is recovered, and None is given, where nothing had to be removed.
-    """
-    want = _first_want(task.run)
-    selected = _select(task, want)
-    channels = read_json(selected.path / "choice.json")["channels"]
-    if channels["before"] == channels["after"]:
-        return selected, None
-    recovered = _recover(task, selected)
-    tuning = read_json(recovered.path / "recovery.json")["tuning"]
-    drop = None if tuning is None else tuning["dense_top1"] - tuning["recovered_top1"]
-    if want["kind"] != "knee" or drop is None or drop <= task.run.recipe.max_drop + NOISE:
-        return selected, recovered
-    told = read_json(selected.path / "choice.json")["latency"]
-    middle = (told["dense_ms"] + told["measured_ms"]) / 2
-    task.run.warnings.append(
-        f"pruning to {told['measured_ms']:.2f} ms cost {drop:.2f} points on the tuning images: tried again with"
-        f" {middle:.2f} ms"
+def _choosing(
+    plan: Plan, run: Runner, origin: Origin, images: PruningImages | None, importance: str
+) -> ChooseWidthsInput:
+    want = _first_want(plan)
+    precision, how = plan.base_precision, plan.recipe.pruning
+    return ChooseWidthsInput(
+        plan.source,
+        origin.quantized.of(precision),
+        precision,
+        images,
+        want,
+        importance,
+        plan.target.channel_granularity,
+        plan.source.preprocessing,
+        how.sensitivity,
+        plan.recipe.seed,
+        plan.executor,
+        None if want.kind == "ratio" else LayerTable(plan.backend, _table(plan, run, precision)),
     )
-    selected = _select(task, {"kind": "budget", "budget_ms": middle})
-    return selected, _recover(task, selected)
 
 
-def nothing(asked: float | str, why: str) -> dict[str, Any]:
-    """The report's `pruning` where nothing was pruned."""
-    empty = dict.fromkeys(("importance", "channels", "params", "macs", "latency", "recovery", "sensitivity"))
-    return {"asked": str(asked), "kept": False, "reason": why, "widths": [], **empty}
+def _table(plan: Plan, run: Runner, precision: str) -> Path:
+    """The file of layer times: of one machine, one backend and its version, and one way to time."""
+    parts = [canonical(this_machine()), canonical(plan.compiler.identity(plan.executor.machine))]
+    parts += [source_digest("edgekit.prune.probes"), source_digest("edgekit.prune.timing")]
+    who = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+    return run.store.root / "latency" / f"{who}-{precision}.json"
 
 
-def _why_not(run: Run) -> str | None:
-    recipe = run.recipe
+def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
+    """Chooses widths and recovers; once more, less narrow, if that cost too much and no budget says how fast."""
+    asked = str(plan.recipe.prune)
+    chosen = run(CHOOSE_WIDTHS, choosing)
+    if chosen.kept == chosen.units:
+        return Pruned(asked, f"{choosing.precision} alone meets the latency budget", hint="There is no need.")
+    may_try_again = choosing.want.kind == "knee"
+    minutes = plan.recipe.pruning.minutes
+    ceiling = 60 * ((MINUTES if may_try_again else FIRST_SHARE * MINUTES) if minutes is None else minutes)
+    share = FIRST_SHARE if may_try_again else 1.0
+    recovered = run(RECOVER, replace(_recovering(plan, choosing.images, chosen), seconds=ceiling, first_share=share))
+    found = Pruned(asked, None, False, "", choosing.importance, chosen, recovered, 1)
+    tuning, fit = recovered.recovery.tuning, chosen.latency
+    if not may_try_again or tuning is None or tuning.recovered_top1 is None or fit is None:
+        return found
+    drop, left = tuning.dense_top1 - tuning.recovered_top1, ceiling - recovered.recovery.seconds
+    if drop <= plan.recipe.max_drop + NOISE:
+        return found
+    cost = f"pruning to {fit.measured_ms:.2f} ms cost {drop:.2f} points on the tuning images"
+    if left < 0.1 * ceiling:
+        run.warn(f"{cost}, and the minutes of recovery are over: it was not tried again")
+        return found
+    middle = (fit.dense_ms + fit.measured_ms) / 2
+    run.warn(f"{cost}: tried again with {middle:.2f} ms")
+    chosen = run(CHOOSE_WIDTHS, replace(choosing, want=Want("budget", budget_ms=middle)))
+    recovered = run(RECOVER, replace(_recovering(plan, choosing.images, chosen), seconds=left))
+    return replace(found, chosen=chosen, recovered=recovered, attempts=2)
+
+
+def _recovering(plan: Plan, images: PruningImages | None, chosen: ChosenWidths) -> RecoverInput:
+    how = plan.recipe.pruning
+    return RecoverInput(
+        plan.source,
+        chosen.keep,
+        chosen.units,
+        images,
+        plan.source.preprocessing,
+        how.images,
+        0.0,
+        1.0,
+        how.learning_rate,
+        plan.recipe.seed,
+        this_machine(),
+        None,
+    )
+
+
+def _replayed(plan: Plan, run: Runner, origin: Origin, locked: LockedPruning | None) -> Pruned:
+    """The pruning of a lock: nothing is timed, and training is done again as it was."""
+    asked = str(plan.recipe.prune)
+    if locked is None:
+        return Pruned(asked, "the lock has no pruning")
+    images = training_images(plan, origin.calibration, origin.evaluated) if locked.recovery is not None else None
+    if locked.recovery is not None and images is None:
+        raise InputError("the lock's recovery needs the images that it was trained with", "Give --train-data.")
+    widths = tuple(Width(each.layer, each.before, each.after) for each in locked.widths)
+    kept = bin(int(locked.keep, 16)).count("1")
+    chosen = ChosenWidths(locked.keep, locked.units, kept, widths, None, None)
+    recovering = replace(_recovering(plan, images, chosen), replay=locked.recovery, seconds=0.0)
+    recovered = run(RECOVER, recovering)
+    return Pruned(asked, None, False, "", locked.importance, chosen, recovered, 1)
+
+
+def _why_not(plan: Plan) -> str | None:
+    recipe = plan.recipe
     if recipe.prune == "none":
         return "not asked for (--prune none)"
     if recipe.prune != "auto":
         return None
-    if run.target.family != "cpu":
+    if not plan.target.can.layers:
         return "layers are timed on processors only: give a ratio (--prune 0.3) to prune for other targets"
-    if run.source.random and recipe.latency_budget_ms is None:
+    if plan.source.random and recipe.latency_budget_ms is None:
         return "the weights are random: only a --latency-budget says how much to prune"
     return None
 
 
-def _first_want(run: Run) -> dict[str, Any]:
-    if run.recipe.prune != "auto":
-        return {"kind": "ratio", "ratio": run.recipe.prune}
-    if run.recipe.latency_budget_ms is not None:
-        return {"kind": "budget", "budget_ms": run.recipe.latency_budget_ms}
-    return {"kind": "knee"}
+def _first_want(plan: Plan) -> Want:
+    if plan.recipe.prune not in ("auto", "none"):
+        return Want("ratio", ratio=float(plan.recipe.prune))
+    if plan.recipe.latency_budget_ms is not None:
+        return Want("budget", budget_ms=plan.recipe.latency_budget_ms)
+    return Want("knee")
 
 
-def training_images(
-    run: Run, chosen: CalibrationSet, pool: ImageSet, evaluated: ImageSet | None
-) -> PruningImages | None:
+def training_images(plan: Plan, calibration: CalibrationData, evaluated: ImageSet | None) -> PruningImages | None:
     """What there is to train on: the user's own images, the set that the weights come from, or calibration images."""
-    if run.source.random:
+    if plan.source.random:
         return None
     from edgekit.data.folder import FolderSet
     from edgekit.prune.sources import folder_images, of_folder, signs_images
 
-    spec = run.recipe.pruning.train_data
+    spec = plan.recipe.pruning.train_data
     if spec is not None and spec != "signs":
-        return folder_images(spec, run.source.classes, evaluated, run.recipe.skip_bad_images)
-    used = frozenset(item.sha256 for item in chosen.items)
-    if spec == "signs" or run.source.default_data == "signs":
+        return folder_images(spec, plan.source.classes, evaluated, plan.recipe.skip_bad_images)
+    used = frozenset(item.sha256 for item in calibration.chosen.items)
+    if spec == "signs" or plan.source.default_data == "signs":
         return signs_images(used)
-    if isinstance(pool, FolderSet) and run.recipe.prune != "auto":
+    pool = calibration.pool
+    if isinstance(pool, FolderSet) and plan.recipe.prune != "auto":
         mine = tuple(replace(file, label=None) for file in pool.files if file.sha256 in used)
         return of_folder(FolderSet(pool.name, (), mine))
     return None
-
-
-def _select(task: _Task, want: Mapping[str, Any]) -> Entry:
-    """choice.json and keep.npy: which channels stay, what the table and the whole network said, and how sensitive
-    blocks are.
-    """
-    run = task.run
-
-    def make(into: Path) -> None:
-        import numpy as np
-
-        from edgekit.build.widths import choose
-
-        told, keep = choose(run, task.quantized, task.images, task.wanted, task.importance, want)
-        write(into / "choice.json", json.dumps(told))
-        np.save(into / "keep.npy", keep)
-
-    inputs = {
-        "source": run.source.identity(),
-        "quantized": task.quantized.path.name,
-        "images": task.images and task.images.digest,
-        "want": dict(want),
-        "importance": task.importance,
-        "wanted": task.wanted,
-        "granularity": run.target.channel_granularity,
-        "preprocessing": run.source.preprocessing.as_dict(),
-        "sensitivity": run.recipe.pruning.sensitivity,
-        "machine": run.device.identity() if run.device else toolchain(run),
-        "library": version("torch-pruning"),
-    }
-    return run.stage("prune", inputs, make)
-
-
-def _recover(task: _Task, selected: Entry) -> Entry:
-    """weights.safetensors, model.onnx and facts.json of the pruned network, and recovery.json."""
-    run, settings = task.run, task.run.recipe.pruning
-    inputs = {
-        "selected": selected.path.name,
-        "images": task.images and task.images.digest,
-        "minutes": settings.minutes,
-        "rate": settings.learning_rate,
-        "seed": run.recipe.seed,
-        "torch": version("torch"),
-        "source": run.source.identity(),
-    }
-    unfinished = run.store.root / "unfinished" / run.store.key("recover", inputs)
-
-    def make(into: Path) -> None:
-        from edgekit.build.widths import recovered
-
-        recovered(run, selected, task.images, unfinished, into)
-
-    entry = run.stage("recover", inputs, make)
-    shutil.rmtree(unfinished, ignore_errors=True)
-    return entry
-
-
-def _told(task: _Task, selected: Entry, recovered: Entry) -> dict[str, Any]:
-    """The report's `pruning`, before it is known whether the pruned network stays."""
-    choice, dense = read_json(selected.path / "choice.json"), read_json(task.exported.path / "facts.json")
-    facts = read_json(recovered.path / "facts.json")
-    return {
-        "asked": str(task.run.recipe.prune),
-        "kept": False,
-        "reason": "not judged yet",
-        "importance": task.importance,
-        "channels": choice["channels"],
-        "params": {"before": dense["params"], "after": facts["params"]},
-        "macs": {"before": dense["macs"], "after": facts["macs"]},
-        "latency": choice["latency"],
-        "recovery": read_json(recovered.path / "recovery.json"),
-        "widths": choice["widths"],
-        "sensitivity": choice["sensitivity"],
-    }

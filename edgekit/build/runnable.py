@@ -1,26 +1,33 @@
-"""What evaluate, bench, quantize and compile work on: a model, a bundle or an ONNX file, made ready to run."""
+"""Classifiers that are ready to run: what evaluate, bench, quantize and compile make of a model, a bundle or a graph."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from edgekit.backends import Compiled
-from edgekit.build.stages import Event, Run, export_graph, fetching, read_json
+from edgekit.backends import DEFAULTS, Compiled, backend
+from edgekit.build.compile import COMPILE, CompileInput, CompileTask
+from edgekit.build.export import EXPORT, Exported, ExportInput
+from edgekit.build.runner import Listener, Runner, fetching, nobody
+from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.bundle.directory import MANIFEST, check_bundle, read_manifest
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models.source import Source, resolve
-from edgekit.quantize.graph_format import GraphFormat, format_for
+from edgekit.quantize.graph_format import GraphFormat
 from edgekit.recipe import Recipe
-from edgekit.store import Entry, Store, file_sha256
+from edgekit.store import Store, file_sha256
+from edgekit.targets import this_machine
+
+GRAPH: Final = "graph.onnx"
+HERE: Final = "openvino"
+"""The backend that runs what is not a bundle."""
 
 
 @dataclass(frozen=True)
-class Subject:
+class Runnable:
     """A classifier that is ready to run.
 
     Attributes:
@@ -38,9 +45,28 @@ class Subject:
     network: str | None = None
 
 
-def prepare(
-    recipe: Recipe, precision: str | None, store: Store, on_event: Callable[[Event], None] = lambda event: None
-) -> Subject:
+@dataclass(frozen=True)
+class PixelsInput:
+    """A float graph, and the precision, preprocessing and format of the graph that is made of it."""
+
+    core: File
+    precision: str
+    preprocessing: Preprocessing
+    graph_format: GraphFormat
+
+
+def _make(given: PixelsInput, folder: Path, progress: Progress) -> Sequence[str]:
+    from edgekit.quantize.graphs import write_graph
+
+    write_graph(given.core.path, None, folder / GRAPH, given.precision, given.preprocessing, given.graph_format)
+    return ()
+
+
+WITH_PIXELS: Final = Stage("prepare", ("onnx", "onnx-ir"), _make, lambda folder: kept_file(folder, GRAPH))
+"""The graph of a precision with preprocessing inside."""
+
+
+def prepare(recipe: Recipe, precision: str | None, store: Store, on_event: Listener = nobody) -> Runnable:
     """Makes `recipe.model` ready: a bundle as it is, anything else exported and compiled for this processor.
 
     Args:
@@ -53,10 +79,11 @@ def prepare(
         if precision is not None:
             raise InputError("a bundle has its own precision", "Leave --precision out.")
         return of_bundle(path.parent if path.name == MANIFEST else path)
-    if path.suffix == ".onnx" and path.is_file() and _is_ours(path):
-        return _from_quantized(path, recipe, store)
-    source, exported = export_source(recipe, store, on_event)
-    return _from_source(source, exported, precision or "fp32", store)
+    run = Runner(store, on_event)
+    if path.suffix == ".onnx" and path.is_file() and _takes_pixels(path):
+        return _of_graph(path, recipe, run)
+    source, exported = export_source(recipe, run)
+    return _of_source(source, exported, precision or "fp32", run)
 
 
 def is_bundle(recipe: Recipe) -> bool:
@@ -65,15 +92,13 @@ def is_bundle(recipe: Recipe) -> bool:
     return path.is_dir() or path.name == MANIFEST
 
 
-def export_source(
-    recipe: Recipe, store: Store, on_event: Callable[[Event], None] = lambda event: None
-) -> tuple[Source, Entry]:
+def export_source(recipe: Recipe, run: Runner) -> tuple[Source, Exported]:
     """The network of a recipe and its exported float32 graph, from the store if it is there."""
-    source = resolve(recipe, fetching(on_event))
-    return source, export_graph(Run(recipe, source, store, ("fp32",), on_event))
+    source = resolve(recipe, fetching(run.listener))
+    return source, run(EXPORT, ExportInput(source, source.preprocessing.size))
 
 
-def of_bundle(directory: Path) -> Subject:
+def of_bundle(directory: Path) -> Runnable:
     """A bundle as it runs on this processor.
 
     Raises:
@@ -82,38 +107,37 @@ def of_bundle(directory: Path) -> Subject:
     problems = check_bundle(directory)
     if problems:
         raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")
-    told = read_manifest(directory)
-    model = told["model"]
-    _, height, width, _ = told["input"]["shape"]
-    preprocessing = _preprocessing(told["preprocessing"])
-    compiled = _of_bundle(directory, told)
+    manifest = read_manifest(directory)
+    model = manifest["model"]
+    _, height, width, _ = manifest["input"]["shape"]
     data = "signs" if model["tag"] == "signs" else None
     network = None if model["tag"] is None else model.get("name")
-    return Subject(directory.name, compiled, preprocessing, height, width, model["classes"], data, network)
+    compiled, preprocessing = _of_bundle(directory, manifest["precision"]), _preprocessing(manifest["preprocessing"])
+    return Runnable(directory.name, compiled, preprocessing, height, width, model["classes"], data, network)
 
 
-def _of_bundle(directory: Path, told: dict[str, Any]) -> Compiled:
+def _of_bundle(directory: Path, precision: str) -> Compiled:
     """What of a bundle runs on this processor: its OpenVINO form, or the graph that a GPU's engine is made of."""
     xml, graph = directory / "model.xml", directory / "model.onnx"
     if xml.exists():
         size = xml.stat().st_size + xml.with_suffix(".bin").stat().st_size
-        return Compiled("openvino", str(xml), told["precision"], size)
-    return Compiled("onnxruntime", str(graph), told["precision"], graph.stat().st_size)
+        return Compiled("openvino", str(xml), precision, size)
+    return Compiled("onnxruntime", str(graph), precision, graph.stat().st_size)
 
 
-def _preprocessing(told: dict[str, Any]) -> Preprocessing:
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in told.items()}
+def _preprocessing(manifest: Mapping[str, Any]) -> Preprocessing:
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in manifest.items()}
     return Preprocessing(**plain)
 
 
-def _is_ours(path: Path) -> bool:
+def _takes_pixels(path: Path) -> bool:
     """Whether an ONNX file takes raw pixels, as those that edgekit writes."""
     from edgekit.models.onnx_graph import takes_pixels
 
     return takes_pixels(path)
 
 
-def _from_quantized(path: Path, recipe: Recipe, store: Store) -> Subject:
+def _of_graph(path: Path, recipe: Recipe, run: Runner) -> Runnable:
     from edgekit.models.onnx_graph import pixel_facts
 
     size, classes, quantized, signed = pixel_facts(path)
@@ -121,27 +145,29 @@ def _from_quantized(path: Path, recipe: Recipe, store: Store) -> Subject:
     if signed:  # see edgekit.backends.onnxruntime for why not OpenVINO
         compiled = Compiled("onnxruntime", str(path), precision, path.stat().st_size)
     else:
-        compiled = _compiled(path, precision, file_sha256(path), store)
+        compiled = _compiled(File(path, file_sha256(path)), precision, run)
     told = {key: value for key, value in recipe.preprocessing.model_dump().items() if value is not None}
-    return Subject(path.stem, compiled, Preprocessing(**{**told, "size": size}), size, size, classes, None)
+    return Runnable(path.stem, compiled, Preprocessing(**{**told, "size": size}), size, size, classes, None)
 
 
-def _from_source(source: Source, exported: Entry, precision: str, store: Store) -> Subject:
-    facts = read_json(exported.path / "facts.json")
-    graph, key = _graph(source, exported, precision, format_for(None), store)
-    compiled = _compiled(graph, precision, key, store)
-    data = source.default_data
-    shape = facts["height"], facts["width"]
+def _of_source(source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:
+    facts = exported.facts
+    graph = _graph(source, exported, precision, backend(HERE).graph_format(None), run)
     network = source.name if source.kind == "registry" else None
-    return Subject(source.name, compiled, source.preprocessing, *shape, facts["classes"], data, network)
+    return Runnable(
+        source.name,
+        _compiled(graph, precision, run),
+        source.preprocessing,
+        facts.height,
+        facts.width,
+        facts.classes,
+        source.default_data,
+        network,
+    )
 
 
 def graph_for(
-    recipe: Recipe,
-    precision: str | None,
-    form: GraphFormat,
-    store: Store,
-    on_event: Callable[[Event], None] = lambda event: None,
+    recipe: Recipe, precision: str | None, graph_format: GraphFormat, store: Store, on_event: Listener = nobody
 ) -> tuple[Path, str]:
     """The graph of `recipe.model` that a compiler takes, and its precision; a graph of edgekit's own as it is.
 
@@ -149,39 +175,25 @@ def graph_for(
         InputError: there is no such model, or its graph is not in the form that the target wants.
     """
     path = Path(recipe.model)
-    if path.suffix == ".onnx" and path.is_file() and _is_ours(path):
+    if path.suffix == ".onnx" and path.is_file() and _takes_pixels(path):
         from edgekit.models.onnx_graph import pixel_facts, read_onnx
         from edgekit.quantize.rules import check
 
-        if form.signed:
-            check(read_onnx(path), form.opset)
+        if graph_format.signed:
+            check(read_onnx(path), graph_format.opset)
         return path, "int8" if pixel_facts(path)[2] else "fp32"
-    source, exported = export_source(recipe, store, on_event)
+    run = Runner(store, on_event)
+    source, exported = export_source(recipe, run)
     precision = precision or "fp32"
-    return _graph(source, exported, precision, form, store)[0], precision
+    return _graph(source, exported, precision, graph_format, run).path, precision
 
 
-def _graph(source: Source, exported: Entry, precision: str, form: GraphFormat, store: Store) -> tuple[Path, str]:
-    """The graph of a precision with preprocessing inside, and its key in the store."""
+def _graph(source: Source, exported: Exported, precision: str, graph_format: GraphFormat, run: Runner) -> File:
     name = "fp32" if precision == "bf16" else precision
-
-    def make(into: Path) -> None:
-        from edgekit.quantize.graphs import write_graph
-
-        write_graph(exported.path / "model.onnx", None, into / "graph.onnx", name, source.preprocessing, form)
-
-    told = {"graph": exported.path.name, "preprocessing": source.preprocessing.as_dict()}
-    key = store.key("prepare", {**told, "precision": name, "form": form.as_dict()})
-    return store.build(key, "prepare", make).path / "graph.onnx", key
+    return run(WITH_PIXELS, PixelsInput(exported.graph, name, source.preprocessing, graph_format))
 
 
-def _compiled(graph: Path, precision: str, identity: str, store: Store) -> Compiled:
-    from edgekit.backends import openvino
-
-    def make(into: Path) -> None:
-        made = openvino.compile(graph, into, precision)
-        (into / "compiled.json").write_text(json.dumps({"size_bytes": made.size_bytes}))
-
-    key = store.key("prepare-compiled", {"graph": identity, "precision": precision})
-    path = store.build(key, "compile", make).path
-    return Compiled("openvino", str(path / "model.xml"), precision, read_json(path / "compiled.json")["size_bytes"])
+def _compiled(graph: File, precision: str, run: Runner) -> Compiled:
+    identity = backend(HERE).identity(this_machine())
+    given = CompileInput((CompileTask("model", precision, graph, ()),), HERE, identity, DEFAULTS)
+    return run(COMPILE, given)["model"].compiled

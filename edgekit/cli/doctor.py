@@ -10,7 +10,7 @@ from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table
 
 if TYPE_CHECKING:
-    from edgekit.targets import Machine, Target
+    from edgekit.targets import Inventory, Target
 
 PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("click", "click", ""),
@@ -60,7 +60,7 @@ def command(as_json: bool) -> None:
         _print(findings)
 
 
-def examine(machine: Machine) -> dict[str, Any]:
+def examine(machine: Inventory) -> dict[str, Any]:
     """All findings as plain JSON values: machine, packages, cache, targets, advice."""
     from dataclasses import asdict
 
@@ -105,7 +105,7 @@ def _cache() -> dict[str, Any]:
     }
 
 
-def _target(target: Target, machine: Machine, packages: list[dict[str, Any]]) -> dict[str, Any]:
+def _target(target: Target, machine: Inventory, packages: list[dict[str, Any]]) -> dict[str, Any]:
     """What a target can do here: ready or not, why not, and what to do about it."""
     missing = [package["name"] for package in packages if package["extra"] == target.extra and not package["version"]]
     fast = target.fast_precisions(machine.features) if target.family == "cpu" else target.precisions
@@ -119,7 +119,7 @@ def _target(target: Target, machine: Machine, packages: list[dict[str, Any]]) ->
     return {"name": target.name, "ready": not why, "fast": list(fast), "why": why or None, "hint": hint or None}
 
 
-def _advice(machine: Machine, packages: list[dict[str, Any]], cache: dict[str, Any]) -> list[str]:
+def _advice(machine: Inventory, packages: list[dict[str, Any]], cache: dict[str, Any]) -> list[str]:
     """What a user should do or know, most important first."""
     advice = []
     for extra in (None, "cpu"):

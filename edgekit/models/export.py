@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import InputError, UnavailableError
+from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, make_network
 
 if TYPE_CHECKING:
@@ -18,13 +18,12 @@ SMALLEST: Final = 75
 """Side of the smallest image that the networks of the registry take, pixels."""
 
 
-def export(source: Source, path: Path) -> dict[str, Any]:
-    """Writes the float32 ONNX graph with batch 1 and tells its facts (see GraphFacts) as a dict.
+def export(source: Source, size: int, path: Path) -> GraphFacts:
+    """Writes the float32 ONNX graph with batch 1 for square images of `size` pixels, and tells its facts.
 
     Raises:
         InputError: the network cannot be exported or is no image classifier.
     """
-    size = source.preprocessing.size
     if source.kind == "onnx":
         import onnx
 
@@ -32,14 +31,14 @@ def export(source: Source, path: Path) -> dict[str, Any]:
 
         model = with_fixed_input(read_onnx(Path(source.origin)), size)
         onnx.save(model, str(path))
-        return asdict(facts(model))
+        return facts(model)
     if source.kind == "registry" and size < SMALLEST:
         raise InputError(f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {size}", "Give a larger --size.")
     return export_network(make_network(source), size, path)
 
 
-def export_network(network: nn.Module, size: int, path: Path) -> dict[str, Any]:
-    """Writes the float32 ONNX graph of a torch network with batch 1 and tells its facts as a dict.
+def export_network(network: nn.Module, size: int, path: Path) -> GraphFacts:
+    """Writes the float32 ONNX graph of a torch network with batch 1, and tells its facts.
 
     Raises:
         InputError: the network cannot be exported.
@@ -50,7 +49,7 @@ def export_network(network: nn.Module, size: int, path: Path) -> dict[str, Any]:
 
     model = _export_torch(network, size)
     onnx.save(model, str(path))
-    return asdict(facts(model))
+    return facts(model)
 
 
 def _export_torch(network: nn.Module, size: int) -> Any:

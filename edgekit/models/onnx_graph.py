@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +12,9 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
+from edgekit.models.graph_facts import GraphFacts
 
 OLDEST_OPSET = 13
-
-
-@dataclass(frozen=True)
-class GraphFacts:
-    """What a classifier's graph says of itself.
-
-    Attributes:
-        layout: "NCHW" or "NHWC".
-        height, width: of the input, pixels; 0 when the graph leaves them open.
-        classes: outputs; 0 when the graph leaves them open.
-        params: numbers in the constants of weights; macs: multiply-accumulates of convolutions and matrix products.
-    """
-
-    layout: str
-    height: int
-    width: int
-    classes: int
-    params: int
-    macs: int
 
 
 def read_onnx(path: Path) -> ModelProto:

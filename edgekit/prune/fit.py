@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgekit.errors import BudgetError
+from edgekit.prune.choice import LatencyStep
 from edgekit.prune.select import Chosen, Knapsack
 
 Measure = Callable[[Chosen], float]
@@ -24,19 +25,11 @@ KNEE: Final = 0.985
 
 
 @dataclass(frozen=True)
-class Step:
-    """One choice: what was predicted for it and what was measured."""
-
-    predicted_ms: float
-    measured_ms: float
-
-
-@dataclass(frozen=True)
 class Fitted:
     """Widths, and how they were found."""
 
     chosen: Chosen
-    steps: tuple[Step, ...]
+    steps: tuple[LatencyStep, ...]
 
     @property
     def measured_ms(self) -> float:
@@ -54,15 +47,15 @@ def within(knapsack: Knapsack, budget_ms: float, dense_ms: float, measure: Measu
         BudgetError: even the narrowest widths take longer; what they reach is said.
     """
     if dense_ms <= budget_ms:
-        return Fitted(knapsack.dense, (Step(dense_ms, dense_ms),))
+        return Fitted(knapsack.dense, (LatencyStep(dense_ms, dense_ms),))
     slope = dense_ms / knapsack.dense_cost
     offset = 0.0
-    steps: list[Step] = []
-    best: tuple[Chosen, Step] | None = None
+    steps: list[LatencyStep] = []
+    best: tuple[Chosen, LatencyStep] | None = None
     for _ in range(CORRECTIONS):
         found = knapsack.within((AIM * budget_ms - offset) / slope)
         chosen = found or knapsack.narrowest
-        step = Step(offset + slope * chosen.cost, measure(chosen))
+        step = LatencyStep(offset + slope * chosen.cost, measure(chosen))
         steps.append(step)
         if step.measured_ms <= budget_ms and (best is None or chosen.importance > best[0].importance):
             best = chosen, step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -11,6 +11,7 @@ from torch import nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.prune.channels import ChannelGraph, Group
+from edgekit.prune.choice import BlockSensitivity, Sensitivity
 from edgekit.prune.images import Tuning, top1
 from edgekit.prune.select import Importance
 from edgekit.prune.surgery import silenced
@@ -18,15 +19,6 @@ from edgekit.prune.surgery import silenced
 RATIOS: Final = (0.3, 0.6)
 IMAGES: Final = 96
 MOST_BLOCKS: Final = 25
-
-
-@dataclass(frozen=True)
-class Sensitivity:
-    """Top-1 percent over the share of a block's channels that is silenced, on `images` tuning images."""
-
-    images: int
-    dense_top1: float
-    blocks: tuple[tuple[str, tuple[tuple[float, float], ...]], ...]
 
 
 def blocks_of(graph: ChannelGraph) -> dict[str, list[Group]]:
@@ -63,5 +55,5 @@ def sensitivity(
                 order = np.argsort(importance[group.name], kind="stable")
                 keep[group.units[order[: round(group.width * ratio)]]] = False
             points.append((ratio, top1(silenced(network, graph, keep), few, preprocessing)))
-        made = replace(made, blocks=(*made.blocks, (name, tuple(points))))
+        made = replace(made, blocks=(*made.blocks, BlockSensitivity(name, tuple(points))))
     return made

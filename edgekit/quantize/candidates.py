@@ -1,10 +1,10 @@
-"""What the budget loop tries: how a network was made, what it scored, and what all of it came to."""
+"""What the mixed-precision search tries: how a network is quantized, what it scored, and what the search came to."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from edgekit.quantize.ptq import PLAIN, PtqSettings
 
@@ -13,13 +13,16 @@ Ended = Literal["within the budget", "everything was tried", "the time was over"
 
 @dataclass(frozen=True)
 class QuantConfig:
-    """How a quantized network was made: NNCF's settings, whether channels were equalised before, what is in 16 bits,
-    and whether it was trained.
+    """How a network is quantized.
+
+    Attributes:
+        ptq: NNCF's settings; equalised: whether channels are equalised before.
+        float_ops: names of the operators that stay in 16 bits; trained: whether it is trained with its quantizers.
     """
 
     ptq: PtqSettings = PLAIN
     equalised: bool = False
-    floats: tuple[str, ...] = ()
+    float_ops: tuple[str, ...] = ()
     trained: bool = False
 
     @property
@@ -29,7 +32,7 @@ class QuantConfig:
             *(["equalised channels"] if self.equalised else []),
             *([f"{self.ptq.ranges} ranges"] if self.ptq.ranges != "usual" else []),
             *(["asymmetric activations"] if self.ptq.preset == "mixed" else []),
-            *([f"{len(self.floats)} operators in 16 bits"] if self.floats else []),
+            *([f"{len(self.float_ops)} operators in 16 bits"] if self.float_ops else []),
             *(["trained"] if self.trained else []),
         ]
         return ", ".join(words) or "plain"
@@ -50,14 +53,10 @@ class Score:
 class Trial:
     """One network that was tried."""
 
-    way: QuantConfig
+    config: QuantConfig
     score: Score
     seconds: float
     best: bool
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {"name": self.way.name, **asdict(self.score), "seconds": round(self.seconds, 2), "best": self.best}
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ class Outcome:
     """
 
     graph: Path
-    way: QuantConfig
+    config: QuantConfig
     ended: Ended
     trials: tuple[Trial, ...]
     failed: tuple[tuple[QuantConfig, str], ...] = ()

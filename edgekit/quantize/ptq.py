@@ -45,24 +45,33 @@ def normalised(pictures: NDArray[np.uint8], preprocessing: Preprocessing, layout
     return np.ascontiguousarray(floats.transpose(0, 3, 1, 2) if layout == "NCHW" else floats)
 
 
+@dataclass(frozen=True)
+class Pictures:
+    """Calibration pictures to go through.
+
+    Attributes:
+        passes: gives an iterator of (1, H, W, 3) uint8 pictures; called once for each pass over them.
+        count: how many there are.
+        on_progress: called with the number of pictures given out so far.
+    """
+
+    passes: Callable[[], Iterator[NDArray[np.uint8]]]
+    count: int
+    on_progress: Callable[[int], None] = lambda done: None
+
+
 def quantize(
     graph: Path,
     out: Path,
-    pictures: Callable[[], Iterator[NDArray[np.uint8]]],
-    count: int,
+    pictures: Pictures,
     preprocessing: Preprocessing,
-    on_progress: Callable[[int], None] = lambda done: None,
     signed: bool = False,
     settings: PtqSettings = PLAIN,
 ) -> None:
     """Writes the INT8 Q/DQ graph, its float32 input as before: weights per channel, activations per tensor.
 
     Args:
-        graph: the float32 ONNX graph, batch 1.
-        out: where the quantized graph is written.
-        pictures: gives an iterator of (1, H, W, 3) uint8 pictures; called once for each pass over them.
-        count: how many pictures there are.
-        on_progress: called with the number of pictures given out so far.
+        graph: the float32 ONNX graph, batch 1; out: where the quantized graph is written.
         signed: for TensorRT: one scale an activation, and no half-range weights, which older processors need.
     Raises:
         EdgekitError: NNCF fails on this graph; its words are told.
@@ -83,18 +92,18 @@ def quantize(
         """One pass over the pictures at a time, counted as they go."""
 
         def __iter__(self) -> Iterator[dict[str, NDArray[np.float32]]]:
-            for done, picture in enumerate(pictures(), 1):
-                on_progress(done)
+            for done, picture in enumerate(pictures.passes(), 1):
+                pictures.on_progress(done)
                 yield {name: normalised(picture, preprocessing, layout)}
 
         def __len__(self) -> int:
-            return count
+            return pictures.count
 
-    with redirect_stdout(io.StringIO()), _told():  # its progress bars go where results belong
+    with redirect_stdout(io.StringIO()), _errors_told():  # its progress bars go where results belong
         quantized = nncf.quantize(
             model,
             nncf.Dataset(Stream()),
-            subset_size=count,
+            subset_size=pictures.count,
             preset=nncf.QuantizationPreset(settings.preset),
             advanced_parameters=_advanced(settings, signed),
         )
@@ -102,7 +111,7 @@ def quantize(
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _errors_told() -> Iterator[None]:
     """Turns what NNCF raises, which may be anything, into an error that says so; those of pictures and files pass."""
     try:
         yield

@@ -1,9 +1,9 @@
-"""The budget loop: from plain quantization to the fastest network that keeps the accuracy, in bounded time.
+"""The mixed-precision search: from plain quantization to the fastest network that keeps the accuracy, in bounded time.
 
 First what costs no latency is tried, in the order in which it paid where it was measured (docs/budget.md); then
 operators go back to 16 bits, those first that win most for what they cost; then the network is trained with its
-quantizers. The loop ends at the first network that keeps the budget, when its time is over, or when it is interrupted,
-and always with the best that was found.
+quantizers. The search ends at the first network that keeps the budget, when its time is over, or when it is
+interrupted, and always with the best that was found.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ MOST_FLOATS: Final = 48
 LEAST_TRAINING_SECONDS: Final = 20.0
 
 
-class Workshop(Protocol):
-    """What the loop works with; see edgekit.build.tune."""
+class CandidateMaker(Protocol):
+    """Makes, scores and trains quantized networks; see edgekit.build.search_candidates."""
 
-    def make(self, way: QuantConfig) -> Path:
-        """The Q/DQ graph of a way, without training."""
+    def make(self, config: QuantConfig) -> Path:
+        """The Q/DQ graph of a config, without training."""
         ...
 
     def score(self, graph: Path) -> Score:
@@ -62,24 +62,24 @@ class Workshop(Protocol):
 
 
 class _Search:
-    """The loop under way."""
+    """A search under way."""
 
     def __init__(
         self,
-        work: Workshop,
+        maker: CandidateMaker,
         budget: float,
         deadline: float,
         now: Callable[[], float],
         on_trial: Callable[[Trial], None],
     ) -> None:
-        self._work, self._budget, self._deadline = work, budget, deadline
+        self.maker, self._budget, self._deadline = maker, budget, deadline
         self._now, self._on_trial = now, on_trial
         self.trials: list[Trial] = []
         self.failed: list[tuple[QuantConfig, str]] = []
         self.best: tuple[Path, QuantConfig, Score] | None = None
         self.slowest = self.slowest_score = 0.0
 
-    def tried(self, way: QuantConfig, make: Callable[[], Path | None]) -> Score | None:
+    def tried(self, config: QuantConfig, make: Callable[[], Path | None]) -> Score | None:
         """Makes and scores one network; what cannot be made is noted, unless it is the first."""
         began = made = self._now()
         try:
@@ -87,19 +87,19 @@ class _Search:
             if graph is None:
                 return None
             made = self._now()
-            score = self._work.score(graph)
+            score = self.maker.score(graph)
         except EdgekitError as error:
             if self.best is None:
                 raise
-            self.failed.append((way, f"{error.what}. {error.hint}".rstrip(". ")))
+            self.failed.append((config, f"{error.what}. {error.hint}".rstrip(". ")))
             return None
         took = self._now() - began
         self.slowest = max(self.slowest, took)
         self.slowest_score = max(self.slowest_score, self._now() - made)
         is_best = self.best is None or better(score, self.best[2])
         if is_best:
-            self.best = (graph, way, score)
-        self.trials.append(Trial(way, score, took, is_best))
+            self.best = (graph, config, score)
+        self.trials.append(Trial(config, score, took, is_best))
         self._on_trial(self.trials[-1])
         return score
 
@@ -124,7 +124,7 @@ def better(one: Score, other: Score) -> bool:
 
 
 def search(
-    work: Workshop,
+    maker: CandidateMaker,
     budget: float,
     seconds: float,
     now: Callable[[], float],
@@ -139,18 +139,18 @@ def search(
             what was measured would not end in them.
         now: a clock, in seconds; trains: whether there are images to train with.
     """
-    run = _Search(work, budget, now() + seconds, now, on_trial)
+    run = _Search(maker, budget, now() + seconds, now, on_trial)
     ended: Ended = "everything was tried"
     try:
         kept = seconds * TRAINING_PART if trains else 0.0
         for part in (_without_cost, _in_16_bits):
-            in_time = part(run, work, kept)
+            in_time = part(run, maker, kept)
             if run.done():
                 break
             if not in_time:
                 ended = "the time was over"
         if not run.done() and trains and run.left() >= LEAST_TRAINING_SECONDS:
-            _trained(run, work)
+            _trained(run, maker)
         if run.done():
             ended = "within the budget"
     except KeyboardInterrupt:
@@ -161,54 +161,54 @@ def search(
     return Outcome(run.best[0], run.best[1], ended, tuple(run.trials), tuple(run.failed))
 
 
-def _moves(work: Workshop) -> list[Callable[[QuantConfig], QuantConfig]]:
+def _moves(maker: CandidateMaker) -> list[Callable[[QuantConfig], QuantConfig]]:
     """What costs no latency, or little, in the order in which it paid; asymmetric activations cost a tenth."""
 
     def ptq(**changed: Any) -> Callable[[QuantConfig], QuantConfig]:
-        return lambda way: replace(way, ptq=replace(way.ptq, **changed))
+        return lambda config: replace(config, ptq=replace(config.ptq, **changed))
 
-    def equalise(way: QuantConfig) -> QuantConfig:
-        return replace(way, equalised=True)
+    def equalise(config: QuantConfig) -> QuantConfig:
+        return replace(config, equalised=True)
 
-    far = work.outliers()
+    far = maker.outliers()
     return [
         *([equalise] if far else []),
         ptq(ranges="min-max"),
         ptq(ranges="histogram"),
         *([] if far else [equalise]),
         ptq(ranges="quantile"),
-        *([ptq(preset="mixed")] if work.takes_asymmetric() else []),
+        *([ptq(preset="mixed")] if maker.takes_asymmetric() else []),
     ]
 
 
-def _without_cost(run: _Search, work: Workshop, kept: float) -> bool:
+def _without_cost(run: _Search, maker: CandidateMaker, kept: float) -> bool:
     """Tries settings on top of the best so far; whether there was time for all that was needed."""
-    run.tried(QuantConfig(), lambda: work.make(QuantConfig()))
+    run.tried(QuantConfig(), lambda: maker.make(QuantConfig()))
     if run.done():
         return True
-    for move in _moves(work):
+    for move in _moves(maker):
         assert run.best is not None
-        way = move(run.best[1])
+        config = move(run.best[1])
         if run.left(kept) < run.slowest:
             return False
-        if way not in [trial.way for trial in run.trials]:
-            run.tried(way, partial(work.make, way))
+        if config not in [trial.config for trial in run.trials]:
+            run.tried(config, partial(maker.make, config))
         if run.done():
             return True
     return True
 
 
-def _in_16_bits(run: _Search, work: Workshop, kept: float) -> bool:
+def _in_16_bits(run: _Search, maker: CandidateMaker, kept: float) -> bool:
     """Gives back ever more operators, twice as many each time, then looks for the fewest that are enough."""
     assert run.best is not None
-    graph, way, _ = run.best
+    graph, config, _ = run.best
     if run.left(kept) < run.slowest:
         return False
-    names = list(work.ranked(graph))[:MOST_FLOATS]
+    names = list(maker.ranked(graph))[:MOST_FLOATS]
 
     def enough(count: int) -> bool:
-        floats = replace(way, floats=tuple(names[:count]))
-        score = run.tried(floats, lambda: work.make(floats))
+        mix = replace(config, float_ops=tuple(names[:count]))
+        score = run.tried(mix, lambda: maker.make(mix))
         return score is not None and run.met(score)
 
     counts = sorted({min(count, len(names)) for count in (1, 2, 4, 8, 16, 32, MOST_FLOATS)} - {0})
@@ -224,23 +224,23 @@ def _in_16_bits(run: _Search, work: Workshop, kept: float) -> bool:
         middle = (low + high) // 2
         low, high = (low, middle) if enough(middle) else (middle, high)
     if high is not None:
-        _settle(run, replace(way, floats=tuple(names[:high])))
+        _settle(run, replace(config, float_ops=tuple(names[:high])))
     return True
 
 
-def _settle(run: _Search, way: QuantConfig) -> None:
+def _settle(run: _Search, config: QuantConfig) -> None:
     """Takes the network with the fewest operators in 16 bits that keeps the budget, though another scored better."""
-    score = next(trial.score for trial in run.trials if trial.way == way)
-    run.best = (run._work.make(way), way, score)
+    score = next(trial.score for trial in run.trials if trial.config == config)
+    run.best = (run.maker.make(config), config, score)
 
 
-def _trained(run: _Search, work: Workshop) -> None:
+def _trained(run: _Search, maker: CandidateMaker) -> None:
     """Trains the best network without operators in 16 bits, scored once more."""
-    best = min((trial for trial in run.trials if not trial.way.floats), key=lambda trial: trial.score.drop)
-    way = replace(best.way, trained=True)
+    best = min((trial for trial in run.trials if not trial.config.float_ops), key=lambda trial: trial.score.drop)
+    config = replace(best.config, trained=True)
 
     def make() -> Path | None:
-        graph = work.make(best.way)
-        return work.train(graph, max(run.left() - SCORES_KEPT * run.slowest_score, LEAST_TRAINING_SECONDS / 2))
+        graph = maker.make(best.config)
+        return maker.train(graph, max(run.left() - SCORES_KEPT * run.slowest_score, LEAST_TRAINING_SECONDS / 2))
 
-    run.tried(way, make)
+    run.tried(config, make)

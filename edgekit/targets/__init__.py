@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from edgekit.targets.machine import Machine, describe, processor
+from edgekit.targets.machine import Inventory, Machine, describe, processor, this_machine
 from edgekit.targets.table import TARGETS, Release, Target, find, release_of, release_with
 
-__all__ = ["TARGETS", "Machine", "Release", "Target", "describe", "find", "processor", "release_of", "release_with"]
+__all__ = [
+    "TARGETS",
+    "Inventory",
+    "Machine",
+    "Release",
+    "Target",
+    "describe",
+    "find",
+    "processor",
+    "release_of",
+    "release_with",
+    "this_machine",
+]

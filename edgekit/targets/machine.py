@@ -16,9 +16,54 @@ INTERESTING_FEATURES = (
 """Processor features, as Linux names them, that decide which precisions are fast."""
 
 
+THREAD_SETTINGS = (
+    *("OMP_NUM_THREADS", "OMP_THREAD_LIMIT", "OMP_WAIT_POLICY", "OMP_PROC_BIND", "OMP_PLACES", "OMP_DYNAMIC"),
+    *("GOMP_CPU_AFFINITY", "GOMP_SPINCOUNT", "KMP_AFFINITY", "KMP_BLOCKTIME", "MKL_NUM_THREADS"),
+    *("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "OPENBLAS_NUM_THREADS"),
+)
+"""Variables of the environment that decide how fast runtimes compute, or in which arithmetic."""
+
+OWN_SETTINGS = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
+"""Those that edgekit sets by itself where the user has not: they say nothing about a machine."""
+
+
 @dataclass(frozen=True)
 class Machine:
-    """What a machine is. Sizes in bytes; None where the system does not say.
+    """What of a machine decides how fast things run on it and how they are rounded: part of the input of a stage.
+
+    Attributes:
+        features: those of INTERESTING_FEATURES that the processor has.
+        usable_cores: logical processors that may be used.
+        settings: name and value of what else decides: THREAD_SETTINGS that are set; of a device, what its probe told.
+        gpus: names of the NVIDIA GPUs; driver: its version. Empty where no GPU takes part.
+    """
+
+    cpu: str
+    architecture: str
+    features: tuple[str, ...]
+    usable_cores: int
+    settings: tuple[tuple[str, str], ...] = ()
+    gpus: tuple[str, ...] = ()
+    driver: str | None = None
+
+
+def this_machine(gpu: bool = False) -> Machine:
+    """This machine; its GPUs are asked for only where they take part, since that can take a second."""
+    cpu, features = processor()
+    gpus, driver = _nvidia() if gpu else ((), None)
+    given = ((name, os.environ.get(name)) for name in THREAD_SETTINGS)
+    settings = tuple((name, value) for name, value in given if value and OWN_SETTINGS.get(name) != value.upper())
+    return Machine(cpu, platform.machine(), features, usable_cores(), settings, gpus, driver)
+
+
+def usable_cores() -> int:
+    """Logical processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What there is on a machine, for people. Sizes in bytes; None where the system does not say.
 
     Attributes:
         cpu: the processor's name.
@@ -47,19 +92,19 @@ class Machine:
     jetson: str | None
 
 
-def describe() -> Machine:
+def describe() -> Inventory:
     """Look at this machine. Takes some milliseconds, and a second or so where nvidia-smi is slow; changes nothing."""
     cpu, features = processor()
     memory = _memory()
     limit = _container_limit()
     available = memory.get("MemAvailable")
     gpus, driver = _nvidia()
-    return Machine(
+    return Inventory(
         cpu=cpu,
         architecture=platform.machine(),
         features=features,
         cores=os.cpu_count() or 1,
-        usable_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+        usable_cores=usable_cores(),
         memory_bytes=memory.get("MemTotal"),
         available_bytes=available if available is None or limit is None else min(available, limit),
         system=f"{platform.system()} {platform.release()}",

@@ -32,13 +32,46 @@ class Release:
 
 
 @dataclass(frozen=True)
+class Family:
+    """What targets of one kind have in common: what can be done with them from where a build runs.
+
+    Attributes:
+        here: whether what is built runs on the machine that builds.
+        gpu: whether that takes its GPU.
+        device: whether a device over SSH can be named, on which it then runs.
+        layers: whether single layers can be timed here, which choosing widths by their cost takes.
+        untimed: why there are no latencies where it runs nowhere; `{target}` stands for its name as it was given.
+    """
+
+    here: bool = False
+    gpu: bool = False
+    device: bool = False
+    layers: bool = False
+    untimed: str = ""
+
+
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        "cpu": Family(here=True, device=True, layers=True),
+        "gpu": Family(here=True, gpu=True),
+        "rtx": Family(untimed="no device with this GPU here"),
+        "jetson": Family(
+            device=True,
+            untimed="no device: measure it with `edgekit build --target {target} --device ssh://USER@HOST`",
+        ),
+    }
+)
+
+
+@dataclass(frozen=True)
 class Target:
     """One kind of device, and what is known about it.
 
     Attributes:
         name: what `--target` takes.
-        family: "cpu", "gpu", "rtx" or "jetson".
-        runtime: the inference runtime, a key of `edgekit.backends.RUNTIMES` once it is supported.
+        family: a key of FAMILIES.
+        runtime: the inference runtime that is built for unless another is asked for.
+        backends: keys of edgekit.backends.BACKENDS that can build for it, by the runtime that they are for.
         description: one line for people.
         extra: the extra of edgekit that brings the packages to build for it.
         precisions: precisions worth building, fastest first; what the hardware has no fast path for is left out.
@@ -54,6 +87,7 @@ class Target:
     name: str
     family: str
     runtime: str
+    backends: Mapping[str, str]
     description: str
     extra: str
     precisions: tuple[str, ...]
@@ -65,10 +99,24 @@ class Target:
     power_rails: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def can(self) -> Family:
+        """What can be done with targets of its kind."""
+        return FAMILIES[self.family]
+
+    def fast_here(self, features: tuple[str, ...]) -> tuple[str, ...]:
+        """The precisions that are fast: those of this processor's features where it runs on one."""
+        return self.precisions if not self.needs else self.fast_precisions(features)
+
+    def why_untimed(self, asked: str) -> str:
+        """Why its latencies are not measured where it runs nowhere; `asked` is the name that the user gave."""
+        return self.can.untimed.format(target=asked)
+
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON values."""
         record = {each.name: getattr(self, each.name) for each in fields(self)}
         record.update({key: list(value) for key, value in record.items() if isinstance(value, tuple)})
+        record["backends"] = dict(self.backends)
         record["releases"] = [asdict(release) for release in self.releases]
         record["needs"] = {precision: list(features) for precision, features in self.needs.items()}
         return record
@@ -114,6 +162,7 @@ def _jetson(
         name=name,
         family="jetson",
         runtime="tensorrt",
+        backends=MappingProxyType({"tensorrt": "tensorrt-on-device"}),
         description=description,
         extra="cpu",
         precisions=("int8", "fp16", "fp32") if int8 else ("fp16", "fp32"),
@@ -131,6 +180,7 @@ _ALL = (
         name="cpu",
         family="cpu",
         runtime="openvino",
+        backends=MappingProxyType({"openvino": "openvino"}),
         description="This machine's processor with OpenVINO (x86-64 or 64-bit ARM)",
         extra="cpu",
         precisions=("int8", "bf16", "fp32"),
@@ -149,6 +199,7 @@ _ALL = (
         name="gpu",
         family="gpu",
         runtime="tensorrt",
+        backends=MappingProxyType({"tensorrt": "tensorrt"}),
         description="This machine's NVIDIA GPU with TensorRT",
         extra="gpu",
         precisions=("int8", "fp16", "fp32"),
@@ -163,6 +214,7 @@ _ALL = (
         name="rtx",
         family="rtx",
         runtime="tensorrt-rtx",
+        backends=MappingProxyType({"tensorrt-rtx": "tensorrt-rtx"}),
         description="TensorRT for RTX, the engine built ahead of time; no GPU needed to build",
         extra="rtx",
         precisions=("int8", "fp16", "fp32"),

@@ -1,10 +1,9 @@
-"""Judges variants of a network on images: one decoding pass, every variant on the same pixels."""
+"""What variants of a network answer to images: one decoding pass, every variant on the same pixels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,24 +11,22 @@ from numpy.typing import NDArray
 
 from edgekit.backends import Session
 from edgekit.data.loading import batches
-from edgekit.data.preprocessing import Channels, Preprocessing
-from edgekit.runtime.openvino_core import core
-from edgekit.validate.accuracy import accuracy, fidelity, first_right, mcnemar, paired_drop
-from edgekit.validate.changes import Shown
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.validate.accuracy import (
+    Accuracy,
+    Fidelity,
+    PairedDrop,
+    accuracy,
+    fidelity,
+    paired_drop,
+)
+from edgekit.validate.flips import ClassChanges, Flips, class_changes, flips
+from edgekit.validate.thumbnails import thumbnail
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
 
 BATCH: Final = 32
-NORMALISATION_IMAGES: Final = 300
-NORMALISATION_POINTS: Final = 3.0
-NORMALISATIONS: Final[Mapping[str, tuple[Channels, Channels]]] = {
-    "mean 0.485,0.456,0.406 std 0.229,0.224,0.225": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    "mean 0.5 std 0.5": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-    "mean 0 std 1": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
-    "mean 0 std 1/255": ((0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)),
-}
-"""The conventions in use, by the flags that say them."""
 
 
 def predict(
@@ -50,93 +47,87 @@ def predict(
     return {name: np.concatenate(parts) for name, parts in made.items()}
 
 
-def judge(
+@dataclass(frozen=True)
+class VariantResult:
+    """What a variant answers: its accuracy and its drop from `fp32` (None without labels), its distance from `fp32`
+    without labels, and what it changed; the last two are None of `fp32` itself, classes also without labels.
+    """
+
+    accuracy: Accuracy | None
+    drop: PairedDrop | None
+    fidelity: Fidelity
+    flips: Flips | None
+    classes: ClassChanges | None
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What variants answer to the same images.
+
+    Attributes:
+        labelled: whether labels meant something; variants: by name.
+        thumbnails: JPEGs in base64 of the images that flips show, by row of the logits.
+    """
+
+    images: int
+    labelled: bool
+    variants: dict[str, VariantResult]
+    thumbnails: dict[int, str]
+
+
+@dataclass(frozen=True)
+class Views:
+    """Images as networks are shown them: a set, positions in it, how they are prepared, and whether the labels of the
+    set mean something to the networks.
+    """
+
+    images: ImageSet
+    indices: Sequence[int]
+    preprocessing: Preprocessing
+    labelled: bool
+
+    @property
+    def labels(self) -> NDArray[np.int64] | None:
+        """(N,) of the positions; None where they mean nothing."""
+        labels = self.images.labels if self.labelled else None
+        return None if labels is None else labels[list(self.indices)]
+
+    def picture(self, row: int) -> NDArray[np.uint8]:
+        """What networks see of the image of a row of the logits, uint8 (size, size, 3)."""
+        return self.images.load(self.indices[row], self.preprocessing)
+
+
+def evaluate(
     sessions: Mapping[str, Session],
-    images: ImageSet,
-    preprocessing: Preprocessing,
-    indices: Sequence[int],
-    labelled: bool,
+    views: Views,
     golden_images: int,
     on_progress: Callable[[int], None] = lambda done: None,
-) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+) -> tuple[Evaluated, dict[str, NDArray[Any]]]:
     """Accuracy of each variant and its distance from `fp32`, and golden inputs with each variant's logits.
 
     Args:
         sessions: loaded variants by name, `fp32` among them.
-        labelled: whether the labels mean something to this network.
     Returns:
-        {"images", "labelled", "variants": {name: {"accuracy", "drop", "fidelity"}}} as plain values, each but `fp32`
-        with what it changed, as edgekit.validate.changes has it; and the arrays "inputs" (uint8) and "logits-NAME"
-        (float32).
+        the results, and the arrays "inputs" (uint8) and "logits-NAME" (float32) of the first images.
     """
-    logits = predict(sessions, images, preprocessing, indices, on_progress)
-    labels = images.labels[list(indices)] if labelled and images.labels is not None else None
-    told = {name: _against(logits["fp32"], made, labels) for name, made in logits.items()}
-    shown = Shown(images, preprocessing, indices, labels)
-    for name, made in logits.items():
-        if name != "fp32":
-            told[name] |= shown.changes(logits["fp32"], made)
-    golden = np.stack([images.load(index, preprocessing) for index in indices[:golden_images]])
+    logits = predict(sessions, views.images, views.preprocessing, views.indices, on_progress)
+    labels = views.labels
+    results = {name: _against(logits["fp32"], made, labels, name == "fp32") for name, made in logits.items()}
+    shown = {flip.index for each in results.values() if each.flips is not None for flip in each.flips.shown}
+    pictures = {row: thumbnail(views.picture(row)) for row in sorted(shown)}
+    golden = np.stack([views.picture(row) for row in range(min(golden_images, len(views.indices)))])
     arrays: dict[str, NDArray[Any]] = {"inputs": golden}
     arrays |= {f"logits-{name}": made[:golden_images] for name, made in logits.items()}
-    return {"images": len(indices), "labelled": labels is not None, "variants": told}, arrays
+    return Evaluated(len(views.indices), labels is not None, results, pictures), arrays
 
 
-def _against(base: NDArray[np.float32], made: NDArray[np.float32], labels: NDArray[np.int64] | None) -> dict[str, Any]:
-    return {
-        "accuracy": None if labels is None else asdict(accuracy(made, labels)),
-        "drop": None if labels is None else asdict(paired_drop(base, made, labels)),
-        "fidelity": asdict(fidelity(base, made)),
-    }
-
-
-def better_normalisation(
-    graph: Path,
-    images: ImageSet,
-    preprocessing: Preprocessing,
-    on_progress: Callable[[int], None] = lambda done: None,
-) -> str | None:
-    """A warning when another convention plainly scores better than the one that was told, on the FP32 graph.
-
-    Plainly: by at least NORMALISATION_POINTS of top-1 on the same images, with McNemar's p below 0.01.
-    """
-    from edgekit.backends.openvino import PRECISION_HINTS
-    from edgekit.data.image_set import spread
-    from edgekit.quantize.ptq import normalised
-
-    if images.labels is None:
-        return None
-    model = core().compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["fp32"]})
-    layout = "NCHW" if model.input(0).shape[1] == 3 else "NHWC"
-    request, output = model.create_infer_request(), model.output(0)
-    indices = spread(len(images), NORMALISATION_IMAGES)
-    labels = images.labels[indices]
-    rivals = dict(_rivals(preprocessing))
-    right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in ("told", *rivals)}
-    done = 0
-    for pictures, group in batches(images, preprocessing, indices, BATCH):
-        for name, rival in {"told": preprocessing, **rivals}.items():
-            rows = [request.infer([normalised(p[None], rival, layout)])[output].copy() for p in pictures]
-            right[name].append(first_right(np.concatenate(rows), labels[done : done + len(group)]))
-        done += len(group)
-        on_progress(done)
-    scores = {name: np.concatenate(parts) for name, parts in right.items()}
-    best = max(rivals, key=lambda name: int(scores[name].sum()))
-    gain = 100 * (float(scores[best].mean()) - float(scores["told"].mean()))
-    lost, won = int((scores["told"] & ~scores[best]).sum()), int((~scores["told"] & scores[best]).sum())
-    if gain < NORMALISATION_POINTS or mcnemar(lost, won) >= 0.01:
-        return None
-    return (
-        f"the normalisation looks wrong: with {best} the FP32 model scores {gain:.1f} points more than with the one"
-        f" given ({100 * float(scores[best].mean()):.1f} against {100 * float(scores['told'].mean()):.1f} % of"
-        f" {len(indices)} images); check --mean, --std and --color"
+def _against(
+    base: NDArray[np.float32], made: NDArray[np.float32], labels: NDArray[np.int64] | None, is_base: bool
+) -> VariantResult:
+    return VariantResult(
+        None if labels is None else accuracy(made, labels),
+        None if labels is None else paired_drop(base, made, labels),
+        fidelity(base, made),
+        None if is_base else flips(base, made, labels),
+        None if is_base or labels is None else class_changes(base, made, labels),
     )
-
-
-def _rivals(told: Preprocessing) -> Iterator[tuple[str, Preprocessing]]:
-    """Every other convention, and the other order of colours, by the flags that say them."""
-    for name, (mean, std) in NORMALISATIONS.items():
-        if max(abs(a - b) for a, b in zip((*mean, *std), (*told.mean, *told.std), strict=True)) > 0.02:
-            yield name, replace(told, mean=mean, std=std)
-    other = "rgb" if told.color == "bgr" else "bgr"
-    yield f"color {other}", replace(told, color=other)

@@ -9,15 +9,15 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import pairwise
+from dataclasses import asdict, dataclass, field
+from itertools import combinations, pairwise
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.backends import Compiled
 from edgekit.errors import EdgekitError
-from edgekit.validate.variants import is_pruned, precision_of
 
 T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)
 """Student's t, two-sided 95 %, by degrees of freedom from 1."""
@@ -32,9 +32,7 @@ class Candidate:
     """What is timed: a name, and what edgekit.backends loads."""
 
     name: str
-    runtime: str
-    path: str
-    precision: str
+    compiled: Compiled
 
 
 @dataclass(frozen=True)
@@ -60,32 +58,61 @@ class Latency:
 
 
 @dataclass(frozen=True)
-class Measured:
-    """Latencies by name, and each one's speed-up over `fp32` with its 95 % interval (paired by rounds).
+class Ratio:
+    """How many times faster one is than another: the ratio of medians and its 95 % interval, paired by rounds."""
+
+    base: str
+    other: str
+    times_faster: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """Under what power, temperatures and clocks latencies were measured; see edgekit.runtime.power.summary.
 
     Attributes:
-        gain: of each pruned variant, its speed-up over the same precision unpruned.
-        energy_j: joules of one image by name, None where no power could be read.
-        conditions: power, temperatures and clocks meanwhile, see edgekit.runtime.power.summary.
+        source: what power was read with; None where it could not be, and `why` says why.
+        hottest_c: the highest reading of any sensor.
+        throttled: None where that is not told.
     """
 
-    latency: Mapping[str, Latency]
-    speedup: Mapping[str, tuple[float, float, float]]
-    gain: Mapping[str, tuple[float, float, float]]
-    warnings: tuple[str, ...]
-    energy_j: Mapping[str, float | None]
-    conditions: Mapping[str, Any]
+    source: str | None = None
+    why: str | None = None
+    mean_power_w: float | None = None
+    hottest_c: float | None = None
+    throttled: bool | None = None
+    throttle_reasons: tuple[str, ...] = ()
+    power_mode: str | None = None
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "latency": {name: asdict(each) for name, each in self.latency.items()},
-            "speedup": {name: list(each) for name, each in self.speedup.items()},
-            "gain": {name: list(each) for name, each in self.gain.items()},
-            "warnings": list(self.warnings),
-            "energy_j": dict(self.energy_j),
-            "conditions": dict(self.conditions),
-        }
+
+@dataclass(frozen=True)
+class Measured:
+    """Latencies by name, and how they compare.
+
+    Attributes:
+        ratios: of every pair of them.
+        energy_j: joules of one image by name, None where no power could be read.
+        conditions: None where nothing was timed.
+        why: why nothing was timed; None where something was.
+    """
+
+    latency: dict[str, Latency] = field(default_factory=dict)
+    ratios: tuple[Ratio, ...] = ()
+    warnings: tuple[str, ...] = ()
+    energy_j: dict[str, float | None] = field(default_factory=dict)
+    conditions: Conditions | None = None
+    why: str | None = None
+
+    def ratio(self, base: str, other: str) -> Ratio | None:
+        """How many times faster `other` is than `base`; None where one of them was not timed."""
+        for each in self.ratios:
+            if (each.base, each.other) == (base, other):
+                return each
+            if (each.base, each.other) == (other, base):
+                return Ratio(base, other, 1 / each.times_faster, 1 / each.high, 1 / each.low)
+        return None
 
 
 def measure(
@@ -145,21 +172,31 @@ def measure(
     return summed_up(told)
 
 
-def summed_up(told: Mapping[str, Any]) -> Measured:
-    """What edgekit.runtime.timing.bench tells as figures."""
+def summed_up(answer: Mapping[str, Any]) -> Measured:
+    """What edgekit.runtime.timing.bench tells in JSON, as figures."""
     latency, blocks = {}, {}
-    timed, conditions = told["timed"], told["conditions"]
-    for name, each in timed.items():
+    for name, each in answer["timed"].items():
         blocks[name] = np.array(each["blocks"], np.float64)
         latency[name] = figures(blocks[name], each["warmup"], each["throughput_ips"], each["steady"])
-    speedup = {name: ratio(blocks["fp32"], made) for name, made in blocks.items() if "fp32" in blocks}
-    pairs = {name: precision_of(name) for name in blocks if is_pruned(name)}
-    gain = {name: ratio(blocks[dense], blocks[name]) for name, dense in pairs.items() if dense in blocks}
-    energy = {name: each["energy_j"] for name, each in timed.items()}
-    doubts = _doubts(latency, blocks)
-    if conditions["throttled"]:
-        doubts.append(f"the device was throttled while it was measured: {'; '.join(conditions['throttle_reasons'])}")
-    return Measured(latency, speedup, gain, tuple(doubts), energy, conditions)
+    ratios = tuple(Ratio(a, b, *ratio(blocks[a], blocks[b])) for a, b in combinations(blocks, 2))
+    energy = {name: each["energy_j"] for name, each in answer["timed"].items()}
+    conditions, doubts = _conditions(answer["conditions"]), _doubts(latency, blocks)
+    if conditions.throttled:
+        doubts.append(f"the device was throttled while it was measured: {'; '.join(conditions.throttle_reasons)}")
+    return Measured(latency, ratios, tuple(doubts), energy, conditions)
+
+
+def _conditions(answer: Mapping[str, Any]) -> Conditions:
+    hottest = max((ends["max"] for ends in answer["temperatures_c"].values()), default=None)
+    return Conditions(
+        answer["source"],
+        answer.get("why"),
+        answer["mean_power_w"],
+        hottest,
+        answer["throttled"],
+        tuple(answer["throttle_reasons"]),
+        answer["power_mode"],
+    )
 
 
 def figures(blocks: NDArray[np.float64], warmup: int, throughput_ips: float, steady: bool) -> Latency:

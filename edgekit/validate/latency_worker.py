@@ -9,36 +9,40 @@ import json
 import os
 import sys
 from collections.abc import Callable
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack
 
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # waiting threads of one runtime must not slow another's
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends import Compiled, load
+from edgekit.backends import Compiled, Mode, Session, backend
 from edgekit.runtime.timing import bench
 
 
 def main() -> None:
     """Times what stdin asks for."""
     spec = json.load(sys.stdin)
-    compiled = {c["name"]: Compiled(c["runtime"], c["path"], c["precision"], 0) for c in spec["candidates"]}
+    compiled = {each["name"]: Compiled(**each["compiled"]) for each in spec["candidates"]}
     picture = np.random.Generator(np.random.PCG64(0)).integers(0, 256, spec["shape"], dtype=np.uint8)
-    sessions = {name: load(each, "latency") for name, each in compiled.items()}
-    infers = {name: session.infer for name, session in sessions.items()}
+    with ExitStack() as for_latency, ExitStack() as for_many:
+        loaded = {name: for_latency.enter_context(load(each, "latency")) for name, each in compiled.items()}
+        infers = {name: session.infer for name, session in loaded.items()}
 
-    def many(name: str) -> Callable[[NDArray[np.uint8]], Any]:
-        return load(compiled[name], "throughput").infer_many
+        def many(name: str) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+            for_many.close()  # one network at a time has threads and memory for many pictures
+            return for_many.enter_context(load(compiled[name], "throughput")).infer_many
 
-    def tell(done: int, total: int) -> None:
-        _say({"done": done, "total": total})
+        def tell(done: int, total: int) -> None:
+            print(json.dumps({"done": done, "total": total}), flush=True)
 
-    _say(bench(infers, many, picture, spec["runs"], spec["max_seconds"], tell))
+        answer = bench(infers, many, picture, spec["runs"], spec["max_seconds"], tell)
+    print(json.dumps(answer), flush=True)
 
 
-def _say(value: dict[str, Any]) -> None:
-    print(json.dumps(value), flush=True)
+def load(compiled: Compiled, mode: Mode) -> AbstractContextManager[Session]:
+    """Loads with the backend that compiled it."""
+    return backend(compiled.backend).load(compiled, mode)
 
 
 if __name__ == "__main__":

@@ -18,9 +18,9 @@ class Scripted:
     """A workshop whose scores are a function of the way; every network takes `cost` seconds."""
 
     def __init__(
-        self, drop: Callable[[QuantConfig], float], cost: float = 1.0, wide: bool = False, floats: int = 20
+        self, drop: Callable[[QuantConfig], float], cost: float = 1.0, wide: bool = False, float_ops: int = 20
     ) -> None:
-        self.drop, self.cost, self.wide, self.floats = drop, cost, wide, floats
+        self.drop, self.cost, self.wide, self.float_ops = drop, cost, wide, float_ops
         self.clock, self.ways, self.trained = 0.0, list[QuantConfig](), list[float]()
 
     def make(self, way: QuantConfig) -> Path:
@@ -42,7 +42,7 @@ class Scripted:
 
     def ranked(self, graph: Path) -> Sequence[str]:
         self.clock += self.cost
-        return [f"n{place}" for place in range(self.floats)]
+        return [f"n{place}" for place in range(self.float_ops)]
 
     def train(self, graph: Path, seconds: float) -> Path | None:
         self.clock += seconds
@@ -56,14 +56,14 @@ class Scripted:
 def test_plain_quantization_within_the_budget_is_all_that_is_made() -> None:
     work = Scripted(lambda way: 0.1)
     found = search(work, 1.0, 100.0, work.now)
-    assert (found.ended, found.way, len(found.trials)) == ("within the budget", QuantConfig(), 1)
+    assert (found.ended, found.config, len(found.trials)) == ("within the budget", QuantConfig(), 1)
 
 
 def test_channels_are_equalised_first_where_some_reach_far() -> None:
     for wide, first in ((True, "equalised channels"), (False, "min-max ranges")):
         work = Scripted(lambda way: 3.0, wide=wide)
         found = search(work, 1.0, 1000.0, work.now)
-        assert found.trials[1].way.name == first
+        assert found.trials[1].config.name == first
 
 
 def test_activations_stay_symmetric_where_the_target_wants_that() -> None:
@@ -76,24 +76,24 @@ def test_activations_stay_symmetric_where_the_target_wants_that() -> None:
 def test_settings_that_help_are_kept_and_built_upon() -> None:
     work = Scripted(lambda way: 4.0 - 2 * way.equalised - 1.8 * (way.ptq.ranges == "histogram"))
     found = search(work, 1.0, 1000.0, work.now)
-    assert found.way.equalised
-    assert found.way.ptq.ranges == "histogram"
-    assert not found.way.floats
+    assert found.config.equalised
+    assert found.config.ptq.ranges == "histogram"
+    assert not found.config.float_ops
 
 
 @pytest.mark.parametrize("needed", [1, 2, 3, 7, 8, 13, 20])
 def test_no_more_operators_go_back_than_are_needed(needed: int) -> None:
-    work = Scripted(lambda way: 5.0 if len(way.floats) < needed else 0.2)
+    work = Scripted(lambda way: 5.0 if len(way.float_ops) < needed else 0.2)
     found = search(work, 1.0, 1000.0, work.now)
     assert found.ended == "within the budget"
-    assert found.way.floats == tuple(f"n{place}" for place in range(needed))
+    assert found.config.float_ops == tuple(f"n{place}" for place in range(needed))
 
 
 def test_training_comes_last_and_from_a_network_all_in_int8() -> None:
-    work = Scripted(lambda way: 0.1 if way.trained else 5.0 - 0.1 * len(way.floats))
+    work = Scripted(lambda way: 0.1 if way.trained else 5.0 - 0.1 * len(way.float_ops))
     found = search(work, 1.0, 200.0, work.now, trains=True)
-    assert found.way.trained
-    assert not found.way.floats
+    assert found.config.trained
+    assert not found.config.float_ops
     assert len(work.trained) == 1
     assert work.clock <= 200.0 + work.cost
 
@@ -102,11 +102,11 @@ def test_what_cannot_be_made_is_told_and_passed_over() -> None:
     def drop(way: QuantConfig) -> float:
         if way.ptq.ranges == "histogram" or way.trained:
             raise EdgekitError("there is no such thing")
-        return 3.0 - way.equalised - len(way.floats)
+        return 3.0 - way.equalised - len(way.float_ops)
 
     work = Scripted(drop)
     found = search(work, 1.0, 1000.0, work.now, trains=True)
-    assert found.way.equalised
+    assert found.config.equalised
     assert (found.failed[0][0].name, found.failed[0][1]) == ("histogram ranges", "there is no such thing")
     broken = Scripted(lambda way: drop(QuantConfig(trained=True)))
     with pytest.raises(EdgekitError):
@@ -141,16 +141,16 @@ def test_an_interruption_before_anything_was_found_is_one() -> None:
     each=st.floats(0, 0.5),
     trains=st.booleans(),
     wide=st.booleans(),
-    floats=st.integers(0, 60),
+    float_ops=st.integers(0, 60),
 )
 def test_it_takes_its_time_and_one_evaluation_at_most(
-    seconds: float, cost: float, reach: float, each: float, trains: bool, wide: bool, floats: int
+    seconds: float, cost: float, reach: float, each: float, trains: bool, wide: bool, float_ops: int
 ) -> None:
-    work = Scripted(lambda way: reach - each * len(way.floats) - way.trained, cost, wide, floats)
+    work = Scripted(lambda way: reach - each * len(way.float_ops) - way.trained, cost, wide, float_ops)
     found = search(work, 1.0, seconds, work.now, trains)
     assert work.clock <= max(seconds, cost) + 2 * cost + 1e-6
-    assert len(found.way.floats) <= MOST_FLOATS
-    best = next(trial.score for trial in found.trials if trial.way == found.way)
+    assert len(found.config.float_ops) <= MOST_FLOATS
+    best = next(trial.score for trial in found.trials if trial.config == found.config)
     assert best.drop <= 0.5 or not any(better(trial.score, best) for trial in found.trials)
-    again = Scripted(lambda way: reach - each * len(way.floats) - way.trained, cost, wide, floats)
+    again = Scripted(lambda way: reach - each * len(way.float_ops) - way.trained, cost, wide, float_ops)
     assert search(again, 1.0, seconds, again.now, trains).trials == found.trials

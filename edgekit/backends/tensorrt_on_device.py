@@ -1,0 +1,87 @@
+"""TensorRT on a device that is not here: it builds its engine of the graph itself (edgekit.runtime.tensorrt_engine)."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
+from edgekit.backends.tensorrt_builder import preflight
+from edgekit.backends.tensorrt_library import Flavour, installed
+from edgekit.errors import UnavailableError
+from edgekit.quantize.graph_format import GraphFormat, format_for
+from edgekit.targets import Machine, Release
+
+RUNTIME: Final = "tensorrt"
+PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
+PARSERS: Final[tuple[Flavour, ...]] = ("tensorrt", "tensorrt-rtx")
+DLA_FILES: Final = ("model.dla.onnx", "model.dla.cache")
+"""What a deep-learning accelerator is given beside the graph of an INT8 network."""
+
+
+def available() -> str | None:
+    """Nothing is needed here."""
+    return "on the device"
+
+
+def identity(machine: Machine) -> Identity:
+    """The parsers that a graph is checked with, as far as they are here."""
+    return Identity(tuple((flavour, installed(flavour)) for flavour in PARSERS))
+
+
+def graph_format(release: Release | None) -> GraphFormat:
+    """By TensorRT's rules for Q/DQ graphs."""
+    return format_for(release)
+
+
+def compile(
+    graph: Path,
+    out_dir: Path,
+    precision: str,
+    settings: CompileSettings = DEFAULTS,
+    on_progress: Callable[[float], None] = lambda share: None,
+) -> Compiled:
+    """The graph, and what a DLA needs beside it; a parser that is here reads typed graphs first.
+
+    Raises:
+        InputError: the parser refuses the graph.
+    """
+    path = out_dir / "model.onnx"
+    shutil.copyfile(graph, path)
+    for name in DLA_FILES if precision == "int8" else ():
+        if (graph.parent / name).exists():
+            shutil.copyfile(graph.parent / name, out_dir / name)
+    return Compiled(
+        "tensorrt-on-device", str(path), precision, path.stat().st_size, checked_by=_checked(graph, settings)
+    )
+
+
+def _checked(graph: Path, settings: CompileSettings) -> str | None:
+    """Lets whichever TensorRT is installed here parse the graph; says which did, if any."""
+    if not settings.typed:
+        return None
+    for flavour in PARSERS:
+        version = installed(flavour)
+        if version is not None:
+            preflight(graph, flavour)
+            return f"{flavour} {version}"
+    return None
+
+
+def load(compiled: Compiled, mode: Mode = "latency") -> AbstractContextManager[Session]:
+    """Cannot: it runs on the device."""
+    raise UnavailableError("this network runs on a device", "Name it with --device.")
+
+
+def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
+    """Cannot: it runs on the device."""
+    raise UnavailableError("layers are not timed on a device", "`edgekit device bench` times whole networks.")
+
+
+def files(compiled: Compiled) -> dict[str, Path]:
+    """What a DLA needs; the graph is in every bundle."""
+    folder = Path(compiled.path).parent
+    return {name: folder / name for name in DLA_FILES if (folder / name).exists()}

@@ -1,0 +1,222 @@
+"""The stage that chooses which channels stay: traced, weighed, timed on the target, fitted."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import TypeAdapter
+
+from edgekit.build.executor import Executor, Timing
+from edgekit.build.stage import NOT_IN_KEY, File, Progress, Stage
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.models.source import Source
+from edgekit.prune.choice import ChosenWidths, LatencyFit, LatencyStep, Sensitivity, Want, changed, packed
+from edgekit.prune.sources import PruningImages
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from edgekit.prune.channels import ChannelGraph, Keep
+    from edgekit.prune.select import Chosen, Importance
+    from edgekit.prune.table import LatencyTable
+
+CHOICE: Final = "choice.json"
+IMPORTANCE_IMAGES: Final = 256
+MEASURING: Final = (60, 12.0)
+"""Runs and seconds that a choice of widths is measured with."""
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """Where and how single layers are timed.
+
+    Attributes:
+        backend: that times them, in the precision that will run.
+        path: the file in which times are kept for all networks: what is there was measured on the same machine, with
+            the same versions.
+    """
+
+    backend: str
+    path: Path = field(metadata=NOT_IN_KEY)
+
+
+@dataclass(frozen=True)
+class ChooseWidthsInput:
+    """What widths are chosen by.
+
+    Attributes:
+        graph: of the unpruned network in the precision that will run, pixels in.
+        images: to weigh channels with; None where there are none.
+        importance: a key of edgekit.prune.importance.IMPORTANCES.
+        granularity: widths are multiples of this, where the target is fast.
+        sensitivity: whether to look at how sensitive blocks are, for the report.
+        executor: where the whole network is timed; table: where single layers are, None for a ratio.
+    """
+
+    source: Source
+    graph: File
+    precision: str
+    images: PruningImages | None
+    want: Want
+    importance: str
+    granularity: int
+    preprocessing: Preprocessing
+    sensitivity: bool
+    seed: int
+    executor: Executor
+    table: LayerTable | None
+
+
+def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequence[str]:
+    from edgekit.models.source import make_network
+    from edgekit.prune.select import keep_best
+    from edgekit.prune.surgery import check
+    from edgekit.prune.tracing import trace
+
+    size = given.preprocessing.size
+    network = make_network(given.source)
+    graph = trace(network, size)
+    check(network, graph, size)
+    scores = _importance(given, network, graph, progress)
+    whole = WholeNetwork(given, graph, scores, getattr(network, "constant_names", None), progress)
+    chosen, latency = _ratio(given, whole) if given.want.kind == "ratio" else _fitted(given, whole, progress)
+    keep = keep_best(graph, chosen.widths, scores)
+    found = ChosenWidths(
+        packed(keep),
+        graph.units,
+        int(keep.sum()),
+        tuple(changed(graph, keep)),
+        latency,
+        _sensitivity(given, network, graph, scores, progress),
+    )
+    (folder / CHOICE).write_bytes(TypeAdapter(ChosenWidths).dump_json(found))
+    return ()
+
+
+def _ratio(given: ChooseWidthsInput, whole: WholeNetwork) -> tuple[Chosen, LatencyFit | None]:
+    from edgekit.prune.select import Chosen, ratio_widths
+
+    assert given.want.ratio is not None
+    chosen = Chosen(ratio_widths(whole.graph, given.want.ratio, given.granularity), 0.0, 0.0)
+    if given.executor.untimed is not None:
+        return chosen, None
+    ms = whole.measure(chosen)
+    step = LatencyStep(ms, ms)
+    return chosen, LatencyFit(given.precision, whole.dense_ms, None, (step,), "not used: a ratio was given", 0)
+
+
+def _fitted(given: ChooseWidthsInput, whole: WholeNetwork, progress: Progress) -> tuple[Chosen, LatencyFit]:
+    from edgekit.prune import fit
+    from edgekit.prune.select import Knapsack
+
+    table = _layer_table(given, whole.graph, progress)
+    knapsack = Knapsack(whole.graph, whole.scores, table, given.granularity)
+    budget_ms = given.want.budget_ms
+    if budget_ms is None:
+        chosen = knapsack.keeping(fit.KNEE)
+        ms = whole.measure(chosen)
+        steps = (LatencyStep(whole.dense_ms * chosen.cost / knapsack.dense_cost, ms),)
+    else:
+        found = fit.within(knapsack, budget_ms, whole.dense(), whole.measure)
+        chosen, steps = found.chosen, found.steps
+    how = f"each layer's median of 15 runs in {given.precision}, {given.executor.where}"
+    return chosen, LatencyFit(given.precision, whole.dense_ms, budget_ms, steps, how, len(table.times))
+
+
+def _layer_table(given: ChooseWidthsInput, graph: ChannelGraph, progress: Progress) -> LatencyTable:
+    from edgekit.prune.table import measured, probes_for
+    from edgekit.prune.timing import layer_timer
+
+    assert given.table is not None  # only a ratio goes without
+    timer = layer_timer(given.table.backend, given.precision)
+
+    def tell(done: int, total: int) -> None:
+        progress(done, total, "timing layers")
+
+    return measured(given.table.path, probes_for(graph, given.granularity), timer, given.granularity, tell)
+
+
+def _importance(given: ChooseWidthsInput, network: nn.Module, graph: ChannelGraph, progress: Progress) -> Importance:
+    from edgekit.prune.images import training_batches
+    from edgekit.prune.importance import DATA_DRIVEN, IMPORTANCES
+
+    progress(0, None, f"importance: {given.importance}")
+    if given.importance not in DATA_DRIVEN or given.images is None:
+        return IMPORTANCES["magnitude"](network, graph, ())
+    batches = training_batches(given.images, given.preprocessing, IMPORTANCE_IMAGES, given.seed)
+    return IMPORTANCES[given.importance](network, graph, batches)
+
+
+class WholeNetwork:
+    """Measures the whole network at some widths: its graph in the precision that will run, cut, compiled and timed."""
+
+    def __init__(
+        self,
+        given: ChooseWidthsInput,
+        graph: ChannelGraph,
+        scores: Importance,
+        constants_of: Mapping[str, str] | None,
+        progress: Progress,
+    ) -> None:
+        self._given, self._constants_of, self._progress = given, constants_of, progress
+        self.graph, self.scores = graph, scores
+        self.dense_ms = 0.0
+
+    def dense(self) -> float:
+        """Median milliseconds of the network as it came."""
+        self.dense_ms = self._timed(lambda folder: {"dense": self._given.graph.path})["dense"]
+        return self.dense_ms
+
+    def measure(self, chosen: Chosen) -> float:
+        """Median milliseconds at these widths; `dense_ms` is measured beside it."""
+        from edgekit.prune.select import keep_best
+
+        took = self._timed(lambda folder: self._cut(keep_best(self.graph, chosen.widths, self.scores), folder))
+        self.dense_ms = took["dense"]
+        return took["pruned"]
+
+    def _cut(self, keep: Keep, folder: Path) -> Mapping[str, Path]:
+        from edgekit.prune.onnx_slice import cut
+
+        path = folder / "cut.onnx"
+        cut(self._given.graph.path, path, self.graph, keep, self._constants_of)
+        return {"dense": self._given.graph.path, "pruned": path}
+
+    def _timed(self, graphs: Callable[[Path], Mapping[str, Path]]) -> dict[str, float]:
+        executor, size = self._given.executor, self._given.preprocessing.size
+        with tempfile.TemporaryDirectory(prefix="edgekit-widths-") as made:
+            folder, forms = Path(made), {}
+            for name, graph in graphs(folder).items():
+                (folder / name).mkdir()
+                forms[name] = executor.prepared(graph, self._given.precision, folder / name)
+            measured = executor.timed(forms, Timing(*MEASURING, (1, size, size, 3)), self._progress)
+        return {name: each.p50 for name, each in measured.latency.items()}
+
+
+def _sensitivity(
+    given: ChooseWidthsInput, network: nn.Module, graph: ChannelGraph, scores: Importance, progress: Progress
+) -> Sensitivity | None:
+    from edgekit.prune.images import tuning_of
+    from edgekit.prune.sensitivity import sensitivity
+
+    tuning = tuning_of(given.images, given.preprocessing) if given.sensitivity else None
+    if tuning is None:
+        return None
+
+    def tell(done: int, total: int) -> None:
+        progress(done, total, "sensitivity of blocks")
+
+    return sensitivity(network, graph, scores, tuning, given.preprocessing, tell)
+
+
+def _read(folder: Path) -> ChosenWidths:
+    return TypeAdapter(ChosenWidths).validate_json((folder / CHOICE).read_bytes())
+
+
+PACKAGES: Final = ("torch", "torch-pruning", "onnx", "onnx-ir", "openvino", "onnxruntime", "numpy", "Pillow")
+
+CHOOSE_WIDTHS: Final = Stage("prune", PACKAGES, _make, _read)

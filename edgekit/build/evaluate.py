@@ -1,0 +1,154 @@
+"""The stages that ask variants for answers: what each gets right and how far it is from FP32, and whether images are
+normalised as the network wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from pydantic import TypeAdapter
+
+from edgekit.backends import Compiled
+from edgekit.build.compile import CompiledForm
+from edgekit.build.executor import Executor
+from edgekit.build.stage import File, Progress, Stage, kept_file
+from edgekit.data.image_set import ImageSet, spread
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.recipe import PreprocessingRecipe
+
+if TYPE_CHECKING:
+    from edgekit.build.plan import Plan
+    from edgekit.build.variant import Variant
+    from edgekit.data.calibration import CalibrationData
+    from edgekit.validate.evaluation import Evaluated
+
+GOLDEN_IMAGES: Final = 4
+FIDELITY_IMAGES: Final = 200
+"""Images that outputs are compared on where accuracy has no meaning."""
+
+RESULTS: Final = "accuracy.json"
+GOLDEN: Final = "golden.npz"
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A variant as it is executed: what is loaded, by content."""
+
+    name: str
+    form: CompiledForm
+
+
+@dataclass(frozen=True)
+class EvaluateInput:
+    """Variants, where they run, and the images that they are shown.
+
+    Attributes:
+        indices: positions in the images; labelled: whether the labels mean something to the network.
+    """
+
+    variants: tuple[Executed, ...]
+    executor: Executor
+    images: ImageSet
+    indices: tuple[int, ...]
+    preprocessing: Preprocessing
+    labelled: bool
+    golden_images: int
+
+
+@dataclass(frozen=True)
+class EvaluationResult:
+    """What variants answered, and golden inputs ("inputs") with the logits of each ("logits-NAME")."""
+
+    evaluated: Evaluated
+    golden: File
+
+
+def _make(given: EvaluateInput, folder: Path, progress: Progress) -> Sequence[str]:
+    import numpy as np
+
+    from edgekit.validate.evaluation import Evaluated, Views, evaluate
+
+    views = Views(given.images, given.indices, given.preprocessing, given.labelled)
+    total = len(given.indices)
+    with given.executor.sessions(networks(given.variants), progress) as loaded:
+        found, golden = evaluate(loaded, views, given.golden_images, lambda done: progress(done, total, ""))
+    (folder / RESULTS).write_bytes(TypeAdapter(Evaluated).dump_json(found))
+    np.savez(folder / GOLDEN, **golden)  # type: ignore[arg-type]
+    return ()
+
+
+def networks(variants: Sequence[Executed]) -> Mapping[str, Compiled]:
+    """What is loaded, by the names of variants."""
+    return {each.name: each.form.compiled for each in variants}
+
+
+def _read(folder: Path) -> EvaluationResult:
+    from edgekit.validate.evaluation import Evaluated
+
+    found = TypeAdapter(Evaluated).validate_json((folder / RESULTS).read_bytes())
+    return EvaluationResult(found, kept_file(folder, GOLDEN))
+
+
+EVALUATE: Final = Stage("validate", ("numpy", "Pillow", "openvino", "onnxruntime"), _make, _read)
+
+
+@dataclass(frozen=True)
+class NormalisationInput:
+    """A float graph, labelled images and how they are prepared."""
+
+    graph: File
+    images: ImageSet
+    preprocessing: Preprocessing
+
+
+def _check(given: NormalisationInput, folder: Path, progress: Progress) -> Sequence[str]:
+    from edgekit.validate.normalisation import better_normalisation
+
+    warning = better_normalisation(given.graph.path, given.images, given.preprocessing)
+    return () if warning is None else (warning,)
+
+
+CHECK_NORMALISATION: Final = Stage("normalisation", ("numpy", "Pillow", "openvino"), _check, lambda folder: None)
+"""Leaves a warning where another convention plainly scores better."""
+
+
+def executed(plan: Plan, variants: Sequence[Variant], forms: Mapping[str, CompiledForm]) -> tuple[Executed, ...]:
+    """What is executed of variants: the compiled forms, or the graphs where a reference backend runs those."""
+    found = []
+    for each in variants:
+        form = forms[each.name]
+        compiled = plan.executor.executed(form.compiled, each.graph.path)
+        found.append(Executed(each.name, form if compiled == form.compiled else CompiledForm(compiled, (each.graph,))))
+    return tuple(found)
+
+
+def evaluate_input(
+    plan: Plan, variants: tuple[Executed, ...], images: ImageSet | None, calibration: CalibrationData
+) -> EvaluateInput:
+    """The evaluation images, or where there are none a few that were not calibrated with."""
+    labelled = images is not None and images.labels is not None and not plan.source.random
+    if images is None:
+        images, indices = calibration.pool, _not_calibrated_with(calibration)
+    else:
+        indices = spread(len(images), None if labelled else FIDELITY_IMAGES)
+    preprocessing = plan.source.preprocessing
+    return EvaluateInput(variants, plan.executor, images, tuple(indices), preprocessing, labelled, GOLDEN_IMAGES)
+
+
+def _not_calibrated_with(calibration: CalibrationData) -> list[int]:
+    """Images of the pool that were not calibrated with, spread evenly; all if none are left."""
+    used = {item.sha256 for item in calibration.chosen.items}
+    pool = calibration.pool
+    rest = [index for index in range(len(pool)) if pool.content_hash(index) not in used] or list(range(len(pool)))
+    return [rest[place] for place in spread(len(rest), FIDELITY_IMAGES)]
+
+
+def normalisation_input(plan: Plan, graph: File, images: ImageSet | None) -> NormalisationInput | None:
+    """What is checked where a user told of the preprocessing, and there are labels to check it with."""
+    told = plan.source.kind != "registry" or plan.recipe.preprocessing != PreprocessingRecipe()
+    if not told or images is None or images.labels is None or plan.source.random:
+        return None
+    return NormalisationInput(graph, images, plan.source.preprocessing)

@@ -1,0 +1,228 @@
+"""What a build is about to do, settled before its first stage: the network, the target, where it runs, how precisely."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edgekit.backends import Backend, CompileSettings, backend
+from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
+from edgekit.build.lock import Lock, differences, versions
+from edgekit.build.runner import Event, Listener, fetching, nobody
+from edgekit.devices import Connection, Registry, remote
+from edgekit.errors import InputError, UnavailableError
+from edgekit.models.source import Source, resolve
+from edgekit.quantize.graph_format import GraphFormat
+from edgekit.recipe import Recipe
+from edgekit.store import Store
+from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
+from edgekit.validate.latency import Measured
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A build before its first stage.
+
+    Attributes:
+        release: the TensorRT that is built for, where the target has one.
+        backend: name of the one that compiles.
+        executor: where variants run.
+        wanted: the precision to build; precisions: of the unpruned network, fp32 first.
+        device: what a device that takes part told of itself.
+        lock: decisions that were made before, if they are to be kept.
+        notes: what the user should know of all this.
+    """
+
+    recipe: Recipe
+    source: Source
+    target: Target
+    release: Release | None
+    backend: str
+    executor: Executor
+    settings: CompileSettings
+    wanted: str
+    precisions: tuple[str, ...]
+    device: remote.Probed | None
+    lock: Lock | None
+    notes: tuple[str, ...]
+
+    @property
+    def compiler(self) -> Backend:
+        """The backend that compiles."""
+        return backend(self.backend)
+
+    @property
+    def graph_format(self) -> GraphFormat:
+        """The form of graphs that it wants."""
+        return self.compiler.graph_format(self.release)
+
+    @property
+    def base_precision(self) -> str:
+        """The precision that single steps are made and timed in: a mix of precisions begins with INT8."""
+        return "int8" if self.wanted == "mixed" else self.wanted
+
+    @property
+    def has_int8(self) -> bool:
+        """Whether something is quantized, so that calibration images are needed."""
+        return "int8" in self.precisions
+
+    def untimed(self) -> Measured | None:
+        """What is told of latencies where variants run nowhere; None where they can be measured."""
+        return None if self.executor.untimed is None else Measured(why=self.executor.untimed)
+
+
+def planned(recipe: Recipe, store: Store, listener: Listener = nobody, lock: Lock | None = None) -> Plan:
+    """Settles what a recipe asks for: its network is found, its device reached, its compiler looked for.
+
+    Raises:
+        InputError: the recipe asks for what there is not, or the target cannot do it.
+        UnavailableError: the target, its compiler or its device is not there.
+    """
+    target = find(recipe.target)
+    name = _backend_of(recipe, target)
+    _require(name, target)
+    source = resolve(recipe, fetching(listener))
+    notes_of_lock = _held_to(lock, source)
+    wanted, notes = _wanted(recipe, target, backend(name))
+    release = release_of(target, recipe.tensorrt.jetpack)
+    device = _reached(recipe, target, backend(name), listener)
+    if device is not None and release is not None and recipe.tensorrt.jetpack is None:
+        release = release_with(target, device.facts["runtimes"]["tensorrt"]) or release
+    machine = this_machine(gpu=target.can.gpu)
+    settings = _settings(recipe, target, release, store)
+    executor = _executor(recipe, target, name, settings, (release, machine, device))
+    precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
+    told = (*source.notes, *notes, *notes_of_lock)
+    return Plan(recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told)
+
+
+def _held_to(lock: Lock | None, source: Source) -> list[str]:
+    """What a user should know of a lock that is followed.
+
+    Raises:
+        InputError: it is of other weights.
+    """
+    if lock is None:
+        return []
+    if lock.weights_sha256 != source.weights_sha256:
+        raise InputError(
+            f"the lock was made of other weights (sha256 {str(lock.weights_sha256)[:16]}, not"
+            f" {str(source.weights_sha256)[:16]})",
+            "Give those weights, or build without --locked.",
+        )
+    other = differences(lock, versions())
+    return [] if other is None else [other]
+
+
+def _backend_of(recipe: Recipe, target: Target) -> str:
+    runtime = recipe.runtime or target.runtime
+    if runtime not in target.backends:
+        raise InputError(f"--target {target.name} has no runtime {runtime}", f"It has: {', '.join(target.backends)}.")
+    return target.backends[runtime]
+
+
+def _require(name: str, target: Target) -> None:
+    """Refuses early what could not be compiled late."""
+    if target.can.gpu and not this_machine(gpu=True).gpus:
+        raise UnavailableError(
+            "there is no NVIDIA GPU here", "`--target rtx` builds for GPUs elsewhere, `--target jetson` for Jetsons."
+        )
+    if backend(name).available() is None:
+        raise UnavailableError(f"{name} is not installed", f"Get it with: pip install 'edgekit[cpu,{target.extra}]'.")
+
+
+def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, list[str]]:
+    """The precision to build, and what the user should know where that is not the one asked for."""
+    if recipe.tensorrt.dla and not target.dla_cores:
+        raise InputError(f"{target.name} has no DLA", "Leave --dla out.")
+    able = tuple(each for each in target.precisions if each in compiler.PRECISIONS)
+    asked = "int8" if recipe.precision == "mixed" else recipe.precision
+    if asked in able:
+        return recipe.precision, []
+    if asked == "int8":
+        return able[0], [f"{target.description}: {target.notes[0]}"]
+    raise InputError(f"{target.name} has no fast {recipe.precision}", f"Use --precision {' or '.join(able)}.")
+
+
+def _precisions(wanted: str, target: Target, compiler: Backend, machine: Machine) -> tuple[str, ...]:
+    """FP32 to compare with, the 16-bit format that is fast on the target, and INT8 where it is of use."""
+    fast = target.fast_here(machine.features)
+    half = [each for each in ("bf16", "fp16") if each in compiler.PRECISIONS and (each in fast or each == wanted)]
+    return ("fp32", *half, *(("int8",) if wanted in ("int8", "mixed") else ()))
+
+
+def _settings(recipe: Recipe, target: Target, release: Release | None, store: Store) -> CompileSettings:
+    """What the recipe asks of the compiler; TensorRT remembers beside the entries of the store how fast kernels were."""
+    asked = recipe.tensorrt
+    cache = store.root / "timing" / "tensorrt.cache" if target.can.gpu else None
+    if cache is not None:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+    return CompileSettings(
+        asked.compute_capabilities or target.compute_capabilities,
+        asked.optimization_level,
+        None if asked.workspace_mb is None else asked.workspace_mb << 20,
+        release is None or release.typed,
+        cache,
+    )
+
+
+def device_settings(recipe: Recipe, release: Release | None) -> DeviceSettings | None:
+    """How a device builds its engine; None where nothing is built there."""
+    if release is None:
+        return None
+    workspace = recipe.tensorrt.workspace_mb
+    return DeviceSettings(
+        release.typed, None if workspace is None else workspace << 20, 0 if recipe.tensorrt.dla else None
+    )
+
+
+def _executor(
+    recipe: Recipe,
+    target: Target,
+    name: str,
+    settings: CompileSettings,
+    where: tuple[Release | None, Machine, remote.Probed | None],
+) -> Executor:
+    release, machine, device = where
+    identity = backend(name).identity(machine)
+    if device is not None:
+        there = device_machine(device.facts)
+        return OnDevice(name, identity, settings, there, device_settings(recipe, release), device.connection)
+    if target.can.here:
+        return Here(name, identity, settings, machine)
+    return ByReference(backend(REFERENCE).identity(machine), machine, target.why_untimed(recipe.target))
+
+
+def _reached(recipe: Recipe, target: Target, compiler: Backend, listener: Listener) -> remote.Probed | None:
+    """The device that the recipe names, probed; None if it names none."""
+    if recipe.device is None:
+        return None
+    if not target.can.device:
+        raise InputError(f"--device cannot be measured with --target {recipe.target}", "Use cpu or a Jetson.")
+    connection = Connection(Registry().find(recipe.device))
+    listener(Event("probe"))
+    facts = remote.probe(connection)
+    listener(Event("probe", finished=True, detail=str(facts["model"] or facts["cpu"])))
+    if not facts["runtimes"][compiler.RUNTIME]:
+        raise UnavailableError(
+            f"{recipe.device} has no {compiler.RUNTIME} that its {connection.device.python} can import",
+            "Install it there, or name another interpreter with `edgekit device add --python`.",
+        )
+    return remote.Probed(connection, facts)
+
+
+PASSING = frozenset({"clocks_mhz", "temperatures_c", "free_disk_bytes"})
+"""What a device tells of the moment, which decides nothing."""
+
+
+def device_machine(facts: Mapping[str, Any]) -> Machine:
+    """A device by what its probe told, clocks, temperatures and free disk of the moment left out."""
+    settings = sorted((key, str(value)) for key, value in facts.items() if key not in PASSING)
+    return Machine(
+        str(facts["model"] or facts["cpu"]),
+        str(facts["architecture"]),
+        (),
+        int(facts["cores"] or 0),
+        tuple(settings),
+    )

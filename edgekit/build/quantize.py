@@ -1,0 +1,103 @@
+"""The stage that writes the graph of every precision, pixels in, and quantizes to INT8."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from edgekit.build.stage import File, Progress, Stage, kept_file
+from edgekit.data.calibration import CalibrationData
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.quantize.graph_format import GraphFormat
+
+if TYPE_CHECKING:
+    from edgekit.build.export import Exported
+    from edgekit.build.plan import Plan
+
+QUANTIZED: Final = "quantized.onnx"
+DLA_FILES: Final = ("model.dla.onnx", "model.dla.cache")
+
+
+@dataclass(frozen=True)
+class QuantizeInput:
+    """What graphs are made of.
+
+    Attributes:
+        core: the float32 graph; calibration: None where nothing is quantized.
+        graphs: names of those that are wanted, of fp32, fp16 and int8; dla: whether a DLA's files are written too.
+    """
+
+    core: File
+    calibration: CalibrationData | None
+    preprocessing: Preprocessing
+    graph_format: GraphFormat
+    graphs: tuple[str, ...]
+    dla: bool = False
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """The graphs by name, NNCF's Q/DQ graph before pixels were put before it, and what a DLA is given."""
+
+    graphs: dict[str, File]
+    quantized: File | None
+    dla: tuple[File, ...]
+
+    def of(self, precision: str) -> File:
+        """The graph of a precision; bf16 is the runtime's way to run the fp32 one."""
+        return self.graphs["fp32" if precision == "bf16" else precision]
+
+
+def _make(given: QuantizeInput, folder: Path, progress: Progress) -> Sequence[str]:
+    from edgekit.quantize.graphs import write_dla, write_graph
+
+    quantized = folder / QUANTIZED
+    if given.calibration is not None:
+        _quantize(given, given.calibration, quantized, progress)
+    for name in given.graphs:
+        write_graph(given.core.path, quantized, folder / f"{name}.onnx", name, given.preprocessing, given.graph_format)
+    if given.dla:
+        write_dla(quantized, folder, given.preprocessing, given.graph_format)
+    return ()
+
+
+def _quantize(given: QuantizeInput, calibration: CalibrationData, out: Path, progress: Progress) -> None:
+    from edgekit.data.loading import batches
+    from edgekit.quantize.ptq import Pictures, quantize
+
+    indices, total = calibration.indices, len(calibration.indices)
+    pictures = Pictures(
+        lambda: (each for each, _ in batches(calibration.pool, given.preprocessing, indices, 1)),
+        total,
+        lambda done: progress(done, total, ""),
+    )
+    quantize(given.core.path, out, pictures, given.preprocessing, given.graph_format.signed)
+
+
+def _read(folder: Path) -> Quantized:
+    graphs = {name: kept_file(folder, f"{name}.onnx") for name in GRAPHS if (folder / f"{name}.onnx").exists()}
+    quantized = kept_file(folder, QUANTIZED) if (folder / QUANTIZED).exists() else None
+    return Quantized(graphs, quantized, tuple(kept_file(folder, n) for n in DLA_FILES if (folder / n).exists()))
+
+
+GRAPHS: Final = ("fp32", "fp16", "int8")
+
+QUANTIZE: Final = Stage("quantize", ("nncf", "onnx", "onnx-ir", "onnxruntime", "numpy", "Pillow"), _make, _read)
+
+
+def quantize_input(
+    plan: Plan, exported: Exported, calibration: CalibrationData, precisions: Sequence[str]
+) -> QuantizeInput:
+    """What the graphs of some precisions are made of."""
+    wanted = {"fp32" if each == "bf16" else each for each in precisions}
+    int8 = "int8" in wanted
+    return QuantizeInput(
+        exported.graph,
+        calibration if int8 else None,
+        plan.source.preprocessing,
+        plan.graph_format,
+        tuple(name for name in GRAPHS if name in wanted),
+        int8 and plan.recipe.tensorrt.dla,
+    )

@@ -1,0 +1,297 @@
+"""The networks of a mixed-precision search: NNCF makes graphs, the target's own runtime scores, torch trains."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from edgekit.backends import DEFAULTS, backend
+from edgekit.build.inputs import calibration_inputs
+from edgekit.build.search_precision import LOCKED, MIXED, SearchInput, SearchResult, TrialResult
+from edgekit.build.stage import Progress
+from edgekit.data.loading import batches
+from edgekit.errors import EdgekitError, InputError
+from edgekit.quantize.candidates import Outcome, QuantConfig, Score, Trial
+from edgekit.quantize.causes import OUTLYING
+from edgekit.quantize.equalise import equalised, links
+from edgekit.quantize.explain import harmful
+from edgekit.quantize.graphs import write_graph
+from edgekit.quantize.observe import ranges
+from edgekit.quantize.ptq import Pictures, PtqSettings, quantize
+from edgekit.quantize.qdq import restored
+from edgekit.quantize.search import search
+from edgekit.targets.memory import give_back, peak_bytes
+from edgekit.training.record import TrainingRecord
+from edgekit.validate.accuracy import fidelity, paired_drop
+
+BATCH: Final = 32
+LOOKED_AT: Final = 48
+"""Calibration images that noise is measured on."""
+
+SUSPECTS: Final = 24
+"""Times something is restored to find the operators that do the most harm."""
+
+MEMORY: Final = 1.4
+"""Memory limit as a multiple of plain quantization's peak."""
+
+LEAST_MEMORY_BYTES: Final = 1_700_000_000
+"""Memory limit in any case: 1.4 times the peak of a plain build of a small torch network."""
+
+
+def look(given: SearchInput, into: Path, progress: Progress) -> tuple[SearchResult, Sequence[str]]:
+    """Runs the search, writes mixed.onnx (pixels in) and quantized.onnx; the result, and warnings."""
+    began, seconds = time.monotonic(), given.limits.seconds
+    with tempfile.TemporaryDirectory(prefix="edgekit-search-") as folder:
+        drops = list[float]()
+
+        def say(what: str) -> None:
+            best = f"; best so far {min(drops):.2f} points lost" if drops else ""
+            progress(round(min(seconds, time.monotonic() - began)), round(seconds), f"{what}{best}")
+
+        def on_trial(trial: Trial) -> None:
+            drops.append(trial.score.drop)
+            say(f"network {len(drops)}, {trial.config.name}: {trial.score.drop:.2f}")
+
+        maker = Candidates(given, Path(folder), say)
+        left = seconds - (time.monotonic() - began)  # reading the tuning images took some
+        found = search(maker, given.limits.max_drop, left, time.monotonic, given.training is not None, on_trial)
+        maker.finish(found.graph, into)
+        result = _result(maker, found, time.monotonic() - began)
+    return result, [
+        f"the mixed-precision search could not make a network ({config.name}): {why}" for config, why in found.failed
+    ]
+
+
+def _result(maker: Candidates, found: Outcome, seconds: float) -> SearchResult:
+    best = next(trial for trial in reversed(found.trials) if trial.config == found.config)
+    trials = tuple(
+        TrialResult(
+            each.config.name, each.score.drop, each.score.kl, each.score.images, round(each.seconds, 2), each.best
+        )
+        for each in found.trials
+    )
+    training, cut = maker.training if found.config.trained and maker.training is not None else (None, None)
+    return SearchResult(
+        found.ended,
+        found.config,
+        best.score.drop,
+        round(seconds, 2),
+        peak_bytes(),
+        maker.memory_bytes(),
+        trials,
+        training,
+        cut,
+    )
+
+
+def replay(given: SearchInput, into: Path, progress: Progress) -> tuple[SearchResult, Sequence[str]]:
+    """Makes the network of a lock, and scores it once; see `look`."""
+    assert given.locked is not None
+    began, config = time.monotonic(), given.locked.config
+    with tempfile.TemporaryDirectory(prefix="edgekit-search-") as folder:
+        maker = Candidates(given, Path(folder), lambda what: progress(0, None, what))
+        graph = maker.make(replace(config, trained=False))
+        if given.locked.training is not None:
+            graph = maker.trained(graph, 0.0, given.locked.training)
+        score = maker.score(graph)
+        maker.finish(graph, into)
+        seconds = time.monotonic() - began
+        trial = TrialResult(config.name, score.drop, score.kl, score.images, round(seconds, 2), True)
+        memory = maker.memory_bytes()
+    training = given.locked.training
+    return SearchResult(
+        LOCKED, config, score.drop, round(seconds, 2), peak_bytes(), memory, (trial,), training, None
+    ), ()
+
+
+class Candidates:
+    """See edgekit.quantize.search.CandidateMaker. Graphs are files in one folder, made once; pictures are drawn once.
+
+    Attributes:
+        training: the last training with quantizers, to do it again, and what was cut from it.
+    """
+
+    def __init__(self, given: SearchInput, folder: Path, say: Callable[[str], None]) -> None:
+        self._given, self._folder, self._say = given, folder, say
+        self._graphs: dict[QuantConfig, Path] = {}
+        self._cores: dict[bool, Path] = {False: given.core.path}
+        core = onnx.load(str(given.core.path))
+        self._links = links(core)
+        self._inputs = calibration_inputs(core, given.calibration, given.preprocessing, LOOKED_AT)
+        self._reach: dict[str, NDArray[np.float32]] | None = None
+        self._plain_bytes = 0
+        self.training: tuple[TrainingRecord, str | None] | None = None
+        self._pictures = self._kept_pictures()
+        self._base = self._logits(given.reference.path, "fp32")
+
+    def make(self, config: QuantConfig) -> Path:
+        """The Q/DQ graph of a configuration, float32 input."""
+        if config not in self._graphs:
+            give_back()  # so that what one network took does not add to what the next one takes
+            path = self._folder / f"{len(self._graphs)}-{len(config.float_ops)}.onnx"
+            if config.float_ops:
+                core, base = self._core(config.equalised), self.make(replace(config, float_ops=()))
+                onnx.save(restored(onnx.load(str(base)), onnx.load(str(core)), config.float_ops), str(path))
+            else:
+                self._quantized(self._core(config.equalised), config.ptq, path)
+            self._graphs[config] = path
+        return self._graphs[config]
+
+    def score(self, graph: Path) -> Score:
+        """On the tuning images, compiled and executed as the target will; see edgekit.quantize.candidates.Score."""
+        made = self._logits(self._with_pixels(graph), "mixed")
+        self._plain_bytes = self._plain_bytes or peak_bytes()  # plain quantization is what is scored first
+        tuning = self._given.tuning
+        near = fidelity(self._base, made)
+        drop = 100 - near.agreement
+        if tuning.labelled and tuning.images.labels is not None:
+            drop = paired_drop(self._base, made, tuning.images.labels[list(tuning.indices)]).drop
+        return Score(drop, near.kl, len(made))
+
+    def memory_bytes(self) -> int:
+        """What this process may hold."""
+        limit = self._given.limits.memory_bytes
+        return max(LEAST_MEMORY_BYTES, int(MEMORY * self._plain_bytes)) if limit is None else limit
+
+    def takes_asymmetric(self) -> bool:
+        """TensorRT does not."""
+        return not self._given.graph_format.signed
+
+    def outliers(self) -> bool:
+        """Whether a channel that equalisation can reach is far beyond the others of its tensor."""
+        for reach in self._ranges().values():
+            highest = np.abs(reach).max(0)
+            alive = highest[highest > 0]
+            if len(alive) and float(alive.max()) > OUTLYING * float(np.median(alive)):
+                return True
+        return False
+
+    def ranked(self, graph: Path) -> Sequence[str]:
+        """Operators by what they win for each microsecond, then those that were not looked at one by one."""
+        config = next(config for config, path in self._graphs.items() if path == graph)
+        core, made = onnx.load(str(self._core(config.equalised))), onnx.load(str(graph))
+
+        def tell(what: str, done: int, total: int) -> None:
+            self._say(f"sensitivity: {what} {done} of {total}")
+
+        harm = harmful(core, made, self._inputs, SUSPECTS, tell)
+        costs = self._costs(made, core, list(harm.won))
+        first = sorted(harm.won, key=lambda name: -harm.won[name] / costs[name])
+        return [*first, *(each.operator.name for each in harm.ranked if each.operator.name not in harm.won)]
+
+    def train(self, graph: Path, seconds: float) -> Path | None:
+        """Quantization-aware training with the build's training images."""
+        return None if self._given.training is None else self.trained(graph, seconds, None)
+
+    def trained(self, graph: Path, seconds: float, record: TrainingRecord | None) -> Path:
+        """The graph after training for so many seconds at most, or after the training of a record."""
+        from edgekit.quantize.qat import QatGraphs, QatImages, QatSettings, train_quantized
+        from edgekit.training.loop import Tick
+
+        images = self._given.training
+        if images is None:
+            raise InputError("the lock's training needs the images that it was trained with", "Give --train-data.")
+        config = next(config for config, path in self._graphs.items() if path == graph)
+        out = self._folder / "trained.onnx"
+        settings = QatSettings(seconds, seed=self._given.seed, memory_bytes=self.memory_bytes(), replay=record)
+
+        def tell(tick: Tick) -> None:
+            self._say(f"training with quantizers, step {tick.step} of {tick.steps}")
+
+        graphs = QatGraphs(self._core(config.equalised), graph, out)
+        data = QatImages(images.train, images.labelled, self._given.preprocessing)
+        done = train_quantized(graphs, data, settings, self._folder / "qat", tell)
+        self.training = (done.run, done.cut)
+        return out
+
+    def finish(self, graph: Path, into: Path) -> None:
+        """Writes the best network, with its preprocessing inside and without."""
+        onnx.save(onnx.load(str(graph)), str(into / "quantized.onnx"))
+        self._write(into / "quantized.onnx", into / MIXED)
+
+    def _write(self, quantized: Path, out: Path) -> None:
+        given = self._given
+        write_graph(given.core.path, quantized, out, "mixed", given.preprocessing, given.graph_format)
+
+    def _core(self, is_equalised: bool) -> Path:
+        if is_equalised not in self._cores:
+            path = self._folder / "equalised.onnx"
+            core = onnx.load(str(self._given.core.path))
+            onnx.save(equalised(core, self._links, self._ranges()), str(path))
+            self._cores[is_equalised] = path
+        return self._cores[is_equalised]
+
+    def _ranges(self) -> dict[str, NDArray[np.float32]]:
+        if self._reach is None:
+            seen = sorted({link.seen for link in self._links})
+            core = onnx.load(str(self._given.core.path))
+            self._reach = ranges(core, seen, self._inputs) if seen else {}
+        return self._reach
+
+    def _quantized(self, core: Path, settings: PtqSettings, path: Path) -> None:
+        given, indices = self._given, self._given.calibration.indices
+        pool, preprocessing = given.calibration.pool, given.preprocessing
+        pictures = Pictures(lambda: (each for each, _ in batches(pool, preprocessing, indices, 1)), len(indices))
+        quantize(core, path, pictures, preprocessing, given.graph_format.signed, settings)
+
+    def _kept_pictures(self) -> Path:
+        """The tuning images drawn or decoded into one file: read in parts, they take no memory."""
+        tuning, path = self._given.tuning, self._folder / "pictures"
+        total = len(tuning.indices)
+        with path.open("wb") as file:
+            for pictures, _ in batches(tuning.images, self._given.preprocessing, tuning.indices, BATCH):
+                file.write(pictures.tobytes())
+                self._say(f"reading tuning images, {file.tell() // pictures[0].nbytes} of {total}")
+        return path
+
+    def _logits(self, graph: Path, precision: str) -> NDArray[np.float32]:
+        executor, size, found = self._given.executor, self._given.preprocessing.size, []
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            made = executor.prepared(graph, precision, Path(folder))
+            with executor.sessions({"one": made}, _silent) as loaded, self._pictures.open("rb") as pictures:
+                while raw := pictures.read(BATCH * size * size * 3):
+                    found.append(loaded["one"].infer_many(np.frombuffer(raw, np.uint8).reshape(-1, size, size, 3)))
+        return np.concatenate(found)
+
+    def _with_pixels(self, graph: Path) -> Path:
+        path = graph.with_suffix(".pixels.onnx")
+        if not path.exists():
+            self._write(graph, path)
+        return path
+
+    def _costs(self, made: onnx.ModelProto, core: onnx.ModelProto, names: Sequence[str]) -> dict[str, float]:
+        """Microseconds that each operator takes more in 16 bits than in INT8, on this processor; 1 where not known."""
+        if self._given.profiler is None:
+            return dict.fromkeys(names, 1.0)
+        in_16_bits = self._profiled(restored(made, core, names), "mixed")
+        in_int8 = self._profiled(made, "int8")
+        return {name: max(1.0, in_16_bits.get(name, 0.0) - in_int8.get(name, 0.0)) for name in names}
+
+    def _profiled(self, graph: onnx.ModelProto, precision: str) -> dict[str, float]:
+        assert self._given.profiler is not None
+        profiler = backend(self._given.profiler)
+        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
+            plain, pixels = Path(folder) / "plain.onnx", Path(folder) / "pixels.onnx"
+            onnx.save(graph, str(plain))
+            write_graph(plain, plain, pixels, "mixed", self._given.preprocessing, profiler.graph_format(None))
+            try:
+                layers = profiler.profile(profiler.compile(pixels, Path(folder), precision, DEFAULTS))
+            except EdgekitError:
+                return {}
+        took: dict[str, float] = {}
+        for layer in layers:
+            name = layer.name.partition("/")[0]
+            took[name] = took.get(name, 0.0) + layer.microseconds
+        return took
+
+
+def _silent(done: float, total: float | None, detail: str) -> None:
+    """Tells nobody."""

@@ -1,0 +1,126 @@
+"""A stage: what it is given decides what it makes, and nothing else does.
+
+The key of a result is made of the input, the versions of the packages that the stage names, and the code that it runs
+(edgekit.build.code). What a machine adds to a result is a Machine inside the input.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from functools import cache, lru_cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final, Generic, TypeAlias, TypeVar
+
+from pydantic import BaseModel
+
+from edgekit.build.code import code_digest
+from edgekit.store import ENTRY_FILE
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+Progress: TypeAlias = "Callable[[float, float | None, str], None]"
+"""Told what is done, of how much in all (None: unknown), and what is being done."""
+
+Plain: TypeAlias = "None | bool | int | float | str | list[Plain] | dict[str, Plain]"
+
+NOT_IN_KEY: Final[Mapping[str, bool]] = {"not_in_key": True}
+"""Metadata of a field that cannot change a result: a place, a name for people, a cache of measured values."""
+
+
+def beside_key() -> Mapping[str, bool]:
+    """The metadata of such a field."""
+    return NOT_IN_KEY
+
+
+@dataclass(frozen=True)
+class File:
+    """A file by its content: where it lies does not matter."""
+
+    path: Path = field(metadata=NOT_IN_KEY)
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Stage(Generic[In, Out]):
+    """One step of a build.
+
+    Attributes:
+        name: in the report and in the store.
+        packages: distributions whose versions can change what it makes.
+        make: writes the result of an input into an empty folder, and returns warnings for the user. A resumable stage
+            gets the folder as a killed run left it.
+        read: the result in a folder that `make` filled.
+        complete: whether a result may be taken from the store; one that was interrupted may not.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    make: Callable[[In, Path, Progress], Sequence[str]]
+    read: Callable[[Path], Out]
+    resumable: bool = False
+    complete: Callable[[Out], bool] = lambda result: True
+
+    def key(self, given: In) -> str:
+        """SHA-256 of all that decides the result."""
+        whole = {
+            "stage": self.name,
+            "input": canonical(given),
+            "packages": {name: installed_version(name) for name in sorted(self.packages)},
+            "code": code_digest(self.make.__module__),
+        }
+        return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@cache
+def installed_version(package: str) -> str | None:
+    """Of a distribution, by its metadata; None where it is not installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def canonical(value: object) -> Plain:
+    """A stage's input as plain values that are equal just where the inputs decide the same.
+
+    A value with a `digest` stands for its content; fields marked NOT_IN_KEY are left out; types are told by name.
+
+    Raises:
+        TypeError: a value whose content cannot be told, such as a function or an array.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Enum):
+        return [type(value).__name__, value.name]
+    digest = getattr(value, "digest", None)
+    if isinstance(digest, str):
+        return [type(value).__name__, digest]
+    if isinstance(value, BaseModel):
+        return [type(value).__name__, {name: canonical(getattr(value, name)) for name in type(value).model_fields}]
+    if is_dataclass(value) and not isinstance(value, type):
+        kept = (each for each in fields(value) if not each.metadata.get("not_in_key"))
+        return [type(value).__name__, {each.name: canonical(getattr(value, each.name)) for each in kept}]
+    if isinstance(value, list | tuple | range):
+        return [canonical(each) for each in value]
+    if isinstance(value, set | frozenset):
+        return ["set", *sorted((canonical(each) for each in value), key=json.dumps)]
+    if isinstance(value, Mapping):
+        return ["map", *sorted(([canonical(k), canonical(v)] for k, v in value.items()), key=json.dumps)]
+    raise TypeError(f"a stage's input holds a {type(value).__name__}, whose content cannot be told")
+
+
+def kept_file(folder: Path, name: str) -> File:
+    """A file that a stage wrote, with the hash that the store noted of it."""
+    return File(folder / name, _hashes(folder)[name])
+
+
+@lru_cache(maxsize=64)
+def _hashes(folder: Path) -> Mapping[str, str]:
+    noted = json.loads((folder / ENTRY_FILE).read_text(encoding="utf-8"))["files"]
+    return {name: facts["sha256"] for name, facts in noted.items()}

@@ -1,0 +1,129 @@
+"""What choosing widths came to, as it is kept and told; light, so that a cached build reads it without torch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from edgekit.prune.channels import ChannelGraph, Keep
+
+
+@dataclass(frozen=True)
+class Want:
+    """How much is to be removed: a ratio of all channels, what a latency budget asks for, or as much as costs little
+    importance (the knee).
+    """
+
+    kind: Literal["ratio", "budget", "knee"]
+    ratio: float | None = None
+    budget_ms: float | None = None
+
+
+@dataclass(frozen=True)
+class Width:
+    """Channels in and out of a layer, before and after."""
+
+    layer: str
+    before: tuple[int, int]
+    after: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class LatencyStep:
+    """One choice: what was predicted for it and what was measured, ms."""
+
+    predicted_ms: float
+    measured_ms: float
+
+
+@dataclass(frozen=True)
+class LatencyFit:
+    """How widths were fitted to a latency, ms.
+
+    Attributes:
+        precision: that was timed; dense_ms: of the unpruned network.
+        table: how the table of layers was measured; table_points: how many layers it holds.
+    """
+
+    precision: str
+    dense_ms: float
+    budget_ms: float | None
+    steps: tuple[LatencyStep, ...]
+    table: str
+    table_points: int
+
+    @property
+    def predicted_ms(self) -> float:
+        """Of the widths chosen."""
+        return self.steps[-1].predicted_ms
+
+    @property
+    def measured_ms(self) -> float:
+        """Of the widths chosen."""
+        return self.steps[-1].measured_ms
+
+
+@dataclass(frozen=True)
+class BlockSensitivity:
+    """Share of a block's channels removed, and the top-1 then, percent."""
+
+    name: str
+    points: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """Top-1 percent of `images` tuning images over the share of a block's channels that is silenced."""
+
+    images: int
+    dense_top1: float
+    blocks: tuple[BlockSensitivity, ...]
+
+
+@dataclass(frozen=True)
+class ChosenWidths:
+    """Which channels stay, and how that was found.
+
+    Attributes:
+        keep: a bit for each unit of the channel graph, packed, in hexadecimal (`packed`, `unpacked`).
+        units: how many there are; kept: how many of them stay.
+        latency: None where nothing was timed; sensitivity: None where there were no labelled images.
+    """
+
+    keep: str
+    units: int
+    kept: int
+    widths: tuple[Width, ...]
+    latency: LatencyFit | None
+    sensitivity: Sensitivity | None
+
+
+def packed(keep: Keep) -> str:
+    """(units,) booleans as hexadecimal."""
+    import numpy as np
+
+    return np.packbits(keep).tobytes().hex()
+
+
+def unpacked(keep: str, units: int) -> Keep:
+    """What `packed` was given.
+
+    Raises:
+        ValueError: it holds another number of units.
+    """
+    import numpy as np
+
+    bits = np.unpackbits(np.frombuffer(bytes.fromhex(keep), np.uint8))
+    if len(keep) != 2 * -(-units // 8):
+        raise ValueError(f"{len(keep)} digits do not hold {units} units")
+    return bits[:units].astype(bool)
+
+
+def changed(graph: ChannelGraph, keep: Keep) -> Sequence[Width]:
+    """The widths of all layers before and after."""
+    from edgekit.prune.channels import widths
+
+    before, after = widths(graph, graph.everything()), widths(graph, keep)
+    return [Width(name, before[name], after[name]) for name in before]
