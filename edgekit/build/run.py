@@ -78,7 +78,8 @@ class Run:
     def stage(self, name: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Entry:
         """Runs one stage, or takes it from the store, and notes how long that took."""
         self.on_event(Event(name))
-        entry = self.store.build(self.store.key(name, inputs), name, make)
+        key = self.store.key(name, inputs)
+        entry = self.store.build(key, name, make, on_wait=lambda text: self.on_event(Event(name, detail=text)))
         self.stages.append({"name": name, "seconds": round(entry.seconds, 3), "cached": entry.cached})
         self.on_event(Event(name, finished=True, cached=entry.cached))
         return entry
