@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.build.run import Run, write
-from edgekit.data.calibration import CalibrationSet, check_disjoint, choose, indices_in, to_json
+from edgekit.data.calibration import CalibrationSet, check_disjoint, choose, indices_in, renamed, to_json
 from edgekit.data.calibration import read as read_calibration
 from edgekit.data.folder import FolderSet, open_images
 from edgekit.errors import InputError
@@ -97,12 +97,12 @@ def calibrate(
     if manifest is not None:
         chosen = read_calibration(manifest)
         pool = open_images(told.data or chosen.data, skip_bad=True, split=chosen.split or "calibration")
-        indices_in(chosen, pool)
+        chosen = renamed(chosen, pool)
         run.stage("calibrate", {"manifest": chosen.digest}, lambda into: write(into / "set.json", to_json(chosen)))
     else:
         pool = open_images(data, skip_bad=run.recipe.skip_bad_images, split="calibration")
         entry = run.stage("calibrate", _choice_inputs(run, pool, exported), _choice(run, pool, exported, data))
-        chosen = read_calibration(entry.path / "set.json")
+        chosen = renamed(read_calibration(entry.path / "set.json"), pool)
     if images is not None:
         check_disjoint(chosen, images)
     return chosen, pool
