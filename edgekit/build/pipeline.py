@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.build.bundle_contents import write
+from edgekit.build.bundle_contents import ALWAYS, write
 from edgekit.build.place import reach, require_compiler
 from edgekit.build.stages import (
     Event,
@@ -82,7 +82,7 @@ def build(
     require_compiler(target)
     source = resolve(recipe, fetching(on_event))
     out = out_dir or Path("build") / f"{source.name}-{recipe.target}"
-    claim_directory(out)
+    claim_directory(out, ALWAYS)
     run, wanted = _started(recipe, target, source, store or Store(), on_event)
     images, held = hold_out(run, _evaluation_images(run))
     images, held_back = hold_back(run, images)
