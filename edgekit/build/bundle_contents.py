@@ -30,6 +30,12 @@ if TYPE_CHECKING:
 OWN_LICENSE: Final = "Apache-2.0"
 """Of what the project draws and trains itself, and of the public weights that its registry names."""
 
+ALWAYS: Final = (
+    *("report.json", "recipe.yaml", locks.NAME, "calibration.json", "model.onnx", "golden.npz", RUNTIME),
+    *(f"report.{suffix}" for suffix in RENDERERS),
+)
+"""Files that every bundle has."""
+
 
 @dataclass(frozen=True)
 class Contents:

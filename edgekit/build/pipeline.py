@@ -65,7 +65,7 @@ def build(
     plan = planned(recipe, run.store, on_event, lock)
     run.warn(*plan.notes)
     out = out_dir or Path("build") / f"{plan.source.name}-{recipe.target}"
-    claim_directory(out)
+    claim_directory(out, bundle_contents.ALWAYS)
 
     evaluation, aside = images.set_aside(plan, run, images.evaluation_images(plan, run))
     evaluation, held = images.held_back(plan, run, evaluation)

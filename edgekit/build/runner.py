@@ -77,7 +77,13 @@ class Runner:
             said = stage.make(given, folder, progress_of(stage.name, self.listener))
             (folder / WARNINGS_FILE).write_text(json.dumps(list(said)), encoding="utf-8")
 
-        entry = self.store.build(key, stage.name, make)
+        entry = self.store.build(
+            key,
+            stage.name,
+            make,
+            resumable=stage.resumable,
+            on_wait=lambda text: self.listener(Event(stage.name, detail=text)),
+        )
         self.ran.append(Ran(stage.name, round(entry.seconds, 3), entry.cached))
         self.listener(Event(stage.name, finished=True, cached=entry.cached))
         self.warn(*json.loads((entry.path / WARNINGS_FILE).read_text(encoding="utf-8")))

@@ -19,7 +19,7 @@ from typing import Final, Generic, TypeAlias, TypeVar
 from pydantic import BaseModel
 
 from edgekit.build.code import code_digest
-from edgekit.store import ENTRY_FILE
+from edgekit.store.entries import read_record
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -122,5 +122,5 @@ def kept_file(folder: Path, name: str) -> File:
 
 @lru_cache(maxsize=64)
 def _hashes(folder: Path) -> Mapping[str, str]:
-    noted = json.loads((folder / ENTRY_FILE).read_text(encoding="utf-8"))["files"]
-    return {name: facts["sha256"] for name, facts in noted.items()}
+    record = read_record(folder)
+    return {} if record is None else {name: facts.sha256 for name, facts in record.files.items()}

@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
+from edgekit.bundle.replacing import carry, exchange, put_back
 from edgekit.errors import InputError
 from edgekit.runtime.errors import BundleError
 from edgekit.runtime.files import problems
@@ -22,51 +23,81 @@ from edgekit.store import file_sha256
 __all__ = ["MANIFEST", "SIGNATURE", "check_bundle", "claim_directory", "place_file", "read_manifest", "write_bundle"]
 
 
-def claim_directory(out: Path) -> None:
+def claim_directory(out: Path, names: Collection[str] = ()) -> None:
     """Refuses to write where something else is: only a missing or empty directory or an earlier bundle will do.
 
+    What a user has put beside an earlier bundle's files is no hindrance, unless it has a name of the new one's. An
+    earlier bundle that a killed rebuild had moved aside is put back.
+
+    Args:
+        names: files that the new bundle will have.
     Raises:
         InputError: something else is there, or the place cannot be written.
     """
-    if out.is_dir() and (not any(out.iterdir()) or _is_ours(out)):
-        pass
-    elif out.exists() or out.is_symlink():
+    place = Path(os.path.realpath(out))
+    if not os.path.lexists(place):
+        put_back(place)
+    if place.is_dir() and (not any(place.iterdir()) or _listed(place) is not None):
+        taken = [name for name in _users(place) if name in {*names, MANIFEST}]
+        if taken:
+            raise InputError(
+                f"{out / taken[0]} is not of the earlier bundle there, and the new one has a file of that name",
+                "Move it away, or give another --out.",
+            )
+    elif place.exists() or out.is_symlink():
         raise InputError(f"{out} is not empty and not a bundle of edgekit's", "Give another --out, or move it away.")
-    nearest = next(parent for parent in [out, *out.absolute().parents] if parent.is_dir())
+    nearest = next(parent for parent in [place, *place.parents] if parent.is_dir())
     if not os.access(nearest, os.W_OK):
         raise InputError(f"cannot write to {nearest}", "Give another --out.")
 
 
-def _is_ours(out: Path) -> bool:
+def _listed(out: Path) -> frozenset[str] | None:
+    """The files of the bundle in a directory, manifest and signature included; None if no bundle is there."""
     try:
-        told = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        read = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return False
-    return isinstance(told, dict) and told.get("kind") == KIND
+        return None
+    if not isinstance(read, dict) or read.get("kind") != KIND:
+        return None
+    files = read.get("files")
+    return frozenset({MANIFEST, SIGNATURE, *(files if isinstance(files, dict) else ())})
+
+
+def _users(out: Path) -> list[str]:
+    """What is in a bundle's directory and not the bundle's: names that its manifest does not list, and folders."""
+    listed = _listed(out) or frozenset()
+    with os.scandir(out) as found:
+        return sorted(each.name for each in found if each.name not in listed or each.is_dir(follow_symlinks=False))
 
 
 def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Mapping[str, Any]) -> Path:
     """Writes a bundle: assembled beside `out`, then swapped into its place.
 
+    What a user has put beside an earlier bundle's files is beside the new one's afterwards.
+
     Args:
         files: name in the bundle: a file to copy, or its content.
         manifest: what it says beside the files' hashes.
     Raises:
-        InputError: `out` is not ours, or the disk is full.
+        InputError: `out` is not ours, a user's file there has the name of a new one, or the disk is full.
     """
-    claim_directory(out)
+    claim_directory(out, files)
+    place = Path(os.path.realpath(out))
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     except OSError as error:
         raise _refusal(error, out) from error
     try:
         _assemble(work, files, manifest)
-        _swap(work, out)
-    except OSError as error:
-        raise _refusal(error, out) from error
-    finally:
+        claim_directory(out, files)  # assembling took a while
+        _swap(work, place)
+    except BaseException as error:
         shutil.rmtree(work, ignore_errors=True)
+        if isinstance(error, OSError):
+            raise _refusal(error, out) from error
+        raise
+    _discard(work, place)
     return out
 
 
@@ -84,20 +115,26 @@ def _assemble(work: Path, files: Mapping[str, Path | bytes], manifest: Mapping[s
     work.chmod(0o755)
 
 
-def _swap(work: Path, out: Path) -> None:
-    """Puts `work` in the place of `out`; an earlier bundle stays until the new one is there."""
-    if not out.exists():
-        os.replace(work, out)
+def _swap(work: Path, place: Path) -> None:
+    """Puts `work` in the place of an earlier bundle, with the user's files in it; what was there is then in `work`."""
+    if not place.exists():
+        os.replace(work, place)
         return
-    aside = Path(tempfile.mkdtemp(prefix=f".{out.name}-old-", dir=out.parent))
-    os.replace(out, aside / out.name)
-    try:
-        os.replace(work, out)
-    except OSError:
-        os.replace(aside / out.name, out)
-        raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    for name in _users(place):
+        carry(place / name, work / name)
+    exchange(work, place)
+
+
+def _discard(old: Path, place: Path) -> None:
+    """Removes what a bundle has replaced, once the user's files that came during the exchange are in the new one."""
+    if not old.exists():
+        return
+    users, ours = _users(old), _listed(place) or frozenset()
+    if ours.isdisjoint(users):  # else it stays, rather than lose one
+        with contextlib.suppress(OSError):
+            for name in users:
+                carry(old / name, place / name)
+            shutil.rmtree(old)
 
 
 def _refusal(error: OSError, out: Path) -> Exception:

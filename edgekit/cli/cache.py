@@ -1,14 +1,21 @@
-"""`edgekit cache`: the store of finished stages."""
+"""`edgekit cache`: the store of finished stages, and what is kept beside them."""
 
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from edgekit.store import Listed
 
 
 @click.group(epilog="\b\nExamples:\n  edgekit cache ls\n  edgekit cache verify\n  edgekit cache prune --max-gb 5")
@@ -19,29 +26,43 @@ def command() -> None:
 @command.command("ls")
 @json_option
 def ls(as_json: bool) -> None:
-    """List the entries, the most recently used first."""
+    """List the entries, then what is kept beside them, the most recently used first."""
     from edgekit.store import Store
 
     store = Store()
-    rows = store.ls()
-    total = sum(row.size_bytes for row in rows)
+    entries, others = store.ls(), store.others()
+    total = sum(row.size_bytes for row in [*entries, *others])
     if as_json:
-        emit_json({"root": str(store.root), "size_bytes": total, "entries": [asdict(row) for row in rows]})
+        emit_json(
+            {
+                "root": str(store.root),
+                "size_bytes": total,
+                "entries": [asdict(row) for row in entries],
+                "others": [asdict(row) for row in others],
+            }
+        )
         return
     now = time.time()
     shown = [
         [
+            row.kind,
             row.stage,
             row.key[:16],
             f"{row.size_bytes / 1e6:.1f}",
-            f"{row.seconds:.1f}",
+            f"{row.seconds:.1f}" if row.kind == "entry" else "",
             _ago(now - row.used),
-            row.problem,
+            "in use" if row.in_use else row.problem,
         ]
-        for row in rows
+        for row in [*entries, *others]
     ]
-    print_table(["stage", "key", "MB", "took, s", "used", "problem"], shown)
-    click.echo(f"{len(rows)} entries, {total / 1e6:.1f} MB in {store.root}")
+    print_table(["kind", "stage", "key", "MB", "took, s", "used", "problem"], shown)
+    click.echo(f"{len(entries)} entries{_beside(others)}, {total / 1e6:.1f} MB in {store.root}")
+
+
+def _beside(rows: Sequence[Listed]) -> str:
+    """How many rows there are of each kind, entries left out: ", 1 unfinished, 2 index"."""
+    counted = Counter(row.kind for row in rows if row.kind != "entry")
+    return "".join(f", {count} {kind}" for kind, count in sorted(counted.items()))
 
 
 def _ago(seconds: float) -> str:
@@ -54,32 +75,47 @@ def _ago(seconds: float) -> str:
 @command.command("verify")
 @json_option
 def verify(as_json: bool) -> int:
-    """Read every file and compare it with its checksum; exit code 2 if one has changed."""
+    """Read every file and compare it with its checksum; exit code 2 if one has changed.
+
+    What killed builds left is no damage: `edgekit cache prune` removes it.
+    """
     from edgekit.store import Store
 
-    rows = Store().verify()
-    bad = [row for row in rows if row.problem is not None]
+    store = Store()
+    entries, others = store.verify(), store.others(thorough=True)
+    bad = [row for row in [*entries, *others] if row.problem is not None and row.kind not in ("work", "lock")]
     if as_json:
-        emit_json({"entries": len(rows), "damaged": [asdict(row) for row in bad], "ok": not bad})
+        emit_json({"entries": len(entries), "damaged": [asdict(row) for row in bad], "ok": not bad})
     else:
         for row in bad:
-            click.echo(f"{row.stage} {row.key[:16]}: {row.problem}")
-        click.echo(f"{len(rows) - len(bad)} of {len(rows)} entries are whole")
+            click.echo(f"{row.stage or row.kind} {row.key[:16]}: {row.problem}")
+        whole = sum(row.problem is None for row in entries)
+        click.echo(f"{whole} of {len(entries)} entries are whole{_beside(others)} beside them")
     return 2 if bad else 0
 
 
 @command.command("prune")
 @click.option("--max-gb", type=click.FloatRange(min=0), metavar="GB", help="Keep the most recently used, up to GB.")
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove what was not used for DAYS.")
-@click.option("--all", "everything", is_flag=True, help="Remove every entry.")
+@click.option("--all", "everything", is_flag=True, help="Remove everything that no running build holds.")
 @json_option
 def prune(max_gb: float | None, older_than: float | None, everything: bool, as_json: bool) -> None:
     """Remove damaged entries, what killed builds left, and what the options say."""
     from edgekit.store import Store
 
-    removed = Store().prune(None if max_gb is None else int(max_gb * 1e9), older_than, everything)
+    busy: dict[str, Listed] = {}  # one row a key: a stage in the making has a folder and a lock
+
+    def note_busy(row: Listed) -> None:
+        if row.key not in busy or row.kind != "lock":
+            busy[row.key] = row
+
+    removed = Store().prune(None if max_gb is None else int(max_gb * 1e9), older_than, everything, note_busy)
     freed = sum(row.size_bytes for row in removed)
+    gone = sum(row.kind == "entry" for row in removed)
     if as_json:
-        emit_json({"removed": len(removed), "freed_bytes": freed})
-    else:
-        click.echo(f"removed {len(removed)} entries, {freed / 1e6:.1f} MB")
+        rows = [asdict(row) for row in busy.values()]
+        emit_json({"removed": len(removed), "freed_bytes": freed, "in_use": rows})
+        return
+    for row in busy.values():
+        click.echo(f"{row.kind} {row.stage} {row.key[:16]} stays: a running process holds it")
+    click.echo(f"removed {gone} entries{_beside(removed)}, {freed / 1e6:.1f} MB")

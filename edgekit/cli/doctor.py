@@ -93,9 +93,10 @@ def _cache() -> dict[str, Any]:
     """Where the stage store is, and the free bytes on its disk."""
     import os
     import shutil
-    from pathlib import Path
 
-    root = Path(os.environ.get("EDGEKIT_CACHE") or Path.home() / ".cache" / "edgekit").expanduser()
+    from edgekit.store import default_root
+
+    root = default_root()
     existing = next(path for path in (root, *root.parents) if path.exists())
     return {
         "path": str(root),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -185,39 +186,77 @@ def read(path: Path) -> CalibrationSet:
 
 
 def indices_in(chosen: CalibrationSet, images: ImageSet) -> list[int]:
-    """Where the images of a calibration set are in an image set.
+    """Where the images of a calibration set are in an image set, by content: files may have been renamed.
+
+    Among several images of one content it is the one of the same identifier, or else one that was not taken yet.
 
     Raises:
         InputError: images are missing or their content changed.
     """
-    if getattr(images, "split", None) is not None and chosen.split is not None:
-        return _signs_indices(chosen, images)
-    places = {images.identifier(index): index for index in range(len(images))}
-    missing = [item.identifier for item in chosen.items if item.identifier not in places]
+    wanted = {item.sha256 for item in chosen.items}
+    places: dict[str, list[int]] = defaultdict(list)
+    for index in range(len(images)):
+        content = images.content_hash(index)
+        if content in wanted:
+            places[content].append(index)
+    if len(places) < len(wanted):
+        _refuse([item for item in chosen.items if item.sha256 not in places], images)
+    named = {(sha, images.identifier(index)): index for sha, same in places.items() for index in same}
+    hinted = [named.get((item.sha256, item.identifier)) for item in chosen.items]
+    taken = set(hinted)
+    found: list[int] = []
+    for item, hint in zip(chosen.items, hinted, strict=True):
+        same = places[item.sha256]
+        found.append(next((each for each in same if each not in taken), same[0]) if hint is None else hint)
+        taken.add(found[-1])
+    return found
+
+
+def _refuse(lost: list[CalibrationItem], images: ImageSet) -> None:
+    """Says which images of a calibration set are gone, or are there with other content."""
+    names = {images.identifier(index) for index in range(len(images))}
+    missing = [item.identifier for item in lost if item.identifier not in names]
     if missing:
         raise InputError(
             f"{len(missing)} images of the calibration set are not there, first {missing[0]}",
             "Give the folder that it was chosen from, or choose again with `edgekit calibrate`.",
         )
-    found = [places[item.identifier] for item in chosen.items]
-    _refuse_changed(chosen, images, found)
-    return found
+    raise InputError(
+        f"{len(lost)} images of the calibration set have changed since it was pinned, first {lost[0].identifier}",
+        "Put the files back, or choose again with `edgekit calibrate`.",
+    )
 
 
-def _signs_indices(chosen: CalibrationSet, images: ImageSet) -> list[int]:
-    found = [int(item.identifier.rpartition("/")[2]) for item in chosen.items]
-    _refuse_changed(chosen, images, found)
-    return found
+def renamed(chosen: CalibrationSet, images: ImageSet) -> CalibrationSet:
+    """The same calibration set, its images called what the image set calls them now.
+
+    Raises:
+        InputError: images are missing or their content changed.
+    """
+    found = zip(chosen.items, indices_in(chosen, images), strict=True)
+    return replace(chosen, items=tuple(replace(item, identifier=images.identifier(index)) for item, index in found))
 
 
-def _refuse_changed(chosen: CalibrationSet, images: ImageSet, found: list[int]) -> None:
-    pairs = zip(chosen.items, found, strict=True)
-    changed = [item.identifier for item, index in pairs if images.content_hash(index) != item.sha256]
-    if changed:
-        raise InputError(
-            f"{len(changed)} images of the calibration set have changed since it was pinned, first {changed[0]}",
-            "Put the files back, or choose again with `edgekit calibrate`.",
-        )
+@dataclass(frozen=True)
+class CalibrationData:
+    """A calibration set, and the image set that its images are in."""
+
+    chosen: CalibrationSet
+    pool: ImageSet
+
+    @cached_property
+    def indices(self) -> tuple[int, ...]:
+        """Positions of the chosen images in the pool, in their order.
+
+        Raises:
+            InputError: images are missing or their content changed.
+        """
+        return tuple(indices_in(self.chosen, self.pool))
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the chosen images' content hashes, in their order."""
+        return self.chosen.digest
 
 
 def check_disjoint(chosen: CalibrationSet, evaluation: ImageSet) -> None:

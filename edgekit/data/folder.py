@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from edgekit.data.image_set import ImageSet, Keep, Selection, digest_of, spread
 from edgekit.data.preprocessing import picture
 from edgekit.data.signs_set import SignsSet
 from edgekit.errors import InputError
+from edgekit.store import Content, ContentIndex, FolderIndex
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,14 +29,18 @@ SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", "
 TABLES: Final = frozenset({".csv", ".jsonl"})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
-    """One file: its path, what people call it, its label and the SHA-256 of its bytes."""
+    """One file: where it is, what people call it, its label and the SHA-256 of its bytes."""
 
-    path: Path
+    location: str
     identifier: str
     label: int | None
     sha256: str
+
+    @property
+    def path(self) -> Path:
+        return Path(self.location)
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,7 @@ def open_images(
     num_classes: int | None = None,
     split: str = "validation",
     keep: Keep | None = None,
+    index: ContentIndex | None = None,
 ) -> ImageSet:
     """Opens `signs`, a folder (one sub-folder a class; without sub-folders: no labels) or a CSV/JSONL table.
 
@@ -139,6 +145,7 @@ def open_images(
         num_classes: labels must be below it.
         split: of the signs.
         keep: chooses among all images before `limit` does; what it leaves out is not even opened.
+        index: of files that were read before; the one of the user's own store by default.
     Raises:
         InputError: nothing there, no images, one class only, a label out of range, unreadable images.
     """
@@ -147,9 +154,9 @@ def open_images(
         return signs if keep is None else _kept_signs(split, keep, limit)
     path = Path(spec)
     if path.suffix.lower() in TABLES and path.is_file():
-        classes, rows = _read_table(path)
+        folder, (classes, rows) = path.parent, _read_table(path)
     elif path.is_dir():
-        classes, rows = _walk(path)
+        folder, (classes, rows) = path, _walk(path)
     else:
         raise InputError(f"there is no image folder or table at {path}", "Give a folder, a .csv or .jsonl, or `signs`.")
     if not rows:
@@ -157,9 +164,10 @@ def open_images(
             f"there are no images in {path}", "Expected one sub-folder of images for each class, or path,label rows."
         )
     if keep is not None:
-        rows = [rows[index] for index in keep([name for _, name, _ in rows])]
-    _check_labels(path, [label for _, _, label in rows if label is not None], num_classes)
-    files, bad = _checked([rows[index] for index in spread(len(rows), limit)])
+        rows = [rows[place] for place in keep([row.identifier for row in rows])]
+    _check_labels(path, [row.label for row in rows if row.label is not None], num_classes)
+    chosen = [rows[place] for place in spread(len(rows), limit)]
+    files, bad = _checked(str(folder), chosen, index or ContentIndex())
     if bad and not skip_bad:
         named = ", ".join(bad[:3]) + (", ..." if len(bad) > 3 else "")
         raise InputError(
@@ -176,23 +184,37 @@ def _kept_signs(split: str, keep: Keep, limit: int | None) -> ImageSet:
     return Selection(every, tuple(keep([every.identifier(index) for index in range(len(every))])[:limit]))
 
 
-Row = tuple[Path, str, int | None]
+class Row(NamedTuple):
+    """An image file before it is read: its path relative to the folder or the table's, its identifier, its label."""
+
+    name: str
+    identifier: str
+    label: int | None
 
 
 def _walk(folder: Path) -> tuple[tuple[str, ...], list[Row]]:
-    inside = sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+    inside = sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
     if not inside:
-        return (), [(file, file.name, None) for file in _images_in(folder)]
-    rows: list[Row] = [
-        (file, f"{child.name}/{file.relative_to(child).as_posix()}", label)
+        return (), [Row(name, name.rpartition("/")[2], None) for name in _images_in(str(folder), "")]
+    return tuple(inside), [
+        Row(name, name, label)
         for label, child in enumerate(inside)
-        for file in _images_in(child)
+        for name in _images_in(os.path.join(folder, child), f"{child}/")
     ]
-    return tuple(child.name for child in inside), rows
 
 
-def _images_in(folder: Path) -> list[Path]:
-    return sorted(f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file() and f.name[0] != ".")
+def _images_in(folder: str, before: str) -> Iterator[str]:
+    """Image files in and below a folder, `before` put before their names, in the order of the paths' parts."""
+    try:
+        with os.scandir(folder) as found:
+            inside = sorted(found, key=lambda each: each.name)
+    except PermissionError:
+        return
+    for each in inside:
+        if each.is_dir(follow_symlinks=False):
+            yield from _images_in(each.path, f"{before}{each.name}/")
+        elif each.name[0] != "." and os.path.splitext(each.name)[1].lower() in SUFFIXES and each.is_file():
+            yield before + each.name
 
 
 def _read_table(table: Path) -> tuple[tuple[str, ...], list[Row]]:
@@ -215,7 +237,7 @@ def _read_table(table: Path) -> tuple[tuple[str, ...], list[Row]]:
             label = None if told is None or told == "" else int(str(told))
         except ValueError:
             raise InputError(f"row {number} of {table} has the label {told!r}", "Labels are whole numbers.") from None
-        rows.append((table.parent / name, name, label))
+        rows.append(Row(name, name, label))
     return (), rows
 
 
@@ -231,27 +253,45 @@ def _check_labels(path: Path, labels: Sequence[int], num_classes: int | None) ->
         )
 
 
-def _checked(rows: Sequence[Row]) -> tuple[list[ImageFile], list[str]]:
-    """Hashes the files and looks whether each is a whole image; the names of those that are not."""
-    with ThreadPoolExecutor(4) as pool:
-        hashes = list(pool.map(lambda row: _hash_if_whole(row[0]), rows))
-    files = [
-        ImageFile(path, name, label, sha)
-        for (path, name, label), sha in zip(rows, hashes, strict=True)
-        if sha is not None
-    ]
-    return files, [name for (_, name, _), sha in zip(rows, hashes, strict=True) if sha is None]
+def _checked(folder: str, rows: Sequence[Row], index: ContentIndex) -> tuple[list[ImageFile], list[str]]:
+    """The files with their hashes, and the names of those that are not whole images; what is known is not read."""
+    import PIL
+
+    known = index.folder(folder, reader=f"Pillow {PIL.__version__}")
+    found = [known.find(row.name) for row in rows]
+    unknown = [place for place, content in enumerate(found) if content is None or content.whole is None]
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            read = pool.map(lambda place: _read(known, rows[place].name), unknown)
+            for place, content in zip(unknown, read, strict=True):
+                found[place] = content
+    finally:
+        known.save()  # what an interrupted reading has is not lost
+    files, bad = [], []
+    for (name, identifier, label), content in zip(rows, found, strict=True):
+        if content is not None and content.whole:
+            files.append(ImageFile(os.path.join(folder, name), identifier, label, content.sha256))
+        else:
+            bad.append(identifier)
+    return files, bad
 
 
-def _hash_if_whole(path: Path) -> str | None:
-    """SHA-256 of an image file; None when it cannot be read, is cut short or is no image."""
+def _read(known: FolderIndex, name: str) -> Content | None:
+    """What is in an image file; None when it cannot be read."""
+    try:
+        return known.image(name, _is_whole)
+    except (OSError, ValueError):
+        return None
+
+
+def _is_whole(content: bytes) -> bool:
+    """Whether these are the bytes of a whole image, which can be decoded."""
     import io
     import warnings
 
     from PIL import Image
 
     try:
-        content = path.read_bytes()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(content)) as image:
@@ -259,5 +299,5 @@ def _hash_if_whole(path: Path) -> str | None:
                 image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
                 image.load()
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
-    return hashlib.sha256(content).hexdigest()
+        return False
+    return True

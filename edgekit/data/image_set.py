@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 Keep: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 """Chooses among images by their identifiers: gives the positions to keep, in order."""
+
+AT_ONCE: Final = 10_000
+"""Images whose hashes are digested at once."""
 
 
 class ImageSet(Protocol):
@@ -116,9 +120,9 @@ class Selection:
 
 def digest_of(hashes: Iterable[str], labels: Iterable[int | None]) -> str:
     """One digest of many images and their labels."""
-    total = hashlib.sha256()
-    for content, label in zip(hashes, labels, strict=True):
-        total.update(f"{content} {label}\n".encode())
+    total, lines = hashlib.sha256(), (f"{content} {label}\n" for content, label in zip(hashes, labels, strict=True))
+    while piece := "".join(islice(lines, AT_ONCE)):
+        total.update(piece.encode())
     return total.hexdigest()
 
 

@@ -14,7 +14,7 @@ from edgekit.models.hub import Tell, silent
 from edgekit.models.registry import MODELS, find_model
 from edgekit.models.weights import load_into, locate
 from edgekit.recipe import PreprocessingRecipe, Recipe
-from edgekit.store import file_sha256
+from edgekit.store import ContentIndex, file_sha256
 
 if TYPE_CHECKING:
     from torch import nn
@@ -221,7 +221,7 @@ def _from_factory(recipe: Recipe) -> Source:
 def _hash_of(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"there is no file {path}", "Check the path of --model or --weights.")
-    return file_sha256(path)
+    return ContentIndex().sha256(path)
 
 
 def _told(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:

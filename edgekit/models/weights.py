@@ -10,7 +10,7 @@ from edgekit.errors import InputError, UnavailableError
 from edgekit.models.hub import Tell, WeightsFile, fetch, silent
 from edgekit.models.recognise import looks_like
 from edgekit.models.registry import WEIGHTS_DIR, TagEntry
-from edgekit.store import file_sha256
+from edgekit.store import ContentIndex
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,7 +32,7 @@ def locate(tag: TagEntry, tell: Tell = silent) -> WeightsFile:
     path = WEIGHTS_DIR / tag.source
     if not path.is_file():
         raise UnavailableError(f"the weights {path.name} are not in this installation", "Install edgekit again.")
-    return WeightsFile(path, file_sha256(path))
+    return WeightsFile(path, ContentIndex().sha256(path))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:

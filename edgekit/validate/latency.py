@@ -7,11 +7,12 @@ import math
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations, pairwise
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,9 @@ T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 
 RESAMPLES: Final = 2_000
 LOADING_SECONDS: Final = 300.0
 """What loading may take before the process is taken for stuck, beside three times what timing may."""
+
+TAIL_BYTES: Final = 1 << 16
+"""How much of what a process said on stderr is looked at."""
 
 
 @dataclass(frozen=True)
@@ -137,39 +141,63 @@ def measure(
         "runs": runs,
         "max_seconds": max_seconds,
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "edgekit.validate.latency_worker"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    assert process.stderr is not None
-    watch = threading.Timer(max_seconds * 3 + LOADING_SECONDS, process.kill)
-    watch.start()
-    try:
-        process.stdin.write(json.dumps(spec))
-        process.stdin.close()
-        told: dict[str, Any] = {}
-        for line in process.stdout:
-            told = json.loads(line)
-            if "done" in told:
-                on_progress(told["done"], told["total"])
-        complaint = process.stderr.read()
-    finally:
-        watch.cancel()
-        process.stdout.close()
-        process.stderr.close()
-        if process.poll() is None and sys.exc_info()[0] is not None:
-            process.kill()
-        process.wait()
-    if process.returncode != 0 or "timed" not in told:
-        last = complaint.strip().splitlines()[-1] if complaint.strip() else f"exit code {process.returncode}"
-        raise EdgekitError(f"the timing process failed: {last[:200]}", "A lack of memory can be why.")
+    told: dict[str, Any] = {}
+
+    def hear(line: str) -> None:
+        told.clear()
+        told.update(json.loads(line))
+        if "done" in told:
+            on_progress(told["done"], told["total"])
+
+    worker = [sys.executable, "-m", "edgekit.validate.latency_worker"]
+    code, last = converse(worker, json.dumps(spec), max_seconds * 3 + LOADING_SECONDS, hear)
+    if code != 0 or "timed" not in told:
+        why = last or f"exit code {code}"
+        raise EdgekitError(f"the timing process failed: {why[:200]}", "A lack of memory can be why.")
     return summed_up(told)
+
+
+def converse(command: Sequence[str], given: str, limit_s: float, on_line: Callable[[str], None]) -> tuple[int, str]:
+    """Runs a process of this Python's path: gives it text on stdin, and hears each line of its stdout as it comes.
+
+    Args:
+        limit_s: it is killed after that many seconds.
+    Returns:
+        its exit code (negative: the signal that ended it) and the last line that it said on stderr, if any.
+    """
+    # Files, and no pipes: a pipe that nobody reads meanwhile is full after 64 kB, and stops the process.
+    with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as stderr:
+        stdin.write(given.encode())
+        stdin.seek(0)
+        process = subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(entry for entry in sys.path if entry)},
+        )
+        assert process.stdout is not None
+        watch = threading.Timer(limit_s, process.kill)
+        watch.start()
+        try:
+            for line in process.stdout:
+                on_line(line)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            watch.cancel()
+            process.stdout.close()
+            process.wait()
+        return process.returncode, _last_line(stderr)
+
+
+def _last_line(file: BinaryIO) -> str:
+    """The last line with something in it; of a long text only the end is read."""
+    file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+    said = file.read().decode("utf-8", "replace").strip()
+    return said.splitlines()[-1] if said else ""
 
 
 def summed_up(answer: Mapping[str, Any]) -> Measured:

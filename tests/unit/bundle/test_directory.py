@@ -32,12 +32,13 @@ def test_what_is_written_is_whole(tmp_path: Path) -> None:
 
 
 def test_an_earlier_bundle_is_replaced_as_a_whole(tmp_path: Path) -> None:
-    out = bundle(tmp_path / "out")
-    (out / "left.txt").write_text("over")
+    out = write_bundle(tmp_path / "out", {"a.txt": b"one", "left.txt": b"over"}, manifest())
+    (out / "manifest.json.sig").write_text("of the earlier one")
     bundle(out, b"three")
     assert (out / "a.txt").read_bytes() == b"three"
-    assert not (out / "left.txt").exists()
+    assert sorted(path.name for path in out.iterdir()) == ["a.txt", "b.txt", "manifest.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert check_bundle(out) == []
 
 
 @pytest.mark.parametrize("what", ["folder", "file", "foreign manifest"])

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -166,6 +167,24 @@ def test_doctor_writes_nothing(tmp_path_factory: pytest.TempPathFactory, monkeyp
     monkeypatch.setenv("EDGEKIT_CACHE", str(folder / "deep" / "cache"))
     assert run("doctor", "--json") == 0
     assert list(folder.iterdir()) == []
+
+
+def test_doctor_looks_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from edgekit.store import Store
+
+    def told() -> str:
+        return str(doctor._cache()["path"])
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "own"))
+    assert told() == str(Store().root) == str(tmp_path / "own")
+    monkeypatch.delenv("EDGEKIT_CACHE")
+    assert told() == str(Store().root) == str(tmp_path / "xdg" / "edgekit")
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert told() == str(Store().root) == str(tmp_path / ".cache" / "edgekit")
+    monkeypatch.setenv("EDGEKIT_CACHE", "~/mine")
+    assert told() == str(Store().root) == str(tmp_path / "mine")
 
 
 def test_init_writes_a_recipe_and_never_overwrites_unasked(tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -11,8 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edgekit.data.calibration import check_disjoint, choose, class_coverage, indices_in, read, to_json
-from edgekit.data.folder import open_images
+from edgekit.data.calibration import (
+    CalibrationData,
+    check_disjoint,
+    choose,
+    class_coverage,
+    indices_in,
+    read,
+    renamed,
+    to_json,
+)
+from edgekit.data.folder import FolderSet, ImageFile, open_images
 from edgekit.data.signs_set import SignsSet
 from edgekit.errors import InputError
 from edgekit.recipe import find_shipped
@@ -113,3 +122,47 @@ def test_the_shipped_set_is_whole_and_apart_from_validation() -> None:
     assert len(indices_in(chosen, SignsSet("calibration"))) == 300
     check_disjoint(chosen, SignsSet("validation"))
     assert class_coverage(chosen)["covered"] == 24
+
+
+def test_renamed_files_are_found_by_content(photos: Callable[..., Path]) -> None:
+    folder = photos()
+    chosen = choose(open_images(folder), 6)
+    first, second = chosen.items[0].identifier, chosen.items[1].identifier
+    (folder / first).rename(folder / "b" / "moved.png")
+    (folder / second).rename(folder / first)  # its old name is another image's now
+    pool = open_images(folder)
+    found = indices_in(chosen, pool)
+    assert [pool.content_hash(index) for index in found] == [item.sha256 for item in chosen.items]
+    made = renamed(chosen, pool)
+    assert [item.identifier for item in made.items[:2]] == ["b/moved.png", first]
+    assert made.items[2:] == chosen.items[2:]
+    assert made.digest == chosen.digest
+    assert renamed(made, pool) == made
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=30), st.data())
+@settings(max_examples=60, deadline=None)
+def test_what_was_chosen_is_found_whatever_is_there_twice(contents: list[int], data: st.DataObject) -> None:
+    files = [ImageFile(str(at), f"{at}.png", None, f"{content:064}") for at, content in enumerate(contents)]
+    pool = FolderSet("pool", (), tuple(files))
+    chosen = choose(pool, data.draw(st.integers(1, len(files))), "random", data.draw(st.integers(0, 9)))
+    picked = [int(item.identifier.removesuffix(".png")) for item in chosen.items]
+    assert indices_in(chosen, pool) == picked
+    order = data.draw(st.permutations(files))
+    elsewhere = FolderSet("pool", (), tuple(ImageFile(f.location, f"x{f.identifier}", None, f.sha256) for f in order))
+    found = indices_in(chosen, elsewhere)
+    assert [elsewhere.content_hash(index) for index in found] == [item.sha256 for item in chosen.items]
+    assert len(set(found)) == len(found)
+    assert [item.identifier for item in renamed(chosen, elsewhere).items] == [
+        elsewhere.identifier(index) for index in found
+    ]
+
+
+def test_a_set_and_its_images_travel_as_one(photos: Callable[..., Path]) -> None:
+    pool = open_images(photos())
+    chosen = choose(pool, 5, "random", 1)
+    data = CalibrationData(chosen, pool)
+    assert [pool.identifier(index) for index in data.indices] == [item.identifier for item in chosen.items]
+    assert data.digest == chosen.digest
+    with pytest.raises(InputError, match="5 images of the calibration set are not there"):
+        _ = CalibrationData(chosen, SIGNS).indices

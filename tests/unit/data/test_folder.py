@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from edgekit.data.folder import FolderSet, open_images
+from edgekit.data import folder as module
+from edgekit.data.folder import SUFFIXES, FolderSet, open_images
+from edgekit.data.image_set import digest_of
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing, picture
 from edgekit.errors import InputError
+from edgekit.store import ContentIndex
+from edgekit.store import index as index_module
 
 Photos = Callable[..., Path]
 SMALL = Preprocessing(24, 0.875)
@@ -137,3 +147,96 @@ def test_training_images_are_the_same_for_the_same_seed(photos: Photos) -> None:
     assert np.array_equal(first, images.training_image(5, 16, 7)[0])
     assert label == 1
     assert first.shape == (16, 16, 3)
+
+
+def test_nothing_unchanged_is_looked_at_again(photos: Photos, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, looked = photos(), []
+    (folder / "a" / "broken.png").write_bytes(b"no picture")
+    monkeypatch.setattr(index_module, "STEP_NS", 20_000_000)
+    is_whole = module._is_whole
+
+    def counted(content: bytes) -> bool:
+        looked.append(content)
+        return is_whole(content)
+
+    monkeypatch.setattr(module, "_is_whole", counted)
+    time.sleep(0.03)
+    first = open_images(folder, skip_bad=True)
+    assert len(looked) == 9
+    again = open_images(folder, skip_bad=True)
+    assert len(looked) == 9
+    assert again == first
+    assert again.digest == first.digest
+    with pytest.raises(InputError, match=r"1 of 9 .*a/broken\.png"):
+        open_images(folder)
+    whole = (folder / "b" / "0.png").read_bytes()
+    (folder / "b" / "0.png").write_bytes(whole[:50])
+    assert open_images(folder, skip_bad=True).skipped == ("a/broken.png", "b/0.png")
+    assert looked[9:] == [whole[:50]]
+
+
+def test_an_index_of_ones_own_is_taken(photos: Photos, tmp_path: Path, own_store: Path) -> None:
+    os.utime(photos() / "a" / "0.png", (0, 0))
+    open_images(tmp_path / "photos", index=ContentIndex(tmp_path / "other"))
+    assert not (own_store / "index").exists()
+
+
+NAMES = ["a", "b.png", "B.PNG", "a.png", ".hidden.png", ".deep", "x.txt", "c.jpeg", "a.b", "d..gif", "e.", "a b"]
+
+
+@given(st.lists(st.lists(st.sampled_from(NAMES), min_size=1, max_size=4), min_size=1, max_size=12))
+@settings(max_examples=60, deadline=None)
+def test_images_are_in_the_order_of_sorted_paths(paths: list[list[str]]) -> None:
+    """Against what it says in words: every image below each class's folder, paths sorted as pathlib does."""
+    with tempfile.TemporaryDirectory() as made:
+        root = Path(made) / "root"
+        root.mkdir()
+        for parts in paths:
+            file = root.joinpath(*parts)
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.touch(exist_ok=True)
+            except OSError:
+                continue  # a file is where a folder should be
+        classes = sorted(child for child in root.iterdir() if child.is_dir() and child.name[0] != ".")
+
+        def below(folder: Path) -> list[Path]:
+            found = [f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file() and f.name[0] != "."]
+            return sorted(found)
+
+        expected = [
+            (file.relative_to(root).as_posix(), file.relative_to(root).as_posix(), label)
+            for label, child in enumerate(classes)
+            for file in below(child)
+        ]
+        if not classes:
+            expected = [(file.relative_to(root).as_posix(), file.name, None) for file in below(root)]
+        assert module._walk(root) == (tuple(child.name for child in classes), expected)
+
+
+def test_linked_files_count_and_linked_folders_only_as_classes(photos: Photos, tmp_path: Path) -> None:
+    folder = photos()
+    (folder / "c").symlink_to(folder / "a")
+    (folder / "b" / "more").symlink_to(folder / "a")
+    (folder / "b" / "z.png").symlink_to(folder / "a" / "0.png")
+    (folder / "b" / "gone.png").symlink_to(tmp_path / "nowhere")
+    images = open_images(folder)
+    names = [images.identifier(index) for index in range(len(images))]
+    assert names == [f"{c}/{n}.png" for c, n in [*((c, n) for c in "ab" for n in range(4)), ("b", "z")]] + [
+        f"c/{n}.png" for n in range(4)
+    ]
+
+
+@given(st.lists(st.tuples(st.text("0123456789abcdef", min_size=4, max_size=4), st.none() | st.integers(0, 9))))
+def test_the_digest_is_of_a_line_an_image(rows: list[tuple[str, int | None]]) -> None:
+    text = "".join(f"{content} {label}\n" for content, label in rows)
+    expected = hashlib.sha256(text.encode()).hexdigest()
+    assert digest_of((row[0] for row in rows), (row[1] for row in rows)) == expected
+
+
+def test_the_digest_of_many_images_is_no_other() -> None:
+    text = "".join(f"{index:x} {index % 7}\n" for index in range(25_001))
+    made = digest_of((f"{index:x}" for index in range(25_001)), (index % 7 for index in range(25_001)))
+    assert made == hashlib.sha256(text.encode()).hexdigest()
+    with pytest.raises(ValueError, match="shorter"):
+        digest_of(["a", "b"], [1])

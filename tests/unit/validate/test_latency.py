@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.errors import EdgekitError
-from edgekit.validate.latency import Candidate, _doubts, figures, measure, ratio, t95
+from edgekit.validate.latency import Candidate, _doubts, converse, figures, measure, ratio, t95
 
 
 def times(median: float, rounds: int = 20, noise: float = 0.02, seed: int = 0) -> np.ndarray:
@@ -60,3 +62,43 @@ def test_variants_that_cannot_be_told_apart_are_named() -> None:
 def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(EdgekitError, match="timing process failed"):
         measure([Candidate("fp32", "openvino", "/nowhere/model.xml", "fp32")], (1, 8, 8, 3), 30, 5.0)
+
+
+TALKATIVE = """
+import sys
+spec = sys.stdin.read()
+for number in range(3):
+    sys.stderr.write("x" * 99 + "\\n" * 1)
+    sys.stderr.write(("y" * 999 + "\\n") * 200)
+    print(spec + str(number), flush=True)
+sys.stderr.write("the last of it\\n\\n")
+sys.exit(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize("code", [0, 3])
+def test_a_process_may_say_much_on_stderr(code: int) -> None:
+    heard: list[str] = []
+    told = converse([sys.executable, "-c", TALKATIVE, str(code)], "given", 60.0, heard.append)
+    assert told == (code, "the last of it")
+    assert heard == ["given0\n", "given1\n", "given2\n"]
+
+
+def test_a_process_that_reads_nothing_and_says_nothing() -> None:
+    assert converse([sys.executable, "-c", "raise SystemExit(2)"], "x" * 1_000_000, 60.0, pytest.fail) == (2, "")
+
+
+def test_a_stuck_process_is_killed() -> None:
+    script = "import sys, time; print('bytes \\udcff', file=sys.stderr, flush=True); time.sleep(600)"
+    code, last = converse([sys.executable, "-X", "utf8", "-c", script], "", 0.5, pytest.fail)
+    assert code == -9
+    assert last in ("", "bytes \\udcff")
+
+
+def test_a_process_goes_when_what_hears_it_fails() -> None:
+    def refuse(line: str) -> None:
+        raise ValueError(line)
+
+    script = "import time; print('pid', flush=True); time.sleep(600)"
+    with pytest.raises(ValueError, match="pid"):
+        converse([sys.executable, "-c", script], "", 300.0, refuse)

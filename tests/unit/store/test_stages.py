@@ -158,3 +158,57 @@ def test_a_store_that_cannot_be_written(tmp_path: Path) -> None:
     store = Store(tmp_path / "file")
     with pytest.raises(InputError, match="cannot be written"):
         store.build(store.key("s", {}), "s", hello)
+
+
+def test_a_resumable_stage_goes_on_from_what_it_left(tmp_path: Path) -> None:
+    store, seen = Store(tmp_path), []
+
+    def make(into: Path) -> None:
+        seen.append(sorted(path.name for path in into.iterdir()))
+        (into / f"step-{len(seen)}").write_text("done")
+        if len(seen) < 3:
+            raise KeyboardInterrupt
+
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            store.build("key", "s", make, resumable=True)
+        assert store.get("key") is None
+    entry = store.build("key", "s", make, resumable=True)
+    assert seen == [[], ["step-1"], ["step-1", "step-2"]]
+    assert sorted(path.name for path in entry.path.iterdir()) == ["entry.json", "step-1", "step-2", "step-3"]
+    assert store.verify()[0].problem is None
+    assert list((tmp_path / "unfinished").iterdir()) == []
+    assert store.build("key", "s", make, resumable=True).cached
+
+
+RESUMABLE = SLOW.replace('"s", make)', '"s", make, resumable=True)')
+
+
+def test_a_killed_resumable_stage_keeps_what_it_has(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    command = [sys.executable, "-c", RESUMABLE, str(tmp_path / "store"), str(log), "60"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    until = time.monotonic() + 30
+    store = Store(tmp_path / "store")
+    file = store.root / "unfinished" / store.key("s", {}) / "x.txt"
+    while not (file.exists() and file.read_text()) and time.monotonic() < until:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    left: list[str] = []
+    store.build(store.key("s", {}), "s", lambda into: left.append((into / "x.txt").read_text()), resumable=True)
+    assert left == ["hello"]
+
+
+def test_who_waits_for_a_stage_is_told_for_whom(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    process = slow(tmp_path, log, 1.5)
+    until = time.monotonic() + 30
+    while not log.exists() and time.monotonic() < until:
+        time.sleep(0.05)
+    said: list[str] = []
+    store = Store(tmp_path)
+    assert store.build(store.key("s", {}), "s", pytest.fail, on_wait=said.append).cached
+    process.communicate()
+    assert said[0].startswith(f"waiting for process {process.pid} (")
+    assert ", s, since " in said[0]
