@@ -16,7 +16,7 @@ from edgekit.bundle.runtime_archive import runtime_archive
 from edgekit.bundle.sbom import SBOM, bill_of_materials
 from edgekit.data.calibration import CalibrationSet, to_json
 from edgekit.recipe import to_yaml
-from edgekit.report import RENDERERS
+from edgekit.report import RENDERERS, Report
 from edgekit.store import Entry
 from edgekit.validate.variants import precision_of
 
@@ -30,7 +30,7 @@ OWN_LICENSE: Final = "Apache-2.0"
 def write(
     run: Run,
     out: Path,
-    report: dict[str, Any],
+    report: Report,
     calibration: CalibrationSet,
     graphs: Graphs,
     compiled: Entry,
@@ -42,10 +42,10 @@ def write(
     Raises:
         InputError: `out` is not ours, or the disk is full.
     """
-    chosen = report["chosen"]
+    chosen = report.chosen
     form = compiled.path / sizes_of(compiled)[chosen]["path"]
     files: dict[str, Path | bytes] = {
-        "report.json": (json.dumps(report, indent=2) + "\n").encode(),
+        "report.json": (json.dumps(report.as_dict(), indent=2) + "\n").encode(),
         **{f"report.{suffix}": render(report).encode() for suffix, render in RENDERERS.items()},
         "recipe.yaml": to_yaml(run.recipe).encode(),
         "calibration.json": to_json(calibration).encode(),
@@ -61,7 +61,7 @@ def write(
         files |= {name: graphs.of(chosen).parent / name for name in ("model.dla.onnx", "model.dla.cache")}
     manifest = {**_manifest(run, report, images), **engine_facts(run, chosen)}
     if run.recipe.sbom:
-        files[SBOM] = bill_of_materials(report, manifest["licenses"], files)
+        files[SBOM] = bill_of_materials(report.as_dict(), manifest["licenses"], files)
     return write_bundle(out, files, manifest)
 
 
@@ -75,19 +75,19 @@ def _golden(judged: Entry, chosen: str) -> bytes:
     return into.getvalue()
 
 
-def _manifest(run: Run, report: dict[str, Any], images: ImageSet | None) -> dict[str, Any]:
-    _, _, height, width = report["model"]["input"]
+def _manifest(run: Run, report: Report, images: ImageSet | None) -> dict[str, Any]:
+    _, _, height, width = report.model.input
     labels = list(images.classes) if images is not None else []
     own_weights = run.source.kind == "registry" and run.recipe.weights is None
     return {
-        "model": report["model"],
-        "target": report["target"],
-        "precision": precision_of(report["chosen"]),
+        "model": report.model.as_dict(),
+        "target": report.target.as_dict(),
+        "precision": precision_of(report.chosen),
         "input": {"name": "image", "dtype": "uint8", "shape": [1, height, width, 3], "layout": "NHWC", "color": "RGB"},
         "preprocessing": asdict(run.source.preprocessing),
         # Images of some of the classes name only those: their names would stand at the wrong places.
-        "labels": labels if len(labels) == report["model"]["classes"] else [],
-        "versions": {"edgekit": __version__, report["target"]["runtime"]: report["target"]["runtime_version"]},
+        "labels": labels if len(labels) == report.model.classes else [],
+        "versions": {"edgekit": __version__, report.target.runtime: report.target.runtime_version},
         "licenses": {
             "weights": run.recipe.license or (OWN_LICENSE if own_weights else None),
             "data": OWN_LICENSE if images is not None and images.name == "signs" else None,

@@ -35,8 +35,7 @@ from edgekit.data.folder import open_images
 from edgekit.errors import InputError
 from edgekit.models.source import Source, resolve
 from edgekit.recipe import Recipe
-from edgekit.report import validate
-from edgekit.report.assemble import assemble
+from edgekit.report.assemble import Findings, assemble
 from edgekit.store import Entry, Store
 from edgekit.targets import find, processor, release_of, release_with
 from edgekit.validate.variants import PRUNED, is_pruned
@@ -44,6 +43,7 @@ from edgekit.validate.verdict import Evidence, Verdict, decide
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
+    from edgekit.report import Report
     from edgekit.targets import Target
 
 SIGNS_IMAGES: Final = 2_400
@@ -54,13 +54,13 @@ SIGNS_IMAGES: Final = 2_400
 class Built:
     """What a build left: the report as report.json has it, and the bundle's directory."""
 
-    report: dict[str, Any]
+    report: Report
     directory: Path
 
     @property
     def ok(self) -> bool:
         """Whether every budget was met."""
-        return bool(self.report["verdict"]["ok"])
+        return self.report.verdict.ok
 
 
 def build(
@@ -110,10 +110,12 @@ def build(
     latency = time_variants(run, compiled, facts["height"], facts["width"])
 
     verdict = _verdict(run, wanted, facts, pruned, images, compiled, judged, latency)
-    report = assemble(
+    where = describe_target(run, compiled, latency)
+    found = Findings(
         source=source,
         facts=facts,
-        target=describe_target(run, compiled, latency),
+        target={key: value for key, value in where.items() if key != "environment"},
+        environment=where["environment"],
         images=images,
         calibration=chosen if "int8" in run.variants else None,
         spread=spread,
@@ -123,7 +125,7 @@ def build(
         stages=run.stages,
         warnings=run.warnings,
     )
-    validate(report)
+    report = assemble(found)
     return Built(report, write(run, out, report, chosen, graphs, compiled, judged, images))
 
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from pydantic import JsonValue
 
 from edgekit import __version__
+from edgekit.report.model import Report
+from edgekit.report.schema import validate
 
 if TYPE_CHECKING:
     from edgekit.data.calibration import CalibrationSet
@@ -15,73 +20,92 @@ if TYPE_CHECKING:
     from edgekit.models.source import Source
     from edgekit.validate.verdict import Verdict
 
+Values = Mapping[str, JsonValue]
+"""An object as JSON has it: what a stage left in its file."""
 
-def assemble(
-    *,
-    source: Source,
-    facts: Mapping[str, Any],
-    target: Mapping[str, Any],
-    images: ImageSet | None,
-    calibration: CalibrationSet | None,
-    spread: Mapping[str, Any] | None,
-    verdict: Verdict,
-    pruning: Mapping[str, Any],
-    tuning: Mapping[str, Any] | None,
-    stages: Sequence[Mapping[str, Any]],
-    warnings: Sequence[str],
-) -> dict[str, Any]:
+
+@dataclass(frozen=True)
+class Findings:
+    """What the stages of a build found.
+
+    Attributes:
+        facts: of the exported graph: height, width, classes, params, macs.
+        target: as the report has it; environment: what was used on this machine and the device.
+        images: of the evaluation, if any; calibration: None where the precision needs none.
+        spread: of the drop over other calibration sets, where it was measured.
+        pruning: what was pruned, or why nothing was; tuning: how a mix of precisions was found, if one was looked for.
+        referee: what an independent runtime says of the outputs, where one was asked.
+    """
+
+    source: Source
+    facts: Values
+    target: Values
+    environment: Values
+    images: ImageSet | None
+    calibration: CalibrationSet | None
+    spread: Values | None
+    verdict: Verdict
+    pruning: Values | None
+    tuning: Values | None
+    stages: Sequence[Values]
+    warnings: Sequence[str]
+    task: str = "classify"
+    referee: Values | None = None
+
+
+def assemble(found: Findings) -> Report:
     """The report, schema 1.
 
-    Args:
-        facts: of the exported graph: height, width, classes, params, macs.
-        target: as the report has it, and under "environment" what was used on this machine.
-        tuning: how a mix of precisions was found, if one was looked for.
-        pruning: what was pruned, or why nothing was.
-        calibration: None where the precision needs none.
-        spread: of the drop over other calibration sets, where it was measured.
+    Raises:
+        InputError: a stage found what no report can hold; a bug of that stage.
     """
-    return {
-        "schema": 1,
-        "edgekit": __version__,
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "model": {
-            "name": source.name,
-            "tag": source.tag,
-            "weights_sha256": source.weights_sha256,
-            "params": facts["params"],
-            "macs": facts["macs"],
-            "input": [1, 3, facts["height"], facts["width"]],
-            "classes": facts["classes"],
-        },
-        "target": {key: value for key, value in target.items() if key != "environment"},
-        "data": _data(images),
-        "calibration": calibration and _calibration(calibration, spread),
-        "variants": verdict.variants,
-        "chosen": verdict.chosen,
-        "verdict": verdict.verdict,
-        "pruning": dict(pruning),
-        "tuning": tuning,
-        "stages": list(stages),
-        "warnings": [*warnings, *verdict.warnings],
-        "environment": {
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            **target["environment"],
-        },
-    }
+    source, facts = found.source, found.facts
+    return validate(
+        {
+            "schema": 1,
+            "edgekit": __version__,
+            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "task": found.task,
+            "model": {
+                "name": source.name,
+                "tag": source.tag,
+                "weights_sha256": source.weights_sha256,
+                "params": facts["params"],
+                "macs": facts["macs"],
+                "input": [1, 3, facts["height"], facts["width"]],
+                "classes": facts["classes"],
+            },
+            "target": found.target,
+            "data": _data(found.images),
+            "calibration": found.calibration and _calibration(found.calibration, found.spread),
+            "variants": found.verdict.variants,
+            "chosen": found.verdict.chosen,
+            "verdict": found.verdict.verdict,
+            "pruning": found.pruning,
+            "tuning": found.tuning,
+            "referee": found.referee,
+            "stages": found.stages,
+            "warnings": [*found.warnings, *found.verdict.warnings],
+            "environment": {
+                "python": platform.python_version(),
+                "system": platform.platform(),
+                **found.environment,
+            },
+        }
+    )
 
 
-def _data(images: ImageSet | None) -> dict[str, Any]:
+def _data(images: ImageSet | None) -> Values:
     if images is None:
         return {"name": None, "images": None, "digest": None, "why": "no evaluation images were given (--data)"}
     return {"name": images.name, "images": len(images), "digest": images.digest}
 
 
-def _calibration(chosen: CalibrationSet, spread: Mapping[str, Any] | None) -> dict[str, Any]:
-    return {
+def _calibration(chosen: CalibrationSet, spread: Values | None) -> Values:
+    told: Values = {
         "images": len(chosen.items),
         "strategy": chosen.strategy,
         "digest": chosen.digest,
         "seed": chosen.seed,
-        **({"spread": dict(spread)} if spread is not None else {}),
     }
+    return told if spread is None else {**told, "spread": dict(spread)}
