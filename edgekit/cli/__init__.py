@@ -46,7 +46,6 @@ EXTRA_OF: dict[str, str] = {
     "openvino": "cpu",
     "nncf": "cpu",
     "safetensors": "cpu",
-    "jsonschema": "cpu",
     "cyclonedx": "cpu",
     "huggingface_hub": "cpu",
     "torch_pruning": "cpu",

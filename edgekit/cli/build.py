@@ -120,7 +120,7 @@ def command(
     if sign is not None:
         _sign(built.directory, sign)
     if as_json:
-        emit_json({**built.report, "bundle": str(built.directory)})
+        emit_json({**built.report.as_dict(), "bundle": str(built.directory)})
     else:
         _say(built)
     return 0 if built.ok else 3
@@ -159,11 +159,10 @@ def _sign(directory: Path, key: Path) -> None:
 def _say(built: Built) -> None:
     """The verdict, the table of variants, the warnings and where the bundle is."""
     from edgekit.cli.report import print_report
+    from edgekit.report.summary import model_name
 
-    model = built.report["model"]
-    digest = model["weights_sha256"]
-    weights = f"{model['name']}.{model['tag']}" if model["tag"] else model["name"]
-    note(f"weights: {weights}" + (f", sha256 {digest[:16]}" if digest else ""))
+    digest = built.report.model.weights_sha256
+    note(f"weights: {model_name(built.report)}" + (f", sha256 {digest[:16]}" if digest else ""))
     print_report(built.report)
     click.echo(f"\nbundle: {built.directory}   report: {built.directory / 'report.html'}")
     if not built.ok:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table, warn
+
+if TYPE_CHECKING:
+    from edgekit.report import Report
 
 
 @click.command(
@@ -30,60 +34,74 @@ def command(builds: tuple[Path, ...], max_drop: float | None, max_latency: float
     rows = [_row(path, read(path)) for path in builds]
     failures = [text for row in rows for text in _beyond(row, rows[0], max_drop, max_latency)]
     if as_json:
-        emit_json({"builds": rows, "failures": failures, "ok": not failures})
+        emit_json({"builds": [asdict(row) for row in rows], "failures": failures, "ok": not failures})
     else:
         headers = ["build", "chosen", "top-1, %", "drop, points", "p50, ms", "against first", "size, MB"]
         print_table(headers, [_cells(row, rows[0]) for row in rows])
-        for one, other in (("data", "images"), ("device", "machines")):
-            if len({row[one] for row in rows}) > 1:
-                warn(f"the builds were measured on different {other}: their figures do not compare")
+        for what, values in (("images", {row.data for row in rows}), ("machines", {row.device for row in rows})):
+            if len(values) > 1:
+                warn(f"the builds were measured on different {what}: their figures do not compare")
         for text in failures:
             warn(text)
     return 3 if failures else 0
 
 
-def _row(path: Path, report: dict[str, Any]) -> dict[str, Any]:
-    chosen = next(each for each in report["variants"] if each["name"] == report["chosen"])
-    return {
-        "build": str(path),
-        "chosen": report["chosen"],
-        "top1": chosen["accuracy"]["top1"],
-        "drop": report["verdict"]["accuracy"]["drop"],
-        "p50": chosen["latency"]["p50"],
-        "size_bytes": chosen["size_bytes"],
-        "data": report["data"]["digest"],
-        "device": report["target"]["device"],
-    }
+@dataclass(frozen=True)
+class Row:
+    """A build in the comparison: its chosen variant, percent, points, ms and bytes; None where not measured."""
+
+    build: str
+    chosen: str
+    top1: float | None
+    drop: float | None
+    p50: float | None
+    size_bytes: int | None
+    data: str | None
+    device: str | None
 
 
-def _beyond(row: dict[str, Any], first: dict[str, Any], max_drop: float | None, max_latency: float | None) -> list[str]:
+def _row(path: Path, report: Report) -> Row:
+    chosen = report.chosen_variant
+    return Row(
+        build=str(path),
+        chosen=chosen.name,
+        top1=chosen.accuracy.top1,
+        drop=report.verdict.accuracy.drop,
+        p50=chosen.latency.p50,
+        size_bytes=chosen.size_bytes,
+        data=report.data.digest,
+        device=report.target.device,
+    )
+
+
+def _beyond(row: Row, first: Row, max_drop: float | None, max_latency: float | None) -> list[str]:
     """What fails a gate; a value that was not measured fails it too."""
     failures = []
     if max_drop is not None and row is not first:
-        if row["top1"] is None or first["top1"] is None:
-            failures.append(f"{row['build']}: accuracy was not measured")
-        elif first["top1"] - row["top1"] > max_drop:
-            lost = first["top1"] - row["top1"]
-            failures.append(f"{row['build']}: {lost:.2f} points below the first, the gate is {max_drop:g}")
-    if max_latency is not None and row["p50"] is None:
-        failures.append(f"{row['build']}: latency was not measured")
-    elif max_latency is not None and row["p50"] > max_latency:
-        failures.append(f"{row['build']}: p50 {row['p50']:.2f} ms, the gate is {max_latency:g}")
+        if row.top1 is None or first.top1 is None:
+            failures.append(f"{row.build}: accuracy was not measured")
+        elif first.top1 - row.top1 > max_drop:
+            lost = first.top1 - row.top1
+            failures.append(f"{row.build}: {lost:.2f} points below the first, the gate is {max_drop:g}")
+    if max_latency is not None and row.p50 is None:
+        failures.append(f"{row.build}: latency was not measured")
+    elif max_latency is not None and row.p50 is not None and row.p50 > max_latency:
+        failures.append(f"{row.build}: p50 {row.p50:.2f} ms, the gate is {max_latency:g}")
     return failures
 
 
-def _cells(row: dict[str, Any], first: dict[str, Any]) -> list[str]:
+def _cells(row: Row, first: Row) -> list[str]:
     def shown(value: float | None, digits: int = 2) -> str:
         return "–" if value is None else f"{value:.{digits}f}"
 
-    ratio = None if not row["p50"] or not first["p50"] else first["p50"] / row["p50"]
-    size = None if row["size_bytes"] is None else row["size_bytes"] / 1e6
+    ratio = None if not row.p50 or not first.p50 else first.p50 / row.p50
+    size = None if row.size_bytes is None else row.size_bytes / 1e6
     return [
-        row["build"],
-        row["chosen"],
-        shown(row["top1"]),
-        shown(row["drop"]),
-        shown(row["p50"]),
+        row.build,
+        row.chosen,
+        shown(row.top1),
+        shown(row.drop),
+        shown(row.p50),
         f"{shown(ratio)}x",
         shown(size, 1),
     ]

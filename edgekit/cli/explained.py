@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from edgekit.cli.output import print_table
+
+if TYPE_CHECKING:
+    from edgekit.report.explanation import Explanation, WorstOperator
 
 BARS: Final = " ▁▂▃▄▅▆▇█"
 COLUMNS: Final = 24
 TITLES: Final = ("layer", "kind", "own, dB", "all, dB", "KL won", "reads", "quantizer", "values")
 
 
-def show(told: Mapping[str, Any]) -> None:
-    """Prints the worst layers and, beneath them, what is wrong with each.
-
-    Args:
-        told: Explanation.as_dict().
-    """
-    click.echo(f"\nINT8 answers diverge from FP32 by {told['kl']:.4g} nats in the mean of {told['images']} images.")
-    for cause in told["causes"]:
-        click.echo(f"input: {cause['text']}")
+def show(explanation: Explanation) -> None:
+    """Prints the worst layers and, beneath them, what is wrong with each."""
+    click.echo(f"\n{explanation.sentence}")
+    for cause in explanation.causes:
+        click.echo(f"input: {cause.text}")
     click.echo()
-    print_table(TITLES, [_row(each) for each in told["worst"]])
-    for each in told["worst"]:
-        click.echo(f"\n{each['name']}:")
-        for cause in each["causes"]:
-            click.echo(f"  {cause['code']}: {cause['text']}")
+    print_table(TITLES, [_row(each) for each in explanation.worst])
+    for each in explanation.worst:
+        click.echo(f"\n{each.name}:")
+        for cause in each.causes:
+            click.echo(f"  {cause.code}: {cause.text}")
 
 
 def bars(counts: Sequence[int], columns: int = COLUMNS) -> str:
@@ -40,16 +39,10 @@ def bars(counts: Sequence[int], columns: int = COLUMNS) -> str:
     return "".join(BARS[0 if group == 0 else max(1, round(8 * (group / most) ** 0.5))] for group in groups)
 
 
-def _row(each: Mapping[str, Any]) -> Sequence[object]:
-    seen = each["activation"]
-    first = (
-        each["name"],
-        each["kind"],
-        f"{each['own_db']:.1f}",
-        f"{each['total_db']:.1f}",
-        f"{each['kl_won']:.2g}",
-    )
+def _row(each: WorstOperator) -> Sequence[str]:
+    seen = each.activation
+    first = (each.name, each.kind, f"{each.own_db:.1f}", f"{each.total_db:.1f}", f"{each.kl_won:.2g}")
     if seen is None:
         return (*first, "", "", "")
-    reads = f"{seen['low']:.3g} to {seen['high']:.3g}"
-    return (*first, reads, f"{seen['quantizer_low']:.3g} to {seen['quantizer_high']:.3g}", bars(seen["histogram"]))
+    reads = f"{seen.low:.3g} to {seen.high:.3g}"
+    return (*first, reads, f"{seen.quantizer_low:.3g} to {seen.quantizer_high:.3g}", bars(seen.histogram))

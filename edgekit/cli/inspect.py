@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table, warn
+
+if TYPE_CHECKING:
+    from edgekit.report.model_pruning import Pruning
 
 
 @click.command(
@@ -29,7 +32,8 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
     timed = _layers(path, told) if layers and not problems else []
     pruning = None if problems else _pruning(path)
     if as_json:
-        emit_json({"manifest": told, "problems": problems, "ok": not problems, "layers": timed, "pruning": pruning})
+        removed = pruning.as_dict() if pruning is not None else None
+        emit_json({"manifest": told, "problems": problems, "ok": not problems, "layers": timed, "pruning": removed})
     else:
         _show_bundle(told, timed)
         if pruning is not None:
@@ -70,38 +74,31 @@ def _layers(path: Path, told: dict[str, Any]) -> list[dict[str, Any]]:
     return [asdict(each) for each in profile(Compiled("openvino", str(path / "model.xml"), told["precision"], 0))]
 
 
-def _pruning(path: Path) -> dict[str, Any] | None:
-    """What the report in a whole bundle tells of pruning; its hash is right, so it is as the build wrote it."""
-    import json
-
+def _pruning(path: Path) -> Pruning | None:
+    """What the report in a whole bundle tells of pruning; a bundle may have no report."""
     from edgekit.errors import InputError
+    from edgekit.report import read
 
+    file = path / "report.json"
     try:
-        report = json.loads((path / "report.json").read_text(encoding="utf-8"))
-        told: dict[str, Any] | None = report.get("pruning")
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, AttributeError) as error:
-        raise InputError(f"{path / 'report.json'} holds no report: {error}", "Build again.") from error
-    return told
+        return read(file).pruning if file.exists() else None
+    except InputError as error:
+        raise InputError(f"{file} holds no report: {error.what}", "Build again.") from error
 
 
-def _show_pruning(told: dict[str, Any]) -> None:
+def _show_pruning(pruning: Pruning) -> None:
     """The verdict on pruning, and the layers that are narrower in this bundle."""
     from edgekit.report import pruned
 
-    click.echo(f"\n{pruned.sentence(told)}")
-    if not told["kept"]:
+    click.echo(f"\n{pruned.sentence(pruning)}")
+    if not pruning.kept:
         return
-    for table in pruned.tables(told):
+    for table in pruned.tables(pruning):
         if table.name == "size":
             click.echo()
             print_table(table.titles, table.rows)
     click.echo()
-    rows = [
-        [each["layer"], *(_arrow(*ends) for ends in zip(each["before"], each["after"], strict=True))]
-        for each in pruned.changed(told)
-    ]
+    rows = [[each.layer, *map(_arrow, each.before, each.after)] for each in pruned.changed(pruning)]
     print_table(["layer", "in", "out"], rows)
 
 

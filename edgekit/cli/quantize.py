@@ -71,20 +71,23 @@ def command(
         made = quantize_graph(run, exported, chosen, pool, ("int8",))
         why = explain_graph(run, exported, made, chosen, pool, explain_images) if explained else None
     place_file(made.path / "int8.onnx", out)
-    if why is not None and plot is not None:
+    from edgekit.report.explanation import Explanation
+
+    explanation = Explanation.of(why) if why is not None else None
+    if explanation is not None and plot is not None:
         from edgekit.report.explained import page
 
         plot.parent.mkdir(parents=True, exist_ok=True)
-        plot.write_text(page(why, str(recipe.model)), encoding="utf-8")
+        plot.write_text(page(explanation, str(recipe.model)), encoding="utf-8")
     told: dict[str, Any] = {"out": str(out), "sha256": file_sha256(out), "size_bytes": out.stat().st_size}
     if as_json:
         told["calibration"] = {"images": len(chosen.items), "digest": chosen.digest}
         emit_json(told if why is None else {**told, "explain": why})
     else:
         click.echo(f"{out}: {told['size_bytes'] / 1e6:.1f} MB, calibrated with {len(chosen.items)} images")
-        if why is not None:
+        if explanation is not None:
             from edgekit.cli.explained import show
 
-            show(why)
+            show(explanation)
     for text in run.warnings:
         note(f"edgekit: warning: {text}")

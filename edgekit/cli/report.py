@@ -38,7 +38,7 @@ def command(path: Path, form: str | None, out: Path | None, as_json: bool) -> No
 
     report = read(path)
     if as_json:
-        emit_json(report)
+        emit_json(report.as_dict())
     elif form is None or form == "text":
         if out is not None:
             raise click.UsageError("--out takes --format md or html")
@@ -80,11 +80,11 @@ def print_report(report: Report) -> None:
     click.echo()
     shown = {"variant", "runtime", "size, MB", "top-1, %", "p50, ms", "p99, ms", "speedup", "kept"}
     columns = [each for each in summary.columns(report) if each.title in shown]
-    rows = [[column.cell(report, variant) for column in columns] for variant in report["variants"]]
-    for row, variant in zip(rows, report["variants"], strict=True):
-        row[0] = ("* " if variant["name"] == report["chosen"] else "  ") + row[0]
+    rows = [[column.cell(report, variant) for column in columns] for variant in report.variants]
+    for row, variant in zip(rows, report.variants, strict=True):
+        row[0] = ("* " if variant.name == report.chosen else "  ") + row[0]
     print_table([each.title for each in columns], rows)
     for line in summary.gaps(report):
         click.echo(f"not measured: {line}")
-    for line in report.get("warnings", []):
+    for line in report.warnings:
         warn(line)

@@ -50,12 +50,12 @@ def command(recipe: str, out: Path, jobs: int, as_json: bool) -> None:
         study(told, out, jobs, lambda done, total, what: bars.update("study", done, total, what))
         bars.finish("study")
     found = collected(told, out)
-    (out / "study.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (out / "study.json").write_text(json.dumps(found.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")
     (out / "study.md").write_text(markdown(found), encoding="utf-8")
     for name, drawn in figures(found).items():
         (out / name).write_text(drawn, encoding="utf-8")
     if as_json:
-        emit_json(found)
+        emit_json(found.model_dump(mode="json"))
     else:
         click.echo(markdown(found))
         note(f"figures: {', '.join(str(out / name) for name in figures(found))}")

@@ -61,7 +61,7 @@ def command(
     from edgekit.models import create
     from edgekit.models.registry import find_model
     from edgekit.models.weights import load_into, write_weights
-    from edgekit.report.curve import curve
+    from edgekit.report.curve import Progress, curve
     from edgekit.training.loop import seeded, train
 
     entry, _ = find_model(settings.model)
@@ -85,8 +85,9 @@ def command(
     if done:
         write_weights(average, out / "weights.safetensors")
         (out / "recipe.json").write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        lines = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()
-        (out / "curve.svg").write_text(curve([json.loads(line) for line in lines]), encoding="utf-8")
+        lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+        ticks = [Progress(each["images"], each["size"], each["top1"]) for each in lines]
+        (out / "curve.svg").write_text(curve(ticks), encoding="utf-8")
     if as_json:
         emit_json(
             {

@@ -9,7 +9,8 @@ from collections.abc import Callable
 
 from edgekit.report.html import html
 from edgekit.report.markdown import markdown
-from edgekit.report.schema import Report, read, schema, validate
+from edgekit.report.model import Report
+from edgekit.report.schema import read, schema, validate
 
 RENDERERS: dict[str, Callable[[Report], str]] = {"md": markdown, "html": html}
 """Format, which is also the suffix of its files: renderer."""

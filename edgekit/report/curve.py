@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 320, 56, 24, 16, 44
 
 
-def curve(ticks: Sequence[Mapping[str, Any]]) -> str:
-    """Draws the lines of log.jsonl: images on the x axis, percent on the y axis, one shade a resolution.
+@dataclass(frozen=True)
+class Progress:
+    """A line of the log: images trained on so far, their side in pixels, top-1 of the last ones in percent."""
+
+    images: int
+    size: int
+    top1: float
+
+
+def curve(ticks: Sequence[Progress]) -> str:
+    """Draws the lines of the log: images on the x axis, percent on the y axis, one shade a resolution.
 
     Raises:
         ValueError: there are no lines.
     """
     if not ticks:
         raise ValueError("the log is empty")
-    last = float(ticks[-1]["images"])
+    last = ticks[-1].images
 
     def x(images: float) -> float:
         return LEFT + (WIDTH - LEFT - RIGHT) * images / last
@@ -41,7 +50,7 @@ def curve(ticks: Sequence[Mapping[str, Any]]) -> str:
             f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y(percent):.1f}" y2="{y(percent):.1f}" stroke="#ddd"/>'
             f'<text x="{LEFT - 8}" y="{y(percent) + 4:.1f}" text-anchor="end" fill="#555">{percent} %</text>'
         )
-    points = " ".join(f"{x(tick['images']):.1f},{y(tick['top1']):.1f}" for tick in ticks)
+    points = " ".join(f"{x(tick.images):.1f},{y(tick.top1):.1f}" for tick in ticks)
     parts.append(f'<polyline points="{points}" fill="none" stroke="#1f5fa8" stroke-width="1.5"/>')
     parts.append(
         f'<text x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 12}" text-anchor="middle" fill="#555">'
@@ -50,14 +59,14 @@ def curve(ticks: Sequence[Mapping[str, Any]]) -> str:
     return "\n".join(parts)
 
 
-def _spans(ticks: Sequence[Mapping[str, Any]]) -> list[tuple[int, int, int]]:
+def _spans(ticks: Sequence[Progress]) -> list[tuple[int, int, int]]:
     """(size, first image, last image) of each stretch at one resolution."""
     spans: list[tuple[int, int, int]] = []
     before = 0
     for tick in ticks:
-        if spans and spans[-1][0] == tick["size"]:
-            spans[-1] = (spans[-1][0], spans[-1][1], tick["images"])
+        if spans and spans[-1][0] == tick.size:
+            spans[-1] = (spans[-1][0], spans[-1][1], tick.images)
         else:
-            spans.append((tick["size"], before, tick["images"]))
-        before = tick["images"]
+            spans.append((tick.size, before, tick.images))
+        before = tick.images
     return spans

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from statistics import fmean
 from typing import Final
 
+from edgekit.report.escaping import html_text
 from edgekit.report.plot import Axis, linear_axis, log_axis
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 400, 60, 40, 150, 48
@@ -45,12 +45,12 @@ def chart(title: str, series: Sequence[Series], x_title: str, y_title: str, is_l
     make = log_axis if is_log else linear_axis
     y_axis = make(min(values), max(values), HEIGHT - BOTTOM, TOP)
     about = "; ".join(f"{each.name}: {fmean(each.at(each.length - 1)):.4g} at the end" for each in series)
-    look = 'font-family="sans-serif" font-size="12" role="img"'
+    look = f'font-family="sans-serif" font-size="12" role="img" aria-label="{html_text(title)}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {look} aria-label="{escape(title)}">',
-        f"<desc>{escape(about)}</desc>",
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" {look}>',
+        f"<desc>{html_text(about)}</desc>",
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="white"/>',
-        f'<text x="{LEFT}" y="22" font-size="14" fill="#222">{escape(title)}</text>',
+        f'<text x="{LEFT}" y="22" font-size="14" fill="#222">{html_text(title)}</text>',
         *_frame(x_axis, y_axis, x_title, y_title),
     ]
     for color, each in zip(COLORS, series, strict=False):
@@ -77,8 +77,8 @@ def _frame(x_axis: Axis, y_axis: Axis, x_title: str, y_title: str) -> list[str]:
         parts.append(f'<line x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
         parts.append(f'<text x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end" fill="#555">{tick:g}</text>')
     middle, look = (TOP + bottom) / 2, 'text-anchor="middle" fill="#555"'
-    parts.append(f'<text x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 10}" {look}>{escape(x_title)}</text>')
-    parts.append(f'<text transform="translate(16 {middle:.0f}) rotate(-90)" {look}>{escape(y_title)}</text>')
+    parts.append(f'<text x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 10}" {look}>{html_text(x_title)}</text>')
+    parts.append(f'<text transform="translate(16 {middle:.0f}) rotate(-90)" {look}>{html_text(y_title)}</text>')
     return parts
 
 
@@ -104,5 +104,5 @@ def _names(series: Sequence[Series], y_axis: Axis) -> list[str]:
     for y, color, name in ends:
         here = max(y, free)
         free = here + ROW
-        parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{here + 4:.1f}" fill="{color}">{escape(name)}</text>')
+        parts.append(f'<text x="{WIDTH - RIGHT + 8}" y="{here + 4:.1f}" fill="{color}">{html_text(name)}</text>')
     return parts

@@ -7,22 +7,24 @@ from collections.abc import Sequence
 from html import escape
 
 from edgekit.report import flips, precision_search, pruned, summary
-from edgekit.report.schema import Report
+from edgekit.report.method import method
+from edgekit.report.model import Report
+from edgekit.report.model_pruning import Pruning
 
 
 def markdown(report: Report) -> str:
     """Render a valid report as Markdown."""
     columns = summary.columns(report)
-    rows = [[column.cell(report, variant) for column in columns] for variant in report["variants"]]
-    mark = next(i for i, each in enumerate(report["variants"]) if each["name"] == report["chosen"])
+    rows = [[column.cell(report, variant) for column in columns] for variant in report.variants]
+    mark = next(i for i, each in enumerate(report.variants) if each.name == report.chosen)
     table = _table([each.title for each in columns], rows, [each.is_text for each in columns], bold=mark)
     parts = [
         f"# {_text(summary.title(report))}",
         f"**{summary.state(report)[1]}.** {_text(summary.verdict(report))}",
-        *_list("Warnings", report.get("warnings", [])),
+        *_list("Warnings", report.warnings),
         "## Variants",
         table,
-        f"The bundle holds **{_text(report['chosen'])}**. {summary.MISSING} is a value that was not measured.",
+        f"The bundle holds **{_text(report.chosen)}**. {summary.MISSING} is a value that was not measured.",
         *_list("Not measured", summary.gaps(report)),
         *_fidelity(report),
         *_flips(report),
@@ -30,11 +32,11 @@ def markdown(report: Report) -> str:
         *_tuning(report),
         *_stages(report),
         "## How it was measured",
-        _bullets(summary.method(report)),
+        _bullets(method(report)),
     ]
-    if report["environment"]:
-        parts += ["## Environment", _bullets([(key, str(value)) for key, value in report["environment"].items()])]
-    parts.append(f"edgekit {_text(report['edgekit'])}, {_text(report['created'])}. The numbers are in report.json.")
+    if report.environment:
+        parts += ["## Environment", _bullets([(key, str(value)) for key, value in report.environment.items()])]
+    parts.append(f"edgekit {_text(report.edgekit)}, {_text(report.created)}. The numbers are in report.json.")
     return "\n\n".join(parts) + "\n"
 
 
@@ -75,38 +77,39 @@ def _fidelity(report: Report) -> list[str]:
 
 def _flips(report: Report) -> list[str]:
     """The section on the images that changed, without pictures; empty where a report tells nothing of them."""
-    variant = flips.variant_of(report)
-    if variant is None:
+    found = flips.changed(report)
+    if found is None:
         return []
-    parts = [f"## {flips.HEADING}", _text(flips.sentence(variant))]
+    variant, told = found
+    parts = [f"## {flips.HEADING}", _text(flips.sentence(variant, told))]
     if rows := flips.class_rows(variant):
         parts.append(_table(flips.CLASS_TITLES, rows, _first_is_text(flips.CLASS_TITLES)))
     if note := flips.left_out(variant):
         parts.append(_text(note))
-    if shown := flips.flip_rows(variant):
+    if shown := flips.flip_rows(told):
         titles = flips.flip_titles(variant)
-        parts += [_text(flips.choice(variant)), _table(titles, shown, [True] * len(titles))]
+        parts += [_text(flips.choice(told)), _table(titles, shown, [True] * len(titles))]
     return parts
 
 
 def _pruning(report: Report) -> list[str]:
     """The section on pruning; empty where a report tells nothing of it."""
-    told = pruned.of(report)
+    told = report.pruning
     if told is None:
         return []
     parts = ["## Pruning", _text(pruned.sentence(told))]
     parts += [_table(each.titles, each.rows, _first_is_text(each.titles)) for each in pruned.tables(told)]
     parts += [_bullets(facts)] if (facts := pruned.facts(told)) else []
     curves = pruned.sensitivity_table(told)
-    if curves is not None:
-        text = f"{pruned.sensitivity_title(told)} By the share removed:"
+    if curves is not None and told.sensitivity is not None:
+        text = f"{pruned.sensitivity_title(told.sensitivity)} By the share removed:"
         parts += ["### Sensitivity", _text(text), _table(curves.titles, curves.rows, _first_is_text(curves.titles))]
     return [*parts, *_widths(told)]
 
 
 def _tuning(report: Report) -> list[str]:
     """The section on the budget loop; empty where there was none."""
-    told = precision_search.of(report)
+    told = report.precision_search
     if told is None:
         return []
     table = _table(precision_search.TITLES, precision_search.rows(told), _first_is_text(precision_search.TITLES))
@@ -122,13 +125,12 @@ def _first_is_text(titles: Sequence[str]) -> list[bool]:
     return [place == 0 for place in range(len(titles))]
 
 
-def _widths(told: pruned.Pruning) -> list[str]:
-    if not told["widths"]:
+def _widths(told: Pruning) -> list[str]:
+    if not told.widths:
         return []
     rows = [
-        (each["layer"], *(_arrow(*ends) for ends in zip(each["before"], each["after"], strict=True)), share)
-        for each in told["widths"]
-        for share in [pruned.percent(each["after"][1] / each["before"][1])]
+        (each.layer, *map(_arrow, each.before, each.after), pruned.percent(each.after[1] / each.before[1]))
+        for each in told.widths
     ]
     table = _table(("layer", "in", "out", "out kept"), rows, (True, False, False, False))
     return [f"<details>\n<summary>{pruned.widths_title(told)}</summary>", table, "</details>"]
@@ -139,10 +141,7 @@ def _arrow(before: int, after: int) -> str:
 
 
 def _stages(report: Report) -> list[str]:
-    if not report["stages"]:
+    if not report.stages:
         return []
-    rows = [
-        (each["name"], summary.number(each["seconds"]), "cached" if each["cached"] else "ran")
-        for each in report["stages"]
-    ]
+    rows = [(each.name, summary.number(each.seconds), "cached" if each.cached else "ran") for each in report.stages]
     return ["## Stages", _table(("stage", "seconds", "this time"), rows, (True, False, True))]

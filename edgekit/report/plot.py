@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 
 from edgekit.report import summary
+from edgekit.report.escaping import html_text
 from edgekit.report.labels import Box, Label, place, text_width
-from edgekit.report.schema import Report
+from edgekit.report.model import Report
+from edgekit.report.model_variants import Accuracy
 
 WIDTH, HEIGHT = 860, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 20, 52
@@ -55,21 +56,24 @@ def wilson(percent: float, count: int) -> tuple[float, float]:
 
 def points(report: Report) -> tuple[str, list[Point]]:
     """What is on the y axis (top1, agreement or nothing), and every variant with a latency."""
-    timed = [each for each in report["variants"] if each["latency"]["p50"]]
-    y_key = next((k for k in ("top1", "agreement") if any(v["accuracy"][k] is not None for v in timed)), "")
+    timed = [(each, each.latency.p50) for each in report.variants if each.latency.p50]
+    y_key = next((key for key in ("top1", "agreement") if any(_y(v.accuracy, key) is not None for v, _ in timed)), "")
     found = []
-    for variant in timed:
-        accuracy, latency = variant["accuracy"], variant["latency"]
-        y = accuracy[y_key] if y_key else None
-        ends = accuracy.get("ci95") if y_key == "top1" else None
-        if ends is None and y is not None and accuracy["images"]:
-            ends = wilson(y, accuracy["images"])
-        look = "chosen" if variant["name"] == report["chosen"] else "kept" if variant["kept"] else "left"
-        x_end = max(latency["p90"] or 0, latency["p50"])
-        found.append(
-            Point(variant["name"], latency["p50"], x_end, y, tuple(ends) if ends and y is not None else None, look)
-        )
+    for variant, p50 in timed:
+        accuracy = variant.accuracy
+        y = _y(accuracy, y_key)
+        ends = accuracy.ci95 if y_key == "top1" else None
+        if ends is None and y is not None and accuracy.images:
+            ends = wilson(y, accuracy.images)
+        look = "chosen" if variant.name == report.chosen else "kept" if variant.kept else "left"
+        x_end = max(variant.latency.p90 or 0, p50)
+        found.append(Point(variant.name, p50, x_end, y, ends if y is not None else None, look))
     return y_key, found
+
+
+def _y(accuracy: Accuracy, y_key: str) -> float | None:
+    """What the y axis shows of a variant."""
+    return accuracy.top1 if y_key == "top1" else accuracy.agreement if y_key == "agreement" else None
 
 
 def _nice_step(span: float, count: int) -> float:
@@ -103,7 +107,7 @@ def svg(report: Report) -> str:
     y_key, found = points(report)
     if not found:
         return ""
-    x_budget = report["verdict"]["latency"]["budget"]
+    x_budget = report.verdict.latency.budget
     xs = [p.x for p in found] + [p.x_end for p in found] + ([x_budget] if x_budget else [])
     make = log_axis if max(xs) / min(xs) > 2.5 else linear_axis
     x_axis = make(min(xs), max(xs), LEFT, WIDTH - RIGHT)
@@ -120,7 +124,7 @@ def svg(report: Report) -> str:
     about = "; ".join(f"{p.name}: p50 {summary.milliseconds(p.x)} ms, {_y_words(p, y_key)}" for p in found)
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="plot-title plot-about">'
-        f'<title id="plot-title">Accuracy against latency</title><desc id="plot-about">{escape(about)}</desc>\n'
+        f'<title id="plot-title">Accuracy against latency</title><desc id="plot-about">{html_text(about)}</desc>\n'
         + "\n".join(parts)
         + "\n</svg>"
     )
@@ -139,10 +143,10 @@ def _y_axis(report: Report, y_key: str, found: Sequence[Point]) -> Axis | None:
 
 def _y_budget(report: Report, y_key: str) -> float | None:
     """The lowest top-1 within the budget, in percent."""
-    base, budget = summary.baseline(report), report["verdict"]["accuracy"]["budget"]
-    if y_key != "top1" or base is None or budget is None or base["accuracy"]["top1"] is None:
+    base, budget = summary.baseline(report), report.verdict.accuracy.budget
+    if y_key != "top1" or base is None or budget is None or base.accuracy.top1 is None:
         return None
-    return max(0.0, float(base["accuracy"]["top1"] - budget))
+    return max(0.0, base.accuracy.top1 - budget)
 
 
 def _height(index: int, point: Point, count: int, axis: Axis | None) -> float:
@@ -189,7 +193,7 @@ def _budgets(report: Report, y_key: str, x_axis: Axis, y_axis: Axis | None) -> t
         parts.append(f'<line class="budget" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="budget-text" x="{right - 6}" y="{y - 6:.1f}" text-anchor="end">{words}</text>')
         boxes += [Box(right - 6 - text_width(words, 11), y - 17, right, y), Box(LEFT, y - 1, right, y + 1)]
-    budget = report["verdict"]["latency"]["budget"]
+    budget = report.verdict.latency.budget
     if budget:
         x, words = x_axis.at(budget), f"latency budget: {summary.milliseconds(budget)} ms"
         anchor, left = ("start", x + 6) if x < (LEFT + right) / 2 else ("end", x - 6 - text_width(words, 11))
@@ -220,8 +224,11 @@ def _marks(point: Point, x: float, y: float, x_axis: Axis, y_axis: Axis | None, 
         boxes.append(Box(x - 4, high, x + 4, low))
     ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="11"/>' if point.look == "chosen" else ""
     dot = f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'
-    hover = f"<title>{escape(point.name)}: p50 {summary.milliseconds(point.x)} ms, {words}</title>"
-    return f'<g class="point {look}" data-variant="{escape(point.name)}">{hover}{"".join(bars)}{ring}{dot}</g>', boxes
+    hover = f"<title>{html_text(point.name)}: p50 {summary.milliseconds(point.x)} ms, {words}</title>"
+    return (
+        f'<g class="point {look}" data-variant="{html_text(point.name)}">{hover}{"".join(bars)}{ring}{dot}</g>',
+        boxes,
+    )
 
 
 def _labels(spots: Sequence[tuple[Point, float, float]], obstacles: Sequence[Box]) -> list[str]:
@@ -245,7 +252,7 @@ def _labels(spots: Sequence[tuple[Point, float, float]], obstacles: Sequence[Box
             parts.append(f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{near_x:.1f}" y2="{near_y:.1f}"/>')
         parts.append(
             f'<g class="label {point.look}" text-anchor="{anchor}">'
-            f'<text class="name" x="{at:.1f}" y="{box.top + 12:.1f}">{escape(name)}</text>'
-            f'<text class="numbers" x="{at:.1f}" y="{box.top + 26:.1f}">{escape(numbers)}</text></g>'
+            f'<text class="name" x="{at:.1f}" y="{box.top + 12:.1f}">{html_text(name)}</text>'
+            f'<text class="numbers" x="{at:.1f}" y="{box.top + 26:.1f}">{html_text(numbers)}</text></g>'
         )
     return parts

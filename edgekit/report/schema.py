@@ -1,67 +1,78 @@
-"""The contract of report.json, and the check that a report keeps it."""
+"""The contract of report.json: reading it, and its JSON schema."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from importlib.resources import files
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import ValidationError
+from pydantic.json_schema import GenerateJsonSchema
 
 from edgekit.errors import InputError
+from edgekit.report.model import Report
 
-Report = Mapping[str, Any]
-"""A report as JSON holds it; schema.json beside this file says what is in it."""
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
-_HINT = "It is not a report of schema 1, or was changed by hand; build again."
+DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+_HINT: Final = "It is not a report of schema 1, or was changed by hand; build again."
+
+
+class _Untitled(GenerateJsonSchema):
+    """Leaves out the titles that repeat the names of keys."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
 
 
 def schema() -> dict[str, Any]:
-    """The JSON schema (2020-12) of a report."""
-    parsed: dict[str, Any] = json.loads((files("edgekit.report") / "schema.json").read_text(encoding="utf-8"))
-    return parsed
+    """The JSON schema (2020-12) of a report; `validate` also checks what it cannot say: names and intervals."""
+    made = Report.model_json_schema(schema_generator=_Untitled)
+    return {"$schema": DIALECT, "$id": "urn:edgekit:report:1", **made, "title": "edgekit report, schema 1"}
 
 
-def validate(report: object) -> None:
-    """Check a report against its schema, and what a schema cannot say: names and intervals.
+def validate(report: object) -> Report:
+    """A report from the values that JSON has for it.
 
     Raises:
         InputError: the first fault, with its place in the report.
     """
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
-
-    try:  # checked is what a file will hold: tuples become lists, NaN has no word
-        plain = json.loads(json.dumps(report, allow_nan=False))
+    try:  # what is checked is what a file will hold: tuples become lists, NaN has no word
+        text = json.dumps(report, allow_nan=False, ensure_ascii=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"The report cannot be written as JSON: {error}", "A value not measured is null.") from error
-    fault = best_match(Draft202012Validator(schema()).iter_errors(plain))
-    if fault is not None:
-        raise InputError(f"The report is not valid at {fault.json_path}: {fault.message[:200]}", _HINT)
-    names = [variant["name"] for variant in plain["variants"]]
-    if len(set(names)) != len(names):
-        raise InputError("The report is not valid at $.variants: two have the same name", _HINT)
-    if plain["chosen"] not in names:
-        raise InputError(f"The report is not valid at $.chosen: no variant is named {plain['chosen']!r}", _HINT)
-    for place, (low, high) in _intervals(plain, "$"):
-        if low > high:
-            raise InputError(f"The report is not valid at {place}: {low} is above {high}", _HINT)
+    try:
+        # Half a surrogate pair is no text: the name of a file may hold one.
+        return Report.model_validate_json(text.encode("utf-8", "replace"))
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        raise InputError(f"The report is not valid at {_place(report, fault)}: {_what(fault)}", _HINT) from error
 
 
-def _intervals(value: Any, place: str) -> Iterator[tuple[str, tuple[float, float]]]:
-    """Every ci95 in a report, with its place."""
-    if isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _intervals(each, f"{place}[{index}]")
-    elif isinstance(value, dict):
-        for key, each in value.items():
-            if key == "ci95" and isinstance(each, list):
-                yield f"{place}.{key}", (each[0], each[1])
-            else:
-                yield from _intervals(each, f"{place}.{key}")
+def _place(report: object, fault: ErrorDetails) -> str:
+    """Where a fault is, as a path in JSON: steps into what is not there end it, since those name types."""
+    place, here = "$", report
+    for step in fault["loc"]:
+        if isinstance(step, int):
+            place += f"[{step}]"
+        elif isinstance(here, Mapping) and (step in here or fault["type"] == "missing"):
+            place += f".{step}"
+        else:
+            break
+        try:
+            here = here[step]  # type: ignore[index]
+        except (KeyError, IndexError, TypeError):
+            break
+    return place
 
 
-def read(path: Path) -> dict[str, Any]:
+def _what(fault: ErrorDetails) -> str:
+    return fault["msg"].removeprefix("Value error, ")[:200]
+
+
+def read(path: Path) -> Report:
     """Read and check a report: a report.json, or a bundle directory that holds one.
 
     Raises:
@@ -69,7 +80,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     file = path / "report.json" if path.is_dir() else path
     try:
-        report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        report = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise InputError(f"There is no report at {file}", "Give a report.json or the directory of a build.") from error
     except OSError as error:
@@ -77,7 +88,6 @@ def read(path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{file} is not JSON: {error}", "Give a report.json or the directory of a build.") from error
     try:
-        validate(report)
+        return validate(report)
     except InputError as error:
         raise InputError(f"{file}: {error.what}", error.hint) from error
-    return report

@@ -10,6 +10,7 @@ from itertools import pairwise
 from edgekit.report import pruned
 from edgekit.report.escaping import html_text
 from edgekit.report.labels import text_width
+from edgekit.report.model_pruning import Pruning
 from edgekit.report.plot import Axis, linear_axis
 from edgekit.report.summary import number
 
@@ -28,16 +29,15 @@ class Panel:
     kept: float | None
 
 
-def svgs(told: pruned.Pruning) -> list[str]:
+def svgs(pruning: Pruning) -> list[str]:
     """The sensitivities as <svg> elements, up to 25 blocks each; none where none were measured."""
-    found = told["sensitivity"]
-    if found is None or not found["blocks"]:
+    found = pruning.sensitivity
+    if found is None or not found.blocks:
         return []
     panels = [
-        Panel(each["name"], pruned.points(told, each), pruned.kept_share(told, each["name"]))
-        for each in found["blocks"]
+        Panel(each.name, pruned.points(found, each), pruned.kept_share(pruning, each.name)) for each in found.blocks
     ]
-    dense = float(found["dense_top1"])
+    dense = found.dense_top1
     heights = [y for panel in panels for _, y in panel.points]
     y_axis = linear_axis(min([dense, *heights]), max([dense, *heights]), PANEL_HEIGHT, 0, top=100.0)
     x_axis = _shares(panels)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final
 
 from edgekit.report.lines import Series, chart
+from edgekit.study.outcome import ContestOutcome, StudyOutcome
 from edgekit.study.summary import Line, Spread, lines
 
 PAPER_EPOCHS: Final[Mapping[str, str]] = MappingProxyType(
@@ -21,40 +22,40 @@ PAPER_EPOCHS: Final[Mapping[str, str]] = MappingProxyType(
 2)."""
 
 
-def figures(study: Mapping[str, Any]) -> dict[str, str]:
+def figures(study: StudyOutcome) -> dict[str, str]:
     """File name to SVG: the error of every contest, and the features where scales of residuals are compared."""
     made: dict[str, str] = {}
-    for contest in study["contests"]:
+    for contest in study.contests:
         found = lines(contest)
         if not found:
             continue
-        title = contest["title"]
+        title = contest.title
         series = [Series(each.label, each.errors) for each in found]
-        made[f"{contest['name']}.svg"] = chart(title, series, "epoch", "top-1 error, %")
+        made[f"{contest.name}.svg"] = chart(title, series, "epoch", "top-1 error, %")
         if _compares_scales(contest):
-            rms = [Series(each.label, _finite(contest, each.label, "feature_rms")) for each in found]
+            rms = [Series(each.label, _finite_sizes(contest, each.label)) for each in found]
             rms = [each for each in rms if any(each.runs)]
             words = "root mean square of the last features"
-            made[f"{contest['name']}-features.svg"] = chart(title, rms, "epoch", words, is_log=True)
+            made[f"{contest.name}-features.svg"] = chart(title, rms, "epoch", words, is_log=True)
     return made
 
 
-def markdown(study: Mapping[str, Any]) -> str:
+def markdown(study: StudyOutcome) -> str:
     """One table a contest: error after the last epoch, epochs to each level with spread, and who died."""
     parts = []
-    for contest in study["contests"]:
+    for contest in study.contests:
         found = lines(contest)
         if found:
-            parts += [f"### {contest['title']}", "", f"![{contest['title']}]({contest['name']}.svg)", ""]
+            parts += [f"### {contest.title}", "", f"![{contest.title}]({contest.name}.svg)", ""]
             if _compares_scales(contest):
-                parts += [f"![Size of the last features]({contest['name']}-features.svg)", ""]
+                parts += [f"![Size of the last features]({contest.name}-features.svg)", ""]
             parts += [*_table(contest, found), "", _setting(contest), ""]
     return "\n".join(parts)
 
 
-def _table(contest: Mapping[str, Any], found: Sequence[Line]) -> list[str]:
-    levels, scales = contest["levels"], _compares_scales(contest)
-    head = ["network", f"error after {contest['epochs']} epochs", *(f"epochs to {level:g} %" for level in levels)]
+def _table(contest: ContestOutcome, found: Sequence[Line]) -> list[str]:
+    levels, scales = contest.levels, _compares_scales(contest)
+    head = ["network", f"error after {contest.epochs} epochs", *(f"epochs to {level:g} %" for level in levels)]
     head += ["dead features", "size of features", "died"] if scales else ["the paper, ImageNet"]
     rows = []
     for line in found:
@@ -83,29 +84,29 @@ def _spread(spread: Spread | None, unit: str = "") -> str:
     return words if spread.seeds == spread.of else f"{words}, {spread.seeds} of {spread.of} seeds"
 
 
-def _setting(contest: Mapping[str, Any]) -> str:
-    count = len(contest["seeds"])
+def _setting(contest: ContestOutcome) -> str:
+    count = len(contest.seeds)
     seeds = "one seed" if count == 1 else f"{count} seeds: mean (lowest to highest)"
     return (
-        f"Width {contest['width']:g}, {contest['size']} pixels, batch {contest['batch']}, an epoch is"
-        f" {contest['epoch_images']:,} pictures, the error is of {contest['validation_images']:,} others;"
+        f"Width {contest.width:g}, {contest.size} pixels, batch {contest.batch}, an epoch is"
+        f" {contest.epoch_images:,} pictures, the error is of {contest.validation_images:,} others;"
         f" {seeds}."
     )
 
 
-def _compares_scales(contest: Mapping[str, Any]) -> bool:
-    return any(network["scale"] is not None for network in contest["networks"])
+def _compares_scales(contest: ContestOutcome) -> bool:
+    return any(network.scale is not None for network in contest.networks)
 
 
-def _finite(contest: Mapping[str, Any], label: str, key: str) -> tuple[tuple[float, ...], ...]:
-    """The positive values of `key` by epoch of each run, up to the first that is not finite."""
+def _finite_sizes(contest: ContestOutcome, label: str) -> tuple[tuple[float, ...], ...]:
+    """The size of the features by epoch of each run, up to the first that is zero or not finite."""
     made = []
-    for run in contest["runs"]:
-        if run["label"] == label:
+    for run in contest.runs:
+        if run.label == label:
             values: list[float] = []
-            for epoch in run["epochs"]:
-                if not epoch[key]:
+            for epoch in run.epochs:
+                if not epoch.feature_rms:
                     break
-                values.append(epoch[key])
+                values.append(epoch.feature_rms)
             made.append(tuple(values))
     return tuple(each for each in made if each)

@@ -15,29 +15,12 @@ from torch import nn
 from edgekit.data.signs import CLASSES, draw, label_of
 from edgekit.models import create
 from edgekit.models.registry import find_model
+from edgekit.study.outcome import EpochResult
 from edgekit.study.recipe import Contest, Contestant, StudyRecipe
 from edgekit.training.autocast import autocast
 from edgekit.training.loop import normalised, seeded, train
 
 EPOCHS_FILE = "epochs.jsonl"
-
-
-@dataclass(frozen=True)
-class EpochResult:
-    """A network after an epoch.
-
-    Attributes:
-        error: top-1 error of the running average on the validation pictures, percent.
-        loss: mean training loss of the epoch; None when it was not finite.
-        dead: percent of the features before the classifier that are zero for every validation picture.
-        feature_rms: root mean square of those features; None when it was not finite.
-    """
-
-    epoch: int
-    error: float
-    loss: float | None
-    dead: float
-    feature_rms: float | None
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from edgekit.errors import InputError
 from edgekit.study.contest import results, run
+from edgekit.study.outcome import ContestOutcome, RunOutcome, StudyOutcome
 from edgekit.study.recipe import Contest, Contestant, StudyRecipe
 
 POLL_SECONDS = 1.0
@@ -49,21 +48,17 @@ def study(recipe: StudyRecipe, out_dir: Path, jobs: int, on_progress: Told = lam
             raise
 
 
-def collected(recipe: StudyRecipe, out_dir: Path) -> dict[str, Any]:
-    """What the runs left, as plain values: {"training", "contests": [{..., "runs": [{"label", "seed", "epochs"}]}]}."""
+def collected(recipe: StudyRecipe, out_dir: Path) -> StudyOutcome:
+    """What the runs left, as far as they got."""
     contests = []
     for contest in recipe.contests:
-        runs = [
-            {
-                "label": network.label,
-                "seed": seed,
-                "epochs": [asdict(each) for each in results(place(out_dir, contest, network, seed))],
-            }
+        runs = tuple(
+            RunOutcome(label=network.label, seed=seed, epochs=tuple(results(place(out_dir, contest, network, seed))))
             for network in contest.networks
             for seed in contest.seeds
-        ]
-        contests.append({**contest.model_dump(mode="json"), "runs": runs})
-    return {"training": recipe.training.model_dump(mode="json"), "contests": contests}
+        )
+        contests.append(ContestOutcome(**dict(contest), runs=runs))
+    return StudyOutcome(training=recipe.training, contests=tuple(contests))
 
 
 def place(out_dir: Path, contest: Contest, network: Contestant, seed: int) -> Path:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
+
+from edgekit.study.outcome import ContestOutcome, EpochResult
 
 DEAD_PERCENT = 99.0
 """From here on a network counts as dead: its last features are zero for every picture."""
@@ -44,27 +45,27 @@ class Line:
     feature_rms: float | None
 
 
-def lines(contest: Mapping[str, Any]) -> list[Line]:
-    """The networks of one of the contests that `grid.collected` gives, in its order."""
+def lines(contest: ContestOutcome) -> list[Line]:
+    """The networks of a contest that got through an epoch, in its order."""
     found = []
-    for network in contest["networks"]:
-        runs = [each["epochs"] for each in contest["runs"] if each["label"] == network["label"] and each["epochs"]]
+    for network in contest.networks:
+        runs = [each.epochs for each in contest.runs if each.label == network.label and each.epochs]
         if runs:
-            found.append(_line(network["label"], runs, contest["levels"]))
+            found.append(_line(network.label, runs, contest.levels))
     return found
 
 
-def _line(label: str, runs: Sequence[Sequence[Mapping[str, Any]]], levels: Sequence[float]) -> Line:
-    errors = tuple(tuple(epoch["error"] for epoch in run) for run in runs)
+def _line(label: str, runs: Sequence[Sequence[EpochResult]], levels: Sequence[float]) -> Line:
+    errors = tuple(tuple(epoch.error for epoch in run) for run in runs)
     last = [run[-1] for run in runs]
-    rms = [epoch["feature_rms"] for epoch in last if epoch["feature_rms"] is not None]
+    rms = [epoch.feature_rms for epoch in last if epoch.feature_rms is not None]
     return Line(
         label=label,
         errors=errors,
         reached={level: spread([epochs_to(each, level) for each in errors]) for level in levels},
         last=_range([each[-1] for each in errors], len(errors)),
-        dead=sum(epoch["dead"] >= DEAD_PERCENT or epoch["loss"] is None for epoch in last),
-        dead_share=fmean(epoch["dead"] for epoch in last),
+        dead=sum(epoch.dead >= DEAD_PERCENT or epoch.loss is None for epoch in last),
+        dead_share=fmean(epoch.dead for epoch in last),
         feature_rms=fmean(rms) if rms else None,
     )
 

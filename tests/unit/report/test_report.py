@@ -13,7 +13,7 @@ from samples import SAMPLE_REPORT
 
 from edgekit.errors import InputError
 from edgekit.report import RENDERERS, read, validate
-from edgekit.report.curve import curve
+from edgekit.report.curve import Progress, curve
 
 
 def changed(*path: Any, value: Any) -> dict[str, Any]:
@@ -54,12 +54,12 @@ def test_read_refuses_what_is_no_report(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="not JSON"):
         read(tmp_path)
     (tmp_path / "report.json").write_text(json.dumps(SAMPLE_REPORT))
-    assert read(tmp_path) == SAMPLE_REPORT
+    assert read(tmp_path).as_dict() == SAMPLE_REPORT
 
 
 @pytest.mark.parametrize("form", RENDERERS)
 def test_every_format_names_every_variant_and_the_verdict(form: str) -> None:
-    text = RENDERERS[form](SAMPLE_REPORT)
+    text = RENDERERS[form](validate(SAMPLE_REPORT))
     for variant in SAMPLE_REPORT["variants"]:
         assert variant["name"] in text
     assert "3.0x faster than FP32" in text
@@ -67,7 +67,7 @@ def test_every_format_names_every_variant_and_the_verdict(form: str) -> None:
 
 
 def test_the_page_stands_alone() -> None:
-    page = RENDERERS["html"](SAMPLE_REPORT)
+    page = RENDERERS["html"](validate(SAMPLE_REPORT))
     assert "<script" not in page
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
     assert "@import" not in page
@@ -80,7 +80,7 @@ def test_names_from_outside_cannot_inject(form: str) -> None:
     evil = '<img src=x onerror="alert(1)">'
     report = changed("model", "name", value=evil)
     report["target"]["device"] = report["variants"][0]["reason"] = report["warnings"][0] = evil
-    assert evil not in RENDERERS[form](report)
+    assert evil not in RENDERERS[form](validate(report))
 
 
 def test_a_report_without_accuracy_still_renders() -> None:
@@ -91,13 +91,13 @@ def test_a_report_without_accuracy_still_renders() -> None:
     report["verdict"]["accuracy"] = {
         "drop": None, "ci95": None, "p_value": None, "budget": 1.0, "ok": None, "why": "the weights are random",
     }  # fmt: skip
-    validate(report)
+    told = validate(report)
     for render in RENDERERS.values():
-        assert "the weights are random" in render(report)
+        assert "the weights are random" in render(told)
 
 
 def test_the_training_curve_is_drawn_to_its_end() -> None:
-    ticks = [{"images": n * 10, "size": 91 if n < 3 else 149, "top1": n * 10.0} for n in range(1, 7)]
+    ticks = [Progress(images=n * 10, size=91 if n < 3 else 149, top1=n * 10.0) for n in range(1, 7)]
     drawn = curve(ticks)
     assert drawn.startswith("<svg")
     assert "91 px" in drawn

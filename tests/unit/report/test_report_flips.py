@@ -96,12 +96,12 @@ def test_the_schema_refuses_what_is_no_such_thing(broken: dict[str, Any], place:
 
 @pytest.mark.parametrize("form", RENDERERS)
 def test_reports_without_it_say_nothing_of_it(form: str) -> None:
-    assert "Which images changed" not in RENDERERS[form](SAMPLE_REPORT)
+    assert "Which images changed" not in RENDERERS[form](validate(SAMPLE_REPORT))
 
 
 @pytest.mark.parametrize("form", ["html", "md"])
 def test_the_facts_are_told(form: str) -> None:
-    text = RENDERERS[form](report())
+    text = RENDERERS[form](validate(report()))
     for said in (
         "Which images changed", "another first answer than FP32 to 1,234 of 2,400 images",
         "9 right before and wrong after (lost), 4 the other way about, 1,221 were wrong before and after",
@@ -112,7 +112,7 @@ def test_the_facts_are_told(form: str) -> None:
 
 
 def test_markdown_has_them_as_tables() -> None:
-    lines = markdown(report()).splitlines()
+    lines = markdown(validate(report())).splitlines()
     assert "| class | images | right before | right after | lost | won |" in lines
     assert "| circle-bar | 1,100 | 97 | 91 | 8 | 2 |" in lines
     assert any(re.fullmatch(r"\| image \| class \| FP32 \| .* \| outcome \|", line) for line in lines)
@@ -123,7 +123,7 @@ def test_markdown_has_them_as_tables() -> None:
 def test_the_page_has_the_pictures_inside_and_may_load_no_others() -> None:
     from PIL import Image
 
-    page = html(report())
+    page = html(validate(report()))
     policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)
     assert policy is not None
     assert {"default-src 'none'", "img-src data:"} < set(unescape(policy[1]).split("; "))
@@ -141,8 +141,7 @@ def test_the_page_has_the_pictures_inside_and_may_load_no_others() -> None:
 def test_names_from_outside_cannot_inject(form: str) -> None:
     whole = changed("flips", "shown", 0, value=flip(EVIL, "lost", label=EVIL, before=EVIL, after=EVIL))
     whole["variants"][2]["classes"]["shown"][0]["label"] = EVIL
-    validate(whole)
-    text = RENDERERS[form](whole)
+    text = RENDERERS[form](validate(whole))
     assert "<img src=x" not in text
     assert not re.search(r'alt="[^"]*"[^ >]*onerror', text)
     if form == "md":  # nor tear a table's rows
@@ -153,8 +152,7 @@ def test_names_from_outside_cannot_inject(form: str) -> None:
 def test_without_labels_nobody_knows_which_is_right(form: str) -> None:
     shown = [flip("a.png", "other", label=None, before="3", after="4")]
     whole = report({"changed": 1, "lost": None, "won": None, "shown": shown}, None)
-    validate(whole)
-    text = RENDERERS[form](whole)
+    text = RENDERERS[form](validate(whole))
     assert "without labels nobody knows which of the two is right" in text
     assert "All of them: by how sure FP32 was" in text
     assert "By class" not in text
@@ -164,7 +162,7 @@ def test_without_labels_nobody_knows_which_is_right(form: str) -> None:
 @pytest.mark.parametrize("form", ["html", "md"])
 def test_nothing_changed_is_said(form: str) -> None:
     nothing = {"changed": 0, "lost": 0, "won": 0, "shown": []}
-    text = RENDERERS[form](report(nothing, {"shown": [], "left_out": 0}))
+    text = RENDERERS[form](validate(report(nothing, {"shown": [], "left_out": 0})))
     assert "the same first answer as FP32 to all 2,400 images" in text
     assert "lost" not in text.partition("Which images changed")[2].partition("Stages")[0]
 
@@ -172,30 +170,27 @@ def test_nothing_changed_is_said(form: str) -> None:
 def test_where_fp32_was_kept_the_last_one_tried_is_told() -> None:
     whole = report()
     whole["chosen"] = "fp32"
-    assert "INT8 gives another first answer" in markdown(whole)
+    assert "INT8 gives another first answer" in markdown(validate(whole))
 
 
 @pytest.mark.parametrize("form", ["html", "md"])
 @pytest.mark.parametrize(("needed", "said"), [(5823, "about 5,900 would"), (None, "no number of them would")])
 def test_what_the_images_cannot_decide_is_said(form: str, needed: int | None, said: str) -> None:
     whole = judged(drop=0.9, ci95=[0.2, 1.6], decided=False, images_needed=needed)
-    validate(whole)
-    assert f"2,400 images cannot tell: {said}" in RENDERERS[form](whole)
+    assert f"2,400 images cannot tell: {said}" in RENDERERS[form](validate(whole))
 
 
 @pytest.mark.parametrize("form", ["html", "md"])
 def test_what_is_decided_and_what_old_reports_do_not_tell_is_not_doubted(form: str) -> None:
     for whole in (judged(decided=True, images_needed=900), judged(decided=None, images_needed=None), SAMPLE_REPORT):
-        validate(whole)
-        assert "cannot tell" not in RENDERERS[form](whole)
+        assert "cannot tell" not in RENDERERS[form](validate(whole))
 
 
 @pytest.mark.parametrize("form", ["html", "md"])
 def test_the_spread_over_calibration_sets_is_told(form: str) -> None:
     whole = report()
     whole["calibration"]["spread"] = SPREAD
-    validate(whole)
-    text = RENDERERS[form](whole)
+    text = RENDERERS[form](validate(whole))
     assert "Other calibration sets" in text
     assert "0.20, 0.50, −0.12 points" in text
     assert "standard deviation 0.31" in text

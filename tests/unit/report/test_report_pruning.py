@@ -17,6 +17,7 @@ from edgekit.bundle.directory import write_bundle
 from edgekit.cli.inspect import command
 from edgekit.errors import InputError
 from edgekit.report import RENDERERS, html, markdown, pruned, sensitivity, validate
+from edgekit.report.model_pruning import Pruning
 
 EVIL = '<img src=x onerror="alert(1)">|'
 
@@ -79,6 +80,12 @@ def changed(*path: Any, value: Any) -> dict[str, Any]:
     return whole
 
 
+def typed(told: object) -> Pruning:
+    found = validate(report(told)).pruning
+    assert found is not None
+    return found
+
+
 def ratios(*shares: float) -> list[list[float]]:
     return [[share, 90.0] for share in shares]
 
@@ -122,15 +129,15 @@ def test_no_part_may_be_left_out(key: str) -> None:
 
 @pytest.mark.parametrize("form", RENDERERS)
 def test_without_pruning_nothing_is_said_of_it(form: str) -> None:
-    text = RENDERERS[form](SAMPLE_REPORT)
-    assert text == RENDERERS[form](report(None))
+    text = RENDERERS[form](validate(SAMPLE_REPORT))
+    assert text == RENDERERS[form](validate(report(None)))
     assert "Pruning" not in text
     assert "Sensitivity" not in text
 
 
 @pytest.mark.parametrize("form", RENDERERS)
 def test_every_format_tells_the_facts(form: str) -> None:
-    text = RENDERERS[form](report(PRUNING))
+    text = RENDERERS[form](validate(report(PRUNING)))
     for said in (
         "Pruning (asked for: auto) was kept: 1.4x faster, top-1 within the budget.",
         "9,408", "6,115", "−35 %", "2.74", "1.42", "0.77", "0.43",
@@ -144,20 +151,21 @@ def test_every_format_tells_the_facts(form: str) -> None:
 
 @pytest.mark.parametrize("form", RENDERERS)
 def test_what_was_not_tried_or_taken_back_has_its_reason(form: str) -> None:
-    text = RENDERERS[form](report(NOT_TRIED))
+    text = RENDERERS[form](validate(report(NOT_TRIED)))
     assert "Pruning (asked for: auto) was not tried: there is no training data." in text
     for absent in ("<details", "Importance", "Recovery", "pruning-size", "Sensitivity"):
         assert absent not in text
     told = {**PRUNING, "kept": False, "asked": "0.3", "reason": "top-1 fell.", "widths": []}
-    assert "Pruning (asked for: 30 % of the channels) was taken back: top-1 fell." in RENDERERS[form](report(told))
+    assert "Pruning (asked for: 30 % of the channels) was taken back: top-1 fell." in RENDERERS[form](
+        validate(report(told))
+    )
 
 
 @pytest.mark.parametrize("form", RENDERERS)
 def test_a_recovery_that_was_not_done_has_its_why(form: str) -> None:
     whole = changed("recovery", "tuning", value=None)
     whole["pruning"]["recovery"] |= {"method": "none", "steps": 0, "batch_norm_images": 0, "why": "no image is there"}
-    validate(whole)
-    text = RENDERERS[form](whole)
+    text = RENDERERS[form](validate(whole))
     assert "none; no image is there" in text
     assert "not measured" in text
     assert "just pruned" not in text
@@ -169,15 +177,14 @@ def test_names_from_outside_cannot_inject(form: str) -> None:
     told = whole["pruning"]
     told["recovery"]["method"] = told["latency"]["table"] = told["recovery"]["why"] = EVIL
     told["widths"][0]["layer"] = told["sensitivity"]["blocks"][0]["name"] = EVIL
-    validate(whole)
-    text = RENDERERS[form](whole)
+    text = RENDERERS[form](validate(whole))
     assert "<img" not in text
     if form == "md":  # nor tear a table's rows
         assert len(re.findall(r"^\| &lt;img .*\\\|", text, re.MULTILINE)) == 2
 
 
 def test_the_page_still_stands_alone() -> None:
-    page = html(report(PRUNING))
+    page = html(validate(report(PRUNING)))
     assert not re.search(r"""<script|url\(|(?:src|href)\s*=""", page)
     assert page.count("<svg") == 2
     assert page.count("<section") == page.count("</section>")
@@ -186,7 +193,7 @@ def test_the_page_still_stands_alone() -> None:
 
 
 def test_curves_begin_at_the_dense_network_and_cuts_stand_where_widths_tell() -> None:
-    drawn = sensitivity.svgs(PRUNING)
+    drawn = sensitivity.svgs(typed(PRUNING))
     assert len(drawn) == 1
     curves = re.findall(r'class="curve" points="([^"]*)"', drawn[0])
     assert [len(each.split()) for each in curves] == [4, 3, 2]
@@ -203,11 +210,11 @@ def test_many_blocks_go_on_more_sheets_and_long_names_lose_their_beginning() -> 
     name = "backbone.stages.blocks.residual.branch"
     blocks = [{"name": f"{name}.{n}", "points": ratios(0.5)} for n in range(26)]
     told = {**PRUNING, "sensitivity": {**PRUNING["sensitivity"], "blocks": blocks}}
-    drawn = sensitivity.svgs(told)
+    drawn = sensitivity.svgs(typed(told))
     assert [each.count('class="panel"') for each in drawn] == [25, 1]
     assert "…" in drawn[0]
     assert f"<title>{name}.7;" in drawn[0]  # whole where one points at it
-    assert sensitivity.svgs({**PRUNING, "sensitivity": {**PRUNING["sensitivity"], "blocks": []}}) == []
+    assert sensitivity.svgs(typed({**PRUNING, "sensitivity": {**PRUNING["sensitivity"], "blocks": []}})) == []
 
 
 @pytest.mark.parametrize(
@@ -216,13 +223,13 @@ def test_many_blocks_go_on_more_sheets_and_long_names_lose_their_beginning() -> 
 def test_sparse_curves_are_drawn_too(points: list[list[float]]) -> None:
     blocks = [{"name": "features.1", "points": points}]
     whole = report({**PRUNING, "sensitivity": {**PRUNING["sensitivity"], "blocks": blocks}})
-    validate(whole)
-    assert "nan" not in html(whole)
-    assert "features.1 | 50 %" in markdown(whole)
+    read = validate(whole)
+    assert "nan" not in html(read)
+    assert "features.1 | 50 %" in markdown(read)
 
 
 def test_markdown_has_blocks_by_ratios() -> None:
-    lines = markdown(report(PRUNING)).splitlines()
+    lines = markdown(validate(report(PRUNING))).splitlines()
     assert "| block | kept | −25 % | −50 % | −75 % |" in lines
     assert "| features.1 | 50 % | 96.5 | 91.5 | 60.0 |" in lines
     assert "| elsewhere | – | 95.0 | – | – |" in lines
@@ -234,7 +241,7 @@ def test_markdown_has_blocks_by_ratios() -> None:
 
 def test_too_many_ratios_are_listed_instead() -> None:
     blocks = [{"name": f"b{n}", "points": ratios(0.1 + n / 100, 0.3 + n / 100)} for n in range(8)]
-    table = pruned.sensitivity_table({**PRUNING, "sensitivity": {**PRUNING["sensitivity"], "blocks": blocks}})
+    table = pruned.sensitivity_table(typed({**PRUNING, "sensitivity": {**PRUNING["sensitivity"], "blocks": blocks}}))
     assert table is not None
     assert table.rows[1] == ("b1", "–", "11 %: 90.0, 31 %: 90.0")
 

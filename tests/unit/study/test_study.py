@@ -24,6 +24,7 @@ from edgekit.report.lines import Series, chart
 from edgekit.report.study import figures, markdown
 from edgekit.study.contest import KeptSigns, drawn, examined, results, run
 from edgekit.study.grid import collected, place, study
+from edgekit.study.outcome import StudyOutcome
 from edgekit.study.recipe import StudyRecipe
 from edgekit.study.summary import epochs_to, lines, spread
 from edgekit.training.loop import seeded, train
@@ -165,11 +166,12 @@ def test_the_spread_tells_how_many_seeds_got_there() -> None:
 
 def test_a_network_that_diverged_is_counted_and_drawn_as_far_as_it_went(tmp_path: Path) -> None:
     _, recipe = small(tmp_path)
-    told = collected(recipe, tmp_path)
+    values = collected(recipe, tmp_path).model_dump(mode="json")
     good = {"epoch": 1, "error": 50.0, "loss": 1.0, "dead": 0.0, "feature_rms": 2.0}
     bad = {"epoch": 2, "error": 96.0, "loss": None, "dead": 100.0, "feature_rms": None}
-    told["contests"][0]["runs"][0]["epochs"] = [good, bad]
-    (line,) = lines(told["contests"][0])
+    values["contests"][0]["runs"][0]["epochs"] = [good, bad]
+    told = StudyOutcome.model_validate(values)
+    (line,) = lines(told.contests[0])
     assert (line.dead, line.last.mean, line.feature_rms) == (1, 96.0, None)
     assert "1 of 1" in markdown(told)
     assert set(figures(told)) == {"small.svg", "small-features.svg"}

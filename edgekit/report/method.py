@@ -1,0 +1,82 @@
+"""How a report's numbers were measured: subjects and texts that all formats share."""
+
+from __future__ import annotations
+
+from edgekit.report.model import CalibrationVariance, Report
+from edgekit.report.summary import MISSING, interval, model_name, number, times
+
+
+def method(report: Report) -> list[tuple[str, str]]:
+    """How it was measured: subject and text."""
+    model, target, latency = report.model, report.target, report.chosen_variant.latency
+    shape = " x ".join(str(side) for side in model.input)
+    weights = f"weights sha256 {model.weights_sha256[:16]}…" if model.weights_sha256 else "weights without a hash"
+    classes = f", {model.classes} classes" if model.classes else ""
+    where = " ".join(filter(None, (target.runtime, target.runtime_version)))
+    lines = [
+        ("Model", f"{model_name(report)}, input {shape}{classes}, {weights}"),
+        ("Target", f"{target.name}: {where}{' on ' + target.device if target.device else ''}"),
+    ]
+    if target.features:
+        lines.append(("Features", ", ".join(target.features)))
+    lines += _images(report)
+    if report.verdict.accuracy.p_value is not None:
+        text = "Paired on the same images, 95 % interval, exact McNemar test"
+        lines.append(("Accuracy drop", f"{text}: p = {report.verdict.accuracy.p_value:.2g}"))
+    if latency.runs and latency.p50 is not None:
+        runs = f"{latency.runs} runs after {latency.warmup or 0} warm-up runs"
+        text = f"{runs}, one fresh process, variants interleaved"
+        lines.append(("Latency", f"{text}, batch {model.input[0]}; speedup is the ratio of the medians"))
+    return [*lines, *_ratios(report), *_referee(report)]
+
+
+def _images(report: Report) -> list[tuple[str, str]]:
+    """What it was evaluated and calibrated with."""
+    lines, data, pinned = [], report.data, report.calibration
+    if data.name:
+        lines.append(("Evaluation", f"{data.name}, {data.images} images, digest {_short(data.digest)}"))
+    if pinned and pinned.images is not None:
+        seed = f", seed {pinned.seed}" if pinned.seed is not None else ""
+        text = f"{pinned.images} images, {pinned.strategy}{seed}, digest {_short(pinned.digest)}"
+        lines.append(("Calibration", text + "; no image is in both sets"))
+        if pinned.spread:
+            lines.append(("Other calibration sets", _spread(pinned.spread)))
+    return lines
+
+
+def _spread(spread: CalibrationVariance) -> str:
+    """How the drop varies with the images that calibrate, all else being equal."""
+    drops = ", ".join(number(each, 2) for each in spread.drops)
+    return (
+        f"with {spread.seeds} sets, chosen the same way, unpruned INT8 drops {drops} points (the first is this"
+        f" build's); mean {number(spread.mean, 2)}, standard deviation {number(spread.std, 2)}"
+    )
+
+
+def _ratios(report: Report) -> list[tuple[str, str]]:
+    """How each variant stands against those it must beat, where that was measured in pairs."""
+    said = [
+        f"{each.name} against {ratio.base} {times(ratio.ratio)}{interval(ratio.ci95, 2)}"
+        for each in report.variants
+        for ratio in each.ratios
+    ]
+    return [("Paired speed", "; ".join(said))] if said else []
+
+
+def _referee(report: Report) -> list[tuple[str, str]]:
+    """What an independent runtime says of the outputs, where one was asked."""
+    told = report.referee
+    if told is None:
+        return []
+    parts = [f"{told.reference} on {number(told.images, 0)} images"]
+    if told.agreement is not None:
+        parts.append(f"same first answer to {number(told.agreement, 2)} %")
+    if told.max_logit_difference is not None:
+        parts.append(f"outputs differ by {told.max_logit_difference:.3g} at most")
+    if told.operator is not None:
+        parts.append(f"first at {told.operator}")
+    return [("Referee", ", ".join(parts))]
+
+
+def _short(digest: str | None) -> str:
+    return MISSING if digest is None else digest if len(digest) <= 20 else f"{digest[:16]}…"

@@ -1,0 +1,192 @@
+"""The report of a build, typed: what report.json holds, schema 1.
+
+A key of JSON is an attribute of the same name, except `schema` (schema_version) and `tuning` (precision_search). Those
+that reports may lack have a default; a new key is one more of these.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from edgekit.report.fields import (
+    WHOLE,
+    Amount,
+    Count,
+    Interval,
+    Measured,
+    Name,
+    Part,
+    Percent,
+    Points,
+    Positive,
+    Scalar,
+    Sha256,
+    Share,
+    Whole,
+)
+from edgekit.report.model_pruning import PrecisionSearch, Pruning
+from edgekit.report.model_variants import Variant
+
+
+class ModelFacts(Part):
+    """The network as it came."""
+
+    name: Name
+    tag: str | None
+    weights_sha256: Sha256 | None
+    params: Count | None
+    macs: Count | None
+    input: tuple[Positive, Positive, Positive, Positive] = Field(description="Batch, channels, height, width.")
+    classes: Count | None
+
+
+class Target(Part):
+    """What was built for."""
+
+    name: Name
+    runtime: Name
+    runtime_version: str | None
+    device: str | None
+    features: tuple[str, ...]
+
+
+class Data(Measured):
+    """The evaluation images."""
+
+    VALUES: ClassVar = ("name", "images", "digest")
+
+    name: str | None
+    images: Count | None
+    digest: str | None
+    why: str | None = None
+
+
+class CalibrationVariance(Part):
+    """Top-1 drops of the unpruned INT8 graph, calibrated with other images; the first with the build's own."""
+
+    seeds: Annotated[int, Field(ge=2), WHOLE]
+    drops: tuple[Points, ...] = Field(min_length=2)
+    min: float
+    max: float
+    mean: float
+    std: Amount = Field(description="Of a sample.")
+
+
+class Calibration(Measured):
+    """The calibration set; null in a report whose variants need none."""
+
+    VALUES: ClassVar = ("images", "strategy", "digest")
+
+    images: Count | None
+    strategy: str | None
+    digest: str | None
+    seed: Whole | None = None
+    spread: CalibrationVariance | None = None
+    why: str | None = None
+
+
+class AccuracyVerdict(Measured):
+    """Drop of top-1 from fp32 to the chosen variant on the same images, points; p_value is McNemar's, exact."""
+
+    VALUES: ClassVar = ("drop", "ci95", "p_value")
+
+    drop: Points | None
+    ci95: Interval | None
+    p_value: Share | None
+    budget: float | None
+    ok: bool | None
+    decided: bool | None = Field(
+        None, description="Whether the whole interval of the drop lies on one side of the budget."
+    )
+    images_needed: Positive | None = Field(
+        None, description="How many images would decide at the same rates of lost and won ones; null where none would."
+    )
+    why: str | None = None
+
+
+class LatencyVerdict(Measured):
+    """The chosen variant's median latency and budget, ms, and how many times it is faster than fp32."""
+
+    VALUES: ClassVar = ("speedup_vs_fp32", "p50")
+
+    speedup_vs_fp32: Amount | None
+    ci95: Interval | None = Field(None, description="Interval of the speedup.")
+    p50: Amount | None
+    budget: float | None
+    ok: bool | None
+    why: str | None = None
+
+
+class Verdict(Part):
+    """Whether the budgets were met."""
+
+    ok: bool
+    accuracy: AccuracyVerdict
+    latency: LatencyVerdict
+
+
+class StageRun(Part):
+    """A stage of the build, and whether its result came from the store."""
+
+    name: Name
+    seconds: Amount | None
+    cached: bool
+
+
+class Referee(Part):
+    """How far a second, independent runtime agrees with the outputs that the verdict rests on."""
+
+    reference: Name = Field(description="The runtime that was asked.")
+    images: Count
+    agreement: Percent | None = Field(description="Same first answer, percent.")
+    max_logit_difference: Amount | None
+    operator: str | None = Field(description="The first operator whose outputs differ, where one was looked for.")
+
+
+class Report(Part):
+    """Latencies in ms, accuracies in percent, drops in percentage points, sizes in bytes.
+
+    A value that was not measured is null, and the object that holds it says why.
+    """
+
+    schema_version: Annotated[Literal[1], WHOLE] = Field(alias="schema")
+    edgekit: Name
+    created: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}", description="When the build ended, ISO 8601.")
+    task: Name = "classify"
+    model: ModelFacts
+    target: Target
+    data: Data
+    calibration: Calibration | None
+    variants: tuple[Variant, ...] = Field(min_length=1)
+    chosen: Name = Field(description="Name of the variant that is in the bundle.")
+    verdict: Verdict
+    pruning: Pruning | None = Field(None, description="Absent or null where a build prunes nothing.")
+    precision_search: PrecisionSearch | None = Field(
+        None, alias="tuning", description="Absent or null where a build looks for no mix of precisions."
+    )
+    referee: Referee | None = None
+    stages: tuple[StageRun, ...]
+    warnings: tuple[str, ...] = ()
+    environment: dict[str, Scalar]
+
+    @field_validator("variants")
+    @classmethod
+    def _have_own_names(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
+        if len({each.name for each in variants}) != len(variants):
+            raise ValueError("two have the same name")
+        return variants
+
+    @field_validator("chosen")
+    @classmethod
+    def _is_there(cls, chosen: str, info: ValidationInfo) -> str:
+        variants = info.data.get("variants")  # absent where they are not valid themselves
+        if variants is not None and all(each.name != chosen for each in variants):
+            raise ValueError(f"no variant is named {chosen!r}")
+        return chosen
+
+    @property
+    def chosen_variant(self) -> Variant:
+        """The variant that is in the bundle."""
+        return next(each for each in self.variants if each.name == self.chosen)

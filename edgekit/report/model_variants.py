@@ -1,0 +1,174 @@
+"""The variants in a report: what each was measured to be, and what it answers otherwise than FP32."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, ClassVar, Literal
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from edgekit.report.fields import (
+    Amount,
+    Count,
+    Interval,
+    Measured,
+    Name,
+    Part,
+    Percent,
+    Positive,
+    Precision,
+    Share,
+)
+
+_MEMORY = r"^memory(_[a-z0-9_]+)?$"
+
+
+class Accuracy(Measured):
+    """Of a variant on the evaluation images, in percent; `agreement` is with FP32's first answers."""
+
+    VALUES: ClassVar = ("top1", "top5", "agreement")
+
+    top1: Percent | None
+    top5: Percent | None
+    agreement: Percent | None
+    images: Count | None
+    ci95: Interval | None = Field(None, description="Interval of top-1.")
+    why: str | None = None
+
+
+def _memory(schema: dict[str, Any], model: type[Latency]) -> None:
+    """Says in the JSON schema which further keys there may be, and why what is null is."""
+    base: Any = Measured.model_config["json_schema_extra"]
+    base(schema, model)
+    schema["additionalProperties"] = False
+    schema["patternProperties"] = {_MEMORY: {"type": ["number", "string", "null"]}}
+
+
+class Latency(Measured):
+    """Of a variant in ms, of single images; further keys `memory` and `memory_*` tell what the process held."""
+
+    model_config = ConfigDict(extra="allow", json_schema_extra=_memory)
+    __pydantic_extra__: dict[str, float | str | None]
+    VALUES: ClassVar = ("p50", "p90", "p99", "mean", "ci95", "throughput_ips")
+
+    p50: Amount | None
+    p90: Amount | None
+    p99: Amount | None
+    mean: Amount | None
+    ci95: Interval | None = Field(description="Interval of the mean.")
+    throughput_ips: Amount | None
+    runs: Count | None
+    warmup: Count | None
+    why: str | None = None
+
+    @model_validator(mode="after")
+    def _only_memory(self) -> Latency:
+        for key in self.__pydantic_extra__:
+            if not re.search(_MEMORY, key):
+                raise ValueError(f"{key} is no key of a latency")
+        return self
+
+
+class Fidelity(Measured):
+    """To FP32's outputs, without labels: same first answers in percent, cosine, KL divergence in nats."""
+
+    VALUES: ClassVar = ("agreement", "cosine", "kl")
+
+    agreement: Percent | None
+    cosine: float | None = Field(ge=-1.000001, le=1.000001)
+    kl: float | None
+    why: str | None = None
+
+
+class Layer(Part):
+    """Of an engine, as its inspector tells it."""
+
+    name: str
+    kind: str
+    output: str = Field(description="Format and data type.")
+
+
+class Flip(Part):
+    """An image whose first answer is not FP32's."""
+
+    image: Name
+    label: str | None = Field(description="Name of the class, or its number.")
+    before: str | None = Field(description="FP32's answer; null where outputs are not finite.")
+    after: str | None
+    before_probability: Share | None
+    after_probability: Share | None
+    outcome: Literal["lost", "won", "other"]
+    thumbnail: str = Field(
+        pattern=r"^[A-Za-z0-9+/]+={0,2}$", max_length=8192, description="What the networks saw: a JPEG in base64."
+    )
+
+
+class Flips(Part):
+    """Images whose first answer is not FP32's; lost were right before, won are right now."""
+
+    changed: Count
+    lost: Count | None = Field(description="Null without labels.")
+    won: Count | None = Field(description="Null without labels.")
+    shown: tuple[Flip, ...] = Field(
+        max_length=12, description="The lost ones first, then the others, each by how sure FP32 was."
+    )
+
+
+class ClassChange(Part):
+    """A class that lost or won images."""
+
+    label: str = Field(description="Name of the class, or its number.")
+    images: Positive
+    right_before: Count
+    right_after: Count
+    lost: Count
+    won: Count
+
+
+class ClassChanges(Part):
+    """Classes that lost or won images against FP32, by net loss; and how many more such classes there are."""
+
+    shown: tuple[ClassChange, ...] = Field(max_length=20)
+    left_out: Count
+
+
+class LatencyRatio(Part):
+    """How many times faster than a simpler variant, paired in time: the median ratio and its 95 % interval."""
+
+    base: Name = Field(description="Name of the simpler variant.")
+    ratio: Amount
+    ci95: Interval
+
+
+class Variant(Part):
+    """One form of the network, what was measured of it, and whether it stays."""
+
+    name: Name
+    kind: Literal["baseline", "step", "chosen"]
+    runtime: Name
+    precision: Precision
+    params: Count | None
+    macs: Count | None
+    size_bytes: Count | None
+    accuracy: Accuracy
+    latency: Latency
+    memory_bytes: Count | None = None
+    energy_j: Amount | None = None
+    fidelity: Fidelity | None = None
+    kept: bool
+    reason: str
+    why: str | None = None
+    layers: tuple[Layer, ...] = ()
+    flips: Flips | None = None
+    classes: ClassChanges | None = None
+    parent: Name | None = Field(None, description="Name of the variant that this one was made from.")
+    beaten_by: Name | None = Field(None, description="Name of the simpler variant that this one does not beat.")
+    ratios: tuple[LatencyRatio, ...] = Field((), description="Against the variants that this one must beat.")
+
+    @field_validator("ratios")
+    @classmethod
+    def _of_others(cls, ratios: tuple[LatencyRatio, ...]) -> tuple[LatencyRatio, ...]:
+        bases = [each.base for each in ratios]
+        if len(set(bases)) != len(bases):
+            raise ValueError("two are to the same variant")
+        return ratios
