@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationData
     from edgekit.data.image_set import ImageSet
+    from edgekit.models.graph_facts import GraphFacts
     from edgekit.prune.choice import LatencyFit
     from edgekit.validate.decision import Decision
     from edgekit.validate.evaluation import Evaluated, VariantResult
@@ -273,19 +274,32 @@ def _latency_verdict(plan: Plan, found: Findings) -> told.LatencyVerdict:
 
 
 def _pruning(found: Findings) -> pruning.Pruning:
+    """What was pruned; the last variant with the pruned network's numbers is the one that it is judged by."""
     pruned, dense = found.pruned, found.exported.facts
+    if pruned.recovered is None:
+        return pruning_part(pruned, dense, False, pruned.reason or "nothing was pruned")
+    facts = pruned.recovered.exported.facts
+    variant = next(each for each in reversed(found.variants) if each.facts == facts)
+    kept, reason = variant.name == found.decision.chosen, found.decision.reasons[variant.name]
+    return pruning_part(pruned, dense, kept, reason)
+
+
+def pruning_part(pruned: Pruned, dense: GraphFacts, kept: bool, reason: str) -> pruning.Pruning:
+    """The report's `pruning`.
+
+    Args:
+        dense: facts of the unpruned network; kept, reason: whether the pruned one stays, and why.
+    """
     if pruned.chosen is None or pruned.recovered is None:
         return pruning.Pruning(
-            asked=pruned.asked, kept=False, reason=pruned.reason or "nothing was pruned", importance=None,
+            asked=pruned.asked, kept=False, reason=reason, importance=None,
             channels=None, params=None, macs=None, latency=None, recovery=None, widths=(), sensitivity=None,
         )  # fmt: skip
     facts, chosen = pruned.recovered.exported.facts, pruned.chosen
-    # the last variant with the pruned network's numbers is the one that pruning is judged by
-    variant = next(each for each in reversed(found.variants) if each.facts == facts)
     return pruning.Pruning(
         asked=pruned.asked,
-        kept=variant.name == found.decision.chosen,
-        reason=found.decision.reasons[variant.name],
+        kept=kept,
+        reason=reason,
         importance=pruned.importance,  # type: ignore[arg-type]  # one of the names that the model lists
         channels=pruning.Counts(before=chosen.units, after=chosen.kept),
         params=pruning.Counts(before=dense.params, after=facts.params),

@@ -119,7 +119,7 @@ def _fitted(given: ChooseWidthsInput, whole: WholeNetwork, progress: Progress) -
     if budget_ms is None:
         chosen = knapsack.keeping(fit.KNEE)
         ms = whole.measure(chosen)
-        steps = (LatencyStep(whole.dense_ms * chosen.cost / knapsack.dense_cost, ms),)
+        steps: tuple[LatencyStep, ...] = (LatencyStep(whole.dense_ms * chosen.cost / knapsack.dense_cost, ms),)
     else:
         found = fit.within(knapsack, budget_ms, whole.dense(), whole.measure)
         chosen, steps = found.chosen, found.steps

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.build.runnable import Subject, is_bundle, prepare
+from edgekit.build.runnable import Runnable, is_bundle, prepare
+from edgekit.build.runner import Listener, nobody
 from edgekit.errors import InputError
 from edgekit.recipe import PreprocessingRecipe, Recipe
 from edgekit.store import Store, file_sha256
 
 if TYPE_CHECKING:
     from edgekit.backends import Compiled
-    from edgekit.build.stages import Event
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Named:
     """A network that is ready to run, and what it is called beside the others."""
 
     label: str
-    subject: Subject
+    runnable: Runnable
 
 
 def members_of(told: str) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ def prepare_ensemble(
     items: Sequence[str],
     precision: str | None,
     store: Store,
-    on_event: Callable[[Event], None] = lambda event: None,
+    on_event: Listener = nobody,
 ) -> tuple[Named, ...]:
     """Makes the main model and those beside it ready; alone, it is called by its name.
 
@@ -97,11 +97,11 @@ def _check_beside(made: Sequence[Named]) -> None:
     from edgekit.validate.protocols import different_classes
 
     first, last = made[0], made[-1]
-    if first.subject.classes and last.subject.classes and first.subject.classes != last.subject.classes:
-        raise different_classes(first.label, first.subject.classes, last.label, last.subject.classes)
-    content = _content(last.subject.compiled)
+    if first.runnable.classes and last.runnable.classes and first.runnable.classes != last.runnable.classes:
+        raise different_classes(first.label, first.runnable.classes, last.label, last.runnable.classes)
+    content = _content(last.runnable.compiled)
     for each in made[:-1]:
-        if _content(each.subject.compiled) == content:
+        if _content(each.runnable.compiled) == content:
             raise InputError(
                 f"{last.label} is the same network as {each.label} and would count twice",
                 "Leave one out, or give it other weights with NAME=FILE.",

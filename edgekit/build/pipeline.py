@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgekit.build import bundle_contents, images
 from edgekit.build.assemble import Findings, assembled
@@ -13,10 +13,11 @@ from edgekit.build.calibration_variance import calibration_variance
 from edgekit.build.compile import COMPILE, compile_input
 from edgekit.build.decide import decided, variants_of
 from edgekit.build.evaluate import CHECK_NORMALISATION, EVALUATE, evaluate_input, executed, normalisation_input
+from edgekit.build.explain import EXPLAIN, ExplainInput
 from edgekit.build.export import EXPORT, ExportInput
 from edgekit.build.locking import check_calibration, locked
 from edgekit.build.measure import MEASURE, measure_input
-from edgekit.build.plan import Plan, planned
+from edgekit.build.plan import planned
 from edgekit.build.provenance import provenance
 from edgekit.build.prune import Origin, Pruned, pruned_network
 from edgekit.build.quantize import QUANTIZE, quantize_input
@@ -28,6 +29,9 @@ from edgekit.store import Store
 
 if TYPE_CHECKING:
     from edgekit.build.lock import Lock
+    from edgekit.build.quantize import Quantized
+    from edgekit.data.calibration import CalibrationData
+    from edgekit.models.graph_facts import GraphFacts
     from edgekit.report import Report
 
 
@@ -109,8 +113,39 @@ def build(
     return Built(report, bundle_contents.write(plan, out, contents))
 
 
-def prune(recipe: Recipe, store: Store | None = None, on_event: Listener = nobody) -> tuple[Pruned, Plan, Runner]:
-    """Prunes and recovers a classifier for a target, and no more.
+@dataclass(frozen=True)
+class QuantizedAlone:
+    """An INT8 graph that was made by itself, the images that it was calibrated with, and what INT8 does to it."""
+
+    quantized: Quantized
+    calibration: CalibrationData
+    explanation: dict[str, Any] | None
+
+
+def quantize(
+    recipe: Recipe, explain_images: int | None = None, store: Store | None = None, on_event: Listener = nobody
+) -> tuple[QuantizedAlone, Runner]:
+    """Quantizes a classifier to INT8, and no more.
+
+    Args:
+        explain_images: how many calibration images it is explained with; None explains nothing.
+    Raises:
+        InputError: bad input.
+    """
+    run = Runner(store or Store(), on_event)
+    plan = planned(recipe, run.store, on_event, graphs_alone=True)
+    exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
+    calibration = calibration_data(plan, run, exported, None, None)
+    made = run(QUANTIZE, quantize_input(plan, exported, calibration, ("int8",)))
+    explanation = None
+    if explain_images is not None and made.quantized is not None:
+        how = plan.source.preprocessing
+        explanation = run(EXPLAIN, ExplainInput(exported.graph, made.quantized, calibration, how, explain_images))
+    return QuantizedAlone(made, calibration, explanation), run
+
+
+def prune(recipe: Recipe, store: Store | None = None, on_event: Listener = nobody) -> tuple[Pruned, GraphFacts, Runner]:
+    """Prunes and recovers a classifier for a target, and no more: what came of it, and the facts of the unpruned one.
 
     Raises:
         InputError: bad input, or a network that cannot be pruned.
@@ -124,4 +159,4 @@ def prune(recipe: Recipe, store: Store | None = None, on_event: Listener = nobod
     exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     quantized = run(QUANTIZE, quantize_input(plan, exported, calibration, (plan.base_precision,)))
-    return pruned_network(plan, run, Origin(exported, quantized, calibration, evaluation)), plan, run
+    return pruned_network(plan, run, Origin(exported, quantized, calibration, evaluation)), exported.facts, run

@@ -72,19 +72,29 @@ class Plan:
         return None if self.executor.untimed is None else Measured(why=self.executor.untimed)
 
 
-def planned(recipe: Recipe, store: Store, listener: Listener = nobody, lock: Lock | None = None) -> Plan:
+def planned(
+    recipe: Recipe,
+    store: Store,
+    listener: Listener = nobody,
+    lock: Lock | None = None,
+    graphs_alone: bool = False,
+) -> Plan:
     """Settles what a recipe asks for: its network is found, its device reached, its compiler looked for.
 
+    Args:
+        lock: decisions that were made before; graphs_alone: only INT8 graphs are made, so that nothing need be there to
+            compile them, nor be fast at them.
     Raises:
         InputError: the recipe asks for what there is not, or the target cannot do it.
         UnavailableError: the target, its compiler or its device is not there.
     """
     target = find(recipe.target)
     name = _backend_of(recipe, target)
-    _require(name, target)
+    if not graphs_alone:
+        _require(name, target)
     source = resolve(recipe, fetching(listener))
     notes_of_lock = _held_to(lock, source)
-    wanted, notes = _wanted(recipe, target, backend(name))
+    wanted, notes = ("int8", []) if graphs_alone else _wanted(recipe, target, backend(name))
     release = release_of(target, recipe.tensorrt.jetpack)
     device = _reached(recipe, target, backend(name), listener)
     if device is not None and release is not None and recipe.tensorrt.jetpack is None:

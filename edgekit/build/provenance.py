@@ -11,8 +11,8 @@ from edgekit.backends import backend
 from edgekit.build.executor import REFERENCE
 from edgekit.build.plan import Plan, device_settings
 from edgekit.build.stage import installed_version
-from edgekit.report import Target
 from edgekit.report.fields import Scalar
+from edgekit.report.model import Target
 from edgekit.targets import processor
 
 if TYPE_CHECKING:

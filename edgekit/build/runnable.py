@@ -126,7 +126,7 @@ def _of_bundle(directory: Path, precision: str) -> Compiled:
 
 
 def _preprocessing(manifest: Mapping[str, Any]) -> Preprocessing:
-    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in manifest.items()}
+    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in manifest.items()}
     return Preprocessing(**plain)
 
 

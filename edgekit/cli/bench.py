@@ -43,10 +43,7 @@ def command(
             raise InputError("the subjects take images of different sizes", "Bench each alone, or give --size.")
         height, width = shapes.pop()
         labels = [f"{place}:{each.name}" if len(ready) > 1 else each.name for place, each in enumerate(ready, 1)]
-        told = [
-            Candidate(label, each.compiled.runtime, each.compiled.path, each.compiled.precision)
-            for label, each in zip(labels, ready, strict=True)
-        ]
+        told = [Candidate(label, each.compiled) for label, each in zip(labels, ready, strict=True)]
         measured = measure(
             told, (1, height, width, 3), runs, max_seconds, lambda done, total: bars.update("measure", done, total)
         )

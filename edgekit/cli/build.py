@@ -23,6 +23,7 @@ from edgekit.cli.options import (
 from edgekit.cli.output import emit_json, note, progress, warn
 
 if TYPE_CHECKING:
+    from edgekit.build.lock import Lock
     from edgekit.build.pipeline import Built
 
 
@@ -93,10 +94,27 @@ if TYPE_CHECKING:
     "--sbom", is_flag=True, default=None, help="Write sbom.json, a CycloneDX bill of materials, into the bundle."
 )
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this SSH key.")
+@click.option(
+    "--runtime",
+    metavar="NAME",
+    help="What executes it, of those that the target has; `edgekit targets NAME` lists them. Default: its first.",
+)
+@click.option(
+    "--locked",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Follow the decisions of a recipe.lock.yaml: recipe, widths, recovery, precisions.",
+)
 @click.option("--no-cache", is_flag=True, help="Do every stage again, and keep nothing but the bundle.")
 @json_option
 def command(
-    recipe: Path | None, out: Path | None, no_cache: bool, sign: Path | None, as_json: bool, **flags: Any
+    recipe: Path | None,
+    out: Path | None,
+    locked: Path | None,
+    no_cache: bool,
+    sign: Path | None,
+    as_json: bool,
+    **flags: Any,
 ) -> int:
     """Compress a classifier for a target and prove what it cost: prune, quantize, compile, validate, bundle.
 
@@ -105,7 +123,9 @@ def command(
     """
     from edgekit.recipe import merged, read_yaml
 
-    settings = merged(read_yaml(recipe) if recipe is not None else {}, _as_recipe(flags))
+    lock = _lock(locked, recipe, flags)
+    laid = _as_recipe(flags)
+    settings = lock.recipe if lock is not None else merged(read_yaml(recipe) if recipe is not None else {}, laid)
     if sign is not None:
         from edgekit.bundle.signing import check_key
 
@@ -114,9 +134,9 @@ def command(
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="edgekit-") as folder:
-            built = _build(settings, out, Path(folder))
+            built = _build(settings, out, Path(folder), lock)
     else:
-        built = _build(settings, out, None)
+        built = _build(settings, out, None, lock)
     if sign is not None:
         _sign(built.directory, sign)
     if as_json:
@@ -136,13 +156,34 @@ def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
     return laid
 
 
-def _build(settings: Any, out: Path | None, root: Path | None) -> Built:
+PLACES = ("data", "calibration", "train_data", "weights", "device")
+"""What may be told beside a lock: where its files are on this machine, and which device measures."""
+
+
+def _lock(path: Path | None, recipe: Path | None, flags: dict[str, Any]) -> Lock | None:
+    """The lock to follow, with files of this machine in the place of those that it names; None without one."""
+    if path is None:
+        return None
+    from edgekit.build.lock import read_lock
+    from edgekit.errors import InputError
+    from edgekit.recipe import merged
+
+    decided = [name for name, value in flags.items() if value is not None and name not in PLACES]
+    if recipe is not None or decided:
+        told = ", ".join(f"--{name.replace('_', '-')}" for name in sorted([*decided, *(["recipe"] if recipe else [])]))
+        raise InputError(f"a lock decides what {told} would", "Leave it out, or build without --locked.")
+    lock = read_lock(path)
+    places = _as_recipe({**dict.fromkeys(flags), **{name: flags[name] for name in PLACES}})
+    return lock.model_copy(update={"recipe": merged(lock.recipe.model_dump(), places)})
+
+
+def _build(settings: Any, out: Path | None, root: Path | None, lock: Lock | None) -> Built:
     from edgekit.build.pipeline import build
     from edgekit.cli.events import shown_on
     from edgekit.store import Store
 
     with progress() as bars:
-        return build(settings, out, Store(root), shown_on(bars))
+        return build(settings, out, Store(root), shown_on(bars), lock)
 
 
 def _sign(directory: Path, key: Path) -> None:

@@ -56,11 +56,12 @@ def command(
     with progress() as bars:
         if strategy == "coverage":
             from edgekit.build.runnable import export_source
+            from edgekit.build.runner import Runner
             from edgekit.quantize.features import penultimate_features
 
-            source, exported = export_source(subject_recipe(None, flags), Store(), shown_on(bars))
+            source, exported = export_source(subject_recipe(None, flags), Runner(Store(), shown_on(bars)))
             features = penultimate_features(
-                exported.path / "model.onnx",
+                exported.graph.path,
                 pool,
                 source.preprocessing,
                 lambda done: bars.update("features", done, len(pool)),

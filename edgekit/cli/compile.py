@@ -39,17 +39,16 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
     """Compile SUBJECT (or --model) for a target, in --out: model.xml and model.bin of OpenVINO, or model.engine."""
     import tempfile
 
-    from edgekit.backends.for_target import CompileSettings, compile_for
+    from edgekit.backends import CompileSettings, backend
     from edgekit.build.runnable import graph_for
     from edgekit.bundle.directory import place_file
     from edgekit.cli.events import shown_on
     from edgekit.errors import UnavailableError
-    from edgekit.quantize.graph_format import format_for
     from edgekit.store import Store
     from edgekit.targets import find, release_of
 
     found = find(target)
-    if found.family == "jetson":
+    if found.can.device and not found.can.here:
         raise UnavailableError(
             f"an engine for {found.name} can only be built on it",
             f"`edgekit build --target {target}` makes a bundle that does so at first use.",
@@ -62,17 +61,17 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         None if told.workspace_mb is None else told.workspace_mb << 20,
     )
     with progress() as bars, tempfile.TemporaryDirectory() as folder:
-        graph, made_of = graph_for(recipe, precision, format_for(release_of(found)), Store(), shown_on(bars))
-        compiled = compile_for(
-            found.family, graph, Path(folder), made_of, settings, None, lambda share: bars.update("compile", share, 1)
+        compiler, release = backend(found.backends[found.runtime]), release_of(found)
+        graph, made_of = graph_for(recipe, precision, compiler.graph_format(release), Store(), shown_on(bars))
+        compiled = compiler.compile(
+            graph, Path(folder), made_of, settings, lambda share: bars.update("compile", share, 1)
         )
         bars.finish("compile")
-        made = Path(compiled.path)
-        files = [made, made.with_suffix(".bin")] if made.suffix == ".xml" else [made]
-        for file in files:
-            place_file(file, out / file.name)
+        files = compiler.files(compiled) or {"model.onnx": Path(compiled.path)}
+        for name, file in files.items():
+            place_file(file, out / name)
     if as_json:
-        row = {"runtime": compiled.runtime, "precision": compiled.precision, "size_bytes": compiled.size_bytes}
-        emit_json({**row, "out": str(out), "files": [file.name for file in files]})
+        row = {"runtime": compiler.RUNTIME, "precision": compiled.precision, "size_bytes": compiled.size_bytes}
+        emit_json({**row, "out": str(out), "files": list(files)})
     else:
-        click.echo(f"{out}: {compiled.precision}, {compiled.size_bytes / 1e6:.1f} MB, for {compiled.runtime}")
+        click.echo(f"{out}: {compiled.precision}, {compiled.size_bytes / 1e6:.1f} MB, for {compiler.RUNTIME}")

@@ -207,7 +207,7 @@ def bench(
                 "latency": {key: value for key, value in rows[0].items() if key != "name"},
                 "subjects": rows,
                 "warnings": list(measured.warnings),
-                "conditions": dict(measured.conditions),
+                "conditions": told["conditions"],
             }
 
         rows = _for_each(names, work)

@@ -109,13 +109,13 @@ def _cache() -> dict[str, Any]:
 def _target(target: Target, machine: Inventory, packages: list[dict[str, Any]]) -> dict[str, Any]:
     """What a target can do here: ready or not, why not, and what to do about it."""
     missing = [package["name"] for package in packages if package["extra"] == target.extra and not package["version"]]
-    fast = target.fast_precisions(machine.features) if target.family == "cpu" else target.precisions
+    fast = target.fast_here(machine.features)
     why = hint = ""
-    if target.family == "gpu" and not machine.gpus:
+    if target.can.gpu and not machine.gpus:
         why = "no NVIDIA GPU here"
     elif missing:
         why, hint = f"missing: {', '.join(missing)}", f"pip install 'edgekit[{target.extra}]'"
-    elif target.family == "cpu" and machine.architecture not in ("x86_64", "AMD64", "aarch64", "arm64"):
+    elif target.can.layers and machine.architecture not in ("x86_64", "AMD64", "aarch64", "arm64"):
         why = f"OpenVINO does not run on {machine.architecture}"
     return {"name": target.name, "ready": not why, "fast": list(fast), "why": why or None, "hint": hint or None}
 

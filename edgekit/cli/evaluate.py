@@ -124,10 +124,10 @@ def _labelled(recipe: Recipe, first: Named, keep: Keep | None) -> tuple[ImageSet
     from edgekit.data.folder import open_images
     from edgekit.errors import InputError
 
-    data = recipe.data or first.subject.default_data
+    data = recipe.data or first.runnable.default_data
     if data is None:
         raise InputError("there are no images to evaluate on", "Give labelled ones with --data.")
-    classes = first.subject.classes or None
+    classes = first.runnable.classes or None
     images = open_images(data, skip_bad=recipe.skip_bad_images, limit=recipe.images, num_classes=classes, keep=keep)
     if images.labels is None:
         raise InputError(f"the images in {data} have no labels", "Give one sub-folder a class, or a table.")
@@ -135,19 +135,24 @@ def _labelled(recipe: Recipe, first: Named, keep: Keep | None) -> tuple[ImageSet
 
 
 def _run(networks: Sequence[Named], images: ImageSet, crops: int, bars: Progress) -> Outcome:
-    from edgekit.backends import load
+    from contextlib import ExitStack
+
+    from edgekit.backends import backend
     from edgekit.validate.protocols import Member, evaluate
 
-    members = [
-        Member(each.label, load(each.subject.compiled, "throughput"), each.subject.preprocessing) for each in networks
-    ]
     began, count = time.monotonic(), len(images)
 
     def tell(done: int) -> None:
         bars.update("evaluate", done, count, f"{done / (time.monotonic() - began):.1f} images/s")
 
     bars.update("evaluate", 0, count)
-    outcome = evaluate(members, images, crops, tell)
+    with ExitStack() as stack:
+        members = []
+        for each in networks:
+            compiled = each.runnable.compiled
+            session = stack.enter_context(backend(compiled.backend).load(compiled, "throughput"))
+            members.append(Member(each.label, session, each.runnable.preprocessing))
+        outcome = evaluate(members, images, crops, tell)
     bars.finish("evaluate")
     return outcome
 
@@ -158,11 +163,11 @@ def _told(
     """What --json prints."""
     from edgekit.report.protocols import gain_values, score_values
 
-    first = networks[0].subject
+    first = networks[0].runnable
     told = {
         "model": first.name,
         "precision": first.compiled.precision,
-        "runtime": first.compiled.runtime,
+        "runtime": first.compiled.backend,
         "data": {
             "name": images.name,
             "images": outcome.images,
@@ -180,8 +185,8 @@ def _told(
         told["members"] = [
             {
                 "model": each.label,
-                "precision": each.subject.compiled.precision,
-                "runtime": each.subject.compiled.runtime,
+                "precision": each.runnable.compiled.precision,
+                "runtime": each.runnable.compiled.backend,
                 **score_values(score),
             }
             for each, score in zip(networks, scores.members, strict=True)
@@ -194,7 +199,7 @@ def _say(networks: Sequence[Named], images: ImageSet, outcome: Outcome, scores: 
     """What is printed for people: one line for one network with one crop, else a table and what it says."""
     from edgekit.report.protocols import PAPER_RESULTS, sentences, table
 
-    first, count, ips = networks[0].subject, outcome.images, outcome.images / outcome.seconds
+    first, count, ips = networks[0].runnable, outcome.images, outcome.images / outcome.seconds
     if len(networks) == 1 and outcome.crops == 1:
         found = scores.whole.accuracy
         click.echo(
@@ -202,10 +207,10 @@ def _say(networks: Sequence[Named], images: ImageSet, outcome: Outcome, scores: 
             f" (95 % interval {found.ci95[0]:.2f} to {found.ci95[1]:.2f}), top-5 {found.top5:.2f} %, {ips:.1f} images/s"
         )
         return
-    names = [each.subject.network for each in networks]
-    is_imagenet = all(each.subject.classes == 1000 for each in networks) and len(images.classes) in (0, 1000)
+    names = [each.runnable.network for each in networks]
+    is_imagenet = all(each.runnable.classes == 1000 for each in networks) and len(images.classes) in (0, 1000)
     beside = names if is_imagenet and any(name in PAPER_RESULTS for name in names) else None
-    precisions = ", ".join(dict.fromkeys(each.subject.compiled.precision for each in networks))
+    precisions = ", ".join(dict.fromkeys(each.runnable.compiled.precision for each in networks))
     click.echo(
         f"{count} images of {images.name}, {precisions}, {outcome.views_per_image:.1f} views of each:"
         f" {ips:.2f} images/s, {outcome.views / outcome.seconds:.1f} views/s"

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edgekit.build.stages import Event
+    from edgekit.build.runner import Event
     from edgekit.cli.output import Progress
 
 

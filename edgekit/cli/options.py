@@ -137,11 +137,11 @@ class PruneAmount(click.ParamType):  # type: ignore[type-arg]
         return ratio
 
 
-PRUNING = ("importance", "train_data", "recovery_minutes", "sensitivity")
+PRUNING = ("importance", "train_data", "recovery_images", "recovery_minutes", "sensitivity")
 
 
 def pruning_options(function: AnyFunction) -> AnyFunction:
-    """Add --importance, --train-data, --recovery-minutes and --sensitivity/--no-sensitivity."""
+    """Add --importance, --train-data, --recovery-images, --recovery-minutes and --sensitivity/--no-sensitivity."""
     return _stack(
         function,
         click.option(
@@ -155,7 +155,16 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
             help="Images to recover with: as --data, or without labels. Default: `signs` for the signs networks.",
         ),
         click.option(
-            "--recovery-minutes", type=click.FloatRange(min=0), metavar="MIN", help="Of training. Default: 6.5."
+            "--recovery-images",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="To train on, to win back accuracy. Default: as many as fit into the minutes, found from the pace.",
+        ),
+        click.option(
+            "--recovery-minutes",
+            type=click.FloatRange(min=0),
+            metavar="MIN",
+            help="Ceiling of winning back accuracy, all attempts together. Default: 10 where there may be two, else 6.5.",
         ),
         click.option(
             "--sensitivity/--no-sensitivity", default=None, help="Look at how sensitive blocks are. Default: yes."
@@ -166,8 +175,9 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
 def nested_pruning(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags with those of `pruning_options` gathered under `pruning`, as a recipe has them."""
     laid = {key: value for key, value in flags.items() if key not in PRUNING}
-    told = {key: flags.get(key) for key in PRUNING if key != "recovery_minutes"}
-    return {**laid, "pruning": {**told, "minutes": flags.get("recovery_minutes")}}
+    given = {key: flags.get(key) for key in PRUNING if not key.startswith("recovery_")}
+    bounds = {"images": flags.get("recovery_images"), "minutes": flags.get("recovery_minutes")}
+    return {**laid, "pruning": {**given, **bounds}}
 
 
 def json_option(function: AnyFunction) -> AnyFunction:

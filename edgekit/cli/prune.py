@@ -62,23 +62,26 @@ def command(subject: str | None, out: Path, latency_budget: float | None, as_jso
         raise InputError(f"{out} holds other files", "Give another --out.")
     recipe = subject_recipe(subject, nested_pruning({**flags, "latency_budget_ms": latency_budget}))
     with progress() as bars:
-        made, warnings = prune(recipe, on_event=shown_on(bars))
-    for line in warnings:
+        made, dense, run = prune(recipe, on_event=shown_on(bars))
+    for line in run.warnings:
         warn(line)
-    if made.entry is None:
+    if made.recovered is None:
         refusal = BudgetError if latency_budget is not None and made.over_budget else InputError
-        raise refusal(f"nothing was pruned: {made.told['reason']}", made.hint)
+        raise refusal(f"nothing was pruned: {made.reason}", made.hint)
     from edgekit.bundle.directory import place_file
 
-    for name in FILES[:2]:
-        place_file(made.entry.path / name, out / name)
+    place_file(made.recovered.weights.path, out / FILES[0])
+    place_file(made.recovered.exported.graph.path, out / FILES[1])
     import json
 
-    (out / FILES[2]).write_text(json.dumps(made.told, indent=2) + "\n", encoding="utf-8")
+    from edgekit.build.assemble import pruning_part
+
+    told = pruning_part(made, dense, kept=False, reason="not judged yet").as_dict()
+    (out / FILES[2]).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     if as_json:
-        emit_json({"out": str(out), **made.told})
+        emit_json({"out": str(out), **told})
         return
-    _say(made.told, out)
+    _say(told, out)
 
 
 def _say(told: dict[str, Any], out: Path) -> None:

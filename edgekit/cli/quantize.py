@@ -51,26 +51,20 @@ def command(
     """Quantize SUBJECT (or --model) to INT8: a Q/DQ graph that takes raw uint8 NHWC pixels, preprocessing inside."""
     if plot is not None and not explained:
         raise click.UsageError("--plot draws what --explain finds; give both")
-    from edgekit.build.stages import Run, calibrate, explain_graph, export_graph, fetching, quantize_graph
+    from edgekit.build.pipeline import quantize
     from edgekit.bundle.directory import place_file
     from edgekit.cli.events import shown_on
     from edgekit.cli.options import calibration_settings
-    from edgekit.models.source import resolve
-    from edgekit.store import Store, file_sha256
-    from edgekit.targets import find, release_of
+    from edgekit.store import file_sha256
 
     recipe = subject_recipe(
-        subject, {**flags, "calibration": calibration_settings(calibration, calibration_images, None)}
+        subject,
+        {**flags, "target": target, "calibration": calibration_settings(calibration, calibration_images, None)},
     )
     with progress() as bars:
-        found = find(target)
-        tell = shown_on(bars)
-        run = Run(recipe, resolve(recipe, fetching(tell)), Store(), ("fp32", "int8"), tell, found, release_of(found))
-        exported = export_graph(run)
-        chosen, pool = calibrate(run, None, exported)
-        made = quantize_graph(run, exported, chosen, pool, ("int8",))
-        why = explain_graph(run, exported, made, chosen, pool, explain_images) if explained else None
-    place_file(made.path / "int8.onnx", out)
+        made, run = quantize(recipe, explain_images if explained else None, on_event=shown_on(bars))
+    place_file(made.quantized.of("int8").path, out)
+    chosen, why = made.calibration.chosen, made.explanation
     from edgekit.report.explanation import Explanation
 
     explanation = Explanation.of(why) if why is not None else None
