@@ -1,0 +1,163 @@
+"""A report with every part that there is, for what reads and renders reports."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from typing import Any
+
+from samples import SAMPLE_REPORT
+
+Path = tuple[str | int, ...]
+"""Keys and places that lead to a value in JSON."""
+
+FREE_TEXTS: tuple[Path, ...] = (
+    ("edgekit",),
+    ("model", "name"),
+    ("model", "tag"),
+    *(("target", key) for key in ("name", "runtime", "runtime_version", "device")),
+    ("target", "features", 0),
+    ("data", "name"),
+    ("calibration", "strategy"),
+    ("variants", 0, "fidelity", "why"),
+    ("variants", 1, "why"),
+    ("variants", 1, "name"),
+    ("variants", 1, "runtime"),
+    ("variants", 1, "reason"),
+    ("variants", 2, "parent"),
+    ("variants", 2, "ratios", 1, "base"),
+    *(("variants", 2, "flips", "shown", 0, key) for key in ("image", "label", "before", "after")),
+    ("variants", 2, "classes", "shown", 0, "label"),
+    ("stages", 0, "name"),
+    ("warnings", 0),
+    ("environment", "cpu"),
+    ("pruning", "reason"),
+    ("pruning", "widths", 0, "layer"),
+    ("pruning", "latency", "table"),
+    *(("pruning", "recovery", key) for key in ("method", "why", "cut")),
+    ("pruning", "sensitivity", "blocks", 0, "name"),
+    *(("tuning", key) for key in ("ended", "way")),
+    ("tuning", "floats", 0),
+    ("tuning", "trials", 0, "name"),
+    ("referee", "reference"),
+    ("referee", "operator"),
+)
+"""Places of texts that come from outside, or may."""
+
+
+def full_report() -> dict[str, Any]:
+    """A valid report, schema 1, as JSON has it."""
+    report = copy.deepcopy(SAMPLE_REPORT)
+    report |= copy.deepcopy(_MORE)
+    report["calibration"]["spread"] = {
+        "seeds": 3, "drops": [0.2, 0.5, -0.125], "min": -0.125, "max": 0.5, "mean": 0.19, "std": 0.31,
+    }  # fmt: skip
+    report["verdict"]["accuracy"] |= {"decided": True, "images_needed": 900, "why": None}
+    report["environment"] |= {"cpu": "a CPU", "throttled": False, "mean power, W": 11.5, "jetpack": None}
+    for variant, more in zip(report["variants"], copy.deepcopy(_OF_VARIANTS), strict=True):
+        variant |= more
+    report["variants"][1]["latency"] |= {"memory": 12, "memory_peak": None, "memory_note": "of the process"}
+    return report
+
+
+def at(report: Any, path: Path) -> Any:
+    """The value at a path."""
+    for step in path:
+        report = report[step]
+    return report
+
+
+def put(report: Any, path: Path, value: Any) -> None:
+    """Sets the value at a path."""
+    at(report, path[:-1])[path[-1]] = value
+
+
+def paths(value: Any, here: Path = ()) -> Iterator[Path]:
+    """Every place in a JSON value but the whole."""
+    steps = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, inner in steps:
+        yield (*here, step)
+        yield from paths(inner, (*here, step))
+
+
+_OF_VARIANTS: tuple[dict[str, Any], ...] = (
+    {
+        "fidelity": {"agreement": None, "cosine": None, "kl": None, "why": "it is its own reference"},
+        "memory_bytes": 70_000_000,
+        "energy_j": 0.25,
+    },
+    {"why": "its size is of the graph", "layers": [{"name": "conv", "kind": "Convolution", "output": "nChw16c f32"}]},
+    {
+        "fidelity": {"agreement": 99.5, "cosine": 0.9998, "kl": 0.0004},
+        "parent": "fp32",
+        "beaten_by": None,
+        "ratios": [
+            {"base": "fp32", "ratio": 2.98, "ci95": [2.9, 3.1]},
+            {"base": "bf16", "ratio": 1.47, "ci95": [1.41, 1.52]},
+        ],
+        "flips": {
+            "changed": 17,
+            "lost": 9,
+            "won": 4,
+            "shown": [
+                {
+                    "image": "validation/7", "label": "circle-bar", "before": "circle-bar", "after": "circle-ring",
+                    "before_probability": 0.873, "after_probability": 0.514, "outcome": "lost", "thumbnail": "/9j/4A==",
+                },
+                {
+                    "image": "validation/9", "label": None, "before": "stop", "after": None,
+                    "before_probability": 0.5, "after_probability": None, "outcome": "other", "thumbnail": "/9j/4A==",
+                },
+            ],
+        },
+        "classes": {
+            "shown": [{"label": "stop", "images": 100, "right_before": 97, "right_after": 91, "lost": 8, "won": 2}],
+            "left_out": 3,
+        },
+    },
+)  # fmt: skip
+
+_MORE: dict[str, Any] = {
+    "task": "classify",
+    "referee": {
+        "reference": "onnxruntime 1.22, CPU", "images": 64, "agreement": 98.4375, "max_logit_difference": 0.75,
+        "operator": "Conv_12",
+    },
+    "pruning": {
+        "asked": "auto",
+        "kept": True,
+        "reason": "1.4x faster, top-1 within the budget",
+        "importance": "fisher",
+        "channels": {"before": 9408, "after": 6115},
+        "params": {"before": 2_740_000, "after": 1_420_000},
+        "macs": {"before": 770_000_000, "after": 430_000_000},
+        "latency": {
+            "precision": "int8", "dense_ms": 5.65, "budget_ms": None, "predicted_ms": 3.91, "measured_ms": 3.98,
+            "steps": [{"predicted_ms": 4.0, "measured_ms": 4.31}],
+            "table": "INT8 probes on this processor", "table_points": 1284,
+        },
+        "recovery": {
+            "method": "distillation", "images": 96000, "steps": 1500, "seconds": 1284.2, "batch_norm_images": 2048,
+            "tuning": {
+                "images": 1200, "dense_top1": 97.17,
+                "pruned_top1": 41.25, "reestimated_top1": None, "recovered_top1": 96.75,
+            },
+            "why": "the clock was set back", "attempts": 2, "cut": "half of the steps: the time was over",
+        },
+        "widths": [
+            {"layer": "features.0.conv", "before": [3, 32], "after": [3, 24]},
+            {"layer": "features.1.left", "before": [32, 64], "after": [24, 16]},
+        ],
+        "sensitivity": {
+            "images": 600,
+            "dense_top1": 97.2,
+            "blocks": [{"name": "features.1", "points": [[0.25, 96.5], [0.5, 91.5]]}],
+        },
+    },
+    "tuning": {
+        "ended": "within the budget", "way": "plain", "floats": ["Conv_1"], "drop": 0.25, "labelled": True,
+        "images": 300, "budget": 1.0, "seconds": 12.5, "budget_seconds": 600.0, "peak_bytes": 900_000_000,
+        "memory_bytes": 1_700_000_000,
+        "trials": [{"name": "entropy", "drop": 0.25, "kl": 0.001, "images": 300, "seconds": 4.0, "best": True}],
+    },
+}  # fmt: skip
