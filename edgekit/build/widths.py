@@ -22,7 +22,7 @@ from edgekit.prune import fit, onnx_slice
 from edgekit.prune.channels import ChannelGraph, Keep, widths
 from edgekit.prune.images import training_batches, tuning_of
 from edgekit.prune.importance import DATA_DRIVEN, IMPORTANCES
-from edgekit.prune.recover import NOTHING, RecoverySettings, recover
+from edgekit.prune.recover import NOTHING, PrunedNetwork, RecoveryImages, RecoverySettings, recover
 from edgekit.prune.select import Chosen, Importance, Knapsack, keep_best, ratio_widths
 from edgekit.prune.sensitivity import sensitivity
 from edgekit.prune.sources import PruningImages
@@ -209,14 +209,9 @@ def recovered(run: Run, selected: Entry, images: PruningImages | None, unfinishe
     if images is not None:
         settings = run.recipe.pruning
         made, told = recover(
-            made,
-            network,
-            graph,
-            keep,
-            images,
-            tuning_of(images, run.source.preprocessing),
-            run.source.preprocessing,
-            RecoverySettings(settings.minutes, settings.learning_rate, run.recipe.seed),
+            PrunedNetwork(made, network, graph, keep),
+            RecoveryImages(images, tuning_of(images, run.source.preprocessing), run.source.preprocessing),
+            RecoverySettings(60 * settings.minutes, settings.learning_rate, run.recipe.seed),
             unfinished,
             _telling(run),
         )

@@ -168,7 +168,7 @@ class Bench:
 
     def train(self, graph: Path, seconds: float) -> Path | None:
         """Quantization-aware training with the build's training images."""
-        from edgekit.quantize.qat import QatSettings, train_quantized
+        from edgekit.quantize.qat import QatGraphs, QatImages, QatSettings, train_quantized
 
         images = self._material.training
         if images is None:
@@ -176,20 +176,16 @@ class Bench:
         way = next(way for way, path in self._graphs.items() if path == graph)
         out = self._folder / "trained.onnx"
         memory_bytes = self.memory()["memory_bytes"]
-        settings = QatSettings(seconds / 60, seed=self._run.recipe.seed, memory_bytes=memory_bytes)
+        settings = QatSettings(seconds, seed=self._run.recipe.seed, memory_bytes=memory_bytes)
 
         def tell(tick: Tick) -> None:
             self._say(f"training with quantizers, step {tick.step} of {tick.steps}")
 
         train_quantized(
-            self._core(way.equalised),
-            graph,
-            images.train,
-            images.labelled,
-            self._run.source.preprocessing,
+            QatGraphs(self._core(way.equalised), graph, out),
+            QatImages(images.train, images.labelled, self._run.source.preprocessing),
             settings,
             self._folder / "qat",
-            out,
             tell,
         )
         return out
