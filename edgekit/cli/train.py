@@ -62,7 +62,7 @@ def command(
     from edgekit.models.registry import find_model
     from edgekit.models.weights import load_into, write_weights
     from edgekit.report.curve import Progress, curve
-    from edgekit.training.loop import seeded, train
+    from edgekit.training.loop import RunSettings, seeded, train
 
     entry, _ = find_model(settings.model)
     network = seeded(settings.seed, lambda: create(settings.model, classes, settings.width, settings.dropout))
@@ -78,9 +78,8 @@ def command(
             )
             bars.update("train", tick.step, tick.steps, detail)
 
-        average = train(
-            network, images, settings, out, entry.mean, entry.std, tell, workers=workers, stop_after=stop_after
-        )
+        run = RunSettings(entry.mean, entry.std, workers=workers, stop_after=stop_after)
+        average = train(network, images, settings, out, run, on_tick=tell).network
     done = stop_after is None or stop_after >= settings.steps
     if done:
         write_weights(average, out / "weights.safetensors")

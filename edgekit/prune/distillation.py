@@ -26,7 +26,7 @@ class Distillation:
     """
 
     def __init__(self, teacher: nn.Module, student: nn.Module, graph: ChannelGraph, keep: Keep, labelled: bool) -> None:
-        self._answers = Answers(teacher, labelled)
+        self._answers, self.labelled = Answers(teacher, labelled), labelled
         self._seen: dict[str, tuple[list[Tensor], list[Tensor]]] = {}
         self._kept: dict[str, Tensor] = {}
         self._hooks: list[Any] = []

@@ -1,15 +1,15 @@
 """Winning back what pruning lost: batch-norm statistics first, then distillation from the unpruned network.
 
-How long is a budget in minutes. What fits in it is found by timing a few steps, and kept beside the checkpoint, so that
-a run that was killed goes on with the same plan.
+A plan is a number of images; what is not told is found by timing a few steps. The seconds are a ceiling for all that
+recovery does: where the machine turns out slower, what is left of the plan is cut to fit. Plan, seconds and checkpoint
+are kept, so that a run that was killed goes on with the same plan, under the same ceiling.
 """
 
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,65 +17,26 @@ import torch
 from torch import nn
 
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.errors import InputError
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.distillation import Distillation
 from edgekit.prune.images import Tuning, top1, training_batches
+from edgekit.prune.recovery_plan import RecoveryPlan, counted, fitting
+from edgekit.prune.recovery import NOTHING, Recovery, Tuned
 from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
+from edgekit.training.ceiling import Ceiling, Stopwatch
+from edgekit.training.checkpoint import SPENT, forget, kept
 from edgekit.training.images import ordered
-from edgekit.training.loop import Tick, train
-from edgekit.training.pace import kept, pace
-from edgekit.training.recipe import Stage, TrainingRecipe, imitating
+from edgekit.training.loop import Looks, RunSettings, Tick, Trained, train
+from edgekit.training.recipe import TrainingRecipe, imitating
+from edgekit.training.record import TrainingRecord
+from edgekit.training.threads import conditions
 
 NORM_IMAGES: Final = 320
-BATCH: Final = 32
-SHARES: Final = ((0.47, 0.1), (0.68, 0.3), (1.0, 0.6))
-"""Side of the pictures as a part of the network's, and the part of the time that is trained at it."""
-
-SMALLEST_SIDE: Final = 75
-"""Below twice this, pictures do not grow: there is little to save."""
-
-MOST_EPOCHS: Final = 40
+WORKERS: Final = 2
 LOOKS: Final = (0.6, 0.8, 1.0)
 """Parts of the run after which it is looked at, and ended when nothing is left to win back."""
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """Top-1 percent on the tuning images: before, just pruned, with new statistics, recovered."""
-
-    images: int
-    dense_top1: float
-    pruned_top1: float
-    reestimated_top1: float | None
-    recovered_top1: float | None
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """What was done to win back accuracy, and what came of it.
-
-    Attributes:
-        method: for people.
-        images, steps: trained on; seconds: of training alone.
-        batch_norm_images: that the statistics were taken anew with.
-        why: said where nothing, or less than usual, was done.
-    """
-
-    method: str
-    images: int
-    steps: int
-    seconds: float
-    batch_norm_images: int
-    tuning: Tuned | None
-    why: str | None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
-
-NOTHING: Final = Recovery("none", 0, 0, 0.0, 0, None, "there are no images to train or to take statistics with")
 
 
 def reestimate(
@@ -101,24 +62,48 @@ def reestimate(
 
 
 @dataclass(frozen=True)
-class RecoverySettings:
-    """How long, how fast, and from what seed."""
+class PrunedNetwork:
+    """A pruned network, the one that it was cut from, and which channels of that one stay."""
 
-    minutes: float
+    student: nn.Module
+    teacher: nn.Module
+    graph: ChannelGraph
+    keep: Keep
+
+
+@dataclass(frozen=True)
+class RecoveryImages:
+    """What is trained on, what the accuracy is looked at with (None: nothing), and how images are normalised."""
+
+    images: PruningImages
+    tuning: Tuning | None
+    preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
+class RecoverySettings:
+    """How long, how fast, and from what seed.
+
+    Attributes:
+        seconds: the ceiling of all that recovery does; it does not bind a replay.
+        learning_rate: of convolutions.
+        images: to train on, rounded to whole batches; None: as many as fit into `first_share` of the ceiling.
+        enough_points: training ends early when the tuning images show a drop of no more than this.
+        replay: a run to do again, step by step, in place of a plan.
+    """
+
+    seconds: float
     learning_rate: float
     seed: int
+    images: int | None = None
+    first_share: float = 1.0
     enough_points: float = 0.0
-    """Training ends early when the tuning images show a drop of no more than this."""
+    replay: TrainingRecord | None = None
 
 
 def recover(
-    student: nn.Module,
-    teacher: nn.Module,
-    graph: ChannelGraph,
-    keep: Keep,
-    images: PruningImages,
-    tuning: Tuning | None,
-    preprocessing: Preprocessing,
+    pruned: PrunedNetwork,
+    data: RecoveryImages,
     settings: RecoverySettings,
     folder: Path,
     on_tick: Callable[[Tick, float], None] = lambda tick, seconds_left: None,
@@ -126,55 +111,140 @@ def recover(
     """Trains a pruned network towards its unpruned self.
 
     Args:
-        student: the pruned network; its statistics are taken anew in place.
-        tuning: images to look at the accuracy with, where there are any.
-        folder: gets the plan, the checkpoint and the log; what is there is gone on with.
+        pruned: the statistics of its student are taken anew in place.
+        folder: gets the plan, the seconds spent, the checkpoint and the log; what is there is gone on with. In the end
+            only the log stays.
         on_tick: called with each line of the log, and the seconds that are left.
     Returns:
         the recovered network, and what was done.
+    Raises:
+        InputError: what is in the folder is damaged, or the run to replay had labels and the images have none.
+        EdgekitError: training diverged.
     """
-    clean = copy.deepcopy(student)
-    for module in student.modules():
+    clean = copy.deepcopy(pruned.student)
+    for module in pruned.student.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0  # the teacher's answers are what is learned: nothing to guard against
-    looked_from = time.monotonic()
-    dense, before = (None if tuning is None else top1(each, tuning, preprocessing) for each in (teacher, student))
-    look_seconds = (time.monotonic() - looked_from) / 2
-    normed = reestimate(student, images, preprocessing)
-    renewed = None if tuning is None else top1(student, tuning, preprocessing)
-    guide = Distillation(teacher, student, graph, keep, images.labelled)
-    recipe = kept(folder, lambda: _plan(student, guide, images, preprocessing, settings))
-    began = time.monotonic()
-    made, done, reached = student, 0, renewed
-    for part in looks(look_seconds, 60 * settings.minutes):
-        stop = max(1, round(recipe.steps * part))
-        made = train(
-            student,
-            ordered(images.train, preprocessing),
-            recipe,
-            folder,
-            preprocessing.mean,
-            preprocessing.std,
-            on_tick=lambda tick: on_tick(tick, _left(tick, recipe, time.monotonic() - began, 60 * settings.minutes)),
-            workers=2,
-            checkpoint_seconds=30.0,
-            stop_after=stop,
-            guide=guide,
+    replay, work = settings.replay, _Work(pruned, data, settings, folder, Stopwatch(folder / SPENT))
+    labelled = data.images.labelled if replay is None else replay.labelled
+    if labelled and not data.images.labelled:
+        raise InputError("the recovery to do again learned from labels, and these images have none", "Give those.")
+    with conditions(replay, WORKERS):
+        normed = reestimate(pruned.student, data.images, data.preprocessing)
+        guide = Distillation(pruned.teacher, pruned.student, pruned.graph, pruned.keep, labelled)
+        try:
+            plan = kept(folder, RecoveryPlan, lambda: work.plan(copy.deepcopy(clean), guide))
+            trained, reached = work.trained(plan, guide, on_tick)
+        finally:
+            guide.close()
+    clean.load_state_dict({key: value.cpu() for key, value in trained.network.state_dict().items()})
+    seconds = work.stopwatch.seconds()
+    forget(folder)
+    return clean.eval(), Recovery(
+        f"distillation with{'' if labelled else 'out'} labels",
+        trained.record.images,
+        trained.steps,
+        seconds,
+        normed,
+        None if data.tuning is None else _tuned(plan, len(data.tuning), reached),
+        None if data.tuning is not None else "there are no labels to look at the accuracy with",
+        trained.cut,
+        trained.record,
+    )
+
+
+@dataclass(frozen=True)
+class _Work:
+    """A recovery under way."""
+
+    pruned: PrunedNetwork
+    data: RecoveryImages
+    settings: RecoverySettings
+    folder: Path
+    stopwatch: Stopwatch
+
+    def top1(self, network: nn.Module) -> float | None:
+        """Percent of the tuning images, where there are any."""
+        return None if self.data.tuning is None else top1(network, self.data.tuning, self.data.preprocessing)
+
+    def plan(self, cut: nn.Module, guide: Distillation) -> RecoveryPlan:
+        """Looks at the accuracy so far, and plans what fits under the ceiling; `cut` is the student as it was cut."""
+        now = self.stopwatch.seconds
+        dense, before = self.top1(self.pruned.teacher), self.top1(cut)
+        began = now()
+        renewed = self.top1(self.pruned.student)
+        look_seconds = now() - began
+
+        def left() -> float:
+            return self.settings.first_share * self.settings.seconds - now() - len(LOOKS) * look_seconds
+
+        recipe, step_seconds = self._recipe(guide, left)
+        return RecoveryPlan(
+            recipe=recipe,
+            step_seconds=step_seconds,
+            looks=tuple(looks(look_seconds, left())[:-1]) if dense is not None else (),
+            look_seconds=look_seconds,
+            dense_top1=dense,
+            pruned_top1=before,
+            reestimated_top1=renewed,
         )
-        done = stop
-        if tuning is not None and dense is not None:
-            reached = top1(made, tuning, preprocessing)
-            if dense - reached <= settings.enough_points:
-                break
-    guide.close()
-    clean.load_state_dict({key: value.cpu() for key, value in made.state_dict().items()})
-    tuned: Tuned | None = None
-    if tuning is not None and dense is not None and before is not None:
-        tuned = Tuned(len(tuning), dense, before, renewed, reached)
-    why = None if tuned is not None else "there are no labels to look at the accuracy with"
-    method = "distillation with labels" if images.labelled else "distillation without labels"
-    seconds = time.monotonic() - began
-    return clean.eval(), Recovery(method, recipe.images_at(done), done, seconds, normed, tuned, why)
+
+    def _recipe(
+        self, guide: Distillation, left: Callable[[], float]
+    ) -> tuple[TrainingRecipe, tuple[float, ...] | None]:
+        """The recipe, and the seconds that a step of each stage takes where that was measured."""
+        settings, student = self.settings, self.pruned.student
+        if settings.replay is not None:
+            return settings.replay.recipe, None
+        size, count = self.data.preprocessing.size, self.data.images.train.count
+        step_seconds: tuple[float, ...] | None = None
+        if settings.images is not None:
+            stages = counted(student, size, count, settings.images)
+        else:
+            stages, step_seconds = fitting(student, guide, size, count, left)
+        recipe = imitating(
+            "pruned",
+            "pruning images",
+            settings.seed,
+            stages,
+            optimizer="muon",
+            learning_rate=settings.learning_rate,
+            plain_learning_rate=settings.learning_rate / 10,
+            weight_decay=0.1,
+        )
+        return recipe, step_seconds
+
+    def trained(
+        self, plan: RecoveryPlan, guide: Distillation, on_tick: Callable[[Tick, float], None]
+    ) -> tuple[Trained, float | None]:
+        """What came of training, and its top-1 percent of the tuning images, where there are any."""
+        settings, told = self.settings, self.data.preprocessing
+        reached: float | None = None
+
+        def is_enough(network: nn.Module) -> bool:
+            nonlocal reached
+            reached = self.top1(network)
+            return (plan.dense_top1 or 0.0) - (reached or 0.0) <= settings.enough_points
+
+        run = RunSettings(
+            told.mean,
+            told.std,
+            workers=WORKERS,
+            checkpoint_seconds=30.0,
+            ceiling=Ceiling(settings.seconds, self.stopwatch, plan.step_seconds, plan.look_seconds),
+            looks=Looks(plan.looks, plan.look_seconds, is_enough),
+            if_diverged=f"Lower `learning_rate` of `pruning` in the recipe: it is {settings.learning_rate:g}.",
+        )
+        made = train(
+            self.pruned.student,
+            ordered(self.data.images.train, told),
+            settings.replay or plan.recipe,
+            self.folder,
+            run,
+            guide,
+            lambda tick: on_tick(tick, tick.seconds_left),
+        )
+        return made, reached if made.is_enough else self.top1(made.network)
 
 
 def looks(look_seconds: float, planned_seconds: float) -> list[float]:
@@ -182,56 +252,7 @@ def looks(look_seconds: float, planned_seconds: float) -> list[float]:
     return [part for part in LOOKS if part == 1.0 or (1 - part) * planned_seconds > look_seconds]
 
 
-def _left(tick: Tick, recipe: TrainingRecipe, seconds: float, planned_seconds: float) -> float:
-    """Seconds that the rest takes, if it goes on as it went; at first, as it was planned."""
-    done, before = 0.0, 0
-    shares = [share for _, share in SHARES] if len(recipe.stages) == len(SHARES) else [1.0]
-    for stage, share in zip(recipe.stages, shares, strict=True):
-        done += share * min(max(tick.step - before, 0), stage.steps) / stage.steps
-        before += stage.steps
-    whole = planned_seconds if done < TRUSTED else seconds / done
-    return whole * (1 - done)
-
-
-TRUSTED: Final = 0.05
-"""Part of a run after which its own pace says more than the plan."""
-
-
-def _plan(
-    student: nn.Module,
-    guide: Distillation,
-    images: PruningImages,
-    preprocessing: Preprocessing,
-    settings: RecoverySettings,
-) -> TrainingRecipe:
-    """The training recipe that fits the minutes on this machine."""
-    sides = _sides(student, preprocessing.size)
-    batch = min(BATCH, max(2, images.train.count // 4))
-    stages = []
-    for side, share in sides:
-        fits = settings.minutes * 60 * share * pace(student, guide, side, batch)
-        count = min(fits, MOST_EPOCHS * images.train.count * share)
-        stages.append(Stage(size=side, images=max(batch, int(count)), batch=batch))
-    return imitating(
-        "pruned",
-        "pruning images",
-        settings.seed,
-        tuple(stages),
-        optimizer="muon",
-        learning_rate=settings.learning_rate,
-        plain_learning_rate=settings.learning_rate / 10,
-        weight_decay=0.1,
-    )
-
-
-def _sides(student: nn.Module, size: int) -> list[tuple[int, float]]:
-    """Picture sides to train at and their shares of the time: growing ones, where the network takes smaller ones."""
-    if size < 2 * SMALLEST_SIDE:
-        return [(size, 1.0)]
-    sides = [(max(SMALLEST_SIDE, round(size * part)), share) for part, share in SHARES]
-    try:
-        with torch.no_grad():
-            student.eval()(torch.zeros(1, 3, sides[0][0], sides[0][0]))
-    except RuntimeError:
-        return [(size, 1.0)]
-    return sides
+def _tuned(plan: RecoveryPlan, images: int, reached: float | None) -> Tuned | None:
+    if plan.dense_top1 is None or plan.pruned_top1 is None:
+        return None
+    return Tuned(images, plan.dense_top1, plan.pruned_top1, plan.reestimated_top1, reached)

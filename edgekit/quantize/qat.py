@@ -1,13 +1,13 @@
 """Quantization-aware training: weights, biases and scales of a Q/DQ graph learn to answer as the float network does.
 
-How long is a budget in minutes; a run that was killed goes on where its last checkpoint was, to the same graph.
+A plan is a number of images; the seconds are a ceiling for all of it, and what does not fit is cut. A run that was
+killed goes on where its last checkpoint was, to the same graph.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,31 +15,63 @@ import onnx
 from torch import nn
 
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.errors import EdgekitError, InputError
+from edgekit.errors import InputError
 from edgekit.models.from_onnx import to_torch
 from edgekit.quantize.fake_quant import simulated, written
 from edgekit.targets.memory import give_back, resident_bytes
+from edgekit.training.ceiling import Ceiling, Stopwatch
+from edgekit.training.checkpoint import SPENT, Plan, forget, kept
 from edgekit.training.distillation import Answers
 from edgekit.training.images import TrainingImages, ordered
-from edgekit.training.loop import Tick, train
+from edgekit.training.loop import RunSettings, Tick, train
 from edgekit.training.memory import at_once
-from edgekit.training.pace import kept, pace
-from edgekit.training.recipe import Stage, TrainingRecipe, imitating
+from edgekit.training.pace import MARGIN, pace
+from edgekit.training.recipe import Stage, imitating
+from edgekit.training.record import TrainingRecord
+from edgekit.training.threads import conditions
 
 MOST_EPOCHS: Final = 20
 
 
+WORKERS: Final = 2
+
+
+@dataclass(frozen=True)
+class QatGraphs:
+    """The float32 graph, NNCF's Q/DQ form of it (both take the normalised image), and where the trained one goes."""
+
+    core: Path
+    quantized: Path
+    out: Path
+
+
+@dataclass(frozen=True)
+class QatImages:
+    """What is trained on, whether its labels mean something, and how images are normalised."""
+
+    images: TrainingImages
+    labelled: bool
+    preprocessing: Preprocessing
+
+
 @dataclass(frozen=True)
 class QatSettings:
-    """How long, how fast, from what seed, how many pictures a step, and how much memory the process may hold in all
-    (None: any).
+    """How long, how fast, and from what seed.
+
+    Attributes:
+        seconds: the ceiling of all of it; it does not bind a replay.
+        images: to train on, rounded to whole batches; None: as many as fit.
+        batch: images a step; memory_bytes: what the process may hold in all (None: any).
+        replay: a run to do again, step by step, in place of a plan.
     """
 
-    minutes: float
+    seconds: float
     learning_rate: float = 1e-4
     seed: int = 0
+    images: int | None = None
     batch: int = 16
     memory_bytes: int | None = None
+    replay: TrainingRecord | None = None
 
 
 @dataclass(frozen=True)
@@ -48,8 +80,10 @@ class QatRecord:
 
     Attributes:
         method: for people.
-        images, steps: trained on, those of a run that this one went on with too; seconds: of this run's training.
+        images, steps: trained on; seconds: that all of it took; both in a run that this one went on with too.
         layers: whose weights were learned; quantizers: of activations whose scales were learned.
+        cut: what of the plan was left out, and why; None: nothing.
+        run: the training, to do it again.
     """
 
     method: str
@@ -59,84 +93,95 @@ class QatRecord:
     learning_rate: float
     layers: int
     quantizers: int
+    cut: str | None
+    run: TrainingRecord
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
-        return asdict(self)
+        plain = {key: value for key, value in vars(self).items() if key != "run"}
+        return plain | {"run": self.run.model_dump(mode="json")}
 
 
 def train_quantized(
-    core: Path,
-    quantized: Path,
-    images: TrainingImages,
-    labelled: bool,
-    preprocessing: Preprocessing,
+    graphs: QatGraphs,
+    data: QatImages,
     settings: QatSettings,
     folder: Path,
-    out: Path,
     on_tick: Callable[[Tick], None] = lambda tick: None,
 ) -> QatRecord:
     """Trains a Q/DQ graph towards its float graph and writes it: the same nodes, with other constants.
 
     Args:
-        core: the float32 graph; quantized: NNCF's Q/DQ form of it; both take the normalised image.
-        images: to train on; labelled: whether their labels mean something.
-        folder: gets the plan, the checkpoint and the log; what is there is gone on with: one folder for one graph.
-        out: where the trained graph is written.
+        folder: gets the plan, the seconds spent, the checkpoint and the log; what is there is gone on with: one folder
+            for one graph. In the end only the log stays.
         on_tick: called with each line of the log.
     Raises:
-        InputError: something in the graph is not known and is named, or not one picture fits into the memory.
+        InputError: something in the graph is not known and is named, not one picture fits into the memory, or what is
+            in the folder is damaged.
         EdgekitError: the training diverged; nothing is written.
     """
-    graph, plain = onnx.load(str(quantized)), onnx.load(str(core))
+    replay, stopwatch, told = settings.replay, Stopwatch(folder / SPENT), data.preprocessing
+    labelled = data.labelled if replay is None else replay.labelled
+    if labelled and not data.labelled:
+        raise InputError("the training to do again learned from labels, and these images have none", "Give those.")
+    began = stopwatch.seconds()
+    graph, plain = onnx.load(str(graphs.quantized)), onnx.load(str(graphs.core))
     learned = simulated(graph, plain)
     guide = Answers(to_torch(plain), labelled)
-    recipe = kept(folder, lambda: _plan(learned.network, guide, images, preprocessing, settings))
-    give_back()  # the processes that draw pictures keep what is held now, until it is written over
-    began = time.monotonic()
-    made = train(
-        learned.network,
-        ordered(images, preprocessing),
-        recipe,
-        folder,
-        preprocessing.mean,
-        preprocessing.std,
-        on_tick=on_tick,
-        workers=2,
-        checkpoint_seconds=30.0,
-        guide=guide,
-    )
-    if not all(bool(value.isfinite().all()) for value in made.state_dict().values()):
-        raise EdgekitError("quantization-aware training diverged", "Lower its learning rate.")
-    onnx.save(written(graph, learned, made), str(out))
+    loading = stopwatch.seconds() - began
+    with conditions(replay, WORKERS):
+        plan = kept(folder, Plan, lambda: _plan(learned.network, guide, data, settings, stopwatch))
+        give_back()  # the processes that draw pictures keep what is held now, until it is written over
+        run = RunSettings(
+            told.mean,
+            told.std,
+            workers=WORKERS,
+            checkpoint_seconds=30.0,
+            ceiling=Ceiling(settings.seconds, stopwatch, plan.step_seconds, loading),  # writing takes no longer
+            if_diverged=f"Lower its learning rate: it is {plan.recipe.learning_rate:g}.",
+        )
+        trained = train(learned.network, ordered(data.images, told), replay or plan.recipe, folder, run, guide, on_tick)
+    onnx.save(written(graph, learned, trained.network), str(graphs.out))
+    seconds = stopwatch.seconds()
+    forget(folder)
     return QatRecord(
         f"distillation with{'' if labelled else 'out'} labels",
-        recipe.images_at(recipe.steps),
-        recipe.steps,
-        time.monotonic() - began,
-        recipe.learning_rate,
+        trained.record.images,
+        trained.steps,
+        seconds,
+        plan.recipe.learning_rate,
         len(learned.layers),
         len(set(learned.scales.values())),
+        trained.cut,
+        trained.record,
     )
 
 
-def _plan(
-    network: nn.Module, guide: Answers, images: TrainingImages, preprocessing: Preprocessing, settings: QatSettings
-) -> TrainingRecipe:
-    """The training recipe that fits the minutes on this machine."""
-    batch = min(settings.batch, max(2, images.count // 4))
-    together = _at_once(network, preprocessing.size, batch, settings.memory_bytes)
-    fits = settings.minutes * 60 * pace(network, guide, preprocessing.size, together)
-    count = max(batch, int(min(fits, MOST_EPOCHS * images.count)))
-    return imitating(
+def _plan(network: nn.Module, guide: Answers, data: QatImages, settings: QatSettings, stopwatch: Stopwatch) -> Plan:
+    """The plan that fits under the ceiling on this machine."""
+    if settings.replay is not None:
+        return Plan(recipe=settings.replay.recipe)
+    began, available, size = stopwatch.seconds(), data.images.count, data.preprocessing.size
+    batch = min(settings.batch, max(2, available // 4))
+    together = _at_once(network, size, batch, settings.memory_bytes)
+    step_seconds: tuple[float, ...] | None = None
+    if settings.images is not None:
+        count = max(1, round(settings.images / batch)) * batch
+    else:
+        images_per_second = pace(network, guide, size, together)
+        left = settings.seconds - stopwatch.seconds() - began  # writing takes no longer than reading did
+        count = max(batch, int(min(MARGIN * left * images_per_second, MOST_EPOCHS * available)))
+        step_seconds = (batch / images_per_second,)
+    recipe = imitating(
         "quantized",
         "training images",
         settings.seed,
-        (Stage(size=preprocessing.size, images=count, batch=batch, at_once=together),),
+        (Stage(size=size, images=count, batch=batch, at_once=together),),
         optimizer="adamw",
         learning_rate=settings.learning_rate,
         weight_decay=0.0,
     )
+    return Plan(recipe=recipe, step_seconds=step_seconds)
 
 
 def _at_once(network: nn.Module, side: int, batch: int, memory_bytes: int | None) -> int:

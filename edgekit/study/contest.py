@@ -18,7 +18,7 @@ from edgekit.models.registry import find_model
 from edgekit.study.outcome import EpochResult
 from edgekit.study.recipe import Contest, Contestant, StudyRecipe
 from edgekit.training.autocast import autocast
-from edgekit.training.loop import normalised, seeded, train
+from edgekit.training.loop import RunSettings, normalised, seeded, train
 
 EPOCHS_FILE = "epochs.jsonl"
 
@@ -63,7 +63,8 @@ def run(recipe: StudyRecipe, contest: Contest, network: Contestant, seed: int, o
     out_dir.mkdir(parents=True, exist_ok=True)
     for epoch in range(len(results(out_dir)) + 1, contest.epochs + 1):
         steps = epoch * contest.steps_per_epoch
-        average = train(made, images, told, out_dir, entry.mean, entry.std, workers=0, stop_after=steps)
+        settings = RunSettings(entry.mean, entry.std, workers=0, stop_after=steps)
+        average = train(made, images, told, out_dir, settings).network
         error, dead, rms = examined(average, held_out, entry.mean, entry.std)
         result = EpochResult(epoch, error, _mean_loss(out_dir, steps - contest.steps_per_epoch, steps), dead, rms)
         with (out_dir / EPOCHS_FILE).open("a") as file:

@@ -15,6 +15,9 @@ TEMPERATURE: Final = 2.0
 class DistillationLoss(Protocol):
     """What is learned from beside or instead of labels."""
 
+    labelled: bool
+    """Whether labels are learned from too."""
+
     def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor, done: float) -> Tensor:
         """The loss of a batch: normalised images, what the network made of them, labels; `done` of the run, 0 to 1."""
         ...
@@ -30,7 +33,7 @@ class Answers:
     def __init__(self, teacher: nn.Module, labelled: bool) -> None:
         self._teacher = teacher.eval().requires_grad_(False)
         self._teacher.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._labelled = labelled
+        self.labelled = labelled
 
     def loss(self, inputs: Tensor, logits: Tensor, labels: Tensor, done: float) -> Tensor:
         """Mean loss of a batch."""
@@ -39,4 +42,4 @@ class Answers:
         soft = torch.log_softmax(logits.float() / TEMPERATURE, 1)
         target = torch.log_softmax(wanted / TEMPERATURE, 1)
         whole = nn.functional.kl_div(soft, target, reduction="batchmean", log_target=True) * TEMPERATURE**2
-        return whole + nn.functional.cross_entropy(logits.float(), labels) if self._labelled else whole
+        return whole + nn.functional.cross_entropy(logits.float(), labels) if self.labelled else whole

@@ -2,7 +2,8 @@
 
 On one kind of machine the run is a pure function of the recipe: the order of the pictures comes from the seed and the
 position, dropout from the seed and the step. A run that was killed and resumed ends with the same weights, bit for bit,
-as one that was not.
+as one that was not. A run with a ceiling may be cut on its way, which depends on the machine's pace; its record says
+how, and a run from the record ends with the same weights again.
 """
 
 from __future__ import annotations
@@ -10,34 +11,35 @@ from __future__ import annotations
 import copy
 import json
 import math
-import os
-import signal
-import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
-from edgekit.errors import InputError
-from edgekit.training.autocast import autocast
+from edgekit.errors import EdgekitError
+from edgekit.training.autocast import computing, number_format
 from edgekit.training.auxiliary_heads import AuxiliaryHeads
+from edgekit.training.batches import batches, child_signals_kept
+from edgekit.training.ceiling import Ceiling, PaceWatch
+from edgekit.training.checkpoint import CHECKPOINT, Course, resume, save
 from edgekit.training.distillation import DistillationLoss
 from edgekit.training.images import TrainingImages
-from edgekit.training.optimizers import Optimizer, optimizer_for
-from edgekit.training.recipe import Stage, TrainingRecipe
+from edgekit.training.optimizers import optimizer_for
+from edgekit.training.recipe import TrainingRecipe
+from edgekit.training.record import TrainingRecord
+from edgekit.training.schedule import Schedule, rate_factor
+from edgekit.training.step import Parts, backward, clip, follow
+from edgekit.training.threads import training_threads
+
+Channels = tuple[float, float, float]
 
 
 @dataclass(frozen=True)
 class Tick:
-    """One line of the training log."""
+    """One line of the training log; `seconds_left` at the pace of the last steps."""
 
     step: int
     steps: int
@@ -47,110 +49,215 @@ class Tick:
     loss: float
     top1: float
     images_per_second: float
+    seconds_left: float
 
 
-class _Positions(Dataset[tuple[Tensor, int]]):
-    """The pictures of one stage in the order in which they are trained on."""
+@dataclass(frozen=True)
+class Looks:
+    """When the running average is looked at (progress, 0 to 1), what a look takes, and whether it is good enough."""
 
-    def __init__(self, images: TrainingImages, stage: Stage, first: int, skip: int, seed: int) -> None:
-        self._images, self._stage, self._seed = images, stage, seed
-        self._first, self._skip = first, skip
-
-    def __len__(self) -> int:
-        return self._stage.steps * self._stage.batch - self._skip
-
-    def __getitem__(self, item: int) -> tuple[Tensor, int]:
-        position = self._first + self._skip + item
-        epoch, place = divmod(position, self._images.count)
-        order = _epoch_order(self._images.count, self._seed, epoch)
-        picture, label = self._images.training_image(int(order[place]), self._stage.size, self._seed + position)
-        return torch.from_numpy(picture), label
+    parts: tuple[float, ...]
+    seconds: float
+    is_enough: Callable[[nn.Module], bool]
 
 
-_ORDERS: dict[tuple[int, int, int], NDArray[np.int64]] = {}
+@dataclass(frozen=True)
+class RunSettings:
+    """How a recipe is run.
+
+    Attributes:
+        mean, std: that images are normalised with; workers: processes that draw them.
+        stop_after: ends the run after this many steps, with a checkpoint, as a kill would.
+        ceiling: what it may take; looks: that may end it early. Neither binds a run from a record.
+        if_diverged: what to do about a loss that is not finite, which then ends the run; None: it goes on.
+    """
+
+    mean: Channels = (0.5, 0.5, 0.5)
+    std: Channels = (0.5, 0.5, 0.5)
+    workers: int = 1
+    checkpoint_seconds: float = 120.0
+    stop_after: int | None = None
+    ceiling: Ceiling | None = None
+    looks: Looks | None = None
+    if_diverged: str | None = None
 
 
-def _epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
-    """The permutation of one epoch; a worker process keeps the last one, as it asks for it with every picture."""
-    key = (count, seed, epoch)
-    if key not in _ORDERS:
-        _ORDERS.clear()
-        _ORDERS[key] = np.random.Generator(np.random.PCG64([seed, epoch])).permutation(count)
-    return _ORDERS[key]
+@dataclass(frozen=True)
+class Trained:
+    """What came of a run.
+
+    Attributes:
+        network: the running average of the weights.
+        record: of the steps until now.
+        cut: what was left out for want of time, in words; is_enough: whether a look ended it.
+    """
+
+    network: nn.Module
+    record: TrainingRecord
+    cut: str | None
+    is_enough: bool = False
+
+    @property
+    def steps(self) -> int:
+        """That were made in all."""
+        return len(self.record.rates)
 
 
 def train(
     network: nn.Module,
     images: TrainingImages,
-    recipe: TrainingRecipe,
+    plan: TrainingRecipe | TrainingRecord,
     out_dir: Path,
-    mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
-    std: tuple[float, float, float] = (0.5, 0.5, 0.5),
-    on_tick: Callable[[Tick], None] = lambda tick: None,
-    workers: int = 1,
-    checkpoint_seconds: float = 120.0,
-    stop_after: int | None = None,
+    settings: RunSettings | None = None,
     guide: DistillationLoss | None = None,
-) -> nn.Module:
-    """Trains `network` and returns the running average of its weights.
+    on_tick: Callable[[Tick], None] = lambda tick: None,
+) -> Trained:
+    """Trains `network`.
 
     Args:
-        network: gives (N, classes) logits for (N, 3, H, W) float32 images normalised with `mean` and `std`.
+        network: gives (N, classes) logits for (N, 3, H, W) float32 images, normalised; trained in place.
         images: the training pictures.
-        recipe: optimiser, schedule, stages.
+        plan: optimiser, schedule, stages; or the record of a run, which is then done again step by step.
         out_dir: gets checkpoint.pt, log.jsonl; a checkpoint that is there is resumed from.
-        stop_after: ends the run after this many steps, with a checkpoint, as a kill would.
         guide: gives the loss in place of cross-entropy with the labels.
     Raises:
-        InputError: the checkpoint there was made by another recipe.
+        InputError: the checkpoint there is damaged or was made by another recipe.
+        EdgekitError: training diverged, and `if_diverged` is set.
     """
+    settings = settings or RunSettings()
+    replay = plan if isinstance(plan, TrainingRecord) else None
+    recipe = plan.recipe if isinstance(plan, TrainingRecord) else plan
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    average = copy.deepcopy(network).eval()
     taps = AuxiliaryHeads(network, recipe.auxiliary, recipe.stages[0].size)
     optimizer = optimizer_for(nn.ModuleList([network, taps]), recipe)
-    kept = {"network": network, "average": average, "taps": taps, "optimizer": optimizer}
-    done = _resume(out_dir / "checkpoint.pt", kept, recipe)
-    stop = recipe.steps if stop_after is None else min(stop_after, recipe.steps)
-    log = _Log(out_dir / "log.jsonl", done, recipe, on_tick)
-    saved_at = time.monotonic()
-    network.train()
-    with _child_signals_kept():
-        for step, stage, pictures, labels in _batches(images, recipe, done, stop, workers):
-            torch.manual_seed(recipe.seed * 1_000_003 + step)
-            factor = rate_factor(recipe, step, images.count)
-            optimizer.set_rate(factor)
-            tap_weight = recipe.auxiliary_weight * (1 - step / recipe.steps)
-            inputs = normalised(pictures.to(device), mean, std)
-            part = step / recipe.steps
-            together, wanted = stage.at_once or len(inputs), labels.to(device)
-            pairs = list(zip(torch.split(inputs, together), torch.split(wanted, together), strict=True))
-            loss, right = _step(network, taps, tap_weight, optimizer, recipe, pairs, guide, part)
-            _follow(average, network, min(recipe.ema, (1 + step) / (10 + step)))
-            done = step + 1
-            log.add(done, stage, recipe.learning_rate * factor, loss, right)
-            if time.monotonic() - saved_at > checkpoint_seconds:
-                _save(out_dir / "checkpoint.pt", kept, recipe, done)
+    parts = Parts(network, copy.deepcopy(network).eval(), taps, optimizer)
+    fresh = _fresh(recipe, replay, device, settings.workers)
+    course = resume(out_dir / CHECKPOINT, parts.stateful(), recipe, fresh)
+    course.stop = course.schedule.total if settings.stop_after is None else settings.stop_after
+    with computing(course.threads, course.number_format), child_signals_kept():
+        run = _Run(parts, recipe, replay, course, settings, guide, out_dir)
+        is_enough = run.go(images, on_tick)
+    record = TrainingRecord(
+        recipe=recipe.model_copy(update={"stages": course.schedule.as_run(course.done)}),
+        spans=course.schedule.spans,
+        rates=tuple(course.rates),
+        threads=course.threads,
+        number_format=course.number_format,
+        labelled=guide is None or guide.labelled,
+    )
+    return Trained(parts.average, record, course.cut, is_enough)
+
+
+def _fresh(recipe: TrainingRecipe, replay: TrainingRecord | None, device: torch.device, workers: int) -> Course:
+    """The beginning of a run."""
+    if replay is not None:
+        return Course(replay.schedule, replay.threads, replay.number_format)
+    form = number_format(device.type, recipe.bf16)
+    return Course(Schedule.planned(recipe), training_threads(workers), form)
+
+
+@dataclass
+class _Run:
+    """A run under way."""
+
+    parts: Parts
+    recipe: TrainingRecipe
+    replay: TrainingRecord | None
+    course: Course
+    settings: RunSettings
+    guide: DistillationLoss | None
+    folder: Path
+
+    def go(self, images: TrainingImages, on_tick: Callable[[Tick], None]) -> bool:
+        """Trains until the course stops; whether a look at the accuracy ended it."""
+        course, settings = self.course, self.settings
+        watch = PaceWatch(course.schedule.stages, settings.ceiling if self.replay is None else None)
+        log, saved_at = _Log(self.folder / "log.jsonl", course.done), time.monotonic()
+        self.parts.network.train()
+        if self._is_look() and self._is_enough():  # the run was killed at that look
+            return True
+        watch.begin()
+        for place, pictures, labels in batches(images, course, self.recipe.seed, settings.workers):
+            loss, right = self._step(pictures, labels, images.count)
+            watch.step(place)
+            self._check(loss)
+            self._fit(watch)
+            if settings.ceiling is not None:
+                settings.ceiling.stopwatch.keep()
+            log.count(loss, right, len(labels))
+            if course.done % 10 == 0 or course.done == course.schedule.total:
+                on_tick(log.write(course, place, self.recipe.learning_rate, watch))
+            if self._is_look() or time.monotonic() - saved_at > settings.checkpoint_seconds:
+                self._save()
                 saved_at = time.monotonic()
-    _save(out_dir / "checkpoint.pt", kept, recipe, done)
-    return average
+            if self._is_look():
+                if self._is_enough():
+                    return True
+                watch.begin()
+        self._save()
+        self._check(*(float(value.sum()) for value in self.parts.average.state_dict().values()))
+        return False
 
+    def _step(self, pictures: Tensor, labels: Tensor, images_per_epoch: int) -> tuple[float, int]:
+        """One step on uint8 pictures (N, H, W, 3) and labels (N,); the network's own mean loss, and how many it had
+        right.
+        """
+        course, recipe, parts = self.course, self.recipe, self.parts
+        step, device = course.done, next(parts.network.parameters()).device
+        torch.manual_seed(recipe.seed * 1_000_003 + step)
+        factor = rate_factor(recipe, step, images_per_epoch, course.schedule)
+        if self.replay is not None:
+            factor = self.replay.rates[step]
+        parts.optimizer.set_rate(factor)
+        inputs = normalised(pictures.to(device), self.settings.mean, self.settings.std)
+        together = course.schedule.stage_at(step).at_once or len(inputs)
+        pairs = zip(torch.split(inputs, together), torch.split(labels.to(device), together), strict=True)
+        loss, right = backward(parts, recipe, list(pairs), self.guide, course.schedule.progress(step))
+        clip(parts, recipe)
+        parts.optimizer.step()
+        decay = recipe.ema ** course.schedule.stretch(step)
+        follow(parts.average, parts.network, min(decay, (1 + step) / (10 + step)))
+        course.rates.append(factor)
+        course.done += 1
+        return loss, right
 
-@contextmanager
-def _child_signals_kept() -> Iterator[None]:
-    """Takes away again what torch leaves behind: a handler for the end of its data loader's workers.
+    def _check(self, *values: float) -> None:
+        """Raises EdgekitError where a value is not finite and that is to end the run."""
+        if self.settings.if_diverged is None or all(math.isfinite(value) for value in values):
+            return
+        what = f"training diverged at step {self.course.done} of {self.course.schedule.total}"
+        raise EdgekitError(f"{what}: its loss or its weights are not finite", self.settings.if_diverged)
 
-    A child of another kind that ends later would interrupt whatever runs then, and with OpenVINO's kernels loaded the
-    process does not survive that on every machine (seen: a segmentation fault in the middle of a build).
-    """
-    before = signal.getsignal(signal.SIGCHLD)
-    try:
-        yield
-    finally:
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+    def _looks_at(self) -> Looks | None:
+        return None if self.replay is not None else self.settings.looks
+
+    def _is_look(self) -> bool:
+        """Whether the last step has passed a place where the accuracy is looked at."""
+        looks, course = self._looks_at(), self.course
+        if looks is None or course.done in (0, course.schedule.total):
+            return False
+        before, now = course.schedule.progress(course.done - 1), course.schedule.progress(course.done)
+        return any(before < part <= now for part in looks.parts)
+
+    def _is_enough(self) -> bool:
+        looks = self._looks_at()
+        return looks is not None and looks.is_enough(self.parts.average)
+
+    def _fit(self, watch: PaceWatch) -> None:
+        """Cuts what is to come where it does not fit under the ceiling."""
+        course, looks = self.course, self._looks_at()
+        progress = course.schedule.progress(course.done)
+        seconds = looks.seconds * sum(part > progress for part in looks.parts) if looks is not None else 0.0
+        after = watch.fit(course.schedule, course.done, seconds)
+        if after is not course.schedule:
+            course.cut = watch.words(course.schedule, after, course.done)
+            course.schedule = after
+
+    def _save(self) -> None:
+        save(self.folder / CHECKPOINT, self.parts.stateful(), self.recipe, self.course)
 
 
 def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
@@ -159,36 +266,7 @@ def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
     return make()
 
 
-def rate_factor(recipe: TrainingRecipe, step: int, images_per_epoch: int) -> float:
-    """What the rates are multiplied by at a step: the paper's staircase by epochs, or a cosine after a linear rise."""
-    if recipe.schedule == "one-cycle":
-        part = (step + 0.5) / recipe.steps
-        if part < recipe.warmup:
-            return part / recipe.warmup
-        return 0.5 * (1 + math.cos(math.pi * (part - recipe.warmup) / (1 - recipe.warmup)))
-    seen = recipe.images_at(step)
-    return float(recipe.decay_rate ** (seen / images_per_epoch // recipe.decay_epochs))
-
-
-def _batches(
-    images: TrainingImages, recipe: TrainingRecipe, done: int, stop: int, workers: int
-) -> Iterator[tuple[int, Stage, Tensor, Tensor]]:
-    """(step, stage, uint8 pictures (N, H, W, 3), labels (N,)) from step `done` up to `stop`."""
-    step, position = 0, 0
-    for stage in recipe.stages:
-        skip = min(max(done - step, 0), stage.steps)
-        if skip < stage.steps and step + skip < stop:
-            dataset = _Positions(images, stage, position, skip * stage.batch, recipe.seed)
-            loader = DataLoader(dataset, stage.batch, num_workers=workers, prefetch_factor=4 if workers else None)
-            for offset, (pictures, labels) in enumerate(loader):
-                if step + skip + offset >= stop:
-                    return
-                yield step + skip + offset, stage, pictures, labels
-        step += stage.steps
-        position += stage.steps * stage.batch
-
-
-def normalised(pictures: Tensor, mean: tuple[float, float, float], std: tuple[float, float, float]) -> Tensor:
+def normalised(pictures: Tensor, mean: Channels, std: Channels) -> Tensor:
     """uint8 (N, H, W, 3) to float32 (N, 3, H, W), channels last in memory."""
     shift = torch.tensor(mean, device=pictures.device).view(1, 3, 1, 1)
     scale = torch.tensor(std, device=pictures.device).view(1, 3, 1, 1)
@@ -196,83 +274,14 @@ def normalised(pictures: Tensor, mean: tuple[float, float, float], std: tuple[fl
     return inputs.contiguous(memory_format=torch.channels_last)
 
 
-def _step(
-    network: nn.Module,
-    taps: AuxiliaryHeads,
-    tap_weight: float,
-    optimizer: Optimizer,
-    recipe: TrainingRecipe,
-    batch: list[tuple[Tensor, Tensor]],
-    guide: DistillationLoss | None,
-    done: float,
-) -> tuple[float, int]:
-    """One optimiser step on a batch, (inputs, labels) of it at a time; returns the network's own mean loss and how many
-    it had right.
-    """
-    count = sum(len(labels) for _, labels in batch)
-    mean, right = 0.0, 0
-    for inputs, labels in batch:
-        with autocast(inputs.device.type, recipe.bf16):
-            logits = network(inputs)
-        if guide is not None:
-            loss = guide.loss(inputs, logits, labels, done)
-        else:
-            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-        share = len(labels) / count
-        whole = share * (loss + tap_weight * taps.loss(labels, recipe.label_smoothing))
-        whole.backward()  # type: ignore[no-untyped-call]
-        mean += share * float(loss.detach())
-        right += int((logits.argmax(1) == labels).sum())
-    parameters = [*network.parameters(), *taps.parameters()]
-    if recipe.clip_tensor_norm is not None:
-        for parameter in parameters:
-            nn.utils.clip_grad_norm_([parameter], recipe.clip_tensor_norm)
-    if recipe.clip_norm is not None:
-        nn.utils.clip_grad_norm_(parameters, recipe.clip_norm)
-    optimizer.step()
-    return mean, right
-
-
-def _follow(average: nn.Module, network: nn.Module, decay: float) -> None:
-    """Moves the running average of weights and batch-norm statistics towards the network's."""
-    with torch.no_grad():
-        for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
-
-
-def _save(path: Path, kept: Mapping[str, Any], recipe: TrainingRecipe, done: int) -> None:
-    state = {"step": done, "recipe": recipe.model_dump_json()}
-    partial = path.with_suffix(".part")
-    torch.save(state | {name: part.state_dict() for name, part in kept.items()}, partial)
-    os.replace(partial, path)
-
-
-def _resume(path: Path, kept: Mapping[str, Any], recipe: TrainingRecipe) -> int:
-    """Takes back what was kept, if anything was; returns the steps done."""
-    if not path.exists():
-        return 0
-    state = torch.load(path, map_location="cpu", weights_only=True)
-    if state["recipe"] != recipe.model_dump_json():
-        raise InputError(
-            f"the checkpoint {path} was made with another recipe",
-            "Give another --out, or delete the checkpoint to begin again.",
-        )
-    for name, part in kept.items():
-        part.load_state_dict(state[name])
-    return int(state["step"])
-
-
 class _Log:
     """Averages over ten steps and writes a line; a resumed run first drops the lines after its checkpoint."""
 
-    def __init__(self, path: Path, done: int, recipe: TrainingRecipe, on_tick: Callable[[Tick], None]) -> None:
+    def __init__(self, path: Path, done: int) -> None:
         lines = path.read_text().splitlines() if path.exists() else []
         kept = [line for line in lines if json.loads(line)["step"] <= done]
         path.write_text("".join(line + "\n" for line in kept))
-        self._path, self._recipe, self._on_tick = path, recipe, on_tick
+        self._path = path
         self._clear()
 
     def _clear(self) -> None:
@@ -280,23 +289,26 @@ class _Log:
         self._right = self._seen = 0
         self._since = time.monotonic()
 
-    def add(self, done: int, stage: Stage, rate: float, loss: float, right: int) -> None:
+    def count(self, loss: float, right: int, images: int) -> None:
+        """Notes a step."""
         self._losses.append(loss)
         self._right += right
-        self._seen += stage.batch
-        if done % 10 and done != self._recipe.steps:
-            return
+        self._seen += images
+
+    def write(self, course: Course, place: int, learning_rate: float, watch: PaceWatch) -> Tick:
+        """Writes a line about the steps since the last one, the latest in stage `place`."""
         tick = Tick(
-            step=done,
-            steps=self._recipe.steps,
-            images=self._recipe.images_at(done),
-            size=stage.size,
-            learning_rate=rate,
+            step=course.done,
+            steps=course.schedule.total,
+            images=course.schedule.images_at(course.done),
+            size=course.schedule.stages[place].size,
+            learning_rate=learning_rate * course.rates[-1],
             loss=sum(self._losses) / len(self._losses),
             top1=100 * self._right / self._seen,
             images_per_second=self._seen / (time.monotonic() - self._since),
+            seconds_left=watch.seconds_left(course.schedule, course.done),
         )
         with self._path.open("a") as file:
             file.write(json.dumps(asdict(tick)) + "\n")
-        self._on_tick(tick)
         self._clear()
+        return tick

@@ -1,12 +1,9 @@
-"""How much training fits in a budget of minutes: a few steps are timed, and the plan is kept beside the checkpoint."""
+"""How much training fits in a budget of minutes: a few steps are timed."""
 
 from __future__ import annotations
 
 import copy
-import json
 import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 import torch
@@ -14,21 +11,12 @@ from torch import nn
 
 from edgekit.training.autocast import autocast
 from edgekit.training.distillation import DistillationLoss
-from edgekit.training.recipe import TrainingRecipe
 
 DRAWING: Final = 0.6
 """What is left of the pace beside drawing or decoding and the optimiser's own step; measured on two cores."""
 
-
-def kept(folder: Path, plan: Callable[[], TrainingRecipe]) -> TrainingRecipe:
-    """The plan of the run that was begun in a folder; a new one if none was."""
-    path = folder / "plan.json"
-    if path.exists():
-        return TrainingRecipe.model_validate(json.loads(path.read_text(encoding="utf-8")))
-    recipe = plan()
-    folder.mkdir(parents=True, exist_ok=True)
-    path.write_text(recipe.model_dump_json(indent=1), encoding="utf-8")
-    return recipe
+MARGIN: Final = 0.95
+"""Part of the time that a plan fills, so that a run at about its pace is not cut."""
 
 
 def pace(student: nn.Module, guide: DistillationLoss, side: int, batch: int) -> float:

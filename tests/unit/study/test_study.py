@@ -27,7 +27,7 @@ from edgekit.study.grid import collected, place, study
 from edgekit.study.outcome import StudyOutcome
 from edgekit.study.recipe import StudyRecipe
 from edgekit.study.summary import epochs_to, lines, spread
-from edgekit.training.loop import seeded, train
+from edgekit.training.loop import RunSettings, seeded, train
 
 SMALL = """
 training: {optimizer: rmsprop, learning_rate: 0.045, clip_tensor_norm: 2.0, ema: 0.9}
@@ -111,7 +111,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_numbers(tmp_path: Path) -> No
     told = recipe.training_of(contest, network, 1)
     made = seeded(1, lambda: models.create(network.model, 24, contest.width, told.dropout, network.scale))
     images = KeptSigns(drawn("train", contest.epoch_images, contest.size, tmp_path / "drawn"))
-    train(made, images, told, tmp_path / "stopped", workers=0, stop_after=7)
+    train(made, images, told, tmp_path / "stopped", RunSettings(workers=0, stop_after=7))
     run(recipe, contest, network, 1, tmp_path / "stopped", tmp_path / "drawn")
     whole, stopped = (results(tmp_path / name) for name in ("whole", "stopped"))
     assert [(e.error, e.dead, e.feature_rms) for e in whole] == [(e.error, e.dead, e.feature_rms) for e in stopped]

@@ -14,9 +14,10 @@ from torch import nn
 
 from edgekit.errors import InputError
 from edgekit.models.inception_v4 import InceptionV4
-from edgekit.training.loop import Tick, rate_factor, seeded, train
+from edgekit.training.loop import RunSettings, Tick, seeded, train
 from edgekit.training.optimizers import _as_matrix, optimizer_for
 from edgekit.training.recipe import TrainingRecipe
+from edgekit.training.schedule import rate_factor
 
 
 @dataclass(frozen=True)
@@ -53,8 +54,11 @@ def recipe(**more: Any) -> TrainingRecipe:
     return TrainingRecipe.model_validate({**told, **more})
 
 
-def run(settings: TrainingRecipe, out: Path, **more: Any) -> dict[str, torch.Tensor]:
-    return train(seeded(settings.seed, small), Stripes(), settings, out, workers=0, **more).state_dict()
+def run(
+    settings: TrainingRecipe, out: Path, stop_after: int | None = None, on_tick: Any = lambda tick: None
+) -> dict[str, torch.Tensor]:
+    how = RunSettings(workers=0, stop_after=stop_after)
+    return train(seeded(settings.seed, small), Stripes(), settings, out, how, on_tick=on_tick).network.state_dict()
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "rmsprop", "adamw"])

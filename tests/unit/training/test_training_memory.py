@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from edgekit.targets.memory import peak_bytes, resident_bytes
-from edgekit.training.loop import train
+from edgekit.training.loop import RunSettings, train
 from edgekit.training.memory import WORKERS_BYTES, at_once, kept_bytes
 from edgekit.training.recipe import Stage, TrainingRecipe
 
@@ -57,7 +57,7 @@ def test_parts_of_a_batch_have_its_gradients(parts: int, tmp_path: Path) -> None
     def trained(name: str, together: int | None) -> list[torch.Tensor]:
         stages = (Stage(size=16, images=32, batch=8, at_once=together),)
         recipe = TrainingRecipe(dropout=0.0, bf16=False, schedule="one-cycle", stages=stages)
-        made = train(network(), Noise(), recipe, tmp_path / name, workers=0)
+        made = train(network(), Noise(), recipe, tmp_path / name, RunSettings(workers=0)).network
         return list(made.state_dict().values())
 
     for whole, summed in zip(trained("whole", None), trained("parts", parts), strict=True):

@@ -1,0 +1,153 @@
+"""The most that a run may take: a stopwatch that outlives a kill, and the pace of the last steps beside the plan's."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from edgekit.errors import InputError
+from edgekit.training.recipe import Stage
+from edgekit.training.schedule import Schedule, fitted
+
+WINDOW: Final = 8
+"""Steps that the pace is taken from; the slowest of them is left out, as it may be a hiccup."""
+
+TRUSTED_STEPS: Final = 4
+"""Steps that must have been seen before anything is cut, unless they would use up much of what is left."""
+
+WAIT_PART: Final = 0.25
+
+
+class Stopwatch:
+    """Seconds that work on a folder has taken in all, also in runs that were killed.
+
+    Args:
+        path: the file that keeps them, as a JSON number; None: nothing is kept.
+    Raises:
+        InputError: the file is damaged.
+    """
+
+    def __init__(self, path: Path | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path, self._clock, self._before = path, clock, 0.0
+        if path is not None and path.exists():
+            try:
+                self._before = float(json.loads(path.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise InputError(f"{path} is damaged", "Delete it.") from error
+        self._began = clock()
+
+    def seconds(self) -> float:
+        """Until now."""
+        return self._before + self._clock() - self._began
+
+    def keep(self) -> None:
+        """Writes the seconds to the file."""
+        if self._path is not None:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            partial = self._path.with_suffix(".part")
+            partial.write_text(json.dumps(self.seconds()), encoding="utf-8")
+            os.replace(partial, self._path)
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """What may be used, `seconds` on a stopwatch.
+
+    Attributes:
+        step_seconds: what a step of each stage takes by plan; None where no pace was measured.
+        after_seconds: what follows on training, at the pace of the plan.
+    """
+
+    seconds: float
+    stopwatch: Stopwatch
+    step_seconds: tuple[float, ...] | None = None
+    after_seconds: float = 0.0
+
+
+def steady(ratios: Sequence[float]) -> float:
+    """The mean of all but the largest; of one, that one."""
+    if len(ratios) == 1:
+        return ratios[0]
+    return (sum(ratios) - max(ratios)) / (len(ratios) - 1)
+
+
+class PaceWatch:
+    """Watches how long steps take, and cuts the schedule when the rest does not fit under the ceiling.
+
+    A step's seconds are compared with the plan's for its stage (or with the area of its pictures where there is none):
+    so the pace at small pictures says what large ones will take.
+    """
+
+    def __init__(self, stages: Sequence[Stage], ceiling: Ceiling | None) -> None:
+        self._ceiling = ceiling or Ceiling(float("inf"), Stopwatch())
+        areas = tuple(float(stage.batch * stage.size**2) for stage in stages)
+        self._costs = self._ceiling.step_seconds or areas
+        self._ratios: deque[float] = deque(maxlen=WINDOW)
+        self._mark = self._now()
+
+    def begin(self) -> None:
+        """Time until now belongs to no step."""
+        self._mark = self._now()
+
+    def step(self, place: int) -> None:
+        """A step of stage `place` has ended; the next one begins."""
+        now = self._now()
+        self._ratios.append((now - self._mark) / self._costs[place])
+        self._mark = now
+
+    def seconds_left(self, schedule: Schedule, done: int) -> float:
+        """What the steps to come take at the pace of the last ones; before any, at the plan's."""
+        ratio = self._ratio() if self._ratios else 1.0 if self._ceiling.step_seconds else 0.0
+        left = zip(schedule.to_come(done), self._costs, strict=True)
+        return ratio * sum(count * cost for count, cost in left)
+
+    def fit(self, schedule: Schedule, done: int, looks_seconds: float = 0.0) -> Schedule:
+        """The schedule, cut if need be; see edgekit.training.schedule.fitted.
+
+        Args:
+            looks_seconds: what looks at the accuracy take that are to come, at the plan's pace.
+        """
+        left = self.left(looks_seconds)
+        if not self._ratios or (left > 0 and not self._is_known(left, done, schedule)):
+            return schedule
+        return fitted(schedule, done, [self._ratio() * cost for cost in self._costs], left)
+
+    def left(self, looks_seconds: float = 0.0) -> float:
+        """Seconds that training may still take; what follows it is slower too where training is."""
+        slower = max(1.0, self._ratio()) if self._ratios and self._ceiling.step_seconds else 1.0
+        after = slower * (self._ceiling.after_seconds + looks_seconds)
+        return self._ceiling.seconds - self._now() - after
+
+    def words(self, before: Schedule, after: Schedule, done: int) -> str:
+        """What was cut at a step, and why."""
+        planned = sum(stage.steps * stage.batch for stage in before.stages)
+        place = next(place for place, count in enumerate(before.to_come(done - 1)) if count)
+        batch, cost = before.stages[place].batch, self._costs[place]
+        pace = f"training went at {_number(batch / (cost * self._ratio()))} images/s"
+        if self._ceiling.step_seconds:
+            pace += f" where {_number(batch / cost)} were planned"
+        else:
+            pace += f", and there were {self._ceiling.seconds:,.0f} s for it"
+        return f"cut from {planned:,} to {after.images_at(after.total):,} images: {pace}"
+
+    def _is_known(self, left: float, done: int, schedule: Schedule) -> bool:
+        place = next((place for place, count in enumerate(schedule.to_come(done)) if count), None)
+        if len(self._ratios) >= TRUSTED_STEPS or place is None:
+            return True
+        return TRUSTED_STEPS * self._ratio() * self._costs[place] > WAIT_PART * left
+
+    def _ratio(self) -> float:
+        return steady(self._ratios)
+
+    def _now(self) -> float:
+        return self._ceiling.stopwatch.seconds()
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"

@@ -1,0 +1,34 @@
+"""How many threads training computes with."""
+
+from __future__ import annotations
+
+import os
+from contextlib import AbstractContextManager
+
+import torch
+
+from edgekit.training.autocast import computing
+from edgekit.training.record import TrainingRecord
+
+
+def training_threads(workers: int) -> int:
+    """Threads for torch beside processes that draw pictures: as many as it has, but one core is left to those.
+
+    Threads that share their cores wait for each other at every layer: FIGURES
+    The environment's own number of threads stays.
+
+    Args:
+        workers: processes that draw pictures; 0: the training itself does.
+    """
+    threads = torch.get_num_threads()
+    if workers == 0 or "OMP_NUM_THREADS" in os.environ:
+        return threads
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(threads, cores - 1))
+
+
+def conditions(replay: TrainingRecord | None, workers: int) -> AbstractContextManager[None]:
+    """Threads and number format of a run: those of the one to do again, or what is fast on this machine."""
+    if replay is not None:
+        return computing(replay.threads, replay.number_format)
+    return computing(training_threads(workers), None)
