@@ -10,6 +10,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
+from edgekit.store.keys import NOT_IN_KEY
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -48,7 +50,7 @@ class CompileSettings:
     optimization_level: int | None = None
     workspace_bytes: int | None = None
     typed: bool = True
-    timing_cache: Path | None = field(default=None, metadata={"not_in_key": True})
+    timing_cache: Path | None = field(default=None, metadata=NOT_IN_KEY)
 
 
 DEFAULTS: Final = CompileSettings()

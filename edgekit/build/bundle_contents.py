@@ -74,7 +74,7 @@ def write(plan: Plan, out: Path, contents: Contents) -> Path:
     }
     manifest = {**_manifest(plan, contents), **engine_facts(plan)}
     if plan.recipe.sbom:
-        files[SBOM] = bill_of_materials(report, manifest["licenses"], files)
+        files[SBOM] = bill_of_materials(report.as_dict(), manifest["licenses"], files)
     return write_bundle(out, files, manifest)
 
 

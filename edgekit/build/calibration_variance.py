@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.build.executor import Executor
 from edgekit.build.quantize import QUANTIZE, quantize_input
-from edgekit.build.stage import NOT_IN_KEY, File, Progress, Stage
+from edgekit.build.stage import File, Progress, Stage
 from edgekit.data.calibration import STRATEGIES, CalibrationData, CalibrationSet, choose
 from edgekit.data.image_set import ImageSet, Selection
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.store.keys import NOT_IN_KEY
 
 if TYPE_CHECKING:
     from edgekit.build.export import Exported

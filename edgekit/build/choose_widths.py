@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Final
 from pydantic import TypeAdapter
 
 from edgekit.build.executor import Executor, Timing
-from edgekit.build.stage import NOT_IN_KEY, File, Progress, Stage
+from edgekit.build.stage import File, Progress, Stage
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.source import Source
 from edgekit.prune.choice import ChosenWidths, LatencyFit, LatencyStep, Sensitivity, Want, changed, packed
 from edgekit.prune.sources import PruningImages
+from edgekit.store.keys import NOT_IN_KEY
 
 if TYPE_CHECKING:
     from torch import nn

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 from edgekit.backends import Compiled, CompileSettings, Identity, backend
-from edgekit.build.stage import NOT_IN_KEY, Progress
+from edgekit.build.stage import Progress
 from edgekit.devices import remote
 from edgekit.devices.ssh import Connection
+from edgekit.store.keys import NOT_IN_KEY
 from edgekit.targets import Machine
 from edgekit.validate.latency import Candidate, Measured, measure, summed_up
 

@@ -1,4 +1,4 @@
-"""What a build is about to do, settled before its first stage: the network, the target, where it runs, how precisely."""
+"""What a build is about to do, settled before its first stage: network, target, precision, and where it runs."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _precisions(wanted: str, target: Target, compiler: Backend, machine: Machine
 
 
 def _settings(recipe: Recipe, target: Target, release: Release | None, store: Store) -> CompileSettings:
-    """What the recipe asks of the compiler; TensorRT remembers beside the entries of the store how fast kernels were."""
+    """What the recipe asks of the compiler; TensorRT keeps what it has timed beside the entries of the store."""
     asked = recipe.tensorrt
     cache = store.root / "timing" / "tensorrt.cache" if target.can.gpu else None
     if cache is not None:

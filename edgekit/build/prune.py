@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Final
 from edgekit.build.choose_widths import CHOOSE_WIDTHS, ChooseWidthsInput, LayerTable
 from edgekit.build.code import source_digest
 from edgekit.build.recover import RECOVER, Recovered, RecoverInput
-from edgekit.build.stage import canonical
 from edgekit.errors import BudgetError, InputError
 from edgekit.prune.choice import ChosenWidths, Want, Width
+from edgekit.store.keys import canonical
 from edgekit.targets import this_machine
 
 if TYPE_CHECKING:

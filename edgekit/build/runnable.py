@@ -1,4 +1,4 @@
-"""Classifiers that are ready to run: what evaluate, bench, quantize and compile make of a model, a bundle or a graph."""
+"""Classifiers that are ready to run: what verbs for one stage make of a model, a bundle or a graph."""
 
 from __future__ import annotations
 

@@ -9,33 +9,21 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
-from enum import Enum
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Final, Generic, TypeAlias, TypeVar
-
-from pydantic import BaseModel
+from typing import Generic, TypeAlias, TypeVar
 
 from edgekit.build.code import code_digest
 from edgekit.store.entries import read_record
+from edgekit.store.keys import NOT_IN_KEY, canonical
 
 In = TypeVar("In")
 Out = TypeVar("Out")
 
 Progress: TypeAlias = "Callable[[float, float | None, str], None]"
 """Told what is done, of how much in all (None: unknown), and what is being done."""
-
-Plain: TypeAlias = "None | bool | int | float | str | list[Plain] | dict[str, Plain]"
-
-NOT_IN_KEY: Final[Mapping[str, bool]] = {"not_in_key": True}
-"""Metadata of a field that cannot change a result: a place, a name for people, a cache of measured values."""
-
-
-def beside_key() -> Mapping[str, bool]:
-    """The metadata of such a field."""
-    return NOT_IN_KEY
 
 
 @dataclass(frozen=True)
@@ -84,35 +72,6 @@ def installed_version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def canonical(value: object) -> Plain:
-    """A stage's input as plain values that are equal just where the inputs decide the same.
-
-    A value with a `digest` stands for its content; fields marked NOT_IN_KEY are left out; types are told by name.
-
-    Raises:
-        TypeError: a value whose content cannot be told, such as a function or an array.
-    """
-    if value is None or isinstance(value, bool | int | float | str):
-        return value
-    if isinstance(value, Enum):
-        return [type(value).__name__, value.name]
-    digest = getattr(value, "digest", None)
-    if isinstance(digest, str):
-        return [type(value).__name__, digest]
-    if isinstance(value, BaseModel):
-        return [type(value).__name__, {name: canonical(getattr(value, name)) for name in type(value).model_fields}]
-    if is_dataclass(value) and not isinstance(value, type):
-        kept = (each for each in fields(value) if not each.metadata.get("not_in_key"))
-        return [type(value).__name__, {each.name: canonical(getattr(value, each.name)) for each in kept}]
-    if isinstance(value, list | tuple | range):
-        return [canonical(each) for each in value]
-    if isinstance(value, set | frozenset):
-        return ["set", *sorted((canonical(each) for each in value), key=json.dumps)]
-    if isinstance(value, Mapping):
-        return ["map", *sorted(([canonical(k), canonical(v)] for k, v in value.items()), key=json.dumps)]
-    raise TypeError(f"a stage's input holds a {type(value).__name__}, whose content cannot be told")
 
 
 def kept_file(folder: Path, name: str) -> File:

@@ -29,7 +29,8 @@ def export(source: Source, size: int, path: Path) -> GraphFacts:
 
         from edgekit.models.onnx_graph import facts, read_onnx, with_fixed_input
 
-        model = with_fixed_input(read_onnx(Path(source.origin)), size)
+        assert source.weights is not None  # the file itself
+        model = with_fixed_input(read_onnx(source.weights), size)
         onnx.save(model, str(path))
         return facts(model)
     if source.kind == "registry" and size < SMALLEST:

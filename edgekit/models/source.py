@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from dataclasses import dataclass, replace
+import hashlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
+from edgekit.models import factory
 from edgekit.models.hub import Tell, silent
 from edgekit.models.registry import MODELS, find_model
 from edgekit.models.weights import load_into, locate
 from edgekit.recipe import PreprocessingRecipe, Recipe
-from edgekit.store import ContentIndex, file_sha256
+from edgekit.store import ContentIndex
+from edgekit.store.keys import NOT_IN_KEY
 
 if TYPE_CHECKING:
     from torch import nn
@@ -22,52 +23,40 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Source:
-    """A network before it is loaded.
+    """A network before it is loaded. Names, places and how images are prepared decide nothing of it and are in no key.
 
     Attributes:
         kind: "registry", "onnx", "factory" or "timm".
         name, tag: for people and file names.
         weights: the weights or ONNX file; None for random weights.
-        weights_sha256: of that file.
-        origin: registry name, ONNX path, module:factory or timm:name.
-        code: what a network from outside is made by: the SHA-256 of a factory's module, or the version of timm.
+        weights_sha256: of that file, with the external data of an ONNX file.
+        origin: registry name, module:factory or timm:name; empty for an ONNX file.
+        seed: of what is random in it.
+        code: what a network from outside is made by: the SHA-256 of a factory's modules, or the version of timm.
         by_timm: whether the weights are timm's own, which timm reads.
         default_data: the data set its weights were trained on, if edgekit has it.
         notes: what the user should know of it.
     """
 
     kind: str
-    name: str
-    tag: str | None
-    weights: Path | None
+    name: str = field(metadata=NOT_IN_KEY)
+    tag: str | None = field(metadata=NOT_IN_KEY)
+    weights: Path | None = field(metadata=NOT_IN_KEY)
     weights_sha256: str | None
     origin: str
-    preprocessing: Preprocessing
+    preprocessing: Preprocessing = field(metadata=NOT_IN_KEY)
     width: float | None = None
     classes: int | None = None
     seed: int = 0
     code: str | None = None
     by_timm: bool = False
-    default_data: str | None = None
-    notes: tuple[str, ...] = ()
+    default_data: str | None = field(default=None, metadata=NOT_IN_KEY)
+    notes: tuple[str, ...] = field(default=(), metadata=NOT_IN_KEY)
 
     @property
     def random(self) -> bool:
         """Whether the weights are random, so that accuracy has no meaning."""
         return self.weights is None
-
-    def identity(self) -> dict[str, Any]:
-        """What decides the exported graph: the input of its key in the store."""
-        return {
-            "kind": self.kind,
-            "origin": self.origin if self.kind != "onnx" else None,
-            "weights": self.weights_sha256,
-            "code": self.code,
-            "width": self.width,
-            "classes": self.classes,
-            "seed": self.seed if self.random else None,
-            "size": self.preprocessing.size,
-        }
 
 
 def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
@@ -108,7 +97,7 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
             preprocessing=_told(base, recipe.preprocessing),
             width=recipe.width or 1.0,
             classes=recipe.num_classes or 1000,
-            seed=recipe.seed,
+            seed=recipe.seed if weights is None else 0,
         )
     if tag_name is None:
         raise InputError(
@@ -155,7 +144,6 @@ def _from_timm(recipe: Recipe, tell: Tell) -> Source:
         origin=recipe.model,
         preprocessing=_told(found.preprocessing, recipe.preprocessing),
         classes=recipe.num_classes or found.classes,
-        seed=recipe.seed,
         code=found.version,
         notes=found.notes,
     )
@@ -165,7 +153,7 @@ def _from_timm(recipe: Recipe, tell: Tell) -> Source:
     if not source.classes and recipe.weights is not None:
         raise InputError(f"{recipe.model} has no classifier of its own", "Give --num-classes.")
     if recipe.weights == "random":
-        return replace(source, tag="random")
+        return replace(source, tag="random", seed=recipe.seed)
     if recipe.weights is not None:
         weights = Path(recipe.weights)
         return replace(source, tag=weights.stem, weights=weights, weights_sha256=_hash_of(weights))
@@ -176,11 +164,23 @@ def _from_timm(recipe: Recipe, tell: Tell) -> Source:
 
 def _from_onnx(recipe: Recipe) -> Source:
     path = Path(recipe.model)
-    digest = _hash_of(path)
+    digest = _onnx_digest(path)
     given = recipe.preprocessing
     size = given.size or _onnx_size(path)
     base = Preprocessing(size, 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb")
-    return Source("onnx", path.stem, None, path, digest, str(path), _told(base, given), classes=recipe.num_classes)
+    return Source("onnx", path.stem, None, path, digest, "", _told(base, given), classes=recipe.num_classes)
+
+
+def _onnx_digest(path: Path) -> str:
+    """Of an ONNX file, and of the files beside it that hold its weights, where it has such."""
+    own = _hash_of(path)
+    if b"external" not in path.read_bytes() and b"location" not in path.read_bytes():
+        return own
+    from edgekit.models.external_data import external_files
+
+    others = {each.relative_to(path.parent).as_posix(): _hash_of(each) for each in external_files(path)}
+    whole = "".join(f"{name} {digest}\n" for name, digest in sorted(others.items()))
+    return hashlib.sha256(f"{own}\n{whole}".encode()).hexdigest() if others else own
 
 
 def _onnx_size(path: Path) -> int:
@@ -196,25 +196,20 @@ def _onnx_size(path: Path) -> int:
 
 def _from_factory(recipe: Recipe) -> Source:
     module, _, name = recipe.model.partition(":")
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or spec.origin is None:
-        raise InputError(f"there is no Python module {module!r}", "It must be importable where edgekit runs.")
+    file = factory.find_module(module)
     weights = None if recipe.weights in (None, "random") else Path(str(recipe.weights))
     base = Preprocessing(224, 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb")
     return Source(
         kind="factory",
         name=name,
         tag=None if weights is None else weights.stem,
-        weights=weights if weights is not None else Path(spec.origin) if recipe.weights is None else None,
+        weights=weights if weights is not None else file if recipe.weights is None else None,
         weights_sha256=None if weights is None else _hash_of(weights),
         origin=recipe.model,
         preprocessing=_told(base, recipe.preprocessing),
         classes=recipe.num_classes,
         seed=recipe.seed,
-        code=file_sha256(Path(spec.origin)),
+        code=factory.code_of(module),
     )
 
 
@@ -236,13 +231,13 @@ def make_network(source: Source) -> nn.Module:
             no torch network is made of.
     """
     import torch
-    from torch import nn
 
     if source.kind == "onnx":
         from edgekit.models.from_onnx import to_torch
         from edgekit.models.onnx_graph import read_onnx
 
-        return to_torch(read_onnx(Path(source.origin))).eval()
+        assert source.weights is not None  # the file itself
+        return to_torch(read_onnx(source.weights)).eval()
     torch.manual_seed(source.seed)
     if source.kind == "registry":
         from edgekit.models import create
@@ -251,17 +246,12 @@ def make_network(source: Source) -> nn.Module:
         if source.weights is not None:
             load_into(network, source.weights)
         return network.eval()
-    module, _, name = source.origin.partition(":")
     if source.kind == "timm":
         from edgekit.models import timm_models
 
+        name = source.origin.removeprefix(timm_models.PREFIX)
         return timm_models.make(name, source.classes or 0, source.weights, source.by_timm).eval()
-    factory = getattr(importlib.import_module(module), name, None)
-    if not callable(factory):
-        raise InputError(f"{module} has no factory {name!r}", "Give module:factory, a function without arguments.")
-    network = factory()
-    if not isinstance(network, nn.Module):
-        raise InputError(f"{source.origin} gave no torch module", "The factory must return an nn.Module.")
+    network = factory.make(source.origin)
     if source.weights_sha256 is not None and source.weights is not None:
         load_into(network, source.weights)
     return network.eval()

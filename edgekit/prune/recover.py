@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import torch
 from torch import nn
@@ -21,8 +21,8 @@ from edgekit.errors import InputError
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.distillation import Distillation
 from edgekit.prune.images import Tuning, top1, training_batches
+from edgekit.prune.recovery import Recovery, Tuned
 from edgekit.prune.recovery_plan import RecoveryPlan, counted, fitting
-from edgekit.prune.recovery import NOTHING, Recovery, Tuned
 from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
 from edgekit.training.ceiling import Ceiling, Stopwatch

@@ -1,0 +1,39 @@
+"""The files beside an ONNX file that hold its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from onnx import GraphProto, TensorProto
+
+
+def external_files(path: Path) -> list[Path]:
+    """The files that an ONNX file keeps weights in, inside its own folder; what lies elsewhere is never read."""
+    import onnx
+
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+    except Exception:  # it is no ONNX file: whoever reads it says so
+        return []
+    found = set()
+    for tensor in _tensors(model.graph):
+        for entry in tensor.external_data:
+            file = path.parent / entry.value
+            if entry.key == "location" and file.resolve().is_relative_to(path.parent.resolve()) and file.is_file():
+                found.add(file)
+    return sorted(found)
+
+
+def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    """All constants of a graph, those of nodes and of the graphs inside them too."""
+    yield from graph.initializer
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.HasField("t"):
+                yield attribute.t
+            yield from attribute.tensors
+            for inner in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+                yield from _tensors(inner)
