@@ -131,7 +131,7 @@ def is_pruned(path: Path) -> bool:
         return False
     from safetensors import safe_open
 
-    with safe_open(path, "pt") as file:
+    with safe_open(path, "np") as file:  # torch is not needed to read what it says
         return PRUNED in (file.metadata() or {})
 
 
