@@ -12,13 +12,13 @@ from edgekit.build.stage import File, Progress, Stage
 from edgekit.data.calibration import CalibrationData, CalibrationSet, check_disjoint, choose, renamed, to_json
 from edgekit.data.calibration import read as read_set
 from edgekit.data.folder import open_images
+from edgekit.data.image_set import ImageSet
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.recipe import find_shipped
 
 if TYPE_CHECKING:
     from edgekit.build.plan import Plan
     from edgekit.build.runner import Runner
-    from edgekit.data.image_set import ImageSet
 
 SET: Final = "set.json"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,8 @@ from edgekit.backends import DEFAULTS, Compiled, backend
 from edgekit.build.compile import COMPILE, CompileInput, CompileTask
 from edgekit.build.export import EXPORT, Exported, ExportInput
 from edgekit.build.runner import Listener, Runner, fetching, nobody
-from edgekit.build.stage import File, Progress, Stage, kept_file
+from edgekit.build.stage import File
+from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
 from edgekit.bundle.directory import MANIFEST, check_bundle, read_manifest
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
@@ -21,7 +22,6 @@ from edgekit.recipe import Recipe
 from edgekit.store import Store, file_sha256
 from edgekit.targets import this_machine
 
-GRAPH: Final = "graph.onnx"
 HERE: Final = "openvino"
 """The backend that runs what is not a bundle."""
 
@@ -43,27 +43,6 @@ class Runnable:
     classes: int
     default_data: str | None
     network: str | None = None
-
-
-@dataclass(frozen=True)
-class PixelsInput:
-    """A float graph, and the precision, preprocessing and format of the graph that is made of it."""
-
-    core: File
-    precision: str
-    preprocessing: Preprocessing
-    graph_format: GraphFormat
-
-
-def _make(given: PixelsInput, folder: Path, progress: Progress) -> Sequence[str]:
-    from edgekit.quantize.graphs import write_graph
-
-    write_graph(given.core.path, None, folder / GRAPH, given.precision, given.preprocessing, given.graph_format)
-    return ()
-
-
-WITH_PIXELS: Final = Stage("prepare", ("onnx", "onnx-ir"), _make, lambda folder: kept_file(folder, GRAPH))
-"""The graph of a precision with preprocessing inside."""
 
 
 def prepare(recipe: Recipe, precision: str | None, store: Store, on_event: Listener = nobody) -> Runnable:
