@@ -96,11 +96,13 @@ def calibrate(
             run.warnings.append(UNCALIBRATED)
     if manifest is not None:
         chosen = read_calibration(manifest)
-        pool = open_images(told.data or chosen.data, skip_bad=True, split=chosen.split or "calibration")
+        data, split = told.data or chosen.data, chosen.split or "calibration"
+        pool = open_images(data, skip_bad=True, split=split, index=run.store.index)
         chosen = renamed(chosen, pool)
         run.stage("calibrate", {"manifest": chosen.digest}, lambda into: write(into / "set.json", to_json(chosen)))
     else:
-        pool = open_images(data, skip_bad=run.recipe.skip_bad_images, split="calibration")
+        skip_bad = run.recipe.skip_bad_images
+        pool = open_images(data, skip_bad=skip_bad, split="calibration", index=run.store.index)
         entry = run.stage("calibrate", _choice_inputs(run, pool, exported), _choice(run, pool, exported, data))
         chosen = renamed(read_calibration(entry.path / "set.json"), pool)
     if images is not None:
