@@ -102,10 +102,10 @@ def _data(images: ImageSet | None) -> Values:
 
 
 def _calibration(chosen: CalibrationSet, spread: Values | None) -> Values:
-    told: Values = {
+    values: Values = {
         "images": len(chosen.items),
         "strategy": chosen.strategy,
         "digest": chosen.digest,
         "seed": chosen.seed,
     }
-    return told if spread is None else {**told, "spread": dict(spread)}
+    return values if spread is None else {**values, "spread": dict(spread)}
