@@ -13,7 +13,7 @@ from typing import Final
 
 from edgekit.errors import InputError
 from edgekit.training.recipe import Stage
-from edgekit.training.schedule import Schedule, fitted
+from edgekit.training.schedule import TOLERANCE, Schedule, fitted
 
 WINDOW: Final = 8
 """Steps that the pace is taken from; the slowest of them is left out, as it may be a hiccup."""
@@ -129,12 +129,15 @@ class PaceWatch:
         planned = sum(stage.steps * stage.batch for stage in before.stages)
         place = next(place for place, count in enumerate(before.to_come(done - 1)) if count)
         batch, cost = before.stages[place].batch, self._costs[place]
-        pace = f"training went at {_number(batch / (cost * self._ratio()))} images/s"
-        if self._ceiling.step_seconds:
-            pace += f" where {_number(batch / cost)} were planned"
-        else:
-            pace += f", and there were {self._ceiling.seconds:,.0f} s for it"
-        return f"cut from {planned:,} to {after.images_at(after.total):,} images: {pace}"
+        went = f"training went at {_number(batch / (cost * self._ratio()))} images/s"
+        if not self._ceiling.step_seconds:
+            why = f"{went}, and there were {self._ceiling.seconds:,.0f} s for it"
+        elif self._ratio() > 1 + TOLERANCE:
+            why = f"{went} where {_number(batch / cost)} were planned"
+        else:  # the pace is the plan's, but time was lost to something else
+            needed = self.seconds_left(before, done)
+            why = f"{max(0.0, self.left()):.0f} s were left where what was planned would take {needed:.0f}"
+        return f"cut from {planned:,} to {after.images_at(after.total):,} images: {why}"
 
     def _is_known(self, left: float, done: int, schedule: Schedule) -> bool:
         place = next((place for place, count in enumerate(schedule.to_come(done)) if count), None)
