@@ -218,7 +218,7 @@ def test_a_recovery_that_was_cut_or_ended_early_is_done_again_to_the_same_weight
     late = RecoverySettings(seconds=0.0, learning_rate=0.004, seed=0, images=640, enough_points=-100.0)
     one, told = again("cut", late)
     assert (told.images, told.steps) == (32, 1)
-    assert told.cut.startswith("cut from 640 to 32 images: training went at ")
+    assert told.cut.startswith("cut from 640 to 32 images: the time for it was over")
     early = replace(late, seconds=1e6, enough_points=100.0)
     two, told_early = again("early", early)
     assert 0 < told_early.steps < 20
