@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -113,7 +114,7 @@ def rate_factor(recipe: TrainingRecipe, step: int, images_per_epoch: int, schedu
     return float(recipe.decay_rate ** (seen / images_per_epoch // recipe.decay_epochs))
 
 
-TOLERANCE = 0.05
+TOLERANCE: Final = 0.05
 """Part of the time that is left by which the rest may miss it without a new fit: a pace is not known more exactly."""
 
 
