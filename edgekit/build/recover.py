@@ -80,10 +80,10 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
     made, recovery = slimmed(network, graph, keep), NOTHING
     if given.images is not None:
         # the ceiling is of the whole stage: to export takes about as long again as to load and trace
-        seconds = max(LEAST * given.seconds, given.seconds - 2 * (time.monotonic() - began))
-        given = replace(given, seconds=seconds)
+        spent = time.monotonic() - began
+        given = replace(given, seconds=max(LEAST * given.seconds, given.seconds - 2 * spent))
         made, recovery = _recovered(given, (made, network, graph, keep), folder, progress)
-        recovery = replace(recovery, seconds=time.monotonic() - began)
+        recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(made, folder / WEIGHTS, pruned=True)
     write_facts(folder, export_network(made, given.preprocessing.size, folder / GRAPH))
