@@ -113,7 +113,7 @@ def _calibration(found: Findings) -> told.Calibration:
         )
     return told.Calibration(
         images=len(chosen.items), strategy=chosen.strategy, digest=chosen.digest, seed=chosen.seed, spread=spread
-    )
+    ).leaving_out("spread")
 
 
 def _variants(plan: Plan, found: Findings) -> tuple[variants.Variant, ...]:
@@ -148,7 +148,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
             variants.LatencyRatio(base=each.base, ratio=each.times_faster, ci95=(each.low, each.high))
             for each in ruling.ratios
         ),
-    )
+    ).leaving_out("layers", "flips", "classes")
 
 
 def _why_no_accuracy(plan: Plan, found: Findings) -> str:
