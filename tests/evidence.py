@@ -21,7 +21,9 @@ class Evidence:
     measured: Measured
 
 
-def contender(name: str, parent: str | None, simpler: tuple[str, ...], drop: float | None, size_bytes: int) -> Contender:
+def contender(
+    name: str, parent: str | None, simpler: tuple[str, ...], drop: float | None, size_bytes: int
+) -> Contender:
     """A contender with a drop, points, that is sure to 0.3 of them."""
     points = None if drop is None else PairedDrop(drop, (drop - 0.3, drop + 0.3), 0.5, 1, 1, 100)
     precision = name.removeprefix("pruned-")
