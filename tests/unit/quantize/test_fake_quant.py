@@ -20,7 +20,7 @@ from edgekit.errors import InputError
 from edgekit.models.onnx_graph import with_fixed_input
 from edgekit.quantize.fake_quant import Simulated, simulated, written
 from edgekit.quantize.learned_step import FakeQuantize
-from edgekit.quantize.ptq import quantize
+from edgekit.quantize.ptq import Pictures, quantize
 from edgekit.quantize.qdq import operators, restored
 from edgekit.quantize.signed import to_signed
 
@@ -33,7 +33,8 @@ def quantized(core: onnx.ModelProto, folder: Path, signed: bool = False) -> Grap
     onnx.save(fixed, str(folder / "core.onnx"))
     pictures = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (4, 1, SIZE, SIZE, 3), np.uint8)
     told = Preprocessing(SIZE)
-    quantize(folder / "core.onnx", folder / "q.onnx", lambda: iter(pictures), len(pictures), told, signed=signed)
+    given = Pictures(lambda: iter(pictures), len(pictures))
+    quantize(folder / "core.onnx", folder / "q.onnx", given, told, signed=signed)
     made_ = onnx.load(str(folder / "q.onnx"))
     return (to_signed(made_) if signed else made_), fixed
 
