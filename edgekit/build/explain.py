@@ -28,13 +28,12 @@ def explain_graph(
     preprocessing = run.source.preprocessing
 
     def make(into: Path) -> None:
-        import onnx
-
         from edgekit.build.inputs import calibration_inputs
+        from edgekit.models.onnx_graph import load
         from edgekit.quantize.explain import explain
 
-        core = onnx.load(str(exported.path / "model.onnx"))
-        made = onnx.load(str(quantized.path / "quantized.onnx"))
+        core = load(exported.path / "model.onnx")
+        made = load(quantized.path / "quantized.onnx")
         some = calibration_inputs(core, chosen, pool, preprocessing, count)
 
         def tell(what: str, done: int, total: int) -> None:

@@ -116,14 +116,15 @@ def _is_ours(path: Path) -> bool:
 def _from_quantized(path: Path, recipe: Recipe, store: Store) -> Subject:
     from edgekit.models.onnx_graph import pixel_facts
 
-    size, classes, quantized, signed = pixel_facts(path)
-    precision = "int8" if quantized else "fp32"
-    if signed:  # see edgekit.backends.onnxruntime for why not OpenVINO
+    facts = pixel_facts(path)
+    precision = "int8" if facts.quantized else "fp32"
+    if facts.for_tensorrt:  # see edgekit.backends.onnxruntime for why not OpenVINO
         compiled = Compiled("onnxruntime", str(path), precision, path.stat().st_size)
     else:
         compiled = _compiled(path, precision, file_sha256(path), store)
     told = {key: value for key, value in recipe.preprocessing.model_dump().items() if value is not None}
-    return Subject(path.stem, compiled, Preprocessing(**{**told, "size": size}), size, size, classes, None)
+    preprocessing = Preprocessing(**{**told, "size": facts.size})
+    return Subject(path.stem, compiled, preprocessing, facts.size, facts.size, facts.classes, None)
 
 
 def _from_source(source: Source, exported: Entry, precision: str, store: Store) -> Subject:
@@ -155,7 +156,7 @@ def graph_for(
 
         if form.signed:
             check(read_onnx(path), form.opset)
-        return path, "int8" if pixel_facts(path)[2] else "fp32"
+        return path, "int8" if pixel_facts(path).quantized else "fp32"
     source, exported = export_source(recipe, store, on_event)
     precision = precision or "fp32"
     return _graph(source, exported, precision, form, store)[0], precision

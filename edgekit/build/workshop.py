@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
 
 from edgekit.backends import Compiled
@@ -22,6 +22,7 @@ from edgekit.build.run import Event, Run
 from edgekit.data.calibration import indices_in
 from edgekit.data.loading import batches
 from edgekit.errors import EdgekitError
+from edgekit.models.onnx_graph import load, save
 from edgekit.quantize.candidates import Outcome, QuantConfig, Score, Trial
 from edgekit.quantize.causes import OUTLYING
 from edgekit.quantize.equalise import equalised, links
@@ -36,6 +37,8 @@ from edgekit.targets.memory import give_back, peak_bytes
 from edgekit.validate.accuracy import fidelity, paired_drop
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from edgekit.build.material import Material
     from edgekit.quantize.ptq import PtqSettings
     from edgekit.training.loop import Tick
@@ -101,7 +104,7 @@ class Bench:
         self._calibration = indices_in(material.chosen, material.pool)
         self._graphs: dict[QuantConfig, Path] = {}
         self._cores: dict[bool, Path] = {False: material.core}
-        core = onnx.load(str(material.core))
+        core = load(material.core)
         self._links = links(core)
         self._inputs = calibration_inputs(core, material.chosen, material.pool, run.source.preprocessing, LOOKED_AT)
         self._reach: dict[str, NDArray[np.float32]] | None = None
@@ -116,8 +119,8 @@ class Bench:
             self._count += 1
             path = self._folder / f"{self._count}.onnx"
             if way.floats:
-                core, base = onnx.load(str(self._core(way.equalised))), self.make(replace(way, floats=()))
-                onnx.save(restored(onnx.load(str(base)), core, way.floats), str(path))
+                core, base = load(self._core(way.equalised)), self.make(replace(way, floats=()))
+                save(restored(load(base), core, way.floats), path)
             else:
                 self._quantized(self._core(way.equalised), way.ptq, path)
             self._graphs[way] = path
@@ -156,7 +159,7 @@ class Bench:
     def ranked(self, graph: Path) -> Sequence[str]:
         """Operators by what they win for each microsecond, then those that were not looked at one by one."""
         way = next(way for way, path in self._graphs.items() if path == graph)
-        core, made = onnx.load(str(self._core(way.equalised))), onnx.load(str(graph))
+        core, made = load(self._core(way.equalised)), load(graph)
 
         def tell(what: str, done: int, total: int) -> None:
             self._say(f"sensitivity: {what} {done} of {total}")
@@ -196,21 +199,21 @@ class Bench:
 
     def finish(self, found: Outcome, into: Path) -> None:
         """Writes the best network, with its preprocessing inside and without."""
-        onnx.save(onnx.load(str(found.graph)), str(into / "quantized.onnx"))
+        shutil.copyfile(found.graph, into / "quantized.onnx")
         preprocessing, form = self._run.source.preprocessing, format_for(self._run.release)
         write_graph(self._material.core, into / "quantized.onnx", into / "mixed.onnx", "mixed", preprocessing, form)
 
     def _core(self, is_equalised: bool) -> Path:
         if is_equalised not in self._cores:
             path = self._folder / "equalised.onnx"
-            onnx.save(equalised(onnx.load(str(self._material.core)), self._links, self._ranges()), str(path))
+            save(equalised(load(self._material.core), self._links, self._ranges()), path)
             self._cores[is_equalised] = path
         return self._cores[is_equalised]
 
     def _ranges(self) -> dict[str, NDArray[np.float32]]:
         if self._reach is None:
             seen = sorted({link.seen for link in self._links})
-            core = onnx.load(str(self._material.core))
+            core = load(self._material.core)
             self._reach = ranges(core, seen, self._inputs) if seen else {}
         return self._reach
 
@@ -260,7 +263,7 @@ class Bench:
             write_graph(self._material.core, graph, path, "mixed", preprocessing, form)
         return path
 
-    def _costs(self, made: onnx.ModelProto, core: onnx.ModelProto, names: Sequence[str]) -> dict[str, float]:
+    def _costs(self, made: ir.Model, core: ir.Model, names: Sequence[str]) -> dict[str, float]:
         """Microseconds that each operator takes more in 16 bits than in INT8, on this processor; 1 where not known."""
         if self._run.target.family != "cpu" or self._run.device is not None:
             return dict.fromkeys(names, 1.0)
@@ -269,12 +272,12 @@ class Bench:
             times.append(self._profiled(graph, precision))
         return {name: max(1.0, times[0].get(name, 0.0) - times[1].get(name, 0.0)) for name in names}
 
-    def _profiled(self, graph: onnx.ModelProto, precision: str) -> dict[str, float]:
+    def _profiled(self, graph: ir.Model, precision: str) -> dict[str, float]:
         from edgekit.backends import openvino
 
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             plain, pixels = Path(folder) / "plain.onnx", Path(folder) / "pixels.onnx"
-            onnx.save(graph, str(plain))
+            save(graph, plain)
             write_graph(plain, plain, pixels, "mixed", self._run.source.preprocessing, format_for(None))
             try:
                 layers = openvino.profile(openvino.compile(pixels, Path(folder), precision))

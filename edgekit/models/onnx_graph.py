@@ -14,13 +14,12 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 from onnx_ir.passes import common
 
-from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 
 OLDEST_OPSET: Final = 13
 
 LARGE_BYTES: Final = 16_000_000
-"""A file from which on the graphs of before are collected first: models are cycles, and keep their weights until then."""
+"""Files from here on have the graphs of before collected first: models are cycles and keep their weights until then."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def read_onnx(path: Path) -> ir.Model:
     try:
         proto = onnx.load(str(path))
         onnx.checker.check_model(proto)
-        model = ir.from_proto(proto)
+        model: ir.Model = ir.from_proto(proto)
     except Exception as error:  # protobuf, checker and external-data errors have no common ancestor
         why = str(error).splitlines()[0][:140] if str(error) else type(error).__name__
         raise InputError(
@@ -147,7 +146,7 @@ def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
 
 
 def set_constant(value: ir.Value, array: NDArray[Any]) -> None:
-    """Gives an initializer other numbers, in place; tensors are shared by copies of a model and are never written to."""
+    """Gives an initializer other numbers, in place: a new tensor, as copies of a model share theirs."""
     tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=value.name)
     value.const_value, value.type, value.shape = tensor, ir.TensorType(tensor.dtype), ir.Shape(array.shape)
 

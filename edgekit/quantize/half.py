@@ -41,7 +41,7 @@ def to_half(model: ir.Model) -> ir.Model:
     quantized = any(node.op_type == "QuantizeLinear" for node in model.graph)
     source = _raised(model) if quantized and opset_of(model) < OLDEST_OPSET else model.clone()
     forget_shapes(source.graph)
-    made = ir.from_proto(convert_float_to_float16(to_proto(source), keep_io_types=True))
+    made: ir.Model = ir.from_proto(convert_float_to_float16(to_proto(source), keep_io_types=True))
     forget_shapes(made.graph)
     try:
         made.graph.sort()  # the conversion appends its casts at the end
@@ -52,10 +52,11 @@ def to_half(model: ir.Model) -> ir.Model:
 
 def _raised(model: ir.Model) -> ir.Model:
     try:
-        return ir.from_proto(version_converter.convert_version(to_proto(model), RAISED_OPSET))
+        made: ir.Model = ir.from_proto(version_converter.convert_version(to_proto(model), RAISED_OPSET))
     except Exception as error:  # its errors derive from Exception alone
         raise InputError(
             f"the quantized graph has opset {opset_of(model)}: FP16 scales need {OLDEST_OPSET} or newer, and it cannot"
             " be raised",
             "Export the model with a newer opset.",
         ) from error
+    return made

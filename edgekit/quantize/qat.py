@@ -11,12 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import onnx
 from torch import nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import EdgekitError, InputError
 from edgekit.models.from_onnx import to_torch
+from edgekit.models.onnx_graph import load, save
 from edgekit.quantize.fake_quant import simulated, written
 from edgekit.targets.memory import give_back, resident_bytes
 from edgekit.training.distillation import Answers
@@ -88,7 +88,7 @@ def train_quantized(
         InputError: something in the graph is not known and is named, or not one picture fits into the memory.
         EdgekitError: the training diverged; nothing is written.
     """
-    graph, plain = onnx.load(str(quantized)), onnx.load(str(core))
+    graph, plain = load(quantized), load(core)
     learned = simulated(graph, plain)
     guide = Answers(to_torch(plain), labelled)
     recipe = kept(folder, lambda: _plan(learned.network, guide, images, preprocessing, settings))
@@ -108,7 +108,7 @@ def train_quantized(
     )
     if not all(bool(value.isfinite().all()) for value in made.state_dict().values()):
         raise EdgekitError("quantization-aware training diverged", "Lower its learning rate.")
-    onnx.save(written(graph, learned, made), str(out))
+    save(written(graph, learned, made), out)
     return QatRecord(
         f"distillation with{'' if labelled else 'out'} labels",
         recipe.images_at(recipe.steps),

@@ -9,8 +9,11 @@ either. Measured on the shipped network: see docs/targets.md.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
+from numpy.typing import NDArray
 
 from edgekit.errors import InputError
 from edgekit.models.onnx_graph import add_constant, array_of, drop_unused, forget_shapes, name_of
@@ -47,10 +50,10 @@ def to_signed(model: ir.Model) -> ir.Model:
 
 def _signed(graph: ir.Graph, scale: ir.Value, zero: ir.Value) -> tuple[ir.Value, ir.Value]:
     """Scale and zero point of the signed form."""
-    arrays = np.asarray(array_of(scale) * np.float32(255 / 127), np.float32), np.zeros(array_of(zero).shape, np.int8)
-    names = f"{scale.name}_signed", f"{zero.name}_signed"
-    found = [
-        graph.initializers[name] if name in graph.initializers else add_constant(graph, name, array)
-        for name, array in zip(names, arrays, strict=True)
-    ]
-    return found[0], found[1]
+    rescaled = np.asarray(array_of(scale) * np.float32(255 / 127), np.float32)
+    zeros = np.zeros(array_of(zero).shape, np.int8)
+    return _once(graph, f"{scale.name}_signed", rescaled), _once(graph, f"{zero.name}_signed", zeros)
+
+
+def _once(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
+    return graph.initializers[name] if name in graph.initializers else add_constant(graph, name, array)
