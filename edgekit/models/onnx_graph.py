@@ -160,6 +160,7 @@ def forget_shapes(graph: ir.Graph) -> None:
     """Takes the types and shapes of inner tensors away, in place, where an edit may have made them wrong."""
     for value in (value for node in graph for value in node.outputs if not value.is_graph_output()):
         value.type, value.shape = None, None
+        value.metadata_props.clear()
 
 
 def infer_shapes(model: ir.Model) -> None:

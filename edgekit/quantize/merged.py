@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 import onnx_ir as ir
 
-from edgekit.models.onnx_graph import add_constant, dims_of, forget_shapes, give_only, image_input, name_of
+from edgekit.models.onnx_graph import add_constant, array_of, dims_of, forget_shapes, give_only, image_input, name_of
 from edgekit.quantize.qdq import PASSING, Quantized
 
 INT8: Final = "edgekit_int8/"
@@ -74,16 +74,15 @@ def _put_beside(model: ir.Model, quantized: ir.Model) -> ir.Value:
     """Puts the INT8 network beside the float one, which reads the same image; its logits."""
     other = quantized.clone()
     image_input(other).replace_all_uses_with(image_input(model))
-    nodes, constants, logits = list(other.graph), list(other.graph.initializers.values()), other.graph.outputs[0]
-    for values in (other.graph.inputs, other.graph.outputs, other.graph.initializers):
-        values.clear()
+    nodes, logits = list(other.graph), other.graph.outputs[0]
+    for name, value in other.graph.initializers.items():  # as new tensors: those of `quantized` keep their names
+        value.replace_all_uses_with(add_constant(model.graph, INT8 + name, array_of(value)))
+    other.graph.outputs.clear()
     other.graph.remove(nodes)
-    for value in [*constants, *(output for node in nodes for output in node.outputs if output.name)]:
-        value.name = INT8 + name_of(value)
-    for value in constants:
-        model.graph.initializers.add(value)
     for node in nodes:
-        node.name = INT8 + (node.name or "")
+        node.name = f"{INT8}{node.name}"
+        for value in node.outputs:
+            value.name = INT8 + name_of(value) if value.name else ""
     model.graph.extend(nodes)
     return logits
 

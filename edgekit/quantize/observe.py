@@ -81,7 +81,7 @@ def ranges(core: ir.Model, tensors: Sequence[str], inputs: Inputs) -> dict[str, 
     for number, name in enumerate(wanted):
         rank = len(dims_of(values.get(name)))
         if rank == 0:
-            raise InputError(f"the graph does not say the shape of {name}", "Export it with its shapes.")
+            raise InputError(f"the graph does not tell the shape of {name}", "Export it with its shapes.")
         channel = 1 if rank in (2, 4) else rank - 1
         axes = [axis for axis in range(rank) if axis != channel]
         for kind in ("Min", "Max"):
