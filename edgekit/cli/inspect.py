@@ -49,13 +49,13 @@ def _show_graph(path: Path, as_json: bool) -> None:
     from edgekit.models.onnx_graph import facts, pixel_facts, read_onnx, takes_pixels
 
     if takes_pixels(path):
-        size, classes, quantized, signed = pixel_facts(path)
+        seen = pixel_facts(path)
         known: dict[str, Any] = {
-            "input": [1, size, size, 3],
+            "input": [1, seen.size, seen.size, 3],
             "dtype": "uint8",
-            "classes": classes,
-            "quantized": quantized,
-            "for TensorRT": signed,
+            "classes": seen.classes,
+            "quantized": seen.quantized,
+            "for TensorRT": seen.for_tensorrt,
         }
     else:
         known = asdict(facts(read_onnx(path)))
