@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,10 @@ from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import EdgekitError
 from edgekit.models.export import export_network
 from edgekit.quantize import qat
-from edgekit.quantize.ptq import normalised, quantize
-from edgekit.quantize.qat import QatRecord, QatSettings, train_quantized
+from edgekit.quantize.ptq import Pictures, normalised, quantize
+from edgekit.quantize.qat import QatGraphs, QatImages, QatRecord, QatSettings, train_quantized
 from edgekit.runtime.openvino_core import core
-from edgekit.training.loop import Tick, seeded, train
+from edgekit.training.loop import RunSettings, Tick, Trained, seeded, train
 from edgekit.training.recipe import Stage, TrainingRecipe
 
 CLASSES = 12
@@ -86,11 +85,12 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
         clip_norm=2.0,
         stages=(Stage(size=HOW.size, images=768 * 8, batch=32),),
     )
-    network = with_loud_channels(train(seeded(0, convolutions), Waves(), recipe, folder / "float", workers=0))
+    trained = train(seeded(0, convolutions), Waves(), recipe, folder / "float", RunSettings(workers=0))
+    network = with_loud_channels(trained.network)
     network = network.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     export_network(network, HOW.size, folder / "core.onnx")
     pictures = [Waves().training_image(index, HOW.size, 0)[0][None] for index in range(48)]
-    quantize(folder / "core.onnx", folder / "q.onnx", lambda: iter(pictures), len(pictures), HOW)
+    quantize(folder / "core.onnx", folder / "q.onnx", Pictures(lambda: iter(pictures), len(pictures)), HOW)
     return Case(folder / "core.onnx", folder / "q.onnx")
 
 
@@ -105,16 +105,15 @@ def divergence(wanted: Tensor, made: Tensor) -> float:
     return float((soft.exp() * (soft - torch.log_softmax(made, 1))).sum(1).mean())
 
 
-def run(case: Case, folder: Path, minutes: float = 0.15, labelled: bool = True, **more: Any) -> tuple[QatRecord, Path]:
-    out = folder.with_suffix(".onnx")
-    settings = QatSettings(minutes)
-    return train_quantized(case.core, case.quantized, Waves(), labelled, HOW, settings, folder, out, **more), out
+def run(case: Case, folder: Path, settings: QatSettings, labelled: bool = True, **more: Any) -> tuple[QatRecord, Path]:
+    graphs, data = QatGraphs(case.core, case.quantized, folder.with_suffix(".onnx")), QatImages(Waves(), labelled, HOW)
+    return train_quantized(graphs, data, settings, folder, **more), graphs.out
 
 
 @pytest.mark.parametrize("labelled", [False, True])
 def test_what_quantization_lost_is_won_back(case: Case, labelled: bool, tmp_path: Path) -> None:
     ticks: list[Tick] = []
-    record, out = run(case, tmp_path / "run", labelled=labelled, on_tick=ticks.append)
+    record, out = run(case, tmp_path / "run", QatSettings(9.0), labelled, on_tick=ticks.append)
     images, labels = validation()
     wanted, before, after = (answers(path, images) for path in (case.core, case.quantized, out))
     right = [int((each.argmax(1).numpy() == labels).sum()) for each in (wanted, before, after)]
@@ -131,27 +130,27 @@ def test_what_quantization_lost_is_won_back(case: Case, labelled: bool, tmp_path
 def test_a_run_that_was_stopped_goes_on_to_the_same_graph(
     case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one, first = run(case, tmp_path / "one", 0.02)
-    for name in ("two", "three"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "plan.json").write_bytes((tmp_path / "one" / "plan.json").read_bytes())
-    monkeypatch.setattr(qat, "train", functools.partial(train, stop_after=one.steps // 2))
-    run(case, tmp_path / "two")
+    settings = QatSettings(500.0, images=24 * 16)
+    one, first = run(case, tmp_path / "one", settings)
+
+    def killed(network: nn.Module, images: Any, plan: Any, folder: Path, how: RunSettings, *rest: Any) -> Trained:
+        train(network, images, plan, folder, replace(how, stop_after=one.steps // 2), *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(qat, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(case, tmp_path / "two", settings)
     monkeypatch.undo()
+    assert not (tmp_path / "two.onnx").exists()
     seen: list[int] = []
-    two, second = run(case, tmp_path / "two", on_tick=lambda tick: seen.append(tick.step))
-    _, third = run(case, tmp_path / "three")
+    two, second = run(case, tmp_path / "two", settings, on_tick=lambda tick: seen.append(tick.step))
+    _, third = run(case, tmp_path / "three", settings)
     assert (two.images, two.steps) == (one.images, one.steps)
     assert min(seen) > one.steps // 2
     assert first.read_bytes() == second.read_bytes() == third.read_bytes()
 
 
-def test_a_run_that_diverged_writes_nothing(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def diverging(network: nn.Module, *rest: Any, **more: Any) -> nn.Module:
-        next(network.parameters()).data.fill_(float("nan"))
-        return network
-
-    monkeypatch.setattr(qat, "train", diverging)
+def test_a_run_that_diverged_writes_nothing(case: Case, tmp_path: Path) -> None:
     with pytest.raises(EdgekitError, match="diverged"):
-        run(case, tmp_path / "run", 0.01)
+        run(case, tmp_path / "run", QatSettings(500.0, learning_rate=1e30, images=16 * 16))
     assert not (tmp_path / "run.onnx").exists()
