@@ -93,7 +93,7 @@ class Compiled:
     """
 
     backend: str
-    path: str
+    path: str = field(metadata=NOT_IN_KEY)
     precision: str
     size_bytes: int
     layers: tuple[EngineLayer, ...] = ()

@@ -1,12 +1,16 @@
-"""ONNX Runtime on this machine's processor: it executes the graph that a device will get, as it is.
+"""ONNX Runtime on a processor: it executes a graph as it is, also those that were made for other runtimes.
 
-OpenVINO is faster, but is not used for signed Q/DQ graphs: 2026.4 computes pooled and concatenated signed INT8
-tensors otherwise than the graph says (logits of Inception-v4 correlate at 0.92 with ONNX Runtime's, against 0.9999
-for the unsigned form of the same graph).
+It is the reference for graphs of targets that are not here. OpenVINO is no reference for signed Q/DQ graphs: 2026.4
+computes pooled and concatenated signed INT8 tensors otherwise than the graph says (logits of Inception-v4 correlate at
+0.92 with ONNX Runtime's, against 0.9999 for the unsigned form of the same graph).
 """
 
 from __future__ import annotations
 
+import json
+import re
+import shutil
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -15,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.targets import Machine, Release
 from edgekit.targets.machine import usable_cores
@@ -27,6 +31,9 @@ if TYPE_CHECKING:
 RUNTIME: Final = "onnxruntime"
 PRECISIONS: Final = ("int8", "mixed", "fp32")
 ERRORS_ONLY: Final = 3
+WARM_UP: Final = 3
+KERNEL: Final = "_kernel_time"
+_ADDED = re.compile(r"(_nchwc)?(_token_\d+)?$")  # to the name of an operator that is fused or laid out anew
 
 
 def available() -> str | None:
@@ -54,18 +61,41 @@ def compile(
     settings: CompileSettings = DEFAULTS,
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Compiled:
-    """Cannot: the graph itself is executed."""
-    raise UnavailableError("ONNX Runtime is a reference here: nothing is compiled for it", "Use --target cpu.")
+    """Writes model.onnx, the graph as it came: what ONNX Runtime makes of it belongs to one processor and one version.
+
+    Raises:
+        InputError: ONNX Runtime cannot run the graph.
+    """
+    path = out_dir / "model.onnx"
+    shutil.copyfile(graph, path)
+    compiled = Compiled(RUNTIME, str(path), precision, path.stat().st_size)
+    _session(compiled, 1)
+    return compiled
 
 
 def files(compiled: Compiled) -> dict[str, Path]:
-    """None beside the graph."""
+    """None beside the graph, which is in every bundle."""
     return {}
 
 
 def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
-    """Cannot."""
-    raise UnavailableError("layers are not timed with ONNX Runtime", "Use OpenVINO.")
+    """Median time of each executed layer over some runs on a grey picture, the slowest first."""
+    import numpy as np
+
+    with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
+        session = _session(compiled, usable_cores(), profile_in=Path(folder))
+        name, shape = session.get_inputs()[0].name, session.get_inputs()[0].shape
+        picture = np.full(shape, 128, np.uint8)
+        for _ in range(runs + WARM_UP):
+            session.run(None, {name: picture})
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    times: dict[tuple[str, str], list[float]] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
+            layer = _ADDED.sub("", event["name"].removesuffix(KERNEL))
+            times.setdefault((layer, event["args"]["op_name"]), []).append(float(event["dur"]))
+    medians = (LayerTime(*key, float(np.median(found[WARM_UP:]))) for key, found in times.items())
+    return sorted(medians, key=lambda each: -each.microseconds)
 
 
 class OnnxRuntimeSession:
@@ -111,7 +141,7 @@ def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
         session.close()
 
 
-def _session(compiled: Compiled, threads: int) -> Any:
+def _session(compiled: Compiled, threads: int, profile_in: Path | None = None) -> Any:
     """Kernels that add INT8 products up exactly, also where there is no VNNI (edgekit.runtime.engines)."""
     import onnxruntime
 
@@ -121,6 +151,8 @@ def _session(compiled: Compiled, threads: int) -> Any:
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = threads
     options.add_session_config_entry(*EXACT_SUMS)
+    if profile_in is not None:
+        options.enable_profiling, options.profile_file_prefix = True, str(profile_in / "profile")
     try:
         return onnxruntime.InferenceSession(compiled.path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from Exception alone

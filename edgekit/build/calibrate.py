@@ -12,13 +12,13 @@ from edgekit.build.stage import File, Progress, Stage
 from edgekit.data.calibration import CalibrationData, CalibrationSet, check_disjoint, choose, renamed, to_json
 from edgekit.data.calibration import read as read_set
 from edgekit.data.folder import open_images
+from edgekit.data.image_set import ImageSet
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.recipe import find_shipped
 
 if TYPE_CHECKING:
     from edgekit.build.plan import Plan
     from edgekit.build.runner import Runner
-    from edgekit.data.image_set import ImageSet
 
 SET: Final = "set.json"
 
@@ -99,7 +99,8 @@ def calibration_data(
         return held
     pinned, pool = _pinned(plan, run)
     if pinned is None:
-        pool = open_images(asked.data or "signs", skip_bad=plan.recipe.skip_bad_images, split="calibration")
+        skip_bad = plan.recipe.skip_bad_images
+        pool = open_images(asked.data or "signs", skip_bad=skip_bad, split="calibration", index=run.store.index)
         features = Features(exported.graph, plan.source.preprocessing) if asked.strategy == "coverage" else None
         count = min(asked.images, len(pool))
         choice = Choice(pool, asked.data or "signs", count, asked.strategy, plan.recipe.seed, features)
@@ -124,5 +125,6 @@ def _pinned(plan: Plan, run: Runner) -> tuple[CalibrationSet | None, ImageSet | 
     if manifest is None:
         return None, None
     chosen = read_set(manifest)
-    pool = open_images(asked.data or chosen.data, skip_bad=True, split=chosen.split or "calibration")
+    data, split = asked.data or chosen.data, chosen.split or "calibration"
+    pool = open_images(data, skip_bad=True, split=split, index=run.store.index)
     return renamed(chosen, pool), pool

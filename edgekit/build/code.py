@@ -16,7 +16,7 @@ from typing import Final
 PACKAGE: Final = "edgekit"
 ROOT: Final = Path(__file__).resolve().parents[1]
 _IMPORT = re.compile(
-    r"^(?P<indent>[ \t]*)(?:from (?P<package>edgekit[\w.]*) import (?P<names>\([^)]*\)|[^\n]*)"
+    r"^(?P<indent>[ \t]*)(?:from (?P<package>edgekit[\w.]*|\.[\w.]*) import (?P<names>\([^)]*\)|[^\n]*)"
     r"|import (?P<plain>edgekit[\w.]*))",
     re.MULTILINE,
 )
@@ -99,7 +99,7 @@ def imports_of(module: str) -> Imports:
     at_load: set[str] = set()
     anywhere: set[str] = set()
     for found in _IMPORT.finditer(_FOR_TYPES.sub("", text)):
-        names = set(_named_by(found))
+        names = set(_named_by(found, module))
         anywhere |= names
         if not found["indent"]:
             at_load |= names
@@ -110,13 +110,25 @@ def imports_of(module: str) -> Imports:
     return Imports(frozenset(at_load - {PACKAGE}), frozenset(anywhere - {PACKAGE}))
 
 
-def _named_by(found: re.Match[str]) -> Iterator[str]:
+def _named_by(found: re.Match[str], module: str) -> Iterator[str]:
     if found["plain"]:
         yield found["plain"]
         return
-    yield found["package"]
+    package = _absolute(found["package"], module)
+    yield package
     # what is imported from a package may be one of its modules
     for name in re.findall(r"\w+(?:\s+as\s+\w+)?", re.sub(r"#[^\n]*", "", found["names"])):
-        inner = f"{found['package']}.{name.split()[0]}"
+        inner = f"{package}.{name.split()[0]}"
         if source_of(inner) is not None:
             yield inner
+
+
+def _absolute(package: str, module: str) -> str:
+    """The name of a package that a module may name with leading dots, as the device runtime does."""
+    path = source_of(module)
+    if not package.startswith(".") or path is None:
+        return package
+    name = package.lstrip(".")
+    ups = len(package) - len(name) - (path.name == "__init__.py")
+    parts = module.split(".")
+    return ".".join([*parts[: len(parts) - ups], *([name] if name else [])])

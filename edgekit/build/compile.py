@@ -45,11 +45,6 @@ class CompiledForm:
     compiled: Compiled
     files: tuple[File, ...]
 
-    @property
-    def digest(self) -> str:
-        """What decides its answers: the backend, the precision and the files' contents."""
-        return " ".join((self.compiled.backend, self.compiled.precision, *(each.sha256 for each in self.files)))
-
 
 def _make(given: CompileInput, folder: Path, progress: Progress) -> Sequence[str]:
     made = {}

@@ -35,7 +35,9 @@ def evaluation_images(plan: Plan, run: Runner) -> ImageSet | None:
     if data is None:
         return None
     limit = recipe.images or (SIGNS_IMAGES if data == "signs" else None)
-    images = open_images(data, skip_bad=recipe.skip_bad_images, limit=limit, num_classes=source.classes)
+    images = open_images(
+        data, skip_bad=recipe.skip_bad_images, limit=limit, num_classes=source.classes, index=run.store.index
+    )
     if images.skipped:
         named = ", ".join(images.skipped[:3])
         run.warn(f"{len(images.skipped)} unreadable images of {data} were left out: {named}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.build import bundle_contents, images
-from edgekit.build.assemble import Findings, assembled
+from edgekit.build.assemble import assembled
 from edgekit.build.calibrate import calibration_data
 from edgekit.build.calibration_variance import calibration_variance
 from edgekit.build.compile import COMPILE, compile_input
@@ -15,6 +15,7 @@ from edgekit.build.decide import decided, variants_of
 from edgekit.build.evaluate import CHECK_NORMALISATION, EVALUATE, evaluate_input, executed, normalisation_input
 from edgekit.build.explain import EXPLAIN, ExplainInput
 from edgekit.build.export import EXPORT, ExportInput
+from edgekit.build.findings import Findings
 from edgekit.build.locking import check_calibration, locked
 from edgekit.build.measure import MEASURE, measure_input
 from edgekit.build.plan import planned

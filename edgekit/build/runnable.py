@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -11,7 +11,8 @@ from edgekit.backends import DEFAULTS, Compiled, backend
 from edgekit.build.compile import COMPILE, CompileInput, CompileTask
 from edgekit.build.export import EXPORT, Exported, ExportInput
 from edgekit.build.runner import Listener, Runner, fetching, nobody
-from edgekit.build.stage import File, Progress, Stage, kept_file
+from edgekit.build.stage import File
+from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
 from edgekit.bundle.directory import MANIFEST, check_bundle, read_manifest
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
@@ -21,7 +22,6 @@ from edgekit.recipe import Recipe
 from edgekit.store import Store, file_sha256
 from edgekit.targets import this_machine
 
-GRAPH: Final = "graph.onnx"
 HERE: Final = "openvino"
 """The backend that runs what is not a bundle."""
 
@@ -43,27 +43,6 @@ class Runnable:
     classes: int
     default_data: str | None
     network: str | None = None
-
-
-@dataclass(frozen=True)
-class PixelsInput:
-    """A float graph, and the precision, preprocessing and format of the graph that is made of it."""
-
-    core: File
-    precision: str
-    preprocessing: Preprocessing
-    graph_format: GraphFormat
-
-
-def _make(given: PixelsInput, folder: Path, progress: Progress) -> Sequence[str]:
-    from edgekit.quantize.graphs import write_graph
-
-    write_graph(given.core.path, None, folder / GRAPH, given.precision, given.preprocessing, given.graph_format)
-    return ()
-
-
-WITH_PIXELS: Final = Stage("prepare", ("onnx", "onnx-ir"), _make, lambda folder: kept_file(folder, GRAPH))
-"""The graph of a precision with preprocessing inside."""
 
 
 def prepare(recipe: Recipe, precision: str | None, store: Store, on_event: Listener = nobody) -> Runnable:
@@ -140,14 +119,15 @@ def _takes_pixels(path: Path) -> bool:
 def _of_graph(path: Path, recipe: Recipe, run: Runner) -> Runnable:
     from edgekit.models.onnx_graph import pixel_facts
 
-    size, classes, quantized, signed = pixel_facts(path)
-    precision = "int8" if quantized else "fp32"
-    if signed:  # see edgekit.backends.onnxruntime for why not OpenVINO
+    facts = pixel_facts(path)
+    precision = "int8" if facts.quantized else "fp32"
+    if facts.for_tensorrt:  # see edgekit.backends.onnxruntime for why not OpenVINO
         compiled = Compiled("onnxruntime", str(path), precision, path.stat().st_size)
     else:
         compiled = _compiled(File(path, file_sha256(path)), precision, run)
     told = {key: value for key, value in recipe.preprocessing.model_dump().items() if value is not None}
-    return Runnable(path.stem, compiled, Preprocessing(**{**told, "size": size}), size, size, classes, None)
+    preprocessing = Preprocessing(**{**told, "size": facts.size})
+    return Runnable(path.stem, compiled, preprocessing, facts.size, facts.size, facts.classes, None)
 
 
 def _of_source(source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:
@@ -181,7 +161,7 @@ def graph_for(
 
         if graph_format.signed:
             check(read_onnx(path), graph_format.opset)
-        return path, "int8" if pixel_facts(path)[2] else "fp32"
+        return path, "int8" if pixel_facts(path).quantized else "fp32"
     run = Runner(store, on_event)
     source, exported = export_source(recipe, run)
     precision = precision or "fp32"

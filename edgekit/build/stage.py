@@ -22,7 +22,7 @@ from edgekit.store.keys import NOT_IN_KEY, canonical
 In = TypeVar("In")
 Out = TypeVar("Out")
 
-Progress: TypeAlias = "Callable[[float, float | None, str], None]"
+Progress: TypeAlias = Callable[[float, float | None, str], None]
 """Told what is done, of how much in all (None: unknown), and what is being done."""
 
 

@@ -28,14 +28,14 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
         return 0
     from edgekit.bundle.directory import check_bundle, read_manifest
 
-    told, problems = read_manifest(path), check_bundle(path)
-    timed = _layers(path, told) if layers and not problems else []
+    manifest, problems = read_manifest(path), check_bundle(path)
+    timed = _layers(path, manifest) if layers and not problems else []
     pruning = None if problems else _pruning(path)
     if as_json:
         removed = pruning.as_dict() if pruning is not None else None
-        emit_json({"manifest": told, "problems": problems, "ok": not problems, "layers": timed, "pruning": removed})
+        emit_json({"manifest": manifest, "problems": problems, "ok": not problems, "layers": timed, "pruning": removed})
     else:
-        _show_bundle(told, timed)
+        _show_bundle(manifest, timed)
         if pruning is not None:
             _show_pruning(pruning)
         for problem in problems:
@@ -49,29 +49,29 @@ def _show_graph(path: Path, as_json: bool) -> None:
     from edgekit.models.onnx_graph import facts, pixel_facts, read_onnx, takes_pixels
 
     if takes_pixels(path):
-        size, classes, quantized, signed = pixel_facts(path)
-        told: dict[str, Any] = {
-            "input": [1, size, size, 3],
+        seen = pixel_facts(path)
+        known: dict[str, Any] = {
+            "input": [1, seen.size, seen.size, 3],
             "dtype": "uint8",
-            "classes": classes,
-            "quantized": quantized,
-            "for TensorRT": signed,
+            "classes": seen.classes,
+            "quantized": seen.quantized,
+            "for TensorRT": seen.for_tensorrt,
         }
     else:
-        told = asdict(facts(read_onnx(path)))
+        known = asdict(facts(read_onnx(path)))
     if as_json:
-        emit_json(told)
+        emit_json(known)
     else:
-        print_table(["what", "value"], list(told.items()))
+        print_table(["what", "value"], list(known.items()))
 
 
-def _layers(path: Path, told: dict[str, Any]) -> list[dict[str, Any]]:
+def _layers(path: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
     from dataclasses import asdict
 
     from edgekit.backends import Compiled
     from edgekit.backends.openvino import profile
 
-    return [asdict(each) for each in profile(Compiled("openvino", str(path / "model.xml"), told["precision"], 0))]
+    return [asdict(each) for each in profile(Compiled("openvino", str(path / "model.xml"), manifest["precision"], 0))]
 
 
 def _pruning(path: Path) -> Pruning | None:
@@ -106,13 +106,17 @@ def _arrow(before: int, after: int) -> str:
     return str(before) if before == after else f"{before} -> {after}"
 
 
-def _show_bundle(told: dict[str, Any], timed: list[dict[str, Any]]) -> None:
-    model, target = told["model"], told["target"]
-    shape = " x ".join(str(side) for side in told["input"]["shape"])
-    click.echo(f"{model['name']}{'.' + model['tag'] if model['tag'] else ''} for {target['name']}, {told['precision']}")
-    click.echo(f"input {told['input']['dtype']} {shape} {told['input']['layout']} {told['input']['color']}")
+def _show_bundle(manifest: dict[str, Any], timed: list[dict[str, Any]]) -> None:
+    model, target = manifest["model"], manifest["target"]
+    shape = " x ".join(str(side) for side in manifest["input"]["shape"])
+    click.echo(
+        f"{model['name']}{'.' + model['tag'] if model['tag'] else ''} for {target['name']}, {manifest['precision']}"
+    )
+    click.echo(f"input {manifest['input']['dtype']} {shape} {manifest['input']['layout']} {manifest['input']['color']}")
     click.echo(f"{model['classes']} classes, runtime {target['runtime']} {target['runtime_version']}\n")
-    rows = [[name, f"{facts['size_bytes'] / 1e6:.2f}", facts["sha256"][:16]] for name, facts in told["files"].items()]
+    rows = [
+        [name, f"{facts['size_bytes'] / 1e6:.2f}", facts["sha256"][:16]] for name, facts in manifest["files"].items()
+    ]
     print_table(["file", "MB", "sha256"], rows)
     if timed:
         click.echo()

@@ -41,6 +41,11 @@ def node_name(place: int) -> str:
     return f"probe_{place}_conv"
 
 
+def relu_name(place: int) -> str:
+    """Of what follows that convolution."""
+    return f"probe_{place}_relu"
+
+
 def write_probes(probes: Sequence[Probe], path: Path, quantized: bool) -> None:
     """Writes one graph that holds the probes side by side: uint8 pixels in, one number a probe out."""
     nodes = [
@@ -86,7 +91,7 @@ class _Writer:
         self._add("Expand", ["seed", f"{name}_shape"], f"{name}_in")
         taken = self._between(f"{name}_in")
         made = self._add("Conv", [taken, self._weight(name, probe), self._bias(name, probe)], node_name(place), probe)
-        made = self._between(self._add("Relu", [made], f"{name}_relu"))
+        made = self._between(self._add("Relu", [made], relu_name(place)))
         made = self._add("ReduceMean", [made, "axes_space"], f"{name}_mean", keepdims=0)
         self._constants.setdefault("row", np.array([1, 1], np.int64))
         return self._add("Reshape", [made, "row"], f"{name}_out")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from edgekit.backends import DEFAULTS, backend
-from edgekit.prune.probes import Probe, node_name, write_probes
+from edgekit.prune.probes import Probe, node_name, relu_name, write_probes
 from edgekit.prune.table import Timer
 
 RUNS: Final = 15
@@ -23,11 +23,13 @@ def layer_timer(name: str, precision: str) -> Timer:
             graph = Path(folder) / "probes.onnx"
             write_probes(probes, graph, quantized=precision == "int8")
             layers = executing.profile(executing.compile(graph, Path(folder), precision, DEFAULTS), RUNS)
-        took = {node_name(place): 0.0 for place in range(len(probes))}
+        took = [0.0] * len(probes)
+        # a convolution that its ReLU is fused with keeps the name of either
+        places = {name: place for place in range(len(probes)) for name in (node_name(place), relu_name(place))}
         for layer in layers:
-            name = layer.name.partition("/")[0]  # fused layers keep the first one's name before a slash
-            if name in took:
-                took[name] += layer.microseconds
-        return list(took.values())
+            place = places.get(layer.name.partition("/")[0])  # what was split keeps its name before a slash
+            if place is not None:
+                took[place] += layer.microseconds
+        return took
 
     return time

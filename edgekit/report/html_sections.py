@@ -43,7 +43,7 @@ def changes(report: Report) -> Changes | None:
     found = flips.changed(report)
     if found is None:
         return None
-    variant, told = found
+    variant, flipped = found
     cards = [
         Card(
             each.image,
@@ -53,15 +53,15 @@ def changes(report: Report) -> Changes | None:
             flips.answer(each.before, each.before_probability),
             flips.answer(each.after, each.after_probability),
         )
-        for each in told.shown
+        for each in flipped.shown
     ]
     return Changes(
         heading=flips.HEADING,
-        sentence=flips.sentence(variant, told),
+        sentence=flips.sentence(variant, flipped),
         class_titles=flips.CLASS_TITLES,
         class_rows=flips.class_rows(variant),
         left_out=flips.left_out(variant),
-        choice=flips.choice(told),
+        choice=flips.choice(flipped),
         cards=cards,
         name=summary.display_name(variant.name),
     )
@@ -105,32 +105,32 @@ _MARKS = {"kept": ("good", "✓"), "taken back": ("open", "✗"), "not tried": (
 
 def pruning(report: Report) -> Pruning | None:
     """None where a report tells nothing of it."""
-    told = report.pruning
-    if told is None:
+    facts = report.pruning
+    if facts is None:
         return None
-    tone, mark = _MARKS[pruned.state(told)]
+    tone, mark = _MARKS[pruned.state(facts)]
     return Pruning(
         tone=tone,
         mark=mark,
-        sentence=pruned.sentence(told),
-        tables=pruned.tables(told),
-        facts=pruned.facts(told),
-        curves=[markup(each) for each in sensitivity.svgs(told)],
-        caption=_caption(told),
-        widths_title=pruned.widths_title(told),
-        widths=[_width(each) for each in told.widths],
+        sentence=pruned.sentence(facts),
+        tables=pruned.tables(facts),
+        facts=pruned.facts(facts),
+        curves=[markup(each) for each in sensitivity.svgs(facts)],
+        caption=_caption(facts),
+        widths_title=pruned.widths_title(facts),
+        widths=[_width(each) for each in facts.widths],
     )
 
 
-def _caption(told: Facts) -> str:
+def _caption(pruning: Facts) -> str:
     """What is said below the curves."""
-    measured = told.sensitivity
+    measured = pruning.sensitivity
     if measured is None:
         return ""
     said = pruned.sensitivity_title(measured)
-    if all(pruned.kept_share(told, each.name) is None for each in measured.blocks):
+    if all(pruned.kept_share(pruning, each.name) is None for each in measured.blocks):
         return said
-    cut = "was made" if told.kept else "was tried"
+    cut = "was made" if pruning.kept else "was tried"
     return f"{said} The upright line is the cut that {cut} there, beside the name the share of channels it keeps."
 
 
@@ -156,13 +156,13 @@ class Search:
 
 def search(report: Report) -> Search | None:
     """None where there was none."""
-    told = report.precision_search
-    if told is None:
+    made = report.precision_search
+    if made is None:
         return None
     return Search(
         heading=precision_search.HEADING,
-        sentence=precision_search.sentence(told),
+        sentence=precision_search.sentence(made),
         titles=precision_search.TITLES,
-        rows=precision_search.rows(told),
-        floats=precision_search.floats(told),
+        rows=precision_search.rows(made),
+        floats=precision_search.floats(made),
     )

@@ -80,44 +80,44 @@ def _flips(report: Report) -> list[str]:
     found = flips.changed(report)
     if found is None:
         return []
-    variant, told = found
-    parts = [f"## {flips.HEADING}", _text(flips.sentence(variant, told))]
+    variant, flipped = found
+    parts = [f"## {flips.HEADING}", _text(flips.sentence(variant, flipped))]
     if rows := flips.class_rows(variant):
         parts.append(_table(flips.CLASS_TITLES, rows, _first_is_text(flips.CLASS_TITLES)))
     if note := flips.left_out(variant):
         parts.append(_text(note))
-    if shown := flips.flip_rows(told):
+    if shown := flips.flip_rows(flipped):
         titles = flips.flip_titles(variant)
-        parts += [_text(flips.choice(told)), _table(titles, shown, [True] * len(titles))]
+        parts += [_text(flips.choice(flipped)), _table(titles, shown, [True] * len(titles))]
     return parts
 
 
 def _pruning(report: Report) -> list[str]:
     """The section on pruning; empty where a report tells nothing of it."""
-    told = report.pruning
-    if told is None:
+    pruning = report.pruning
+    if pruning is None:
         return []
-    parts = ["## Pruning", _text(pruned.sentence(told))]
-    parts += [_table(each.titles, each.rows, _first_is_text(each.titles)) for each in pruned.tables(told)]
-    parts += [_bullets(facts)] if (facts := pruned.facts(told)) else []
-    curves = pruned.sensitivity_table(told)
-    if curves is not None and told.sensitivity is not None:
-        text = f"{pruned.sensitivity_title(told.sensitivity)} By the share removed:"
+    parts = ["## Pruning", _text(pruned.sentence(pruning))]
+    parts += [_table(each.titles, each.rows, _first_is_text(each.titles)) for each in pruned.tables(pruning)]
+    parts += [_bullets(facts)] if (facts := pruned.facts(pruning)) else []
+    curves = pruned.sensitivity_table(pruning)
+    if curves is not None and pruning.sensitivity is not None:
+        text = f"{pruned.sensitivity_title(pruning.sensitivity)} By the share removed:"
         parts += ["### Sensitivity", _text(text), _table(curves.titles, curves.rows, _first_is_text(curves.titles))]
-    return [*parts, *_widths(told)]
+    return [*parts, *_widths(pruning)]
 
 
 def _tuning(report: Report) -> list[str]:
     """The section on the budget loop; empty where there was none."""
-    told = report.precision_search
-    if told is None:
+    search = report.precision_search
+    if search is None:
         return []
-    table = _table(precision_search.TITLES, precision_search.rows(told), _first_is_text(precision_search.TITLES))
+    table = _table(precision_search.TITLES, precision_search.rows(search), _first_is_text(precision_search.TITLES))
     return [
         f"## {precision_search.HEADING}",
-        _text(precision_search.sentence(told)),
+        _text(precision_search.sentence(search)),
         table,
-        *filter(None, [_text(precision_search.floats(told))]),
+        *filter(None, [_text(precision_search.floats(search))]),
     ]
 
 
@@ -125,15 +125,15 @@ def _first_is_text(titles: Sequence[str]) -> list[bool]:
     return [place == 0 for place in range(len(titles))]
 
 
-def _widths(told: Pruning) -> list[str]:
-    if not told.widths:
+def _widths(pruning: Pruning) -> list[str]:
+    if not pruning.widths:
         return []
     rows = [
         (each.layer, *map(_arrow, each.before, each.after), pruned.percent(each.after[1] / each.before[1]))
-        for each in told.widths
+        for each in pruning.widths
     ]
     table = _table(("layer", "in", "out", "out kept"), rows, (True, False, False, False))
-    return [f"<details>\n<summary>{pruned.widths_title(told)}</summary>", table, "</details>"]
+    return [f"<details>\n<summary>{pruned.widths_title(pruning)}</summary>", table, "</details>"]
 
 
 def _arrow(before: int, after: int) -> str:

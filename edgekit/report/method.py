@@ -65,16 +65,16 @@ def _ratios(report: Report) -> list[tuple[str, str]]:
 
 def _referee(report: Report) -> list[tuple[str, str]]:
     """What an independent runtime says of the outputs, where one was asked."""
-    told = report.referee
-    if told is None:
+    referee = report.referee
+    if referee is None:
         return []
-    parts = [f"{told.reference} on {number(told.images, 0)} images"]
-    if told.agreement is not None:
-        parts.append(f"same first answer to {number(told.agreement, 2)} %")
-    if told.max_logit_difference is not None:
-        parts.append(f"outputs differ by {told.max_logit_difference:.3g} at most")
-    if told.operator is not None:
-        parts.append(f"first at {told.operator}")
+    parts = [f"{referee.reference} on {number(referee.images, 0)} images"]
+    if referee.agreement is not None:
+        parts.append(f"same first answer to {number(referee.agreement, 2)} %")
+    if referee.max_logit_difference is not None:
+        parts.append(f"outputs differ by {referee.max_logit_difference:.3g} at most")
+    if referee.operator is not None:
+        parts.append(f"first at {referee.operator}")
     return [("Referee", ", ".join(parts))]
 
 

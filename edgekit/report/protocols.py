@@ -70,12 +70,12 @@ def table(
 
 
 def _rows(scores: Scores, crops: int, networks: Sequence[str | None] | None) -> Iterator[tuple[str, ...]]:
-    told: list[tuple[Score, Sequence[str | None]]] = [
+    rows: list[tuple[Score, Sequence[str | None]]] = [
         (score, [None] if networks is None else [networks[place]]) for place, score in enumerate(scores.members)
     ]
     if scores.best is not None:
-        told.append((scores.whole, networks or [None, None]))
-    for score, names in told:
+        rows.append((scores.whole, networks or [None, None]))
+    for score, names in rows:
         if score.single is not None:
             yield _row(score.name, 1, score.single, paper_result(names, 1))
         yield _row(score.name, crops, score.accuracy, paper_result(names, crops))
@@ -109,10 +109,10 @@ def _change(gain: PairedDrop) -> str:
 
 def score_values(score: Score) -> dict[str, Any]:
     """A score as plain values: `accuracy`, and with several crops `single_crop` and `gain`."""
-    told: dict[str, Any] = {"accuracy": _accuracy_values(score.accuracy)}
+    values: dict[str, Any] = {"accuracy": _accuracy_values(score.accuracy)}
     if score.single is not None and score.gain is not None:
-        told |= {"single_crop": _accuracy_values(score.single), "gain": gain_values(score.gain)}
-    return told
+        values |= {"single_crop": _accuracy_values(score.single), "gain": gain_values(score.gain)}
+    return values
 
 
 def gain_values(gain: PairedDrop) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Final
 
 from edgekit.errors import InputError
 from edgekit.training.recipe import Stage
-from edgekit.training.schedule import Schedule, fitted
+from edgekit.training.schedule import TOLERANCE, Schedule, fitted
 
 WINDOW: Final = 8
 """Steps that the pace is taken from; the slowest of them is left out, as it may be a hiccup."""
@@ -22,6 +22,10 @@ TRUSTED_STEPS: Final = 4
 """Steps that must have been seen before anything is cut, unless they would use up much of what is left."""
 
 WAIT_PART: Final = 0.25
+"""Of what is left, which those steps may use up."""
+
+MOST_SLOWER: Final = 2.0
+"""Times as long as before training that a look at the accuracy is given, at most."""
 
 
 class Stopwatch:
@@ -89,17 +93,21 @@ class PaceWatch:
         areas = tuple(float(stage.batch * stage.size**2) for stage in stages)
         self._costs = self._ceiling.step_seconds or areas
         self._ratios: deque[float] = deque(maxlen=WINDOW)
-        self._mark = self._now()
+        self._mark, self._warm = self._now(), -1
 
     def begin(self) -> None:
         """Time until now belongs to no step."""
         self._mark = self._now()
 
     def step(self, place: int) -> None:
-        """A step of stage `place` has ended; the next one begins."""
+        """A step of stage `place` has ended; the next one begins.
+
+        The first of a stage says nothing: processes start for it, and kernels are made.
+        """
         now = self._now()
-        self._ratios.append((now - self._mark) / self._costs[place])
-        self._mark = now
+        if place == self._warm:
+            self._ratios.append((now - self._mark) / self._costs[place])
+        self._mark, self._warm = now, place
 
     def seconds_left(self, schedule: Schedule, done: int) -> float:
         """What the steps to come take at the pace of the last ones; before any, at the plan's."""
@@ -114,13 +122,16 @@ class PaceWatch:
             looks_seconds: what looks at the accuracy take that are to come, at the plan's pace.
         """
         left = self.left(looks_seconds)
-        if not self._ratios or (left > 0 and not self._is_known(left, done, schedule)):
+        if left <= 0:
+            return fitted(schedule, done, self._costs, 0.0)
+        if not self._is_known(left, done, schedule):
             return schedule
         return fitted(schedule, done, [self._ratio() * cost for cost in self._costs], left)
 
     def left(self, looks_seconds: float = 0.0) -> float:
-        """Seconds that training may still take; what follows it is slower too where training is."""
-        slower = max(1.0, self._ratio()) if self._ratios and self._ceiling.step_seconds else 1.0
+        """Seconds that training may still take; what follows it is slower too where training has become so."""
+        is_known = len(self._ratios) >= TRUSTED_STEPS and self._ceiling.step_seconds is not None
+        slower = min(MOST_SLOWER, max(1.0, self._ratio())) if is_known else 1.0
         after = slower * (self._ceiling.after_seconds + looks_seconds)
         return self._ceiling.seconds - self._now() - after
 
@@ -129,16 +140,23 @@ class PaceWatch:
         planned = sum(stage.steps * stage.batch for stage in before.stages)
         place = next(place for place, count in enumerate(before.to_come(done - 1)) if count)
         batch, cost = before.stages[place].batch, self._costs[place]
-        pace = f"training went at {_number(batch / (cost * self._ratio()))} images/s"
-        if self._ceiling.step_seconds:
-            pace += f" where {_number(batch / cost)} were planned"
-        else:
-            pace += f", and there were {self._ceiling.seconds:,.0f} s for it"
-        return f"cut from {planned:,} to {after.images_at(after.total):,} images: {pace}"
+        if not self._ratios:
+            return f"cut from {planned:,} to {after.images_at(after.total):,} images: the time for it was over"
+        went = f"training went at {_number(batch / (cost * self._ratio()))} images/s"
+        if not self._ceiling.step_seconds:
+            why = f"{went}, and there were {self._ceiling.seconds:,.0f} s for it"
+        elif self._ratio() > 1 + TOLERANCE:
+            why = f"{went} where {_number(batch / cost)} were planned"
+        else:  # the pace is the plan's, but time was lost to something else
+            needed = self.seconds_left(before, done)
+            why = f"{max(0.0, self.left()):.0f} s were left where what was planned would take {needed:.0f}"
+        return f"cut from {planned:,} to {after.images_at(after.total):,} images: {why}"
 
     def _is_known(self, left: float, done: int, schedule: Schedule) -> bool:
         place = next((place for place, count in enumerate(schedule.to_come(done)) if count), None)
-        if len(self._ratios) >= TRUSTED_STEPS or place is None:
+        if not self._ratios or place is None:
+            return False
+        if len(self._ratios) >= TRUSTED_STEPS:
             return True
         return TRUSTED_STEPS * self._ratio() * self._costs[place] > WAIT_PART * left
 

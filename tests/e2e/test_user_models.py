@@ -194,3 +194,32 @@ def test_stages_alone_on_files(
     timed = run("bench", model, tmp_path / "int8.onnx", "--runs", 30, "--max-seconds", 5)
     assert [row["name"].partition(":")[2] for row in timed["subjects"]] == [model.stem, "int8"]
     assert timed["latency"]["p50"] > 0
+
+
+@pytest.mark.parametrize("given", ["folder", "manifest"])
+def test_calibration_images_may_be_renamed(
+    edgekit: Edgekit,
+    tiny_onnx: Callable[..., Path],
+    photos: Callable[..., Path],
+    quick: Path,
+    tmp_path: Path,
+    given: str,
+) -> None:
+    """The choice is kept, and called what the files are called now; a note beside the bundle's files is kept too."""
+    folder, out, model = photos("cal", count=4), tmp_path / "out", tiny_onnx()
+    calibration: Path = folder
+    if given == "manifest":
+        calibration = tmp_path / "set.json"
+        assert edgekit("calibrate", "--data", folder, "--images", 8, "--out", calibration).returncode == 0
+    for name in ("0.png", "00.png"):  # which keeps the order, and so the choice
+        answer = edgekit(
+            "build", "--model", model, "--recipe", quick, "--calibration", calibration, "--json", "--out", out
+        )
+        assert answer.returncode == 0, answer.stderr
+        chosen = json.loads((out / "calibration.json").read_text())
+        assert f"a/{name}" in [item["identifier"] for item in chosen["items"]]
+        (out / "notes.txt").write_text("mine", encoding="utf-8")
+        if name == "0.png":
+            (folder / "a" / "0.png").rename(folder / "a" / "00.png")
+    assert all(stage["cached"] for stage in json.loads(answer.stdout)["stages"] if stage["name"] == "quantize")
+    assert (out / "notes.txt").read_text(encoding="utf-8") == "mine"

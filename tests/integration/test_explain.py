@@ -11,17 +11,21 @@ import pytest
 from command import json_of
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from protos import on_protos
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
+from edgekit.quantize import explain as explaining
 from edgekit.quantize.activations import NetworkInput
 from edgekit.quantize.causes import input_causes
-from edgekit.quantize.explain import Explanation, explain
+from edgekit.quantize.explain import Explanation
 from edgekit.quantize.ptq import Pictures, normalised, quantize
 
 HOW = Preprocessing(32, 1.0, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGES = SignsSet("calibration", 16)
 SPOILT = 40.0
+
+explain = on_protos(explaining.explain)
 
 
 def _dice(seed: int) -> Callable[..., NDArray[np.float32]]:
@@ -111,7 +115,7 @@ def test_parts_are_tried_first_where_there_are_many_operators(tmp_path: Path) ->
     )
     assert (steps.count("parts"), steps.count("suspects")) == (2, 2)
     assert len(found.worst) == 2
-    assert sum(each["kl_won"] is not None for each in found.operators) == 2
+    assert sum(each.kl_won is not None for each in found.operators) == 2
 
 
 def _joined(loud: float, heavy: float = 1.0) -> ModelProto:

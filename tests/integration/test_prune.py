@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from layouts import LAYOUTS, OURS, network
 
 from edgekit.backends import openvino
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.errors import EdgekitError, InputError
 from edgekit.models.export import export_network
 from edgekit.prune import onnx_slice
 from edgekit.prune.images import top1, training_batches, tuning_of
@@ -145,12 +148,12 @@ def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tm
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
     images, told = small_signs(48), Preprocessing(size)
     teacher = {key: value.clone() for key, value in made.state_dict().items()}
-    settings_ = RecoverySettings(seconds=500.0, learning_rate=0.004, seed=0, images=40 * 32, enough_points=-100.0)
+    settings_ = RecoverySettings(seconds=1e6, learning_rate=0.004, seed=0, images=320, enough_points=-100.0)
     tuning = tuning_of(images, told)
     assert tuning is not None
     dense = top1(made, tuning, told)
 
-    def again(folder: Path, stop: int | None = None) -> Any:
+    def again(folder: Path, stop: int | None = None, how: RecoverySettings = settings_) -> Any:
         ticks: list[int] = []
 
         def tick(tick: Any, left: float) -> None:
@@ -159,28 +162,100 @@ def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tm
             if stop is not None and tick.step >= stop:
                 raise KeyboardInterrupt
 
+        pruned = PrunedNetwork(slimmed(made, graph, keep), made, graph, keep)
         try:
-            pruned = PrunedNetwork(slimmed(made, graph, keep), made, graph, keep)
-            result = recover(pruned, RecoveryImages(images, tuning, told), settings_, folder, tick)
+            result = recover(pruned, RecoveryImages(images, tuning, told), how, folder, tick)
         except KeyboardInterrupt:
             return None
         return *result, ticks
 
     recovered, record, ticks = again(tmp_path / "one")
     assert record.method == "distillation with labels"
-    assert record.steps == ticks[-1] == 40
+    assert (record.images, record.steps) == (320, ticks[-1]) == (320, 10)
     assert record.tuning.dense_top1 == dense
     assert all(torch.equal(value, teacher[key]) for key, value in made.state_dict().items())
     assert not any(module._forward_hooks for module in [*made.modules(), *recovered.modules()])
-    assert again(tmp_path / "two", stop=30) is None
-    assert {"plan.json", "checkpoint.pt"} <= {path.name for path in (tmp_path / "two").iterdir()}
-    resumed, told_again, ticks_again = again(tmp_path / "two")
-    assert min(ticks_again) > 20  # of the 24 steps before the look that was kept, none was made again
-    assert told_again.steps == record.steps
-    assert {path.name for path in (tmp_path / "two").iterdir()} == {"log.jsonl"}
-    assert all(
-        torch.equal(a, b) for a, b in zip(recovered.state_dict().values(), resumed.state_dict().values(), strict=True)
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["log.jsonl"]
+    settings_ = replace(settings_, images=640)
+    whole, told_whole, _ = again(tmp_path / "two", how=settings_)
+    assert again(tmp_path / "three", stop=10, how=settings_) is None
+    spent = json.loads((tmp_path / "three" / "spent.json").read_text())
+    (tmp_path / "three" / "spent.json").write_text(json.dumps(spent + 1000.0))
+    resumed, told_again, ticks = again(tmp_path / "three", how=settings_)
+    assert told_again.steps == told_whole.steps == 20
+    assert told_again.seconds > 1000 > told_whole.seconds > 0
+    assert same(whole, resumed)
+    assert told_again.as_dict()["cut"] is None
+    replayed, told_replayed, _ = again(
+        tmp_path / "four", how=RecoverySettings(0.0, 1.0, 7, replay=told_whole.run, images=32)
     )
+    assert same(whole, replayed)
+    assert told_replayed.tuning == told_whole.tuning
+    assert told_replayed.run == told_whole.run
+
+
+def same(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state_dict().values(), other.state_dict().values(), strict=True))
+
+
+def residual() -> tuple[PrunedNetwork, int]:
+    """A network whose labels are those of signs, half of it cut away, and its size."""
+    made, size = network("residual")
+    made.head = torch.nn.Linear(32, 24)
+    graph = trace(made, size)
+    keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
+    return PrunedNetwork(slimmed(made, graph, keep), made, graph, keep), size
+
+
+def test_a_recovery_that_was_cut_or_ended_early_is_done_again_to_the_same_weights(tmp_path: Path) -> None:
+    images = small_signs(48)
+
+    def again(name: str, how: RecoverySettings) -> Any:
+        pruned, size = residual()
+        data = RecoveryImages(images, tuning_of(images, Preprocessing(size)), Preprocessing(size))
+        return recover(pruned, data, how, tmp_path / name)
+
+    late = RecoverySettings(seconds=0.0, learning_rate=0.004, seed=0, images=640, enough_points=-100.0)
+    one, told = again("cut", late)
+    assert (told.images, told.steps) == (32, 1)
+    assert told.cut.startswith("cut from 640 to 32 images: the time for it was over")
+    early = replace(late, seconds=1e6, enough_points=100.0)
+    two, told_early = again("early", early)
+    assert 0 < told_early.steps < 20
+    assert told_early.cut is None
+    for name, first, what in (("cut-again", one, told), ("early-again", two, told_early)):
+        made, told_again = again(name, replace(late, replay=what.run))
+        assert same(first, made)
+        assert (told_again.run, told_again.cut) == (what.run, None)
+
+
+def test_a_recovery_without_a_number_of_images_stays_under_its_ceiling(tmp_path: Path) -> None:
+    images, (pruned, size) = small_signs(48), residual()
+    data = RecoveryImages(images, None, Preprocessing(size))
+    how = RecoverySettings(seconds=4.0, learning_rate=0.004, seed=0, first_share=0.5)
+    _, told = recover(pruned, data, how, tmp_path)
+    assert told.run is not None
+    assert told.images == told.run.images > 0
+    assert told.cut is None or told.cut.startswith("cut from ")
+
+
+def test_a_recovery_that_diverges_says_what_to_lower(tmp_path: Path) -> None:
+    images, (pruned, size) = small_signs(48), residual()
+    data = RecoveryImages(images, None, Preprocessing(size))
+    how = RecoverySettings(seconds=1e6, learning_rate=1e30, seed=0, images=640)
+    with pytest.raises(EdgekitError, match=r"diverged at step \d+ of 20") as caught:
+        recover(pruned, data, how, tmp_path)
+    assert "`learning_rate` of `pruning`" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["plan.json", "checkpoint.pt", "spent.json"])
+def test_what_a_killed_recovery_left_damaged_is_named(name: str, tmp_path: Path) -> None:
+    images, (pruned, size) = small_signs(48), residual()
+    data = RecoveryImages(images, None, Preprocessing(size))
+    (tmp_path / name).write_bytes(b"{")
+    with pytest.raises(InputError, match=f"{name} is damaged") as caught:
+        recover(pruned, data, RecoverySettings(1e6, 0.004, 0, images=32), tmp_path)
+    assert "Delete it" in caught.value.hint
 
 
 def test_unlabelled_images_are_enough_to_distil(photos: Any, tmp_path: Path) -> None:
@@ -195,8 +270,8 @@ def test_unlabelled_images_are_enough_to_distil(photos: Any, tmp_path: Path) -> 
     made, size = network("residual")
     graph = trace(made, size)
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
-    settings_ = RecoverySettings(seconds=1.2, learning_rate=0.004, seed=0)
     pruned = PrunedNetwork(slimmed(made, graph, keep), made, graph, keep)
-    _, record = recover(pruned, RecoveryImages(images, None, Preprocessing(size)), settings_, tmp_path / "r")
+    data = RecoveryImages(images, None, Preprocessing(size))
+    _, record = recover(pruned, data, RecoverySettings(seconds=5.0, learning_rate=0.004, seed=0), tmp_path / "r")
     assert record.method == "distillation without labels"
     assert record.tuning is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from edgekit.quantize import qat
 from edgekit.quantize.ptq import Pictures, normalised, quantize
 from edgekit.quantize.qat import QatGraphs, QatImages, QatRecord, QatSettings, train_quantized
 from edgekit.runtime.openvino_core import core
-from edgekit.training.loop import RunSettings, Tick, Trained, seeded, train
+from edgekit.training.loop import RunSettings, Tick, seeded, train
 from edgekit.training.recipe import Stage, TrainingRecipe
 
 CLASSES = 12
@@ -85,8 +86,8 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
         clip_norm=2.0,
         stages=(Stage(size=HOW.size, images=768 * 8, batch=32),),
     )
-    trained = train(seeded(0, convolutions), Waves(), recipe, folder / "float", RunSettings(workers=0))
-    network = with_loud_channels(trained.network)
+    made = train(seeded(0, convolutions), Waves(), recipe, folder / "float", RunSettings(workers=0)).network
+    network = with_loud_channels(made)
     network = network.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     export_network(network, HOW.size, folder / "core.onnx")
     pictures = [Waves().training_image(index, HOW.size, 0)[0][None] for index in range(48)]
@@ -105,15 +106,17 @@ def divergence(wanted: Tensor, made: Tensor) -> float:
     return float((soft.exp() * (soft - torch.log_softmax(made, 1))).sum(1).mean())
 
 
-def run(case: Case, folder: Path, settings: QatSettings, labelled: bool = True, **more: Any) -> tuple[QatRecord, Path]:
-    graphs, data = QatGraphs(case.core, case.quantized, folder.with_suffix(".onnx")), QatImages(Waves(), labelled, HOW)
-    return train_quantized(graphs, data, settings, folder, **more), graphs.out
+def run(
+    case: Case, folder: Path, settings: QatSettings, labelled: bool = True, on_tick: Any = lambda tick: None
+) -> tuple[QatRecord, Path]:
+    graphs = QatGraphs(case.core, case.quantized, folder.with_suffix(".onnx"))
+    return train_quantized(graphs, QatImages(Waves(), labelled, HOW), settings, folder, on_tick), graphs.out
 
 
 @pytest.mark.parametrize("labelled", [False, True])
 def test_what_quantization_lost_is_won_back(case: Case, labelled: bool, tmp_path: Path) -> None:
     ticks: list[Tick] = []
-    record, out = run(case, tmp_path / "run", QatSettings(9.0), labelled, on_tick=ticks.append)
+    record, out = run(case, tmp_path / "run", QatSettings(600.0, images=2400), labelled, ticks.append)
     images, labels = validation()
     wanted, before, after = (answers(path, images) for path in (case.core, case.quantized, out))
     right = [int((each.argmax(1).numpy() == labels).sum()) for each in (wanted, before, after)]
@@ -127,13 +130,32 @@ def test_what_quantization_lost_is_won_back(case: Case, labelled: bool, tmp_path
     assert names[0] == names[1]
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_graph(
-    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = QatSettings(500.0, images=24 * 16)
+def test_a_run_that_was_stopped_or_is_done_again_ends_with_the_same_graph(case: Case, tmp_path: Path) -> None:
+    settings = QatSettings(600.0, images=480)
     one, first = run(case, tmp_path / "one", settings)
 
-    def killed(network: nn.Module, images: Any, plan: Any, folder: Path, how: RunSettings, *rest: Any) -> Trained:
+    def kill(tick: Tick) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(case, tmp_path / "two", settings, on_tick=kill)
+    two, second = run(case, tmp_path / "two", settings)
+    three, third = run(case, tmp_path / "three", QatSettings(0.0, learning_rate=1.0, seed=5, replay=one.run))
+    assert (one.images, one.steps) == (two.images, two.steps) == (three.images, three.steps) == (480, 30)
+    assert first.read_bytes() == second.read_bytes() == third.read_bytes()
+    assert one.run == two.run == three.run
+    assert one.cut is None
+    assert [path.name for path in (tmp_path / "one").iterdir()] == ["log.jsonl"]
+    assert json.loads(json.dumps(one.as_dict()))["run"]["threads"] == one.run.threads
+
+
+def test_a_run_that_was_killed_goes_on_from_its_checkpoint(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = QatSettings(600.0, images=480)
+    one, first = run(case, tmp_path / "one", settings)
+
+    def killed(network: nn.Module, images: Any, plan: Any, folder: Path, how: RunSettings, *rest: Any) -> None:
         train(network, images, plan, folder, replace(how, stop_after=one.steps // 2), *rest)
         raise KeyboardInterrupt
 
@@ -144,13 +166,28 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_graph(
     assert not (tmp_path / "two.onnx").exists()
     seen: list[int] = []
     two, second = run(case, tmp_path / "two", settings, on_tick=lambda tick: seen.append(tick.step))
-    _, third = run(case, tmp_path / "three", settings)
     assert (two.images, two.steps) == (one.images, one.steps)
     assert min(seen) > one.steps // 2
-    assert first.read_bytes() == second.read_bytes() == third.read_bytes()
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_a_run_that_was_cut_is_done_again_to_the_same_graph(case: Case, tmp_path: Path) -> None:
+    one, first = run(case, tmp_path / "one", QatSettings(0.0, images=480))
+    assert one.steps < 30
+    assert one.cut is not None
+    two, second = run(case, tmp_path / "two", QatSettings(600.0, replay=one.run))
+    assert first.read_bytes() == second.read_bytes()
+    assert two.run == one.run
+
+
+def test_how_many_images_fit_is_found(case: Case, tmp_path: Path) -> None:
+    record, _ = run(case, tmp_path / "run", QatSettings(3.0))
+    assert record.images == record.run.images >= 16
+    assert record.cut is None or record.cut.startswith("cut from ")
 
 
 def test_a_run_that_diverged_writes_nothing(case: Case, tmp_path: Path) -> None:
-    with pytest.raises(EdgekitError, match="diverged"):
-        run(case, tmp_path / "run", QatSettings(500.0, learning_rate=1e30, images=16 * 16))
+    with pytest.raises(EdgekitError, match=r"diverged at step \d+ of 30") as caught:
+        run(case, tmp_path / "run", QatSettings(600.0, learning_rate=1e30, images=480))
+    assert "Lower its learning rate" in caught.value.hint
     assert not (tmp_path / "run.onnx").exists()

@@ -15,7 +15,9 @@ from onnx import numpy_helper
 from edgekit.backends import Compiled, openvino
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
-from edgekit.models.onnx_graph import with_fixed_input, with_preprocessing
+from edgekit.models import onnx_graph
+from edgekit.models.onnx_graph import save, with_fixed_input
+from edgekit.models.pixel_input import with_preprocessing
 from edgekit.quantize.features import penultimate_features
 from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_graph
@@ -30,7 +32,7 @@ IMAGES = SignsSet("calibration", 24)
 @pytest.fixture
 def graph(tiny_onnx: Callable[..., Path], tmp_path: Path) -> Path:
     path = tmp_path / "fixed.onnx"
-    onnx.save(with_fixed_input(onnx.load(str(tiny_onnx())), 32), str(path))
+    save(with_fixed_input(onnx_graph.load(tiny_onnx()), 32), path)
     return path
 
 
@@ -66,7 +68,7 @@ def _constant(model: onnx.ModelProto, node: onnx.NodeProto, made_by: dict[str, o
 
 
 def test_int8_stays_near_fp32_and_takes_raw_pixels(graph: Path, int8: Path, tmp_path: Path) -> None:
-    onnx.save(with_preprocessing(onnx.load(str(graph)), HOW), str(tmp_path / "fp32.onnx"))
+    save(with_preprocessing(onnx_graph.load(graph), HOW), tmp_path / "fp32.onnx")
     for name in ("fp32", "bf16", "int8"):
         (tmp_path / name).mkdir()
     variants = {

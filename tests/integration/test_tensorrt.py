@@ -12,24 +12,28 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from protos import on_protos
 
 from edgekit.backends.tensorrt_library import installed
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError, UnavailableError
-from edgekit.models.onnx_graph import with_fixed_input
-from edgekit.models.opset import lower
+from edgekit.models import onnx_graph, opset
+from edgekit.quantize import half as halves
+from edgekit.quantize import rules
+from edgekit.quantize import signed as signed_form
 from edgekit.quantize.graph_format import GraphFormat, format_for
 from edgekit.quantize.graphs import write_dla, write_graph
-from edgekit.quantize.half import fits_half, to_half
 from edgekit.quantize.ptq import Pictures, quantize
-from edgekit.quantize.rules import check, faults
-from edgekit.quantize.signed import to_signed
 from edgekit.runtime import tensorrt_engine
 from edgekit.runtime.errors import BundleError
 from edgekit.targets import find, release_of
 
 TOLD = Preprocessing(size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 RTX = pytest.mark.skipif(installed("tensorrt-rtx") is None, reason="TensorRT for RTX is not installed")
+
+with_fixed_input, lower, to_signed = map(on_protos, (onnx_graph.with_fixed_input, opset.lower, signed_form.to_signed))
+fits_half, to_half = map(on_protos, (halves.fits_half, halves.to_half))
+check, faults = map(on_protos, (rules.check, rules.faults))
 
 
 @pytest.fixture(scope="module")

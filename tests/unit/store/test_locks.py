@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -127,3 +128,20 @@ def test_many_processes_take_turns(tmp_path: Path) -> None:
 def test_a_lock_that_says_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "key").write_text(text)
     assert holder(tmp_path / "key") is None
+
+
+def test_a_lock_file_that_is_removed_as_it_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between opening a file and locking it, whoever had it may let go, and remove it."""
+    path, flock, raced = tmp_path / "locks" / "key", fcntl.flock, []
+
+    def racing(handle: int, how: int) -> None:
+        if not raced:
+            raced.append(handle)
+            path.unlink()
+        flock(handle, how)
+
+    monkeypatch.setattr(fcntl, "flock", racing)
+    with if_free(tmp_path, "key", "s") as mine:
+        assert mine
+        assert len(raced) == 1
+        assert is_held(path)

@@ -1,0 +1,140 @@
+"""The variants of a build as its report tells them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Final
+
+from edgekit.build.measure import EAGER
+from edgekit.report import model_variants as variants
+
+if TYPE_CHECKING:
+    from edgekit.build.findings import Findings
+    from edgekit.build.plan import Plan
+    from edgekit.build.variant import Variant
+    from edgekit.validate.evaluation import VariantResult
+    from edgekit.validate.flips import ClassChanges, Flip
+    from edgekit.validate.latency import Measured
+
+NO_LABELS: Final = "the images have no labels"
+
+
+def variant_parts(plan: Plan, found: Findings) -> tuple[variants.Variant, ...]:
+    """The report's `variants`, and eager torch beside them where it was timed."""
+    made = [_variant(plan, found, each) for each in found.variants]
+    return (*made, *([_eager(found)] if EAGER in found.measured.latency else []))
+
+
+def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
+    decision, form, result = found.decision, found.forms[one.name], found.evaluated.variants[one.name]
+    ruling = decision.rulings[one.name]
+    is_chosen = one.name == decision.chosen
+    return variants.Variant(
+        name=one.name,
+        kind="chosen" if is_chosen else "baseline" if one.parent is None else "step",
+        runtime=plan.compiler.RUNTIME,
+        precision=one.precision,  # type: ignore[arg-type]  # one of the names that the model lists
+        params=one.facts.params,
+        macs=one.facts.macs,
+        size_bytes=form.compiled.size_bytes,
+        accuracy=_accuracy(plan, found, result),
+        latency=_latency(found.measured, one.name),
+        energy_j=found.measured.energy_j.get(one.name),
+        fidelity=variants.Fidelity(**asdict(result.fidelity)),
+        kept=is_chosen,
+        reason=decision.reasons[one.name],
+        layers=tuple(variants.Layer(**asdict(each)) for each in form.compiled.layers),
+        flips=_flips(found, result),
+        classes=None if result.classes is None else _classes(found, result.classes),
+        parent=one.parent,
+        beaten_by=ruling.beaten_by,
+        ratios=tuple(
+            variants.LatencyRatio(base=each.base, ratio=each.times_faster, ci95=(each.low, each.high))
+            for each in ruling.ratios
+        ),
+    ).leaving_out("layers", "flips", "classes")
+
+
+def why_no_accuracy(plan: Plan, found: Findings) -> str:
+    """What is said where accuracy was not measured."""
+    if plan.source.random:
+        return "the weights are random"
+    return NO_LABELS if found.images is not None else "no labelled images were given (--data)"
+
+
+def _accuracy(plan: Plan, found: Findings, result: VariantResult) -> variants.Accuracy:
+    agreement, images = result.fidelity.agreement, found.evaluated.images
+    if result.accuracy is None:
+        why = why_no_accuracy(plan, found)
+        return variants.Accuracy(top1=None, top5=None, agreement=agreement, images=images, why=why)
+    measured = result.accuracy
+    return variants.Accuracy(
+        top1=measured.top1, top5=measured.top5, agreement=agreement, images=images, ci95=measured.ci95
+    )
+
+
+def _latency(measured: Measured, name: str) -> variants.Latency:
+    if name not in measured.latency:
+        return variants.Latency(
+            p50=None, p90=None, p99=None, mean=None, ci95=None, throughput_ips=None, runs=None, warmup=None,
+            why=measured.why or "it was not timed",
+        )  # fmt: skip
+    figures = asdict(measured.latency[name])
+    del figures["steady"]
+    return variants.Latency(**figures)
+
+
+def _flips(found: Findings, result: VariantResult) -> variants.Flips | None:
+    flips = result.flips
+    if flips is None:
+        return None
+    labelled = found.evaluated.labelled
+    return variants.Flips(
+        changed=flips.changed,
+        lost=flips.lost if labelled else None,
+        won=flips.won if labelled else None,
+        shown=tuple(_flip(found, each) for each in flips.shown),
+    )
+
+
+def _flip(found: Findings, flip: Flip) -> variants.Flip:
+    return variants.Flip(
+        image=found.shown.identifier(found.indices[flip.index]),
+        label=_name(found, flip.label),
+        before=_name(found, flip.before),
+        after=_name(found, flip.after),
+        before_probability=flip.before_probability,
+        after_probability=flip.after_probability,
+        outcome=flip.outcome,
+        thumbnail=found.evaluated.thumbnails[flip.index],
+    )
+
+
+def _classes(found: Findings, classes: ClassChanges) -> variants.ClassChanges:
+    rows = tuple(variants.ClassChange(**(asdict(each) | {"label": _name(found, each.label)})) for each in classes.shown)
+    return variants.ClassChanges(shown=rows, left_out=classes.left_out)
+
+
+def _name(found: Findings, label: int | None) -> str | None:
+    """The name of a class; its number where the images are of other classes, or of some of them only."""
+    if label is None:
+        return None
+    names = found.shown.classes if found.evaluated.labelled else ()
+    return names[label] if len(names) == found.exported.facts.classes else str(label)
+
+
+def _eager(found: Findings) -> variants.Variant:
+    facts, why = found.exported.facts, "a latency reference: its network and weights are those of fp32"
+    return variants.Variant(
+        name=EAGER,
+        kind="baseline",
+        runtime="torch",
+        precision="fp32",
+        params=facts.params,
+        macs=facts.macs,
+        size_bytes=None,
+        accuracy=variants.Accuracy(top1=None, top5=None, agreement=None, images=None, why=why),
+        latency=_latency(found.measured, EAGER),
+        kept=False,
+        reason="what the network takes without compilation",
+    )

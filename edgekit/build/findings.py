@@ -1,0 +1,45 @@
+"""What the stages of a build found, gathered for its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from edgekit.build.calibration_variance import CalibrationVariance
+    from edgekit.build.compile import CompiledForm
+    from edgekit.build.export import Exported
+    from edgekit.build.prune import Pruned
+    from edgekit.build.search_precision import Searched, SearchInput
+    from edgekit.build.variant import Variant
+    from edgekit.data.calibration import CalibrationData
+    from edgekit.data.image_set import ImageSet
+    from edgekit.validate.decision import Decision
+    from edgekit.validate.evaluation import Evaluated
+    from edgekit.validate.latency import Measured
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the stages of a build found.
+
+    Attributes:
+        images: that accuracy was measured on, None where there were none; shown, indices: that variants were shown.
+        variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
+            with; each None where nothing was asked for.
+    """
+
+    exported: Exported
+    images: ImageSet | None
+    shown: ImageSet
+    indices: Sequence[int]
+    calibration: CalibrationData
+    variance: CalibrationVariance | None
+    variants: Sequence[Variant]
+    forms: Mapping[str, CompiledForm]
+    pruned: Pruned
+    search: tuple[Searched, SearchInput] | None
+    evaluated: Evaluated
+    measured: Measured
+    decision: Decision
