@@ -13,9 +13,10 @@ from evidence import Evidence, counted, evidence, pruned, untimed
 
 from edgekit.backends import Compiled, EngineLayer
 from edgekit.backends.tensorrt_builder import layers_of
-from edgekit.build.assemble import Findings, assembled
+from edgekit.build.assemble import assembled
 from edgekit.build.compile import CompiledForm
 from edgekit.build.export import Exported
+from edgekit.build.findings import Findings
 from edgekit.build.plan import Plan, planned
 from edgekit.build.provenance import Provenance
 from edgekit.build.prune import Pruned
