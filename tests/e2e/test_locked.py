@@ -73,7 +73,7 @@ def test_a_lock_of_other_weights_is_refused(pruned: Path, tmp_path: Path, edgeki
     lock = (pruned / "recipe.lock.yaml").read_text()
     sha = read_lock(pruned / "recipe.lock.yaml").weights_sha256
     other = tmp_path / "other.yaml"
-    other.write_text(lock.replace(str(sha), "0" * 64))
+    other.write_text(lock.replace(str(sha), "a" * 64))
     done = edgekit("build", "--locked", other, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert "other weights" in done.stderr
