@@ -155,7 +155,7 @@ def test_doctor_names_the_extra_of_what_is_missing(monkeypatch: pytest.MonkeyPat
     from edgekit.targets import describe
 
     monkeypatch.setattr(doctor, "PACKAGES", (("no-such-package", "no_such_package", "cpu"),))
-    found = doctor.examine(describe())
+    found = doctor.examine(describe()).as_json()
     cpu = next(target for target in found["targets"] if target["name"] == "cpu")
     assert not cpu["ready"]
     assert cpu["hint"] == "pip install 'edgekit[cpu]'"
@@ -173,7 +173,7 @@ def test_doctor_looks_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_pa
     from edgekit.store import Store
 
     def told() -> str:
-        return str(doctor._cache()["path"])
+        return doctor._cache().path
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "own"))
