@@ -2,16 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, note, print_table, progress
 
+if TYPE_CHECKING:
+    from edgekit.cli.output import Progress
+    from edgekit.devices import Connection
+    from edgekit.devices.remote import Network
+    from edgekit.devices.timed import BenchConditions
+    from edgekit.validate.accuracy import Accuracy
+    from edgekit.validate.latency import Measured
+
 RUNTIMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A bundle that is on a device: where, what had to be sent, and the least cosine of its golden outputs there."""
+
+    device: str
+    folder: str
+    sent_bytes: int
+    golden_cosine: float | None
+
+
+@dataclass(frozen=True)
+class Benched:
+    """What was timed on a device, and under what conditions."""
+
+    device: str
+    measured: Measured
+    conditions: BenchConditions
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """How accurate a bundle is on a device."""
+
+    device: str
+    accuracy: Accuracy
 
 
 @click.group(
@@ -64,7 +101,7 @@ def list_(as_json: bool) -> None:
         note("there are no devices; `edgekit device add NAME ssh://user@host` adds one")
 
 
-def _for_each(names: str, work: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
+def _for_each(names: str, work: Callable[[Connection], Row]) -> list[Row]:
     """Does something on every device of a comma list at the same time; after a failure none connects again."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -81,8 +118,9 @@ def _for_each(names: str, work: Callable[[Any], dict[str, Any]]) -> list[dict[st
             raise
 
 
-def _emit(rows: list[dict[str, Any]], **beside: Any) -> None:
-    """One device's answer as it is, several under "devices"."""
+def _emit(told: Iterable[dict[str, Any]], **beside: Any) -> None:
+    """One device's JSON as it is, several under "devices"."""
+    rows = list(told)
     emit_json({**rows[0], **beside} if len(rows) == 1 else {"devices": rows, **beside})
 
 
@@ -96,11 +134,12 @@ def probe(names: str, as_json: bool) -> None:
     """
     from edgekit.devices import remote
 
-    rows = _for_each(names, lambda connection: {"device": connection.device.name, **remote.probe(connection)})
+    rows = _for_each(names, lambda connection: (connection.device.name, remote.probe(connection)))
+    told = [{"device": name, **asdict(facts)} for name, facts in rows]
     if as_json:
-        _emit(rows)
+        _emit(told)
         return
-    for row in rows:
+    for row in told:
         print_table(("what", "value"), [(key, _shown(value)) for key, value in row.items()])
 
 
@@ -122,21 +161,21 @@ def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_jso
 
     with progress() as bars:
 
-        def work(connection: Any) -> dict[str, Any]:
+        def work(connection: Connection) -> Deployed:
             folder, sent = _placed(connection, bundle, bars)
             cosine = None if no_check else remote.check_golden(connection, folder, runtime)
-            return {"device": connection.device.name, "folder": folder, "sent_bytes": sent, "golden_cosine": cosine}
+            return Deployed(connection.device.name, folder, sent, cosine)
 
         rows = _for_each(names, work)
     if as_json:
-        _emit(rows)
+        _emit(map(asdict, rows))
         return
     for row in rows:
-        checked = "" if row["golden_cosine"] is None else f", golden outputs agree (cosine {row['golden_cosine']:.4f})"
-        click.echo(f"{row['device']}: {row['sent_bytes'] / 1e6:.2f} MB sent to {row['folder']}{checked}")
+        checked = "" if row.golden_cosine is None else f", golden outputs agree (cosine {row.golden_cosine:.4f})"
+        click.echo(f"{row.device}: {row.sent_bytes / 1e6:.2f} MB sent to {row.folder}{checked}")
 
 
-def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
+def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:
     """The bundle's folder on a device, and how many bytes had to be sent."""
     from edgekit.bundle.directory import MANIFEST, SIGNATURE, check_bundle, read_manifest
     from edgekit.devices import remote
@@ -145,7 +184,7 @@ def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
     problems = check_bundle(bundle)
     if problems:
         raise InputError(f"the bundle {bundle} is damaged: {problems[0]}", "Build it again.")
-    names = [*read_manifest(bundle)["files"], MANIFEST, *([SIGNATURE] if (bundle / SIGNATURE).exists() else [])]
+    names = [*read_manifest(bundle).files, MANIFEST, *([SIGNATURE] if (bundle / SIGNATURE).exists() else [])]
     label = f"deploy to {connection.device.name}"
     placed = remote.place(
         connection, {name: bundle / name for name in names}, lambda done, total: bars.update(label, done, total)
@@ -154,14 +193,14 @@ def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
     return placed
 
 
-def _network(connection: Any, bundle: Path, runtime: str | None, bars: Any) -> Any:
+def _network(connection: Connection, bundle: Path, runtime: str | None, bars: Progress) -> Network:
     from edgekit.bundle.directory import read_manifest
     from edgekit.devices.remote import Network
 
     told = read_manifest(bundle)
     folder, _ = _placed(connection, bundle, bars)
-    engine = runtime or told["target"]["runtime"]
-    return Network(bundle.name, folder, engine, told["precision"], told.get("engine_settings") or {})
+    settings = told.engine_settings or {}
+    return Network(bundle.name, folder, runtime or told.target.runtime, told.precision, settings)
 
 
 @command.command(
@@ -177,58 +216,58 @@ def bench(
     names: str, bundles: tuple[Path, ...], runtime: str | None, runs: int, max_seconds: float, as_json: bool
 ) -> None:
     """Time BUNDLES on devices at batch 1, interleaved, once each is steady, with power, temperatures and clocks."""
-    from dataclasses import asdict
-
     from edgekit.bundle.directory import read_manifest
     from edgekit.devices import remote
     from edgekit.errors import InputError
     from edgekit.validate.latency import summed_up
 
-    shapes = {tuple(read_manifest(bundle)["input"]["shape"]) for bundle in bundles}
+    shapes = {read_manifest(bundle).input.shape for bundle in bundles}
     if len(shapes) > 1 or len({bundle.name for bundle in bundles}) < len(bundles):
         raise InputError("the bundles take images of different sizes, or have the same name", "Bench each alone.")
     shape = shapes.pop()
     with progress() as bars:
 
-        def work(connection: Any) -> dict[str, Any]:
+        def work(connection: Connection) -> Benched:
             label = f"bench on {connection.device.name}"
             networks = [_network(connection, bundle, runtime, bars) for bundle in bundles]
-            told = remote.bench(
+            answer = remote.bench(
                 connection, networks, shape, runs, max_seconds, lambda done, total: bars.update(label, done, total)
             )
             bars.finish(label)
-            measured = summed_up(told)
-            rows = [
-                {"name": name, **asdict(each), "energy_j": measured.energy_j[name]}
-                for name, each in measured.latency.items()
-            ]
-            return {
-                "device": connection.device.name,
-                "latency": {key: value for key, value in rows[0].items() if key != "name"},
-                "subjects": rows,
-                "warnings": list(measured.warnings),
-                "conditions": told["conditions"],
-            }
+            return Benched(connection.device.name, summed_up(answer), answer.conditions)
 
         rows = _for_each(names, work)
     if as_json:
-        _emit(rows)
+        _emit(map(_bench_json, rows))
         return
     for row in rows:
         _say_bench(row)
 
 
-def _say_bench(row: dict[str, Any]) -> None:
-    columns = ("p50", "p90", "p99", "mean", "throughput_ips")
-    lines = [
-        [each["name"], *(f"{each[key]:.2f}" for key in columns), _shown(each["energy_j"])] for each in row["subjects"]
+def _bench_json(row: Benched) -> dict[str, Any]:
+    subjects = [
+        {"name": name, **asdict(each), "energy_j": row.measured.energy_j[name]}
+        for name, each in row.measured.latency.items()
     ]
-    click.echo(row["device"])
+    return {
+        "device": row.device,
+        "latency": {key: value for key, value in subjects[0].items() if key != "name"},
+        "subjects": subjects,
+        "warnings": list(row.measured.warnings),
+        "conditions": row.conditions.as_json(),
+    }
+
+
+def _say_bench(row: Benched) -> None:
+    lines = []
+    for name, each in row.measured.latency.items():
+        figures = (each.p50, each.p90, each.p99, each.mean, each.throughput_ips)
+        lines.append([name, *(f"{figure:.2f}" for figure in figures), _shown(row.measured.energy_j[name])])
+    click.echo(row.device)
     print_table(["bundle", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "J an image"], lines)
-    conditions = row["conditions"]
-    if conditions["mean_power_w"] is None:
-        note(f"power: not measured: {conditions['why']}")
-    for text in row["warnings"]:
+    if row.conditions.mean_power_w is None:
+        note(f"power: not measured: {row.conditions.why}")
+    for text in row.measured.warnings:
         note(f"edgekit: warning: {text}")
 
 
@@ -270,7 +309,7 @@ def evaluate(
     labels, count = over.labels, len(over)
     with progress() as bars:
 
-        def work(connection: Any) -> dict[str, Any]:
+        def work(connection: Connection) -> Evaluated:
             label = f"evaluate on {connection.device.name}"
             session = RemoteSession(connection, _network(connection, bundle, runtime, bars))
             try:
@@ -280,24 +319,18 @@ def evaluate(
             finally:
                 session.close()
             bars.finish(label)
-            result = accuracy(told["it"], labels)
-            return {
-                "device": connection.device.name,
-                "accuracy": {
-                    "top1": result.top1,
-                    "top5": result.top5,
-                    "images": result.images,
-                    "ci95": list(result.ci95),
-                },
-            }
+            return Evaluated(connection.device.name, accuracy(told["it"], labels))
 
         rows = _for_each(names, work)
     if as_json:
-        _emit(rows, data={"name": over.name, "images": count, "digest": over.digest, "skipped": len(over.skipped)})
+        from edgekit.report.protocols import accuracy_values
+
+        told = [{"device": row.device, "accuracy": accuracy_values(row.accuracy)} for row in rows]
+        _emit(told, data={"name": over.name, "images": count, "digest": over.digest, "skipped": len(over.skipped)})
         return
     for row in rows:
-        made = row["accuracy"]
+        made = row.accuracy
         click.echo(
-            f"{row['device']}: {count} images of {over.name}: top-1 {made['top1']:.2f} % (95 % interval"
-            f" {made['ci95'][0]:.2f} to {made['ci95'][1]:.2f}), top-5 {made['top5']:.2f} %"
+            f"{row.device}: {count} images of {over.name}: top-1 {made.top1:.2f} % (95 % interval"
+            f" {made.ci95[0]:.2f} to {made.ci95[1]:.2f}), top-5 {made.top5:.2f} %"
         )

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.backends import Compiled
 from edgekit.errors import EdgekitError
 from edgekit.validate.latency import Candidate, _doubts, converse, figures, measure, ratio, t95
 
@@ -61,7 +62,7 @@ def test_variants_that_cannot_be_told_apart_are_named() -> None:
 
 def test_a_process_that_fails_says_why() -> None:
     with pytest.raises(EdgekitError, match="timing process failed"):
-        measure([Candidate("fp32", "openvino", "/nowhere/model.xml", "fp32")], (1, 8, 8, 3), 30, 5.0)
+        measure([Candidate("fp32", Compiled("openvino", "/nowhere/model.xml", "fp32", 0))], (1, 8, 8, 3), 30, 5.0)
 
 
 TALKATIVE = """
