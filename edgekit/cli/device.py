@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -16,39 +15,9 @@ if TYPE_CHECKING:
     from edgekit.cli.output import Progress
     from edgekit.devices import Connection
     from edgekit.devices.remote import Network
-    from edgekit.devices.timed import BenchConditions
-    from edgekit.validate.accuracy import Accuracy
-    from edgekit.validate.latency import Measured
 
 RUNTIMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
 Row = TypeVar("Row")
-
-
-@dataclass(frozen=True)
-class Deployed:
-    """A bundle that is on a device: where, what had to be sent, and the least cosine of its golden outputs there."""
-
-    device: str
-    folder: str
-    sent_bytes: int
-    golden_cosine: float | None
-
-
-@dataclass(frozen=True)
-class Benched:
-    """What was timed on a device, and under what conditions."""
-
-    device: str
-    measured: Measured
-    conditions: BenchConditions
-
-
-@dataclass(frozen=True)
-class Evaluated:
-    """How accurate a bundle is on a device."""
-
-    device: str
-    accuracy: Accuracy
 
 
 @click.group(
@@ -118,12 +87,6 @@ def _for_each(names: str, work: Callable[[Connection], Row]) -> list[Row]:
             raise
 
 
-def _emit(told: Iterable[dict[str, Any]], **beside: Any) -> None:
-    """One device's JSON as it is, several under "devices"."""
-    rows = list(told)
-    emit_json({**rows[0], **beside} if len(rows) == 1 else {"devices": rows, **beside})
-
-
 @command.command(epilog="\b\nExamples:\n  edgekit device probe orin\n  edgekit device probe orin,nano --json")
 @click.argument("names")
 @json_option
@@ -132,21 +95,10 @@ def probe(names: str, as_json: bool) -> None:
 
     NAMES are one or more, separated by commas; ssh:// addresses do as well.
     """
+    from edgekit.cli.device_rows import ProbedDevice, tell
     from edgekit.devices import remote
 
-    rows = _for_each(names, lambda connection: (connection.device.name, remote.probe(connection)))
-    told = [{"device": name, **asdict(facts)} for name, facts in rows]
-    if as_json:
-        _emit(told)
-        return
-    for row in told:
-        print_table(("what", "value"), [(key, _shown(value)) for key, value in row.items()])
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{key} {_shown(each)}" for key, each in value.items() if each is not None) or "none"
-    return "not known" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    tell(_for_each(names, lambda each: ProbedDevice(each.device.name, remote.probe(each))), as_json)
 
 
 @command.command(epilog="\b\nExample:\n  edgekit device deploy orin build/inception_v4-jetson")
@@ -157,6 +109,7 @@ def _shown(value: object) -> str:
 @json_option
 def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_json: bool) -> None:
     """Send BUNDLE to devices, and check it there: hashes, then golden outputs. An engine is built if one is needed."""
+    from edgekit.cli.device_rows import Deployed, tell
     from edgekit.devices import remote
 
     with progress() as bars:
@@ -167,12 +120,7 @@ def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_jso
             return Deployed(connection.device.name, folder, sent, cosine)
 
         rows = _for_each(names, work)
-    if as_json:
-        _emit(map(asdict, rows))
-        return
-    for row in rows:
-        checked = "" if row.golden_cosine is None else f", golden outputs agree (cosine {row.golden_cosine:.4f})"
-        click.echo(f"{row.device}: {row.sent_bytes / 1e6:.2f} MB sent to {row.folder}{checked}")
+    tell(rows, as_json)
 
 
 def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:
@@ -217,6 +165,7 @@ def bench(
 ) -> None:
     """Time BUNDLES on devices at batch 1, interleaved, once each is steady, with power, temperatures and clocks."""
     from edgekit.bundle.directory import read_manifest
+    from edgekit.cli.device_rows import Benched, tell
     from edgekit.devices import remote
     from edgekit.errors import InputError
     from edgekit.validate.latency import summed_up
@@ -237,38 +186,7 @@ def bench(
             return Benched(connection.device.name, summed_up(answer), answer.conditions)
 
         rows = _for_each(names, work)
-    if as_json:
-        _emit(map(_bench_json, rows))
-        return
-    for row in rows:
-        _say_bench(row)
-
-
-def _bench_json(row: Benched) -> dict[str, Any]:
-    subjects = [
-        {"name": name, **asdict(each), "energy_j": row.measured.energy_j[name]}
-        for name, each in row.measured.latency.items()
-    ]
-    return {
-        "device": row.device,
-        "latency": {key: value for key, value in subjects[0].items() if key != "name"},
-        "subjects": subjects,
-        "warnings": list(row.measured.warnings),
-        "conditions": row.conditions.as_json(),
-    }
-
-
-def _say_bench(row: Benched) -> None:
-    lines = []
-    for name, each in row.measured.latency.items():
-        figures = (each.p50, each.p90, each.p99, each.mean, each.throughput_ips)
-        lines.append([name, *(f"{figure:.2f}" for figure in figures), _shown(row.measured.energy_j[name])])
-    click.echo(row.device)
-    print_table(["bundle", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "J an image"], lines)
-    if row.conditions.mean_power_w is None:
-        note(f"power: not measured: {row.conditions.why}")
-    for text in row.measured.warnings:
-        note(f"edgekit: warning: {text}")
+    tell(rows, as_json)
 
 
 @command.command(
@@ -293,6 +211,7 @@ def evaluate(
 ) -> None:
     """Measure top-1 and top-5 of BUNDLE on devices: images are prepared here, their pixels sent, logits come back."""
     from edgekit.build.runnable import of_bundle
+    from edgekit.cli.device_rows import Evaluated, tell
     from edgekit.data.folder import open_images
     from edgekit.devices.remote import RemoteSession
     from edgekit.errors import InputError
@@ -319,18 +238,8 @@ def evaluate(
             finally:
                 session.close()
             bars.finish(label)
-            return Evaluated(connection.device.name, accuracy(told["it"], labels))
+            return Evaluated(connection.device.name, over.name, accuracy(told["it"], labels))
 
         rows = _for_each(names, work)
-    if as_json:
-        from edgekit.report.protocols import accuracy_values
-
-        told = [{"device": row.device, "accuracy": accuracy_values(row.accuracy)} for row in rows]
-        _emit(told, data={"name": over.name, "images": count, "digest": over.digest, "skipped": len(over.skipped)})
-        return
-    for row in rows:
-        made = row.accuracy
-        click.echo(
-            f"{row.device}: {count} images of {over.name}: top-1 {made.top1:.2f} % (95 % interval"
-            f" {made.ci95[0]:.2f} to {made.ci95[1]:.2f}), top-5 {made.top5:.2f} %"
-        )
+    about = {"name": over.name, "images": count, "digest": over.digest, "skipped": len(over.skipped)}
+    tell(rows, as_json, data=about)

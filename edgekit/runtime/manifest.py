@@ -23,6 +23,9 @@ MAX_SIDE = 1 << 14
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "mixed")
 
+Table = Dict[str, Any]
+"""A JSON object as it was read, not checked yet."""
+
 
 class Contract(NamedTuple):
     """What is done to an image before the network sees it; the rest is inside the graph.
@@ -60,7 +63,7 @@ class Checked(NamedTuple):
     contract: Contract
     settings: Settings
     files: Dict[str, FileFacts]
-    content: Dict[str, Any]
+    content: Table
 
 
 def read_bounded(path: str, limit_bytes: int) -> bytes:
@@ -116,7 +119,7 @@ def is_file_name(name: Any) -> bool:
     return plain and not re.search(r"[\x00-\x1f/\\]", name)
 
 
-def _each_key_once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def _each_key_once(pairs: List[Tuple[str, Any]]) -> Table:
     """A JSON object, refused when it names a key twice: readers in other languages could take the other one."""
     told = dict(pairs)
     if len(told) != len(pairs):
@@ -124,7 +127,7 @@ def _each_key_once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     return told
 
 
-def _checked(told: Any) -> Checked:
+def _checked(told: Table) -> Checked:
     """A manifest's content; what is raised says in words what is wrong."""
     files = _files(_table(told, "files"))
     runtime = _table(told, "target").get("runtime")
@@ -147,7 +150,7 @@ def _checked(told: Any) -> Checked:
     return Checked(told["schema"], name, classes, labels, runtime, told["precision"], contract, settings, files, told)
 
 
-def _files(told: Any) -> Dict[str, FileFacts]:
+def _files(told: Table) -> Dict[str, FileFacts]:
     files = {}  # type: Dict[str, FileFacts]
     for name, facts in told.items():
         if not is_file_name(name) or name in (MANIFEST, SIGNATURE):
@@ -160,7 +163,7 @@ def _files(told: Any) -> Dict[str, FileFacts]:
     return files
 
 
-def _side(told: Any) -> int:
+def _side(told: Table) -> int:
     """Side of the square input, pixels."""
     shape = told["shape"]
     if told.get("dtype") != "uint8" or told.get("layout") != "NHWC" or told.get("color") != "RGB":
@@ -173,7 +176,7 @@ def _side(told: Any) -> int:
     return int(shape[1])
 
 
-def _contract(told: Any, side: int) -> Contract:
+def _contract(told: Table, side: int) -> Contract:
     if not _whole(told.get("size"), 1) or told["size"] != side:
         raise ValueError("preprocessing.size is %r, the input is %d" % (told.get("size"), side))
     fraction = told.get("crop_fraction")
@@ -184,7 +187,7 @@ def _contract(told: Any, side: int) -> Contract:
     return Contract(side, float(fraction), str(told["interpolation"]))
 
 
-def _table(told: Any, key: str) -> Dict[str, Any]:
+def _table(told: Table, key: str) -> Table:
     if not isinstance(told.get(key), dict):
         raise ValueError("it has no table %s" % key)
     return dict(told[key])
