@@ -298,3 +298,20 @@ def test_bars_survive_any_order_of_calls() -> None:
 def test_tables_are_plain_when_not_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(("name", "top-1"), [("fp32", 95.1), ("int8", None)])
     assert capsys.readouterr().out == "name  top-1\nfp32  95.1\nint8\n"
+
+
+def test_flags_are_nested_as_a_recipe_has_them() -> None:
+    from edgekit.recipe import Recipe
+
+    for part, flags in options.PARTS.items():
+        known = Recipe.model_fields[part].default
+        assert set(flags.values()) <= set(type(known).model_fields)
+    flags = {"model": "x", "size": 64, "mean": None, "recovery_images": 5, "sensitivity": False, "images": 3}
+    assert options.nested({**flags, "compute_capabilities": (), "dla": False}) == {
+        "model": "x",
+        "images": 3,
+        "preprocessing": {"size": 64},
+        "pruning": {"images": 5, "sensitivity": False},
+        "tensorrt": {"dla": False},
+    }
+    assert options.nested({"compute_capabilities": ("8.9",)}) == {"tensorrt": {"compute_capabilities": ("8.9",)}}
