@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.quantize.ptq import normalised, quantize
+from edgekit.quantize.ptq import Pictures, normalised, quantize
 
 SIZE, CLASSES, PICTURES = 32, 6, 12
 PLAIN = Preprocessing(SIZE, 1.0, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "rgb")
@@ -71,7 +71,7 @@ def quantized_by_nncf(core: ModelProto, folder: Path) -> ModelProto:
     """The network's Q/DQ form, calibrated with the pictures of `inputs`."""
     before, after = folder / "core.onnx", folder / "quantized.onnx"
     onnx.save(core, str(before))
-    quantize(before, after, lambda: (picture[None] for picture in _pictures()), PICTURES, PLAIN)
+    quantize(before, after, Pictures(lambda: (picture[None] for picture in _pictures()), PICTURES), PLAIN)
     return onnx.load(str(after))
 
 

@@ -76,7 +76,7 @@ def _calibration(found: Findings) -> told.Calibration:
         )
     return told.Calibration(
         images=len(chosen.items), strategy=chosen.strategy, digest=chosen.digest, seed=chosen.seed, spread=spread
-    )
+    ).leaving_out("spread")
 
 
 def _verdict(plan: Plan, found: Findings) -> told.Verdict:

@@ -52,7 +52,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
             variants.LatencyRatio(base=each.base, ratio=each.times_faster, ci95=(each.low, each.high))
             for each in ruling.ratios
         ),
-    )
+    ).leaving_out("layers", "flips", "classes")
 
 
 def why_no_accuracy(plan: Plan, found: Findings) -> str:

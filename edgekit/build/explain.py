@@ -32,12 +32,11 @@ class ExplainInput:
 
 
 def _make(given: ExplainInput, folder: Path, progress: Progress) -> Sequence[str]:
-    import onnx
-
     from edgekit.build.inputs import calibration_inputs
+    from edgekit.models.onnx_graph import load
     from edgekit.quantize.explain import explain
 
-    core, made = onnx.load(str(given.core.path)), onnx.load(str(given.quantized.path))
+    core, made = load(given.core.path), load(given.quantized.path)
     some = calibration_inputs(core, given.calibration, given.preprocessing, given.images)
 
     def tell(what: str, done: int, total: int) -> None:

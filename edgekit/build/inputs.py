@@ -15,13 +15,13 @@ from edgekit.models.onnx_graph import image_input, layout_of
 from edgekit.quantize.ptq import normalised
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    import onnx_ir as ir
 
     from edgekit.data.preprocessing import Preprocessing
 
 
 def calibration_inputs(
-    core: ModelProto, calibration: CalibrationData, preprocessing: Preprocessing, count: int
+    core: ir.Model, calibration: CalibrationData, preprocessing: Preprocessing, count: int
 ) -> Callable[[], Iterator[NDArray[np.float32]]]:
     """A function that gives a fresh pass over `count` of the calibration images, evenly spread: float32, batch 1."""
     layout, every, pool = layout_of(image_input(core)), calibration.indices, calibration.pool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 WEIGHTS: Final = "weights.safetensors"
 RECOVERY: Final = "recovery.json"
+LEAST: Final = 0.3
+"""Of the ceiling that is left to training at least, however long it took to begin."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,17 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
     from edgekit.prune.surgery import slimmed
     from edgekit.prune.tracing import trace
 
+    began = time.monotonic()
     network = make_network(given.source)
     graph = trace(network, given.preprocessing.size)
     keep = unpacked(given.keep, given.units)
     made, recovery = slimmed(network, graph, keep), NOTHING
     if given.images is not None:
+        # the ceiling is of the whole stage: to export takes about as long again as to load and trace
+        spent = time.monotonic() - began
+        given = replace(given, seconds=max(LEAST * given.seconds, given.seconds - 2 * spent))
         made, recovery = _recovered(given, (made, network, graph, keep), folder, progress)
+        recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(made, folder / WEIGHTS, pruned=True)
     write_facts(folder, export_network(made, given.preprocessing.size, folder / GRAPH))

@@ -113,14 +113,15 @@ def _takes_pixels(path: Path) -> bool:
 def _of_graph(path: Path, recipe: Recipe, run: Runner) -> Runnable:
     from edgekit.models.onnx_graph import pixel_facts
 
-    size, classes, quantized, signed = pixel_facts(path)
-    precision = "int8" if quantized else "fp32"
-    if signed:  # see edgekit.backends.onnxruntime for why not OpenVINO
+    facts = pixel_facts(path)
+    precision = "int8" if facts.quantized else "fp32"
+    if facts.for_tensorrt:  # see edgekit.backends.onnxruntime for why not OpenVINO
         compiled = Compiled("onnxruntime", str(path), precision, path.stat().st_size)
     else:
         compiled = _compiled(File(path, file_sha256(path)), precision, run)
     told = {key: value for key, value in recipe.preprocessing.model_dump().items() if value is not None}
-    return Runnable(path.stem, compiled, Preprocessing(**{**told, "size": size}), size, size, classes, None)
+    preprocessing = Preprocessing(**{**told, "size": facts.size})
+    return Runnable(path.stem, compiled, preprocessing, facts.size, facts.size, facts.classes, None)
 
 
 def _of_source(source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:
@@ -154,7 +155,7 @@ def graph_for(
 
         if graph_format.signed:
             check(read_onnx(path), graph_format.opset)
-        return path, "int8" if pixel_facts(path)[2] else "fp32"
+        return path, "int8" if pixel_facts(path).quantized else "fp32"
     run = Runner(store, on_event)
     source, exported = export_source(recipe, run)
     precision = precision or "fp32"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.backends import DEFAULTS, backend
@@ -19,6 +20,7 @@ from edgekit.build.search_precision import LOCKED, MIXED, SearchInput, SearchRes
 from edgekit.build.stage import Progress
 from edgekit.data.loading import batches
 from edgekit.errors import EdgekitError, InputError
+from edgekit.models.onnx_graph import load, save
 from edgekit.quantize.candidates import Outcome, QuantConfig, Score, Trial
 from edgekit.quantize.causes import OUTLYING
 from edgekit.quantize.equalise import equalised, links
@@ -123,7 +125,7 @@ class Candidates:
         self._given, self._folder, self._say = given, folder, say
         self._graphs: dict[QuantConfig, Path] = {}
         self._cores: dict[bool, Path] = {False: given.core.path}
-        core = onnx.load(str(given.core.path))
+        core = load(given.core.path)
         self._links = links(core)
         self._inputs = calibration_inputs(core, given.calibration, given.preprocessing, LOOKED_AT)
         self._reach: dict[str, NDArray[np.float32]] | None = None
@@ -139,7 +141,7 @@ class Candidates:
             path = self._folder / f"{len(self._graphs)}-{len(config.float_ops)}.onnx"
             if config.float_ops:
                 core, base = self._core(config.equalised), self.make(replace(config, float_ops=()))
-                onnx.save(restored(onnx.load(str(base)), onnx.load(str(core)), config.float_ops), str(path))
+                save(restored(load(base), load(core), config.float_ops), path)
             else:
                 self._quantized(self._core(config.equalised), config.ptq, path)
             self._graphs[config] = path
@@ -177,7 +179,7 @@ class Candidates:
     def ranked(self, graph: Path) -> Sequence[str]:
         """Operators by what they win for each microsecond, then those that were not looked at one by one."""
         config = next(config for config, path in self._graphs.items() if path == graph)
-        core, made = onnx.load(str(self._core(config.equalised))), onnx.load(str(graph))
+        core, made = load(self._core(config.equalised)), load(graph)
 
         def tell(what: str, done: int, total: int) -> None:
             self._say(f"sensitivity: {what} {done} of {total}")
@@ -214,7 +216,7 @@ class Candidates:
 
     def finish(self, graph: Path, into: Path) -> None:
         """Writes the best network, with its preprocessing inside and without."""
-        onnx.save(onnx.load(str(graph)), str(into / "quantized.onnx"))
+        shutil.copyfile(graph, into / "quantized.onnx")
         self._write(into / "quantized.onnx", into / MIXED)
 
     def _write(self, quantized: Path, out: Path) -> None:
@@ -224,15 +226,15 @@ class Candidates:
     def _core(self, is_equalised: bool) -> Path:
         if is_equalised not in self._cores:
             path = self._folder / "equalised.onnx"
-            core = onnx.load(str(self._given.core.path))
-            onnx.save(equalised(core, self._links, self._ranges()), str(path))
+            core = load(self._given.core.path)
+            save(equalised(core, self._links, self._ranges()), path)
             self._cores[is_equalised] = path
         return self._cores[is_equalised]
 
     def _ranges(self) -> dict[str, NDArray[np.float32]]:
         if self._reach is None:
             seen = sorted({link.seen for link in self._links})
-            core = onnx.load(str(self._given.core.path))
+            core = load(self._given.core.path)
             self._reach = ranges(core, seen, self._inputs) if seen else {}
         return self._reach
 
@@ -267,7 +269,7 @@ class Candidates:
             self._write(graph, path)
         return path
 
-    def _costs(self, made: onnx.ModelProto, core: onnx.ModelProto, names: Sequence[str]) -> dict[str, float]:
+    def _costs(self, made: ir.Model, core: ir.Model, names: Sequence[str]) -> dict[str, float]:
         """Microseconds that each operator takes more in 16 bits than in INT8, on this processor; 1 where not known."""
         if self._given.profiler is None:
             return dict.fromkeys(names, 1.0)
@@ -275,12 +277,12 @@ class Candidates:
         in_int8 = self._profiled(made, "int8")
         return {name: max(1.0, in_16_bits.get(name, 0.0) - in_int8.get(name, 0.0)) for name in names}
 
-    def _profiled(self, graph: onnx.ModelProto, precision: str) -> dict[str, float]:
+    def _profiled(self, graph: ir.Model, precision: str) -> dict[str, float]:
         assert self._given.profiler is not None
         profiler = backend(self._given.profiler)
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             plain, pixels = Path(folder) / "plain.onnx", Path(folder) / "pixels.onnx"
-            onnx.save(graph, str(plain))
+            save(graph, plain)
             write_graph(plain, plain, pixels, "mixed", self._given.preprocessing, profiler.graph_format(None))
             try:
                 layers = profiler.profile(profiler.compile(pixels, Path(folder), precision, DEFAULTS))

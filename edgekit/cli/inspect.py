@@ -63,13 +63,13 @@ def _show_graph(path: Path, as_json: bool) -> None:
     if not takes_pixels(path):
         known = asdict(facts(read_onnx(path)))
     else:
-        size, classes, quantized, signed = pixel_facts(path)
+        seen = pixel_facts(path)
         known = {
-            "input": [1, size, size, 3],
+            "input": [1, seen.size, seen.size, 3],
             "dtype": "uint8",
-            "classes": classes,
-            "quantized": quantized,
-            "for TensorRT": signed,
+            "classes": seen.classes,
+            "quantized": seen.quantized,
+            "for TensorRT": seen.for_tensorrt,
         }
     if as_json:
         emit_json(known)

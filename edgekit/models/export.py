@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import InputError, UnavailableError
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, make_network
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
     from torch import nn
 
 OPSET: Final = 20
@@ -25,13 +26,11 @@ def export(source: Source, size: int, path: Path) -> GraphFacts:
         InputError: the network cannot be exported or is no image classifier.
     """
     if source.kind == "onnx":
-        import onnx
-
-        from edgekit.models.onnx_graph import facts, read_onnx, with_fixed_input
+        from edgekit.models.onnx_graph import facts, read_onnx, save, with_fixed_input
 
         assert source.weights is not None  # the file itself
         model = with_fixed_input(read_onnx(source.weights), size)
-        onnx.save(model, str(path))
+        save(model, path)
         return facts(model)
     if source.kind == "registry" and size < SMALLEST:
         raise InputError(f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {size}", "Give a larger --size.")
@@ -44,16 +43,14 @@ def export_network(network: nn.Module, size: int, path: Path) -> GraphFacts:
     Raises:
         InputError: the network cannot be exported.
     """
-    import onnx
-
-    from edgekit.models.onnx_graph import facts
+    from edgekit.models.onnx_graph import facts, save
 
     model = _export_torch(network, size)
-    onnx.save(model, str(path))
+    save(model, path)
     return facts(model)
 
 
-def _export_torch(network: nn.Module, size: int) -> Any:
+def _export_torch(network: nn.Module, size: int) -> ir.Model:
     import io
     import logging
     from contextlib import redirect_stderr, redirect_stdout
@@ -79,4 +76,4 @@ def _export_torch(network: nn.Module, size: int) -> Any:
         raise InputError(f"the network cannot be exported to ONNX: {str(error)[:160]}", "See --debug.") from error
     if program is None:
         raise UnavailableError("torch gave no ONNX program", "Install the cpu extra again.")
-    return with_fixed_input(program.model_proto, size)
+    return with_fixed_input(program.model, size)

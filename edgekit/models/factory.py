@@ -104,8 +104,11 @@ def _users(names: set[str]) -> dict[str, str]:
     found = {}
     for name in names:
         file = getattr(sys.modules.get(name), "__file__", None)
-        if file is not None and not any(Path(file).resolve().is_relative_to(place) for place in _elsewhere()):
-            found[name] = str(file)
+        # some modules of installed packages are made by hand, and name a file that is none
+        if not isinstance(file, str) or not Path(file).is_absolute() or not Path(file).is_file():
+            continue
+        if not any(Path(file).resolve().is_relative_to(place) for place in _elsewhere()):
+            found[name] = file
     return found
 
 

@@ -11,23 +11,31 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-import onnx
+import onnx_ir as ir
 import torch
 import torch.nn.functional as F
 from numpy import float32, int64
 from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
 from onnx.reference import ReferenceEvaluator
 from torch import fx, nn
 
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import OLDEST_OPSET, image_input, layout_of, with_fixed_input
+from edgekit.models.onnx_graph import (
+    OLDEST_OPSET,
+    array_of,
+    dims_of,
+    image_input,
+    layout_of,
+    name_of,
+    opset_of,
+    with_fixed_input,
+)
 
 FOLDED: Final = frozenset(["Constant", "Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze"])
 """Operators that are computed at once where all they take is constant."""
 
 
-def to_torch(model: onnx.ModelProto) -> nn.Module:
+def to_torch(model: ir.Model) -> nn.Module:
     """The network of a float32 classifier, in evaluation mode; it takes (N, 3, H, W), also where the graph takes NHWC.
 
     Its attribute `constant_names` has the name of the ONNX constant that the weight of each Conv2d or Linear came from.
@@ -35,15 +43,16 @@ def to_torch(model: onnx.ModelProto) -> nn.Module:
     Raises:
         InputError: something in the graph is not known here; the operator and the node are named.
     """
-    if max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0) < OLDEST_OPSET:
+    if opset_of(model) < OLDEST_OPSET:
         raise _refused(f"its opset is older than {OLDEST_OPSET}")
-    size = image_input(model).type.tensor_type.shape.dim[2].dim_value
+    size = dims_of(image_input(model))[2]
     if size < 1:
         raise _refused("the size of its input is open")
-    made = _Made(with_fixed_input(model, size))
-    for node in made.onnx.node:
+    fixed = with_fixed_input(model, size)
+    made = _Made(fixed)
+    for node in fixed.graph:
         made.add(node)
-    outputs, network = [value.name for value in made.onnx.output], made.network
+    outputs, network = fixed.graph.outputs, made.network
     if len(outputs) != 1 or outputs[0] not in made.tensors:
         raise _refused("it does not have one output that depends on the image")
     network.graph.output(made.tensors[outputs[0]])
@@ -65,33 +74,34 @@ def _short(value: float) -> float:
 
 
 class _Made:
-    """The network as far as it is made, what the names of the ONNX graph are in it, and the node at hand."""
+    """The network as far as it is made, what the tensors of the ONNX graph are in it, and the node at hand."""
 
-    def __init__(self, model: onnx.ModelProto) -> None:
-        self.onnx, image = model.graph, image_input(model)
+    def __init__(self, model: ir.Model) -> None:
+        image = image_input(model)
         self.network = fx.GraphModule(nn.Module(), fx.Graph())
-        self.tensors = {image.name: self.network.graph.placeholder("image")}
-        self.turned = image.name if layout_of(image) == "NHWC" else None
-        self.constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in self.onnx.initializer}
-        self.origins = {name: name for name in self.constants}
-        values = [image, *self.onnx.value_info, *self.onnx.output]
-        self.shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values}
+        self.tensors: dict[ir.Value | None, fx.Node] = {image: self.network.graph.placeholder("image")}
+        self.turned = image if layout_of(image) == "NHWC" else None
+        constants = list(model.graph.initializers.values())
+        self.constants: dict[ir.Value | None, NDArray[Any]] = {value: array_of(value) for value in constants}
+        self.origins: dict[ir.Value | None, str] = {value: name_of(value) for value in constants}
         self.weights, self.taken = dict[str, str](), set[str]()
         self.reserved = {*dir(self.network), "constant_names"}
 
-    def add(self, node: onnx.NodeProto) -> None:
+    def add(self, node: ir.Node) -> None:
         """Adds a node to the network, or what it computes to the constants."""
-        self.node, self.inputs, self.name = node, [*node.input, *[""] * 6], node.name or "".join(node.output[:1])
-        self.kind = node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+        self.node, self.inputs = node, [*node.inputs, *[None] * 6]
+        self.name = node.name or "".join(name_of(value) for value in node.outputs[:1])
+        self.kind = node.op_type if node.domain == "" else f"{node.domain}.{node.op_type}"
         try:
-            if self.kind in FOLDED and all(name in self.constants for name in node.input):
-                out, given = node.output[0], {name: self.constants[name] for name in node.input}
-                self.constants[out] = ReferenceEvaluator(node).run(None, given)[0]
-                self.origins[out] = self.origins.get(self.inputs[0], out)
+            if self.kind in FOLDED and all(value in self.constants for value in node.inputs):
+                out, given = node.outputs[0], {name_of(each): self.constants[each] for each in node.inputs if each}
+                self.constants[out] = ReferenceEvaluator(ir.to_proto(node)).run(None, given)[0]
+                self.origins[out] = self.origins.get(self.inputs[0], name_of(out))
                 return
             self.need(self.kind in OPERATORS)
-            self.need(self.turned not in self.inputs or self.kind == "Transpose", "it takes an NHWC image")
-            self.tensors[node.output[0]] = OPERATORS[self.kind](self)
+            turned = self.turned is not None and self.turned in node.inputs
+            self.need(not turned or self.kind == "Transpose", "it takes an NHWC image")
+            self.tensors[node.outputs[0]] = OPERATORS[self.kind](self)
         except (ValueError, RuntimeError) as error:  # sizes that contradict each other
             self.need(False, str(error)[:120])
 
@@ -101,11 +111,12 @@ class _Made:
             raise _refused(f"operator {self.kind} (node {self.name})" + (f": {why}" if why else ""))
 
     def get(self, name: str, default: Any = None) -> Any:
-        value = next((helper.get_attribute_value(a) for a in self.node.attribute if a.name == name), default)
-        return _short(value) if isinstance(value, float) else tuple(value) if isinstance(value, list) else value
+        """An attribute of the node."""
+        value = self.node.attributes[name].value if name in self.node.attributes else default
+        return _short(value) if isinstance(value, float) else value
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        shape = self.shapes.get(name, ())
+    def shape(self, value: ir.Value | None) -> tuple[int, ...]:
+        shape = dims_of(value)
         self.need(min(shape, default=0) > 0, "a shape is not constant")
         return shape
 
@@ -123,7 +134,7 @@ class _Made:
         return value
 
     def number(self, place: int, default: float | None = None) -> Any:
-        return _short(self.constant(place).item()) if self.inputs[place] else default
+        return _short(self.constant(place).item()) if self.inputs[place] is not None else default
 
     def operand(self, place: int) -> fx.Node | float:
         """A tensor, a number, or a parameter with as many dimensions as what it meets: Torch-Pruning wants that."""
@@ -154,10 +165,10 @@ class _Made:
 
     def path(self, constant: str, otherwise: str) -> str:
         """PATH where a constant is called PATH.weight and nothing is there; else a name made of another text."""
-        told, _, part = constant.rpartition(".")
+        layer, _, part = constant.rpartition(".")
         plain = re.sub(r"[^A-Za-z0-9]+", "_", otherwise).strip("_")
         plain = plain if plain[:1].isalpha() else f"layer_{plain}"
-        path = told if part == "weight" and self.free(told) else plain
+        path = layer if part == "weight" and self.free(layer) else plain
         while not self.free(path):
             path += f"_{len(self.taken)}"
         self.taken.add(path)
@@ -173,13 +184,13 @@ class _Made:
     def window(self, kernel: tuple[int, ...]) -> tuple[Any, ...]:
         """Strides, dilations, and the zeros before and after, each for height and width."""
         strides, dilations = self.get("strides", (1, 1)), self.get("dilations", (1, 1))
-        mode, pads = self.get("auto_pad", b"NOTSET"), self.get("pads", (0, 0, 0, 0))
-        if mode in (b"NOTSET", b"VALID"):
+        mode, pads = self.get("auto_pad", "NOTSET"), self.get("pads", (0, 0, 0, 0))
+        if mode in ("NOTSET", "VALID"):
             return strides, dilations, pads[:2], pads[2:]
         sizes = zip(self.shape(self.inputs[0])[2:], kernel, strides, dilations, strict=True)
         sums = [max((math.ceil(n / s) - 1) * s + d * (k - 1) + 1 - n, 0) for n, k, s, d in sizes]
         less, more = tuple(n // 2 for n in sums), tuple(n - n // 2 for n in sums)
-        return strides, dilations, *((less, more) if mode == b"SAME_UPPER" else (more, less))
+        return strides, dilations, *((less, more) if mode == "SAME_UPPER" else (more, less))
 
 
 def _conv(op: _Made) -> fx.Node:
@@ -187,7 +198,7 @@ def _conv(op: _Made) -> fx.Node:
     strides, dilations, begin, end = op.window(weight.shape[2:])
     if begin != end:
         x, begin = op.call(F.pad, x, (begin[1], end[1], begin[0], end[0])), (0, 0)
-    bias = op.constant(2) if op.inputs[2] else None
+    bias = op.constant(2) if op.inputs[2] is not None else None
     shape = (weight.shape[1] * group, weight.shape[0], weight.shape[2:], strides, begin, dilations, group)
     return op.layer(nn.Conv2d(*shape, bias=bias is not None, device="meta"), x, weight=weight, bias=bias)
 
@@ -195,7 +206,7 @@ def _conv(op: _Made) -> fx.Node:
 def _linear(op: _Made) -> fx.Node:
     op.need((op.get("alpha", 1.0), op.get("beta", 1.0), op.get("transA", 0)) == (1.0, 1.0, 0), "it is scaled or turned")
     weight = op.constant(1, rank=2) if op.get("transB", 0) else op.constant(1, rank=2).T
-    bias = torch.tensor(op.constant(2)).expand(1, len(weight))[0].numpy() if op.inputs[2] else None
+    bias = torch.tensor(op.constant(2)).expand(1, len(weight))[0].numpy() if op.inputs[2] is not None else None
     linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
     return op.layer(linear, op.x(rank=2), weight=weight, bias=bias)
 
@@ -217,14 +228,14 @@ def _pool(op: _Made) -> fx.Node:
     pool: Any = F.avg_pool2d if average else torch.max_pool2d
     for ceil in (up,) if begin == end else (up, not up):
         rest = (kernel, strides, begin, ceil, counted) if average else (kernel, strides, begin, dilations, ceil)
-        if tuple(pool(torch.empty(shape, device="meta"), *rest).shape) == op.shape(op.node.output[0]):
+        if tuple(pool(torch.empty(shape, device="meta"), *rest).shape) == op.shape(op.node.outputs[0]):
             return op.call(pool, x, *rest)
     raise ValueError("its window has no equal in torch")
 
 
 def _pool_all(op: _Made) -> fx.Node:
     """GlobalAveragePool and GlobalMaxPool, and ReduceMean and ReduceMax over height and width."""
-    axes = op.constant(1, kind=int64).tolist() if op.inputs[1] else op.get("axes", ())
+    axes = op.constant(1, kind=int64).tolist() if op.inputs[1] is not None else op.get("axes", ())
     op.need(op.kind.startswith("Global") or {axis % 4 for axis in axes} == {2, 3}, "it is not over height and width")
     pooled = op.call(F.adaptive_max_pool2d if "Max" in op.kind else F.adaptive_avg_pool2d, op.x(rank=4), 1)
     return pooled if op.get("keepdims", 1) else op.call(torch.squeeze, pooled, (2, 3))
@@ -232,7 +243,7 @@ def _pool_all(op: _Made) -> fx.Node:
 
 def _flatten(op: _Made) -> fx.Node:
     """Flatten, Reshape and Squeeze; one pixel is squeezed, as Torch-Pruning loses count of reshapes before a concat."""
-    before, after = op.shape(op.inputs[0]), op.shape(op.node.output[0])
+    before, after = op.shape(op.inputs[0]), op.shape(op.node.outputs[0])
     if op.kind == "Squeeze" and len(before) > 2 and after == before[:-1]:
         return op.call(torch.squeeze, op.x(), -1)
     op.need(after == (1, math.prod(before[1:])), "it does not flatten to (N, C)")
@@ -240,7 +251,7 @@ def _flatten(op: _Made) -> fx.Node:
 
 
 def _binary(op: _Made, function: Callable[..., Any]) -> fx.Node:
-    op.need(any(name in op.tensors for name in op.inputs), "it takes constants alone")
+    op.need(any(value in op.tensors for value in op.inputs), "it takes constants alone")
     left, right = op.operand(0), op.operand(1)
     if isinstance(left, float):
         op.need(function is not torch.div, "it divides a constant")
@@ -251,12 +262,12 @@ def _binary(op: _Made, function: Callable[..., Any]) -> fx.Node:
 
 def _concat(op: _Made) -> fx.Node:
     op.need(op.get("axis") % len(op.shape(op.inputs[0])) == 1, "it is not along the channels")
-    op.need(all(name in op.tensors for name in op.node.input), "it takes a constant")
-    return op.call(torch.cat, [op.tensors[name] for name in op.node.input], 1)
+    op.need(all(value in op.tensors for value in op.node.inputs), "it takes a constant")
+    return op.call(torch.cat, [op.tensors[value] for value in op.node.inputs], 1)
 
 
 def _pad(op: _Made) -> fx.Node:
-    pads, plain = op.constant(1, kind=int64).tolist(), op.get("mode", b"constant") == b"constant" and not op.inputs[3]
+    pads, plain = op.constant(1, kind=int64).tolist(), op.get("mode", "constant") == "constant" and op.inputs[3] is None
     around = len(pads) == 8 and not any(pads[:2] + pads[4:6]) and min(pads) >= 0
     op.need(plain and around and op.number(2, 0.0) == 0, "it does not put zeros around the image")
     return op.call(F.pad, op.x(rank=4), (pads[3], pads[7], pads[2], pads[6]))
@@ -277,8 +288,8 @@ def _hard_sigmoid(op: _Made) -> fx.Node:
 
 def _same(op: _Made) -> fx.Node:
     """Identity, Cast of float to float, and the Transpose of an NHWC image, in whose place the network takes NCHW."""
-    op.need(op.kind != "Cast" or op.get("to") == TensorProto.FLOAT, "it is not to float32")
-    turns = op.inputs[0] == op.turned and op.get("perm") == (0, 3, 1, 2)
+    op.need(op.kind != "Cast" or op.get("to") == ir.DataType.FLOAT, "it is not to float32")
+    turns = op.inputs[0] is op.turned and op.get("perm") == (0, 3, 1, 2)
     op.need(op.kind != "Transpose" or turns, "it does not turn an NHWC image into NCHW")
     return op.x()
 

@@ -1,23 +1,67 @@
-"""What edgekit does to an ONNX graph: check it, fix its batch to one, count it, put the preprocessing inside."""
+"""ONNX classifiers as onnx_ir models: read, written, checked, counted, and with their preprocessing inside."""
 
 from __future__ import annotations
 
+import gc
 import math
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper, shape_inference
+import onnx_ir as ir
+from numpy.typing import NDArray
+from onnx_ir.passes import common
 
-from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models.graph_facts import GraphFacts
 
-OLDEST_OPSET = 13
+OLDEST_OPSET: Final = 13
+
+LARGE_BYTES: Final = 16_000_000
+"""Files from here on have the graphs of before collected first: models are cycles and keep their weights until then."""
 
 
-def read_onnx(path: Path) -> ModelProto:
+@dataclass(frozen=True)
+class PixelFacts:
+    """What a graph that takes pixels says of itself.
+
+    Attributes:
+        size: side of its input, pixels; classes: outputs, 0 when the graph leaves them open.
+        quantized: whether there are Q/DQ nodes.
+        for_tensorrt: all zero points are signed, or parts of the graph compute in FP16.
+    """
+
+    size: int
+    classes: int
+    quantized: bool
+    for_tensorrt: bool
+
+
+def load(path: Path) -> ir.Model:
+    """A graph that edgekit wrote, unchecked."""
+    if path.stat().st_size > LARGE_BYTES:
+        gc.collect()
+    return ir.load(path)
+
+
+def save(model: ir.Model, path: Path) -> None:
+    """Writes a graph as one file; the same graph gives the same bytes."""
+    onnx.save(to_proto(model), str(path))
+
+
+def to_proto(model: ir.Model) -> onnx.ModelProto:
+    """The protobuf form, for files and for the libraries that take no other; weights are copied."""
+    proto = ir.to_proto(model)
+    # onnx_ir states the shape of every constant a second time, as the value_info of an inner tensor.
+    kept = [info for info in proto.graph.value_info if info.name not in model.graph.initializers]
+    del proto.graph.value_info[:]
+    proto.graph.value_info.extend(kept)
+    return proto
+
+
+def read_onnx(path: Path) -> ir.Model:
     """A checked ONNX model; external data is read only from inside the model's own folder.
 
     Raises:
@@ -26,171 +70,201 @@ def read_onnx(path: Path) -> ModelProto:
     if not path.is_file():
         raise InputError(f"there is no model file {path}", "Give the path of an .onnx file.")
     try:
-        model = onnx.load(str(path))
-        onnx.checker.check_model(model)
+        proto = onnx.load(str(path))
+        onnx.checker.check_model(proto)
+        model: ir.Model = ir.from_proto(proto)
     except Exception as error:  # protobuf, checker and external-data errors have no common ancestor
         why = str(error).splitlines()[0][:140] if str(error) else type(error).__name__
         raise InputError(
             f"{path} is not a whole ONNX model: {why}",
             "The file is truncated or of another kind; export it again.",
         ) from error
-    if not model.graph.node:
+    if not len(model.graph):
         raise InputError(f"{path} holds an empty ONNX graph", "The file is truncated or empty; export it again.")
-    opset = max((o.version for o in model.opset_import if o.domain in ("", "ai.onnx")), default=0)
-    if opset < OLDEST_OPSET:
-        raise InputError(f"{path} has opset {opset}", f"Export it with opset {OLDEST_OPSET} or newer.")
-    for tensor in model.graph.initializer:
-        if tensor.data_type in (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE) and not bool(
-            np.isfinite(numpy_helper.to_array(tensor)).all()
+    if opset_of(model) < OLDEST_OPSET:
+        raise InputError(f"{path} has opset {opset_of(model)}", f"Export it with opset {OLDEST_OPSET} or newer.")
+    for name, value in model.graph.initializers.items():
+        if value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE) and not bool(
+            np.isfinite(array_of(value)).all()
         ):
-            raise InputError(
-                f"the weights of {path} have NaN or infinite values, first in {tensor.name}", "Train it again."
-            )
+            raise InputError(f"the weights of {path} have NaN or infinite values, first in {name}", "Train it again.")
     return model
 
 
-def with_fixed_input(model: ModelProto, size: int) -> ModelProto:
+def opset_of(model: ir.Model) -> int:
+    """The version of the standard operators; 0 where the model names none."""
+    return max(model.opset_imports.get("", 0), model.opset_imports.get("ai.onnx", 0))
+
+
+def name_of(value: ir.Value) -> str:
+    """A tensor's name: in a graph they all have one."""
+    return value.name or ""
+
+
+def dims_of(value: ir.Value | None) -> tuple[int, ...]:
+    """A tensor's shape, 0 for what is open; () where it is not known."""
+    if value is None or value.shape is None:
+        return ()
+    return tuple(dim if isinstance(dim, int) else 0 for dim in value.shape)
+
+
+def constant(value: ir.Value | None) -> NDArray[Any] | None:
+    """The numbers of an initializer, not to be written to; None for other tensors."""
+    return None if value is None or value.const_value is None else value.const_value.numpy()
+
+
+def array_of(value: ir.Value | None) -> NDArray[Any]:
+    """The numbers of what is known to be an initializer, not to be written to."""
+    array = constant(value)
+    assert array is not None, value
+    return array
+
+
+def add_constant(graph: ir.Graph, name: str, array: NDArray[Any]) -> ir.Value:
+    """Puts a new initializer into a graph; one of the same name is replaced."""
+    value = ir.val(name, const_value=ir.tensor(array, name=name))
+    graph.initializers.add(value)
+    return value
+
+
+def set_constant(value: ir.Value, array: NDArray[Any]) -> None:
+    """Gives an initializer other numbers, in place: a new tensor, as copies of a model share theirs."""
+    tensor = ir.tensor(np.ascontiguousarray(array).reshape(array.shape), name=value.name)
+    value.const_value, value.type, value.shape = tensor, ir.TensorType(tensor.dtype), ir.Shape(array.shape)
+
+
+def drop_unused(model: ir.Model) -> None:
+    """Takes nodes and constants that lead nowhere out of a model, in place."""
+    common.RemoveUnusedNodesPass()(model)
+
+
+def forget_shapes(graph: ir.Graph) -> None:
+    """Takes the types and shapes of inner tensors away, in place, where an edit may have made them wrong."""
+    for value in (value for node in graph for value in node.outputs if not value.is_graph_output()):
+        value.type, value.shape = None, None
+        value.metadata_props.clear()
+
+
+def infer_shapes(model: ir.Model) -> None:
+    """Fills in what shapes can be inferred, in place."""
+    order = list(model.graph.initializers.values())
+    common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)(model)
+    model.graph.initializers.clear()  # the pass puts large ones at the end
+    for value in order:
+        model.graph.initializers.add(value)
+
+
+def with_fixed_input(model: ir.Model, size: int) -> ir.Model:
     """The same model with batch 1 and a `size` x `size` input written into its shapes, and the shapes inferred.
 
     Raises:
         InputError: the model does not take one float image, or another size is fixed in it.
     """
-    fixed = ModelProto()
-    fixed.CopyFrom(model)
+    fixed = model.clone()
     value = image_input(fixed)
-    layout = layout_of(value)
-    dims = value.type.tensor_type.shape.dim
-    wanted = (1, 3, size, size) if layout == "NCHW" else (1, size, size, 3)
-    for dim, number in zip(dims, wanted, strict=True):
-        if dim.HasField("dim_value") and dim.dim_value > 0 and number != 1 and dim.dim_value != number:
-            raise InputError(f"the model's input is {dim.dim_value} pixels, not {size}", "Give the matching --size.")
-        dim.dim_value = number
-    for output in fixed.graph.output:
-        shape = output.type.tensor_type.shape.dim
-        if len(shape) and not (shape[0].HasField("dim_value") and shape[0].dim_value > 1):
-            shape[0].dim_value = 1
-    del fixed.graph.value_info[:]
-    return shape_inference.infer_shapes(fixed, data_prop=True)
+    wanted = (1, 3, size, size) if layout_of(value) == "NCHW" else (1, size, size, 3)
+    for dim, number in zip(dims_of(value), wanted, strict=True):
+        if dim > 0 and number != 1 and dim != number:
+            raise InputError(f"the model's input is {dim} pixels, not {size}", "Give the matching --size.")
+    value.shape = ir.Shape(wanted)
+    for output in fixed.graph.outputs:
+        dims = dims_of(output)
+        if output.shape is not None and dims and dims[0] <= 1:
+            output.shape[0] = 1
+    forget_shapes(fixed.graph)
+    infer_shapes(fixed)
+    return fixed
 
 
-def image_input(model: ModelProto) -> Any:
+def given_inputs(model: ir.Model) -> list[ir.Value]:
+    """The inputs that are no weights."""
+    return [value for value in model.graph.inputs if not value.is_initializer()]
+
+
+def image_input(model: ir.Model) -> ir.Value:
     """The one input that is no weight.
 
     Raises:
         InputError: there is none or more than one, or it is no float image.
     """
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
+    inputs = given_inputs(model)
     if len(inputs) != 1:
         raise InputError(f"the model has {len(inputs)} inputs", "edgekit takes classifiers with one image input.")
-    kind = inputs[0].type.tensor_type
-    if kind.elem_type != TensorProto.FLOAT or len(kind.shape.dim) != 4:
+    if inputs[0].dtype != ir.DataType.FLOAT or len(dims_of(inputs[0])) != 4:
         raise InputError("the model's input is not a float32 image of four dimensions", "Export it with a float input.")
     return inputs[0]
 
 
-def layout_of(value: Any) -> str:
-    """NCHW or NHWC, by where the three channels are."""
-    dims = [d.dim_value if d.HasField("dim_value") else 0 for d in value.type.tensor_type.shape.dim]
+def layout_of(value: ir.Value) -> Literal["NCHW", "NHWC"]:
+    """NCHW or NHWC, by where the three channels are.
+
+    Raises:
+        InputError: there are no three channels.
+    """
+    dims = dims_of(value)
     if dims[1] == 3:
         return "NCHW"
     if dims[3] == 3:
         return "NHWC"
-    raise InputError(f"the model's input {dims} has no dimension of three channels", "edgekit takes RGB classifiers.")
+    raise InputError(
+        f"the model's input {list(dims)} has no dimension of three channels", "edgekit takes RGB classifiers."
+    )
 
 
-def facts(model: ModelProto) -> GraphFacts:
+def sides_of(value: ir.Value) -> tuple[int, int]:
+    """Height and width of an image, pixels; 0 where they are open."""
+    dims = dims_of(value)
+    return (dims[2], dims[3]) if layout_of(value) == "NCHW" else (dims[1], dims[2])
+
+
+def facts(model: ir.Model) -> GraphFacts:
     """Counts a model whose shapes are inferred."""
-    value = image_input(model)
-    layout = layout_of(value)
-    dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
-    height, width = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
-    out = model.graph.output[0].type.tensor_type.shape.dim
-    weights = {t.name: tuple(t.dims) for t in model.graph.initializer if t.data_type == TensorProto.FLOAT}
+    value, out = image_input(model), dims_of(model.graph.outputs[0])
+    height, width = sides_of(value)
+    weights = [each for each in model.graph.initializers.values() if each.dtype == ir.DataType.FLOAT]
     return GraphFacts(
-        layout=layout,
+        layout=layout_of(value),
         height=height,
         width=width,
-        classes=out[len(out) - 1].dim_value if len(out) else 0,
-        params=sum(math.prod(shape) for shape in weights.values()),
-        macs=_macs(model),
+        classes=out[-1] if out else 0,
+        params=sum(math.prod(dims_of(each)) for each in weights),
+        macs=sum(map(_macs, model.graph)),
     )
 
 
-def _macs(model: ModelProto) -> int:
-    shapes: dict[str, tuple[int, ...]] = {t.name: tuple(t.dims) for t in model.graph.initializer}
-    for value in [*model.graph.value_info, *model.graph.output, *model.graph.input]:
-        shapes.setdefault(value.name, tuple(d.dim_value for d in value.type.tensor_type.shape.dim))
-    total = 0
-    for node in model.graph.node:
-        out = shapes.get(node.output[0], ()) if node.output else ()
-        weight = shapes.get(node.input[1], ()) if len(node.input) > 1 else ()
-        if node.op_type == "Conv" and out and weight:
-            total += math.prod(out) * math.prod(weight[1:])
-        elif node.op_type in ("Gemm", "MatMul") and out and weight:
-            inner = shapes.get(node.input[0], (0,))
-            total += math.prod(out) * (inner[-1] if inner else 0)
-    return total
+def _macs(node: ir.Node) -> int:
+    out = dims_of(node.outputs[0]) if node.outputs else ()
+    weight = dims_of(node.inputs[1]) if len(node.inputs) > 1 else ()
+    if node.op_type == "Conv" and out and weight:
+        return math.prod(out) * math.prod(weight[1:])
+    if node.op_type in ("Gemm", "MatMul") and out and weight:
+        inner = dims_of(node.inputs[0])
+        return math.prod(out) * (inner[-1] if inner else 0)
+    return 0
 
 
-def with_preprocessing(model: ModelProto, preprocessing: Preprocessing) -> ModelProto:
-    """Puts the preprocessing in front: the new input `image` is uint8 (1, H, W, 3) RGB.
-
-    Cast to float, colour order, one multiplication and one addition per channel, and the layout the network wants.
-    """
-    out = ModelProto()
-    out.CopyFrom(model)
-    old = image_input(out)
-    layout = layout_of(old)
-    dims = [d.dim_value for d in old.type.tensor_type.shape.dim]
-    height, width = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
-    mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
-    constants = {
-        "edgekit_scale": (1.0 / (255.0 * std)).astype(np.float32),
-        "edgekit_shift": (-mean / std).astype(np.float32),
-    }
-    nodes = [helper.make_node("Cast", ["image"], ["edgekit_float"], name="edgekit_cast", to=TensorProto.FLOAT)]
-    last = "edgekit_float"
-    if preprocessing.color == "bgr":
-        out.graph.initializer.append(numpy_helper.from_array(np.array([2, 1, 0], np.int64), "edgekit_bgr"))
-        nodes.append(
-            helper.make_node("Gather", [last, "edgekit_bgr"], ["edgekit_swapped"], name="edgekit_swap", axis=3)
-        )
-        last = "edgekit_swapped"
-    scaled = old.name if layout == "NHWC" else "edgekit_normalised"
-    nodes += [
-        helper.make_node("Mul", [last, "edgekit_scale"], ["edgekit_scaled"], name="edgekit_mul"),
-        helper.make_node("Add", ["edgekit_scaled", "edgekit_shift"], [scaled], name="edgekit_add"),
-    ]
-    if layout == "NCHW":
-        nodes.append(helper.make_node("Transpose", [scaled], [old.name], name="edgekit_layout", perm=[0, 3, 1, 2]))
-    for name, array in constants.items():
-        out.graph.initializer.append(numpy_helper.from_array(array, name))
-    kept = list(out.graph.node)
-    del out.graph.node[:]
-    out.graph.node.extend([*nodes, *kept])
-    remaining = [value for value in out.graph.input if value.name != old.name]
-    del out.graph.input[:]
-    out.graph.input.extend(
-        [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, height, width, 3]), *remaining]
-    )
-    return out
-
-
-def with_features(model: ModelProto) -> ModelProto:
+def with_features(model: ir.Model) -> ir.Model:
     """The same model giving only what its classifier sees (the input of the last Gemm, MatMul or Conv).
 
     Raises:
         InputError: the graph has no such node.
     """
-    out = ModelProto()
-    out.CopyFrom(model)
-    last = next((n for n in reversed(out.graph.node) if n.op_type in ("Gemm", "MatMul", "Conv")), None)
-    if last is None:
+    out = model.clone()
+    last = next((node for node in reversed(out.graph) if node.op_type in ("Gemm", "MatMul", "Conv")), None)
+    seen = None if last is None else last.inputs[0]
+    if seen is None:
         raise InputError("the model has no classifier layer to take features from", "Use --strategy stratified.")
-    del out.graph.output[:]
-    out.graph.output.append(helper.make_tensor_value_info(last.input[0], TensorProto.FLOAT, None))
+    give_only(out, [seen])
+    drop_unused(out)
     return out
+
+
+def give_only(model: ir.Model, values: list[ir.Value]) -> None:
+    """Makes float tensors of a model its outputs, in the place of those that it has."""
+    model.graph.outputs.clear()
+    for value in values:
+        value.type = value.type or ir.TensorType(ir.DataType.FLOAT)
+        model.graph.outputs.append(value)
 
 
 def takes_pixels(path: Path) -> bool:
@@ -199,35 +273,20 @@ def takes_pixels(path: Path) -> bool:
     Raises:
         InputError: it is no whole ONNX file.
     """
-    model = read_onnx(path)
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    return len(inputs) == 1 and inputs[0].type.tensor_type.elem_type == TensorProto.UINT8
+    inputs = given_inputs(read_onnx(path))
+    return len(inputs) == 1 and inputs[0].dtype == ir.DataType.UINT8
 
 
-def pixel_facts(path: Path) -> tuple[int, int, bool, bool]:
-    """Of a graph that takes pixels: its side in pixels, its classes (0 when open), whether there are Q/DQ nodes, and
-    whether it is in TensorRT's form: all its zero points are signed, or parts of it compute in FP16.
-    """
-    model = onnx.load(str(path), load_external_data=False)
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    value = next(v for v in model.graph.input if v.name not in constants)
-    out = model.graph.output[0].type.tensor_type.shape.dim
-    quantizers = [node for node in model.graph.node if node.op_type == "QuantizeLinear" and len(node.input) > 2]
-    signed = all(constants[q.input[2]].data_type == TensorProto.INT8 for q in quantizers if q.input[2] in constants)
-    half = any(tensor.data_type == TensorProto.FLOAT16 for tensor in constants.values())
-    side, classes = value.type.tensor_type.shape.dim[1].dim_value, out[len(out) - 1].dim_value if len(out) else 0
-    return side, classes, bool(quantizers), half or (bool(quantizers) and signed)
-
-
-def drop_unread_constants(model: ModelProto) -> None:
-    """Takes the constants that no node reads out of a graph, in place."""
-    read = {name for node in model.graph.node for name in node.input}
-    kept = [tensor for tensor in model.graph.initializer if tensor.name in read]
-    del model.graph.initializer[:]
-    model.graph.initializer.extend(kept)
-
-
-def integer_of(node: NodeProto, name: str, default: int) -> int:
-    """An attribute of a node that is a whole number; `default` where the node does not have it."""
-    return next((int(each.i) for each in node.attribute if each.name == name), default)
+def pixel_facts(path: Path) -> PixelFacts:
+    """What a file says whose graph takes pixels; its weights are not read."""
+    graph = ir.load(path).graph
+    zeros = [node.inputs[2] for node in graph if node.op_type == "QuantizeLinear" and len(node.inputs) > 2]
+    signed = all(zero.dtype == ir.DataType.INT8 for zero in zeros if zero is not None and zero.is_initializer())
+    half = any(value.dtype == ir.DataType.FLOAT16 for value in graph.initializers.values())
+    image, out = next(value for value in graph.inputs if not value.is_initializer()), dims_of(graph.outputs[0])
+    return PixelFacts(
+        size=dims_of(image)[1],
+        classes=out[-1] if out else 0,
+        quantized=bool(zeros),
+        for_tensorrt=half or (bool(zeros) and signed),
+    )

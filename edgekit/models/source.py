@@ -184,14 +184,12 @@ def _onnx_digest(path: Path) -> str:
 
 
 def _onnx_size(path: Path) -> int:
-    from edgekit.models.onnx_graph import image_input, layout_of, read_onnx
+    from edgekit.models.onnx_graph import image_input, read_onnx, sides_of
 
-    value = image_input(read_onnx(path))
-    dims = [d.dim_value for d in value.type.tensor_type.shape.dim]
-    size = dims[2 if layout_of(value) == "NCHW" else 1]
+    size = sides_of(image_input(read_onnx(path)))[0]
     if size <= 0:
         raise InputError(f"{path} leaves its input size open", "Give it with --size.")
-    return int(size)
+    return size
 
 
 def _from_factory(recipe: Recipe) -> Source:

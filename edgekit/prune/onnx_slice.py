@@ -9,18 +9,19 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import numpy as np
-import onnx
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import TensorProto, numpy_helper
 
 from edgekit.errors import InputError
+from edgekit.models.onnx_graph import array_of, dims_of, forget_shapes, load, name_of, save, set_constant
 from edgekit.prune.channels import ChannelGraph, Keep, Units, kept_of
 
-WEIGHT = ".weight"
+WEIGHT: Final = ".weight"
 
-PER_CHANNEL = frozenset({TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.INT8, TensorProto.UINT8})
+PER_CHANNEL: Final = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.INT8, ir.DataType.UINT8})
 """Types of what is held for each channel; shapes and axes are of others."""
 
 
@@ -36,114 +37,98 @@ def cut(
     """
     layers = {f"{name}{WEIGHT}": name for name in channels.layers}
     layers |= {constant: layer for layer, constant in (constants_of or {}).items()}
-    model = onnx.load(str(graph))
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    makers = {node.output[0]: node for node in model.graph.node}
+    model = load(graph)
     found = set()
-    of_tensor: dict[str, Units] = {}
-    vectors: set[str] = set()
-    for node in model.graph.node:
-        layer = _layer(node, makers, layers) if node.op_type in ("Conv", "Gemm", "MatMul") else None
-        if layer is None:
-            _pass_through(node, constants, of_tensor, keep, vectors)
+    units: dict[ir.Value | None, Units] = {}
+    vectors: set[ir.Value] = set()
+    for node in model.graph:
+        name = _layer(node, layers) if node.op_type in ("Conv", "Gemm", "MatMul") else None
+        if name is None:
+            _pass_through(node, units, keep, vectors)
             continue
-        found.add(layer)
-        of_tensor[node.output[0]] = channels.layers[layer].outputs
-        told = channels.layers[layer]
-        rows, columns = kept_of(told.outputs, keep), kept_of(told.inputs, keep)
-        if told.kind == "depthwise":
-            _set_group(node, int(rows.sum()))
-        _cut_weight(node, makers, constants, rows, None if told.kind == "depthwise" else columns)
+        found.add(name)
+        layer = channels.layers[name]
+        units[node.outputs[0]] = layer.outputs
+        rows, columns = kept_of(layer.outputs, keep), kept_of(layer.inputs, keep)
+        if layer.kind == "depthwise" and "group" in node.attributes:
+            node.attributes.add(ir.AttrInt64("group", int(rows.sum())))
+        _cut_weight(node, rows, None if layer.kind == "depthwise" else columns)
     wanted = {layer.name for layer in channels.layers.values() if layer.kind != "norm"}
     if found != wanted:
         missing = sorted(wanted - found)
         raise InputError(f"the exported graph does not name the layer {missing[0]}", "Build it with --prune none.")
-    _free_reshapes(model, constants)
-    del model.graph.value_info[:]
-    onnx.save(model, str(out))
+    _free_reshapes(model.graph)
+    forget_shapes(model.graph)
+    save(model, out)
 
 
-def _pass_through(
-    node: onnx.NodeProto,
-    constants: Mapping[str, onnx.TensorProto],
-    of_tensor: dict[str, Units],
-    keep: Keep,
-    done: set[str],
-) -> None:
+def _pass_through(node: ir.Node, units: dict[ir.Value | None, Units], keep: Keep, done: set[ir.Value]) -> None:
     """Notes which units the channels of a node's output are, and cuts what it holds for each channel: the scales of
     depthwise inputs, batch norms that are not folded.
     """
-    known = [of_tensor[name] for name in node.input if name in of_tensor]
+    known = [units[value] for value in node.inputs if value in units]
     if not known:
         return
-    units = np.concatenate(known) if node.op_type == "Concat" else known[0]
-    for name in node.output:
-        of_tensor[name] = units
-    for name in node.input:
-        if name in constants and name not in done and constants[name].data_type in PER_CHANNEL:
-            shape = tuple(constants[name].dims)
-            axis = shape.index(len(units)) if len(units) in shape else None
-            if axis is not None and max(shape) == np.prod(shape) > 1:
-                _cut(constants[name], {axis: kept_of(units, keep)})
-                done.add(name)
+    own = np.concatenate(known) if node.op_type == "Concat" else known[0]
+    units |= dict.fromkeys(node.outputs, own)
+    for value in node.inputs:
+        if value is None or not value.is_initializer() or value in done or value.dtype not in PER_CHANNEL:
+            continue
+        shape = dims_of(value)
+        if len(own) in shape and max(shape) == np.prod(shape) > 1:
+            _cut(value, {shape.index(len(own)): kept_of(own, keep)})
+            done.add(value)
 
 
-def _free_reshapes(model: onnx.ModelProto, constants: Mapping[str, onnx.TensorProto]) -> None:
+def _free_reshapes(graph: ir.Graph) -> None:
     """Lets a flattening before the classifier take as many features as there are."""
-    for node in model.graph.node:
-        shape = constants.get(node.input[1]) if node.op_type == "Reshape" else None
-        if shape is not None and list(shape.dims) == [2]:
-            value = numpy_helper.to_array(shape)
-            shape.CopyFrom(numpy_helper.from_array(np.array([value[0], -1], np.int64), shape.name))
+    for node in graph:
+        shape = node.inputs[1] if node.op_type == "Reshape" else None
+        if shape is not None and shape.is_initializer() and dims_of(shape) == (2,):
+            set_constant(shape, np.array([array_of(shape)[0], -1], np.int64))
 
 
-def _layer(node: onnx.NodeProto, makers: Mapping[str, onnx.NodeProto], layers: Mapping[str, str]) -> str | None:
+def _layer(node: ir.Node, layers: Mapping[str, str]) -> str | None:
     """The layer whose weights a node takes, by the name of the constant behind Q/DQ, casts and transposes.
 
     NNCF puts "q_output_" before the name of a weight that it quantizes, and a number behind it.
     """
-    name = str(node.input[1])
-    while name in makers:
-        name = str(makers[name].input[0])
+    name = name_of(_behind(node.inputs[1])[0])
     plain = re.sub(r"_\d+$", "", name.removeprefix("q_output_"))
     return layers.get(name) or layers.get(plain)
 
 
-def _set_group(node: onnx.NodeProto, count: int) -> None:
-    for attribute in node.attribute:
-        if attribute.name == "group":
-            attribute.i = count
+def _behind(value: ir.Value | None) -> tuple[ir.Value, list[ir.Node]]:
+    """The constant that a tensor is made of, and what makes it of that, last first."""
+    assert value is not None
+    steps: list[ir.Node] = []
+    while (step := value.producer()) is not None and step.inputs and step.inputs[0] is not None:
+        steps.append(step)
+        value = step.inputs[0]
+    return value, steps
 
 
-def _cut_weight(
-    node: onnx.NodeProto,
-    makers: Mapping[str, onnx.NodeProto],
-    constants: Mapping[str, onnx.TensorProto],
-    rows: NDArray[np.bool_],
-    columns: NDArray[np.bool_] | None,
-) -> None:
-    turned = node.op_type != "Conv" and not any(a.name == "transB" and a.i for a in node.attribute)
-    name = node.input[1]
-    while name in makers:
-        step = makers[name]
+def _cut_weight(node: ir.Node, rows: NDArray[np.bool_], columns: NDArray[np.bool_] | None) -> None:
+    weight, steps = _behind(node.inputs[1])
+    turned = node.op_type != "Conv" and not node.attributes.get_int("transB", 0)
+    for step in steps:
         turned ^= step.op_type == "Transpose"
-        for vector in step.input[1:]:
-            _cut(constants[vector], {0: rows}, len(rows))
-        name = step.input[0]
-    of = constants[name]
+        for vector in step.inputs[1:]:
+            _cut_vector(vector, rows)
     axes = {0: rows} if columns is None else {0: rows, 1: columns}
-    _cut(of, {1 - axis: which for axis, which in axes.items()} if turned else axes)
-    for bias in node.input[2:3]:
-        while bias in makers:
-            bias = makers[bias].input[0]
-        _cut(constants[bias], {0: rows}, len(rows))
+    _cut(weight, {1 - axis: which for axis, which in axes.items()} if turned else axes)
+    for bias in node.inputs[2:3]:
+        _cut_vector(None if bias is None else _behind(bias)[0], rows)
 
 
-def _cut(tensor: onnx.TensorProto, axes: Mapping[int, NDArray[np.bool_]], only: int | None = None) -> None:
-    """Cuts a constant in place; vectors only where they are as long as `only` (one scale for all stays)."""
-    value = numpy_helper.to_array(tensor)
-    if only is not None and (value.ndim != 1 or len(value) != only):
-        return
+def _cut_vector(value: ir.Value | None, rows: NDArray[np.bool_]) -> None:
+    """Cuts what is held for each channel; one scale for all stays."""
+    if value is not None and dims_of(value) == (len(rows),):
+        _cut(value, {0: rows})
+
+
+def _cut(value: ir.Value, axes: Mapping[int, NDArray[np.bool_]]) -> None:
+    array = array_of(value)
     for axis, which in axes.items():
-        value = value[(slice(None),) * axis + (which,)]
-    tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(value), tensor.name))
+        array = array[(slice(None),) * axis + (which,)]
+    set_constant(value, array)

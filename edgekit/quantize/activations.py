@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from edgekit.models.onnx_graph import image_input
+from edgekit.models.onnx_graph import array_of, give_only, name_of
 from edgekit.quantize.observe import Inputs, ranges, runner
 from edgekit.quantize.qdq import PASSING, WEIGHTED, quantizer_of
 
@@ -119,18 +119,19 @@ class _Tally:
 
 
 def look_at(
-    core: ModelProto, quantized: ModelProto, names: Sequence[str], inputs: Inputs
+    core: ir.Model, quantized: ir.Model, names: Sequence[str], inputs: Inputs
 ) -> tuple[dict[str, Activation | None], NetworkInput]:
     """The input of each operator that its quantizer changes most, and the network's own input.
 
     Args:
         core: the float graph, its nodes named as in `quantized`; names: of operators.
     """
-    graph = _Graph(core, quantized)
-    reads = {name: graph.reads(name) for name in names}
+    floats = ir.convenience.create_value_mapping(core.graph)
+    nodes = {node.name: node for node in quantized.graph}
+    reads = {name: _reads(nodes[name], floats) for name in names}
     tensors = list(dict.fromkeys(each.tensor for some in reads.values() for each in some))
-    parts = {tensor: graph.parts(tensor) for tensor in tensors}
-    seen = ranges(core, [*tensors, *(part for some in parts.values() for part in some)], inputs)
+    parts = {tensor: _parts(floats[tensor]) for tensor in tensors}
+    seen = ranges(core, [*tensors, *(name_of(part) for some in parts.values() for part in some)], inputs)
     tallies = {name: [_Tally(each, seen[each.tensor]) for each in some] for name, some in reads.items()}
     low, high, total, count = math.inf, -math.inf, 0.0, 0
     for image, values in values_of(core, tensors, inputs):
@@ -143,99 +144,94 @@ def look_at(
         worst = max(some, key=lambda each: each.noise, default=None)
         found[name] = None
         if worst is not None:
-            tensor = worst.read.tensor
-            joined = {graph.producer(part): float(np.abs(seen[part]).max()) for part in parts[tensor]}
-            found[name] = worst.activation(graph.producer(tensor), joined, graph.is_pooled(tensor))
-    ends = graph.input_ends()
+            tensor = floats[worst.read.tensor]
+            joined = {_producer(part): float(np.abs(seen[name_of(part)]).max()) for part in parts[name_of(tensor)]}
+            found[name] = worst.activation(_producer(tensor), joined, _is_pooled(tensor))
+    ends = _input_ends(quantized)
     used = None if ends is None else (high - low) / max(ends[1] - ends[0], 1e-30)
     return found, NetworkInput(low, high, total / max(1, count), used)
 
 
 def values_of(
-    core: ModelProto, tensors: Sequence[str], inputs: Inputs
+    core: ir.Model, tensors: Sequence[str], inputs: Inputs
 ) -> Iterator[tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]]:
     """Each input, and the named tensors that the float network makes of it."""
     if not tensors:
         yield from ((image, {}) for image in inputs())
         return
-    model = ModelProto()
-    model.CopyFrom(core)
-    del model.graph.output[:]
-    model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in tensors)
+    model = core.clone()
+    known = ir.convenience.create_value_mapping(model.graph)
+    give_only(model, [known[name] for name in tensors])
     run = runner(model)
     for image in inputs():
         yield image, dict(zip(tensors, run(image), strict=True))
 
 
-class _Graph:
-    """Who makes and reads what, in the float graph and in its Q/DQ form."""
+def _reads(node: ir.Node, floats: Mapping[str, ir.Value]) -> list[_Read]:
+    """What an operator of the Q/DQ graph reads through quantizers.
 
-    def __init__(self, core: ModelProto, quantized: ModelProto) -> None:
-        self._core, self._quantized = core, quantized
-        self._makers, self._int8_makers = _makers(core), _makers(quantized)
-        self._nodes = {node.name: node for node in quantized.graph.node}
-        self._weights = {tensor.name for tensor in core.graph.initializer}
-        self._constants = {tensor.name: tensor for tensor in quantized.graph.initializer}
-        self._image = image_input(core).name
-
-    def reads(self, name: str) -> list[_Read]:
-        """What an operator reads through quantizers."""
-        found = []
-        for each in self._nodes[name].input:
-            quantize = self._quantizer(each)
-            if quantize is not None:
-                tensor = each if each in self._makers or each == self._image else quantize.input[0]
-                found.append(self._read(quantize, tensor))
-        return found
-
-    def _quantizer(self, name: str) -> NodeProto | None:
-        """What quantized an operator's input, maybe before it was moved; None for weights and what is in float."""
-        maker = self._int8_makers.get(name)
-        while maker is not None and maker.op_type in PASSING:
-            name = maker.input[0]
-            maker = self._int8_makers.get(name)
-        return quantizer_of(name, self._int8_makers, self._constants)
-
-    def _read(self, quantize: NodeProto, tensor: str) -> _Read:
-        scale = numpy_helper.to_array(self._constants[quantize.input[1]]).astype(np.float32)
-        zero, kind = np.zeros_like(scale), TensorProto.UINT8
-        if len(quantize.input) > 2:
-            constant = self._constants[quantize.input[2]]
-            zero, kind = numpy_helper.to_array(constant).astype(np.float32), constant.data_type
-        least = 0 if kind == TensorProto.UINT8 else -128
-        return _Read(tensor, scale, (least - zero) * scale, (least + 255 - zero) * scale)
-
-    def input_ends(self) -> tuple[float, float] | None:
-        """Between what the network's input is quantized; None where it is not."""
-        for node in self._quantized.graph.node:
-            if node.op_type == "QuantizeLinear" and self.producer(node.input[0]) == INPUT:
-                read = self._read(node, node.input[0])
-                return float(read.low.min()), float(read.high.max())
-        return None
-
-    def parts(self, tensor: str) -> list[str]:
-        """What a Concat put together to make a tensor; empty where none did."""
-        maker = self._makers.get(tensor)
-        while maker is not None and maker.op_type in PASSING and maker.op_type != "Concat":
-            maker = self._makers.get(maker.input[0])
-        if maker is None or maker.op_type != "Concat":
-            return []
-        return [name for name in maker.input if name not in self._weights]
-
-    def producer(self, tensor: str) -> str:
-        """The layer, sum or Concat behind a tensor, through what acts on each value alone."""
-        maker = self._makers.get(tensor)
-        while maker is not None and maker.op_type not in WEIGHTED and maker.op_type not in _JOINING:
-            tensor = maker.input[0]
-            maker = self._makers.get(tensor)
-        if maker is not None:
-            return str(maker.name)
-        return INPUT if tensor == self._image else tensor
-
-    def is_pooled(self, tensor: str) -> bool:
-        """Whether a pooling reads a tensor."""
-        return any(tensor in node.input and node.op_type in _POOLS for node in self._core.graph.node)
+    Args:
+        floats: the float graph's tensors by name.
+    """
+    found = []
+    for value in node.inputs:
+        quantize = _quantizer_before(value)
+        if quantize is not None and value is not None:
+            inner = floats.get(name_of(value))
+            same = inner is not None and not inner.is_initializer()
+            found.append(_read(quantize, name_of(value if same or quantize.inputs[0] is None else quantize.inputs[0])))
+    return found
 
 
-def _makers(model: ModelProto) -> dict[str, NodeProto]:
-    return {output: node for node in model.graph.node for output in node.output}
+def _quantizer_before(value: ir.Value | None) -> ir.Node | None:
+    """What quantized an operator's input, maybe before it was moved; None for weights and what is in float."""
+    node = None if value is None else value.producer()
+    while node is not None and node.op_type in PASSING:
+        value = node.inputs[0]
+        node = None if value is None else value.producer()
+    return quantizer_of(value)
+
+
+def _read(quantize: ir.Node, tensor: str) -> _Read:
+    scale = array_of(quantize.inputs[1]).astype(np.float32)
+    zero, least = np.zeros_like(scale), 0
+    if len(quantize.inputs) > 2:
+        levels = array_of(quantize.inputs[2])
+        zero, least = levels.astype(np.float32), 0 if levels.dtype == np.uint8 else -128
+    return _Read(tensor, scale, (least - zero) * scale, (least + 255 - zero) * scale)
+
+
+def _input_ends(quantized: ir.Model) -> tuple[float, float] | None:
+    """Between what the network's input is quantized; None where it is not."""
+    for node in quantized.graph:
+        source = node.inputs[0] if node.op_type == "QuantizeLinear" else None
+        if source is not None and _producer(source) == INPUT:
+            read = _read(node, name_of(source))
+            return float(read.low.min()), float(read.high.max())
+    return None
+
+
+def _parts(tensor: ir.Value) -> list[ir.Value]:
+    """What a Concat put together to make a tensor of the float graph; empty where none did."""
+    node = tensor.producer()
+    while node is not None and node.op_type in PASSING and node.op_type != "Concat":
+        node = None if node.inputs[0] is None else node.inputs[0].producer()
+    if node is None or node.op_type != "Concat":
+        return []
+    return [value for value in node.inputs if value is not None and not value.is_initializer()]
+
+
+def _producer(tensor: ir.Value) -> str:
+    """The layer, sum or Concat behind a tensor, through what acts on each value alone."""
+    node = tensor.producer()
+    while node is not None and node.op_type not in WEIGHTED and node.op_type not in _JOINING:
+        tensor = node.inputs[0] or tensor
+        node = None if node.inputs[0] is None else tensor.producer()
+    if node is not None:
+        return node.name or ""
+    return INPUT if tensor.is_graph_input() and not tensor.is_initializer() else name_of(tensor)
+
+
+def _is_pooled(tensor: ir.Value) -> bool:
+    """Whether a pooling reads a tensor."""
+    return any(node.op_type in _POOLS for node in tensor.consumers())

@@ -60,9 +60,9 @@ def causes_of(
 
 def input_causes(given: NetworkInput, preprocessing: Preprocessing) -> list[Cause]:
     """What is implausible about the values that the network is given; empty where nothing is."""
-    told = f"--mean {_channels(preprocessing.mean)} --std {_channels(preprocessing.std)}"
+    options = f"--mean {_channels(preprocessing.mean)} --std {_channels(preprocessing.std)}"
     values = f"the network is given values from {given.low:.3g} to {given.high:.3g}, {given.mean:.3g} in the mean"
-    hint = f"check {told}, which are on the 0 to 1 scale"
+    hint = f"check {options}, which are on the 0 to 1 scale"
     if abs(given.mean) > MIDDLE or given.low < -FARTHEST or given.high > FARTHEST:
         return [Cause("preprocessing", f"{values}, far from what networks are trained with; {hint}")]
     if given.used is not None and given.used < LEAST_USED:

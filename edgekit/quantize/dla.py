@@ -8,77 +8,68 @@ of or made into, where the operator between leaves values as they are; the rest 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from typing import Any, Final
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, numpy_helper
 
-from edgekit.models.onnx_graph import drop_unread_constants, integer_of
+from edgekit.models.onnx_graph import add_constant, array_of, drop_unused, forget_shapes, name_of
 
-UNCHANGED = frozenset({"MaxPool", "Concat", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"})
+UNCHANGED: Final = frozenset(
+    {"MaxPool", "Concat", "Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Identity"}
+)
 """Operators whose output has the range of their inputs."""
 
-CLIPPED = frozenset({"Relu", "Clip"})
+CLIPPED: Final = frozenset({"Relu", "Clip"})
 """Operators that the accelerator fuses with what is before them, which then has the range of their output."""
 
 
-def plain(model: ModelProto) -> ModelProto:
+def plain(model: ir.Model) -> ir.Model:
     """The graph without Q/DQ: quantized weights become their float32 values, activations pass through."""
-    out = ModelProto()
-    out.CopyFrom(model)
-    constants = {tensor.name: tensor for tensor in out.graph.initializer}
-    passed: dict[str, str] = {}
-    kept: list[NodeProto] = []
-    for node in out.graph.node:
-        source = passed.get(node.input[0], node.input[0]) if node.input else ""
-        if node.op_type == "QuantizeLinear":
-            passed[node.output[0]] = source
-        elif node.op_type == "DequantizeLinear" and node.input[0] in passed:
-            passed[node.output[0]] = passed[node.input[0]]
-        elif node.op_type == "DequantizeLinear":
-            weight = numpy_helper.from_array(_dequantized(node, constants), node.output[0])
-            out.graph.initializer.append(weight)
-        else:
-            kept.append(node)
-    for node in kept:
-        for place, name in enumerate(node.input):
-            node.input[place] = passed.get(name, name)
-    del out.graph.node[:]
-    out.graph.node.extend(kept)
-    drop_unread_constants(out)
-    del out.graph.value_info[:]
+    out = model.clone()
+    for node in out.graph:
+        source = node.inputs[0] if node.inputs else None
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear") or source is None:
+            continue
+        old = node.outputs[0]
+        if node.op_type == "DequantizeLinear" and source.is_initializer():
+            source = add_constant(out.graph, name_of(old), _dequantized(node))
+        old.replace_all_uses_with(source, replace_graph_outputs=True)
+    drop_unused(out)
+    forget_shapes(out.graph)
     return out
 
 
-def _dequantized(node: NodeProto, constants: Mapping[str, TensorProto]) -> NDArray[np.float32]:
-    values, scale = (numpy_helper.to_array(constants[name]) for name in node.input[:2])
-    axis = integer_of(node, "axis", 1)
+def _dequantized(node: ir.Node) -> NDArray[np.float32]:
+    values, scale = (array_of(value) for value in node.inputs[:2])
+    axis = node.attributes.get_int("axis", 1)
     if scale.ndim == 1:
         scale = scale.reshape([-1 if place == axis % values.ndim else 1 for place in range(values.ndim)])
-    out: NDArray[np.float32] = (values.astype(np.float32) * scale).astype(np.float32)
+    out: NDArray[Any] = (values.astype(np.float32) * scale).astype(np.float32)
     return out
 
 
-def scales(model: ModelProto) -> dict[str, float]:
-    """Tensor of the plain graph: its INT8 scale, as far as a signed Q/DQ graph tells it."""
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+def scales(model: ir.Model) -> dict[str, float]:
+    """Tensor of the plain graph: its INT8 scale, as far as a signed Q/DQ graph has one for it."""
     found: dict[str, float] = {}
-    for node in model.graph.node:
-        if node.op_type == "QuantizeLinear" and node.input[0] not in constants:
-            found[node.input[0]] = float(numpy_helper.to_array(constants[node.input[1]]))
-    nodes = plain(model).graph.node
+    for node in model.graph:
+        source = node.inputs[0] if node.op_type == "QuantizeLinear" else None
+        if source is not None and not source.is_initializer():
+            found[name_of(source)] = float(array_of(node.inputs[1]))
+    nodes = list(plain(model).graph)
     for node in nodes:
-        known = [found[name] for name in node.input if name in found]
-        if node.op_type in UNCHANGED and node.output[0] not in found and known:
-            found[node.output[0]] = max(known)
+        known = [found[name] for value in node.inputs if value is not None and (name := name_of(value)) in found]
+        if node.op_type in UNCHANGED and name_of(node.outputs[0]) not in found and known:
+            found[name_of(node.outputs[0])] = max(known)
     for node in reversed(nodes):
-        if node.op_type in CLIPPED and node.output[0] in found:
-            found.setdefault(node.input[0], found[node.output[0]])
+        source = node.inputs[0] if node.op_type in CLIPPED else None
+        if source is not None and name_of(node.outputs[0]) in found:
+            found.setdefault(name_of(source), found[name_of(node.outputs[0])])
     return found
 
 
-def calibration_cache(model: ModelProto) -> str:
+def calibration_cache(model: ir.Model) -> str:
     """The lines of TensorRT's calibration cache: a tensor's name and its scale as big-endian float32 in hexadecimal.
 
     The first line of a cache names the TensorRT that reads it, so the device writes that.

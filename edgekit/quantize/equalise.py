@@ -8,16 +8,15 @@ wide as each other (Xiao et al. 2022, arXiv 2211.10438, with a strength of one h
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper, shape_inference
 
-from edgekit.models.onnx_graph import integer_of
+from edgekit.models.onnx_graph import array_of, dims_of, infer_shapes, name_of, set_constant
 
 HOMOGENEOUS: Final = frozenset(
     {"Relu", "LeakyRelu", "MaxPool", "AveragePool", "GlobalAveragePool", "GlobalMaxPool", "Identity", "Dropout"}
@@ -50,31 +49,33 @@ class Link:
     readers: tuple[Reader, ...]
 
 
-def links(core: ModelProto) -> list[Link]:
+def links(core: ir.Model) -> list[Link]:
     """The convolutions of a float graph whose output channels can be scaled without changing what it computes."""
-    graph = _Graph(core)
+    model = core.clone()
+    infer_shapes(model)
     found = []
-    for node in graph.nodes:
-        if node.op_type != "Conv" or not graph.owns(node, 1) or (len(node.input) > 2 and not graph.owns(node, 2)):
+    for node in model.graph:
+        weight, bias = (node.inputs[place] if len(node.inputs) > place else None for place in (1, 2))
+        if node.op_type != "Conv" or weight is None or not _is_own(weight) or (bias is not None and not _is_own(bias)):
             continue
-        readers = graph.readers_of(node.output[0], 0)
+        readers = _readers_of(node.outputs[0], 0)
         if readers:
-            bias = node.input[2] if len(node.input) > 2 else None
-            found.append(Link(node.name, node.input[1], bias, graph.activated(node.output[0]), tuple(readers)))
+            name = None if bias is None else name_of(bias)
+            seen = name_of(_activated(node.outputs[0]))
+            found.append(Link(node.name or "", name_of(weight), name, seen, tuple(readers)))
     return found
 
 
-def equalised(core: ModelProto, found: list[Link], ranges: Mapping[str, NDArray[np.float32]]) -> ModelProto:
+def equalised(core: ir.Model, found: list[Link], ranges: Mapping[str, NDArray[np.float32]]) -> ir.Model:
     """The same network with its channels equalised.
 
     Args:
-        found: what `links` told of it.
+        found: what `links` found in it.
         ranges: lowest and highest value by channel, (2, C), of every link's `seen`.
     """
-    out = ModelProto()
-    out.CopyFrom(core)
-    tensors = {tensor.name: tensor for tensor in out.graph.initializer}
-    values = {name: np.array(numpy_helper.to_array(tensors[name])) for name in _touched(found)}
+    out = core.clone()
+    constants = out.graph.initializers
+    values = {name: np.array(array_of(constants[name])) for name in _touched(found)}
     for link in found:
         scale = _scales(link, np.abs(ranges[link.seen]).max(0), values)
         values[link.weight] /= scale.reshape(-1, *[1] * (values[link.weight].ndim - 1))
@@ -84,7 +85,7 @@ def equalised(core: ModelProto, found: list[Link], ranges: Mapping[str, NDArray[
             part = _part(values[reader.weight], reader, len(scale))
             part *= scale.reshape([-1 if axis == reader.axis else 1 for axis in range(part.ndim)])
     for name, value in values.items():
-        tensors[name].CopyFrom(numpy_helper.from_array(value.astype(np.float32), name))
+        set_constant(constants[name], value.astype(np.float32))
     return out
 
 
@@ -116,68 +117,59 @@ def _scales(link: Link, reach: NDArray[np.float32], values: Mapping[str, NDArray
     return np.where(alive, clipped, 1.0).astype(np.float32)
 
 
-class _Graph:
-    """Lookups in a float graph whose shapes are inferred."""
+def _is_own(value: ir.Value | None) -> bool:
+    """Whether a tensor is a constant that only one node reads."""
+    return value is not None and value.is_initializer() and len(set(value.consumers())) == 1
 
-    def __init__(self, core: ModelProto) -> None:
-        model = shape_inference.infer_shapes(core)
-        self.nodes = list(model.graph.node)
-        self._constants = {tensor.name: tuple(tensor.dims) for tensor in model.graph.initializer}
-        values = [*model.graph.value_info, *model.graph.output, *model.graph.input]
-        self._shapes = {v.name: tuple(d.dim_value for d in v.type.tensor_type.shape.dim) for v in values}
-        self._outputs = {value.name for value in model.graph.output}
-        self._readers: dict[str, list[NodeProto]] = defaultdict(list)
-        for node in self.nodes:
-            for name in set(node.input):
-                self._readers[name].append(node)
 
-    def owns(self, node: NodeProto, place: int) -> bool:
-        """Whether an input is a constant that no other node reads."""
-        name = node.input[place]
-        return name in self._constants and len(self._readers[name]) == 1
+def _activated(tensor: ir.Value) -> ir.Value:
+    """The tensor behind the activation that alone reads another, or that other."""
+    readers = set(tensor.consumers())
+    alone = next(iter(readers)) if len(readers) == 1 else None
+    return alone.outputs[0] if alone is not None and alone.op_type in ("Relu", "LeakyRelu") else tensor
 
-    def activated(self, tensor: str) -> str:
-        """The tensor behind the activation that alone reads another, or that other."""
-        readers = self._readers[tensor]
-        alone = len(readers) == 1 and readers[0].op_type in ("Relu", "LeakyRelu")
-        return readers[0].output[0] if alone else tensor
 
-    def readers_of(self, tensor: str, first: int) -> list[Reader] | None:
-        """What reads the channels of a tensor, which begin there at `first`; None if not all of it can be scaled."""
-        if tensor in self._outputs:
+def _readers_of(tensor: ir.Value, first: int) -> list[Reader] | None:
+    """What reads the channels of a tensor, which begin there at `first`; None if not all of it can be scaled."""
+    if tensor.is_graph_output():
+        return None
+    found: list[Reader] = []
+    for node in dict.fromkeys(tensor.consumers()):
+        behind = _through(node, tensor, first)
+        if behind is None:
             return None
-        found: list[Reader] = []
-        for node in self._readers[tensor]:
-            told = self._through(node, tensor, first)
-            if told is None:
-                return None
-            found += told
-        return found
+        found += behind
+    return found
 
-    def _through(self, node: NodeProto, tensor: str, first: int) -> list[Reader] | None:
-        if node.input[0] != tensor and node.op_type != "Concat":
-            return None
-        if node.op_type in HOMOGENEOUS or (node.op_type in SPATIAL and self._keeps_channels(node)):
-            return self.readers_of(node.output[0], first)
-        if node.op_type == "Concat" and integer_of(node, "axis", 1) % 4 == 1 and list(node.input).count(tensor) == 1:
-            before = [self._shapes.get(name, ()) for name in node.input[: list(node.input).index(tensor)]]
-            if all(len(shape) == 4 and shape[1] > 0 for shape in before):
-                return self.readers_of(node.output[0], first + sum(shape[1] for shape in before))
-            return None
-        return self._layer(node, first)
 
-    def _layer(self, node: NodeProto, first: int) -> list[Reader] | None:
-        if node.op_type not in ("Conv", "Gemm", "MatMul") or not self.owns(node, 1):
-            return None
-        if node.op_type == "Conv":
-            return [Reader(node.name, node.input[1], 1, first)] if integer_of(node, "group", 1) == 1 else None
-        if integer_of(node, "transA", 0) or len(self._constants[node.input[1]]) != 2:
-            return None
-        return [Reader(node.name, node.input[1], 1 if integer_of(node, "transB", 0) else 0, first)]
+def _through(node: ir.Node, tensor: ir.Value, first: int) -> list[Reader] | None:
+    if node.inputs[0] is not tensor and node.op_type != "Concat":
+        return None
+    if node.op_type in HOMOGENEOUS or (node.op_type in SPATIAL and _keeps_channels(node)):
+        return _readers_of(node.outputs[0], first)
+    if node.op_type == "Concat" and node.attributes.get_int("axis", 1) % 4 == 1 and node.inputs.count(tensor) == 1:
+        before = [dims_of(value) for value in node.inputs[: node.inputs.index(tensor)]]
+        if all(len(shape) == 4 and shape[1] > 0 for shape in before):
+            return _readers_of(node.outputs[0], first + sum(shape[1] for shape in before))
+        return None
+    return _layer(node, first)
 
-    def _keeps_channels(self, node: NodeProto) -> bool:
-        before, after = self._shapes.get(node.input[0], ()), self._shapes.get(node.output[0], ())
-        if len(before) not in (2, 4) or len(after) not in (2, 4) or before[1] < 1 or before[1] != after[1]:
-            return False
-        averaged = node.op_type == "ReduceMean"
-        return len(before) == 2 or before[2:] == (1, 1) or (averaged and (len(after) == 2 or after[2:] == (1, 1)))
+
+def _layer(node: ir.Node, first: int) -> list[Reader] | None:
+    weight = node.inputs[1] if node.op_type in ("Conv", "Gemm", "MatMul") else None
+    if weight is None or not _is_own(weight):
+        return None
+    name, get = node.name or "", node.attributes.get_int
+    if node.op_type == "Conv":
+        return [Reader(name, name_of(weight), 1, first)] if get("group", 1) == 1 else None
+    if get("transA", 0) or len(dims_of(weight)) != 2:
+        return None
+    return [Reader(name, name_of(weight), 1 if get("transB", 0) else 0, first)]
+
+
+def _keeps_channels(node: ir.Node) -> bool:
+    before, after = dims_of(node.inputs[0]), dims_of(node.outputs[0])
+    if len(before) not in (2, 4) or len(after) not in (2, 4) or before[1] < 1 or before[1] != after[1]:
+        return False
+    averaged = node.op_type == "ReduceMean"
+    return len(before) == 2 or before[2:] == (1, 1) or (averaged and (len(after) == 2 or after[2:] == (1, 1)))

@@ -8,10 +8,11 @@ from functools import partial
 from itertools import pairwise
 from typing import Any
 
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import ModelProto, numpy_helper
 
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.models.onnx_graph import constant
 from edgekit.quantize.activations import Activation, look_at
 from edgekit.quantize.causes import Cause, causes_of, input_causes
 from edgekit.quantize.observe import Inputs, Noise, Observed, confirm, observe, remaining
@@ -38,6 +39,21 @@ class Explained:
 
 
 @dataclass(frozen=True)
+class Listed:
+    """One operator in the list of all of them; see Noise for own_db and total_db.
+
+    Attributes:
+        kl_won: as of Explained; None where it was not tried.
+    """
+
+    name: str
+    kind: str
+    own_db: float
+    total_db: float
+    kl_won: float | None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """What INT8 does to a network.
 
@@ -45,14 +61,14 @@ class Explanation:
         images: that were run; kl: mean divergence of the INT8 answers from the float ones, nats.
         causes: what is wrong with the network's input; empty where nothing is.
         worst: operators by what restoring each of them wins.
-        operators: all of them, the suspicious ones first: name, kind, own_db, total_db and kl_won (None: not tried).
+        operators: all of them, the suspicious ones first.
     """
 
     images: int
     kl: float
     causes: tuple[Cause, ...]
     worst: tuple[Explained, ...]
-    operators: tuple[Mapping[str, Any], ...]
+    operators: tuple[Listed, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as JSON takes them."""
@@ -60,8 +76,8 @@ class Explanation:
 
 
 def explain(
-    core: ModelProto,
-    quantized: ModelProto,
+    core: ir.Model,
+    quantized: ir.Model,
     inputs: Inputs,
     preprocessing: Preprocessing,
     worst: int = 8,
@@ -86,12 +102,14 @@ def explain(
     chosen = sorted(tried, key=lambda each: -won[each.operator.name])[:worst]
     activations, given = look_at(core, quantized, [each.operator.name for each in chosen], inputs)
     about_input = tuple(input_causes(given, preprocessing))
-    told = []
+    explained = []
     for each in chosen:
         name, kind, activation = each.operator.name, each.operator.kind, activations[each.operator.name]
         causes = causes_of(name, activation, _filters(core, each.operator), about_input)
-        told.append(Explained(name, kind, each.own_db, each.total_db, won[name], activation, causes))
-    return Explanation(seen.images, seen.kl, about_input, tuple(told), tuple(_row(each, won) for each in ranked))
+        explained.append(Explained(name, kind, each.own_db, each.total_db, won[name], activation, causes))
+    return Explanation(
+        seen.images, seen.kl, about_input, tuple(explained), tuple(_listed(each, won) for each in ranked)
+    )
 
 
 @dataclass(frozen=True)
@@ -106,8 +124,8 @@ class Harm:
 
 
 def harmful(
-    core: ModelProto,
-    quantized: ModelProto,
+    core: ir.Model,
+    quantized: ir.Model,
     inputs: Inputs,
     suspects: int,
     on_progress: Callable[[str, int, int], None] = lambda what, done, total: None,
@@ -126,8 +144,8 @@ def harmful(
 
 
 def _ranked(
-    core: ModelProto,
-    quantized: ModelProto,
+    core: ir.Model,
+    quantized: ir.Model,
     seen: Observed,
     inputs: Inputs,
     parts: int,
@@ -149,21 +167,14 @@ def _ranked(
     return sorted(seen.noise, key=lambda each: -worth[each.operator.name])
 
 
-def _filters(core: ModelProto, operator: Quantized) -> NDArray[Any] | None:
+def _filters(core: ir.Model, operator: Quantized) -> NDArray[Any] | None:
     """The float weight of an operator, output channels first."""
-    tensor = next((each for each in core.graph.initializer if each.name == operator.weight), None)
-    if tensor is None:
+    weight = constant(core.graph.initializers.get(operator.weight or ""))
+    if weight is None:
         return None
-    weight: NDArray[Any] = numpy_helper.to_array(tensor)
-    node = next(each for each in core.graph.node if each.name == operator.name)
-    return weight.T if is_turned(node) else weight
+    return weight.T if is_turned(next(node for node in core.graph if node.name == operator.name)) else weight
 
 
-def _row(noise: Noise, won: Mapping[str, float]) -> Mapping[str, Any]:
-    return {
-        "name": noise.operator.name,
-        "kind": noise.operator.kind,
-        "own_db": noise.own_db,
-        "total_db": noise.total_db,
-        "kl_won": won.get(noise.operator.name),
-    }
+def _listed(noise: Noise, won: Mapping[str, float]) -> Listed:
+    operator = noise.operator
+    return Listed(operator.name, operator.kind, noise.own_db, noise.total_db, won.get(operator.name))

@@ -6,21 +6,29 @@ which keeps every node. Scales are learned beside weights and biases: see learne
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import numpy as np
+import onnx_ir as ir
 import torch
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from edgekit.errors import InputError
 from edgekit.models.from_onnx import to_torch
-from edgekit.models.onnx_graph import image_input, integer_of, layout_of
+from edgekit.models.onnx_graph import (
+    add_constant,
+    array_of,
+    constant,
+    drop_unused,
+    image_input,
+    layout_of,
+    name_of,
+    set_constant,
+)
 from edgekit.quantize.learned_step import FakeQuantize
 from edgekit.quantize.qdq import WEIGHTED, is_turned, operators
 
@@ -62,7 +70,7 @@ class Simulated:
     scales: Mapping[str, str]
 
 
-def simulated(quantized: ModelProto, core: ModelProto) -> Simulated:
+def simulated(quantized: ir.Model, core: ir.Model) -> Simulated:
     """A Q/DQ graph as a network with fake quantization, in evaluation mode, ready to be trained.
 
     Args:
@@ -92,23 +100,21 @@ def simulated(quantized: ModelProto, core: ModelProto) -> Simulated:
     return Simulated(network, layers, form.scales)
 
 
-def written(quantized: ModelProto, learned: Simulated, network: nn.Module) -> ModelProto:
+def written(quantized: ir.Model, learned: Simulated, network: nn.Module) -> ir.Model:
     """A copy of the Q/DQ graph with what a network has learned: weights, biases, scales; its nodes are the same.
 
     Args:
         quantized: what `learned` was made of.
         network: `learned.network`, or a copy of it with other values.
     """
-    out = ModelProto()
-    out.CopyFrom(quantized)
-    tensors = {tensor.name: tensor for tensor in out.graph.initializer}
+    out = quantized.clone()
 
     def put(name: str, value: Tensor | NDArray[Any]) -> None:
         array = value.detach().cpu().numpy() if isinstance(value, Tensor) else value
-        old = numpy_helper.to_array(tensors[name])
-        shape = old.shape if old.size == array.size else array.shape  # the bias of a Gemm may be told once for all
-        made = np.ascontiguousarray(array.astype(old.dtype)).reshape(shape)
-        tensors[name].CopyFrom(numpy_helper.from_array(made, name))
+        place = out.graph.initializers[name]
+        old = array_of(place)
+        shape = old.shape if old.size == array.size else array.shape  # a Gemm may have one bias for all channels
+        set_constant(place, np.ascontiguousarray(array.astype(old.dtype)).reshape(shape))
 
     for name, path in learned.scales.items():
         put(name, cast(FakeQuantize, network.get_submodule(path)).step())
@@ -153,57 +159,55 @@ class _Form:
         places: which of them a stand-in stands for; scales: see Simulated.
     """
 
-    def __init__(self, quantized: ModelProto, core: ModelProto) -> None:
-        self._constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in quantized.graph.initializer}
-        self._plain = {tensor.name: numpy_helper.to_array(tensor) for tensor in core.graph.initializer}
-        self._makers = {output: node for node in quantized.graph.node for output in node.output}
-        self._readers = Counter(name for node in quantized.graph.node for name in node.input)
-        self._weighted = [node for node in quantized.graph.node if node.op_type in WEIGHTED]
+    def __init__(self, quantized: ir.Model, core: ir.Model) -> None:
+        self._quantized, self._floats = quantized.graph, core.graph.initializers
         self._origins = {each.name: each.weight for each in operators(quantized, core)}
-        image = image_input(quantized)
-        self._nhwc = image.name if layout_of(image) == "NHWC" else None
         self.weights, self.activations = dict[str, FakeQuantize](), dict[str, FakeQuantize]()
         self.places, self.scales = dict[str, str](), dict[str, str]()
         self._same = dict[tuple[Any, ...], str]()
-        self._names = dict[str, str]()
-        self._nodes = list[NodeProto]()
-        self.model = ModelProto()
-        self.model.CopyFrom(quantized)
-        for node in quantized.graph.node:
-            self._add(node)
-        del self.model.graph.node[:], self.model.graph.value_info[:]
-        self.model.graph.node.extend(self._nodes)
+        self._names = dict[str, str]()  # of float weights, by the tensors that the graph dequantizes them to
+        self.model = quantized.clone()
+        image = image_input(self.model)
+        self._nhwc = image if layout_of(image) == "NHWC" else None
+        self._turns = dict[ir.Node, ir.Node]()  # what turns an NHWC image, and the quantizer before it
+        for node in tuple(self.model.graph):
+            self._replace(node)
+        drop_unused(self.model)
 
-    def _add(self, node: NodeProto) -> None:
-        """Adds a node of the Q/DQ graph, or what stands for it."""
-        if node.op_type == "DequantizeLinear" and node.input[0] in self._constants:
-            self._names[node.output[0]] = self._weight(node)
-        elif node.op_type == "DequantizeLinear":
-            pair = self._makers.get(node.input[0])
-            if pair is None or pair.op_type != "QuantizeLinear" or pair.input[0] in self._constants:
-                raise _refused(f"{node.name} does not end a pair of an activation")
-            if any(self._values(pair, at).tobytes() != self._values(node, at).tobytes() for at in (1, 2)):
-                raise _refused(f"{pair.name} and {node.name} differ")
-            source = self._names.get(pair.input[0], pair.input[0])
-            # The image in NHWC is turned first; a pair with one scale does not mind.
-            self._names[node.output[0]] = source if source == self._nhwc else self._stand_in(node, source)
-        elif node.op_type != "QuantizeLinear":
-            plain = NodeProto()
-            plain.CopyFrom(node)
-            plain.input[:] = [self._names.get(name, name) for name in node.input]
-            self._nodes.append(plain)
-            before = self._makers.get(node.input[0]) if self._nhwc in plain.input else None
-            if before is not None:
-                self._names[node.output[0]] = self._stand_in(before, node.output[0])
+    def _replace(self, node: ir.Node) -> None:
+        """Puts what stands for a Q/DQ pair in its place; the pair is read by nobody then."""
+        if node in self._turns:
+            turned = node.outputs[0]
+            self.model.graph.insert_after(node, self._stand_in(self._turns[node], turned, turned))
+        source = node.inputs[0] if node.op_type == "DequantizeLinear" else None
+        if source is None:
+            return
+        old = node.outputs[0]
+        if source.is_initializer():
+            weight = self._weight(node)
+            self._names[name_of(old)] = name_of(weight)
+            old.replace_all_uses_with(weight)
+            return
+        pair = source.producer()
+        before = pair.inputs[0] if pair is not None and pair.op_type == "QuantizeLinear" else None
+        if pair is None or before is None or before.is_initializer():
+            raise _refused(f"{node.name} does not end a pair of an activation")
+        if any(self._values(pair, at).tobytes() != self._values(node, at).tobytes() for at in (1, 2)):
+            raise _refused(f"{pair.name} and {node.name} differ")
+        if before is self._nhwc:  # the image in NHWC is turned first; a pair with one scale does not mind
+            self._turns |= dict.fromkeys(old.consumers(), node)
+            old.replace_all_uses_with(before)
+        else:
+            self.model.graph.insert_before(node, self._stand_in(node, before, old))
 
-    def _values(self, node: NodeProto, place: int) -> NDArray[Any]:
-        if len(node.input) <= place or node.input[place] not in self._constants:
+    def _values(self, node: ir.Node, place: int) -> NDArray[Any]:
+        value = constant(node.inputs[place]) if len(node.inputs) > place else None
+        if value is None:
             raise _refused(f"{node.name} has no constant scale and zero point")
-        value: NDArray[Any] = self._constants[node.input[place]]
         return value
 
-    def _stand_in(self, node: NodeProto, source: str) -> str:
-        """Puts a Dropout in the place of a pair that ends with `node`; the tensor that it makes."""
+    def _stand_in(self, node: ir.Node, source: ir.Value, old: ir.Value) -> ir.Node:
+        """A Dropout of `source` for a pair that ends with `node`: what read `old` reads that."""
         scale, zero = self._values(node, 1), self._values(node, 2)
         if zero.dtype not in LEVELS or (scale.size > 1 and _axis(node) != 1):
             raise _refused(f"{node.name} is not INT8 with one scale, or one for each channel")
@@ -211,19 +215,24 @@ class _Form:
         place = self._same.setdefault((scale.tobytes(), zero.tobytes(), zero.dtype), name)
         if place == name:
             self.activations[name] = FakeQuantize(scale, zero, *LEVELS[zero.dtype], axis=1)
-        self.places[name] = self.scales[node.input[1]] = place
-        self._nodes.append(helper.make_node("Dropout", [source], [f"{name}_out"], name))
-        return f"{name}_out"
+        factor = node.inputs[1]
+        assert factor is not None, node
+        self.places[name] = self.scales[name_of(factor)] = place
+        readers = old.uses()
+        dropout = ir.node("Dropout", [source], outputs=[ir.Value(name=f"{name}_out")], name=name)
+        for reader, index in readers:
+            reader.replace_input_with(index, dropout.outputs[0])
+        return dropout
 
-    def _weight(self, node: NodeProto) -> str:
-        """Puts the float form of an INT8 weight into the graph; its name there."""
-        reader = next((each for each in self._weighted if each.input[1] == node.output[0]), None)
-        name = None if reader is None else self._origins.get(reader.name)
-        if reader is None or name is None or self._readers[node.output[0]] > 1:
+    def _weight(self, node: ir.Node) -> ir.Value:
+        """Puts the float form of an INT8 weight into the graph."""
+        reader = next((each for each, at in node.outputs[0].uses() if each.op_type in WEIGHTED and at == 1), None)
+        name = None if reader is None else self._origins.get(reader.name or "")
+        if reader is None or name is None or len(node.outputs[0].uses()) > 1:
             raise _refused(f"{node.name} makes something else than the weight of one layer")
-        rounded, scale, zero = self._constants[node.input[0]], self._values(node, 1), self._values(node, 2)
+        rounded, scale, zero = array_of(node.inputs[0]), self._values(node, 1), self._values(node, 2)
         channels = 1 if is_turned(reader) else 0
-        own = self._plain.get(name)
+        own = constant(self._floats.get(name))
         if zero.any() or rounded.dtype != np.int8 or own is None or own.shape != rounded.shape:
             raise _refused(f"the weight of {reader.name} is not the symmetric INT8 form of {name}")
         if scale.size > 1 and _axis(node) % rounded.ndim != channels:
@@ -237,23 +246,25 @@ class _Form:
             same = np.rint(quantizer(torch.tensor(own)).numpy() / steps) == rounded
         quantizer.axis = 0  # where torch has the output channels
         self.weights[name] = quantizer
-        weight = np.where(same, own, rounded * steps).astype(np.float32)
-        self.model.graph.initializer.append(numpy_helper.from_array(weight, name))
-        return name
+        return add_constant(self.model.graph, name, np.where(same, own, rounded * steps).astype(np.float32))
 
     def layers(self, paths: Mapping[str, str]) -> tuple[Layer, ...]:
         """What has constants of its own to write back; `paths` of modules by the names of their float weights."""
         found = []
-        for node in self._weighted:
-            maker = self._makers.get(node.input[1])
-            weight, scale = (node.input[1], None) if maker is None else (maker.input[0], maker.input[1])
-            path = paths.get(self._names.get(node.input[1], weight))
-            bias = node.input[2] if len(node.input) > 2 and node.input[2] else None
-            own = [name for name in (weight, bias) if name is not None]
-            if path is not None and all(name in self._constants and self._readers[name] == 1 for name in own):
-                found.append(Layer(path, weight, bias, scale, is_turned(node)))
+        for node in self._quantized:
+            weight = node.inputs[1] if node.op_type in WEIGHTED else None
+            maker = None if weight is None else weight.producer()
+            path = None if weight is None else paths.get(self._names.get(name_of(weight), name_of(weight)))
+            if maker is not None:
+                weight = maker.inputs[0] if maker.op_type == "DequantizeLinear" else None
+            bias = node.inputs[2] if len(node.inputs) > 2 else None
+            own = [value for value in (weight, bias) if value is not None]
+            if path is None or weight is None or any(not v.is_initializer() or len(v.uses()) > 1 for v in own):
+                continue
+            scale = None if maker is None or maker.inputs[1] is None else name_of(maker.inputs[1])
+            found.append(Layer(path, name_of(weight), None if bias is None else name_of(bias), scale, is_turned(node)))
         return tuple(found)
 
 
-def _axis(node: NodeProto) -> int:
-    return integer_of(node, "axis", 1)
+def _axis(node: ir.Node) -> int:
+    return node.attributes.get_int("axis", 1)

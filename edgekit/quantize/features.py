@@ -30,15 +30,13 @@ def penultimate_features(
     Raises:
         InputError: the graph has no such layer.
     """
-    import onnx
+    from edgekit.models.onnx_graph import image_input, layout_of, load, save, with_features
 
-    from edgekit.models.onnx_graph import image_input, layout_of, with_features
-
-    whole = onnx.load(str(graph))
+    whole = load(graph)
     layout = layout_of(image_input(whole))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "features.onnx"
-        onnx.save(with_features(whole), str(path))
+        save(with_features(whole), path)
         model = core().compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
     request, output = model.create_infer_request(), model.output(0)
     rows = []

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import onnx
-
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.models.onnx_graph import with_preprocessing
+from edgekit.models.onnx_graph import load, save
 from edgekit.models.opset import lower
+from edgekit.models.pixel_input import with_preprocessing
 from edgekit.quantize.dla import calibration_cache, plain
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.quantize.half import fits_half, to_half
@@ -26,10 +25,11 @@ def write_graph(
     Args:
         core: the float32 graph; quantized: NNCF's Q/DQ form of it, for int8 and mixed.
     Raises:
-        InputError: the graph cannot be told in the form, or TensorRT would reject it.
+        InputError: the graph cannot be written in the form, or TensorRT would reject it.
     """
-    is_quantized = precision in ("int8", "mixed") and quantized is not None
-    model = onnx.load(str(quantized if is_quantized else core))
+    source = quantized if precision in ("int8", "mixed") else None
+    is_quantized = source is not None
+    model = load(source or core)
     if is_quantized and form.signed:
         model = to_signed(model)
     if precision == "fp16" or (is_quantized and form.typed and fits_half(model)):
@@ -39,12 +39,12 @@ def write_graph(
         model = lower(model, form.opset)
     if form.signed:
         check(model, form.opset)
-    onnx.save(model, str(out))
+    save(model, out)
 
 
 def write_dla(quantized: Path, out_dir: Path, preprocessing: Preprocessing, form: GraphFormat) -> None:
     """Writes model.dla.onnx and model.dla.cache: what a DLA takes before TensorRT 11, see edgekit.quantize.dla."""
-    signed = with_preprocessing(to_signed(onnx.load(str(quantized))), preprocessing)
+    signed = with_preprocessing(to_signed(load(quantized)), preprocessing)
     graph = plain(signed)
-    onnx.save(lower(graph, form.opset) if form.opset is not None else graph, str(out_dir / "model.dla.onnx"))
+    save(lower(graph, form.opset) if form.opset is not None else graph, out_dir / "model.dla.onnx")
     (out_dir / "model.dla.cache").write_text(calibration_cache(signed), encoding="utf-8")

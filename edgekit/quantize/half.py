@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import numpy as np
-from onnx import ModelProto, numpy_helper, version_converter
-from onnx.external_data_helper import uses_external_data
+import onnx_ir as ir
+from onnx import version_converter
 
 from edgekit.errors import InputError
+from edgekit.models.onnx_graph import constant, forget_shapes, opset_of, to_proto
 
 OLDEST_OPSET = 19
 """From here on Q/DQ may have FP16 scales."""
 RAISED_OPSET = 20
 
-
 SMALLEST = float(np.finfo(np.float16).tiny)
 """Below this FP16 loses digits, and runtimes may take a number for zero."""
 
 
-def fits_half(model: ModelProto) -> bool:
+def fits_half(model: ir.Model) -> bool:
     """Whether every scale of a Q/DQ graph is a normal FP16 number.
 
     Measured on EfficientNet-Lite1, whose depthwise weights have scales of 8e-6: with them in FP16 its INT8 graph gets
     no picture right on ONNX Runtime, with float32 scales it loses nothing.
     """
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    scales = (
-        numpy_helper.to_array(constants[node.input[1]])
-        for node in model.graph.node
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear") and node.input[1] in constants
-    )
-    return all(float(scale.min()) >= SMALLEST for scale in scales)
+    nodes = [node for node in model.graph if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    scales = [constant(node.inputs[1]) for node in nodes]
+    return all(float(scale.min()) >= SMALLEST for scale in scales if scale is not None)
 
 
-def to_half(model: ModelProto) -> ModelProto:
+def to_half(model: ir.Model) -> ir.Model:
     """The same graph computing in FP16, its input and output float32 as before; Q/DQ scales are FP16 too.
 
     Raises:
@@ -40,44 +36,27 @@ def to_half(model: ModelProto) -> ModelProto:
     """
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph.node)
-    opset = next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx"))
-    if quantized and opset < OLDEST_OPSET:
-        model = _raised(model, opset)
-    if any(uses_external_data(tensor) for tensor in model.graph.initializer):
+    if any(isinstance(value.const_value, ir.ExternalTensor) for value in model.graph.initializers.values()):
         raise InputError("the model's weights are in other files", "Save it as one file first.")
-    source = ModelProto()
-    source.CopyFrom(model)
-    del source.graph.value_info[:]
-    made: ModelProto = convert_float_to_float16(source, keep_io_types=True)
-    del made.graph.value_info[:]
-    _sort(made)
+    quantized = any(node.op_type == "QuantizeLinear" for node in model.graph)
+    source = _raised(model) if quantized and opset_of(model) < OLDEST_OPSET else model.clone()
+    forget_shapes(source.graph)
+    made: ir.Model = ir.from_proto(convert_float_to_float16(to_proto(source), keep_io_types=True))
+    forget_shapes(made.graph)
+    try:
+        made.graph.sort()  # the conversion appends its casts at the end
+    except ValueError as error:
+        raise InputError("the graph has a cycle", "Export it again.") from error
     return made
 
 
-def _raised(model: ModelProto, opset: int) -> ModelProto:
+def _raised(model: ir.Model) -> ir.Model:
     try:
-        made: ModelProto = version_converter.convert_version(model, RAISED_OPSET)
+        made: ir.Model = ir.from_proto(version_converter.convert_version(to_proto(model), RAISED_OPSET))
     except Exception as error:  # its errors derive from Exception alone
         raise InputError(
-            f"the quantized graph has opset {opset}: FP16 scales need {OLDEST_OPSET} or newer, and it cannot be raised",
+            f"the quantized graph has opset {opset_of(model)}: FP16 scales need {OLDEST_OPSET} or newer, and it cannot"
+            " be raised",
             "Export the model with a newer opset.",
         ) from error
     return made
-
-
-def _sort(model: ModelProto) -> None:
-    """Puts nodes after what they read: the conversion appends its casts at the end."""
-    known = {tensor.name for tensor in model.graph.initializer} | {value.name for value in model.graph.input} | {""}
-    waiting, done = list(model.graph.node), []
-    while waiting:
-        ready = [node for node in waiting if all(name in known for name in node.input)]
-        if not ready:
-            raise InputError("the graph has a cycle", "Export it again.")
-        for node in ready:
-            known.update(node.output)
-        done += ready
-        names = {id(node) for node in ready}
-        waiting = [node for node in waiting if id(node) not in names]
-    del model.graph.node[:]
-    model.graph.node.extend(done)

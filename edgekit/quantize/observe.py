@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import ModelProto, TensorProto, helper, numpy_helper, shape_inference
 
 from edgekit.divergence import divergence
 from edgekit.errors import InputError
+from edgekit.models.onnx_graph import add_constant, dims_of, give_only, infer_shapes, opset_of, to_proto
 from edgekit.quantize.merged import measuring_graphs
 from edgekit.quantize.qdq import Quantized, named_as, operators, restored
 from edgekit.runtime import openvino_core
@@ -26,7 +27,7 @@ Progress = Callable[[int, int], None]
 """Called with how much is done, and of how much."""
 
 CLEAN_DB: Final = 200.0
-"""What is told of a tensor without any noise: beyond what float32 can tell, and a number in JSON."""
+"""Stands for a tensor without any noise: beyond what float32 resolves, and a number in JSON."""
 
 
 @dataclass(frozen=True)
@@ -62,32 +63,33 @@ def _silent(done: int, total: int) -> None:
     """Nobody listens."""
 
 
-def ranges(core: ModelProto, tensors: Sequence[str], inputs: Inputs) -> dict[str, NDArray[np.float32]]:
+def ranges(core: ir.Model, tensors: Sequence[str], inputs: Inputs) -> dict[str, NDArray[np.float32]]:
     """The lowest and the highest value of every channel over all inputs, (2, C) for each of the tensors, in float32.
 
     Channels are axis 1 of tensors of rank 2 and 4, and the last axis of others.
 
     Raises:
-        InputError: the graph has no such tensor, or does not tell its rank, or there are no inputs.
+        InputError: the graph has no such tensor, or its rank is not known, or there are no inputs.
     """
     wanted = list(dict.fromkeys(tensors))
     if not wanted:
         return {}
-    ranks, model = _ranks(core), ModelProto()
-    model.CopyFrom(core)
-    del model.graph.output[:]
+    model = core.clone()
+    infer_shapes(model)
+    values = ir.convenience.create_value_mapping(model.graph)
+    reduced = []
     for number, name in enumerate(wanted):
-        if ranks.get(name, 0) == 0:
+        rank = len(dims_of(values.get(name)))
+        if rank == 0:
             raise InputError(f"the graph does not tell the shape of {name}", "Export it with its shapes.")
-        channel = 1 if ranks[name] in (2, 4) else ranks[name] - 1
-        axes = [axis for axis in range(ranks[name]) if axis != channel]
+        channel = 1 if rank in (2, 4) else rank - 1
+        axes = [axis for axis in range(rank) if axis != channel]
         for kind in ("Min", "Max"):
-            out = f"edgekit_{kind}_{number}"
-            _append_reduction(model, f"Reduce{kind}", name, out, axes)
-            model.graph.output.append(helper.make_tensor_value_info(out, TensorProto.FLOAT, None))
+            reduced.append(_append_reduction(model, f"Reduce{kind}", values[name], f"edgekit_{kind}_{number}", axes))
+    give_only(model, reduced)
     found: list[NDArray[np.float32]] | None = None
-    for values in answers(model, inputs):
-        lows, highs = values[::2], values[1::2]
+    for computed in answers(model, inputs):
+        lows, highs = computed[::2], computed[1::2]
         seen = [np.stack(pair) for pair in zip(lows, highs, strict=True)]
         if found is not None:
             seen = [
@@ -99,23 +101,19 @@ def ranges(core: ModelProto, tensors: Sequence[str], inputs: Inputs) -> dict[str
     return dict(zip(wanted, found, strict=True))
 
 
-def _ranks(core: ModelProto) -> dict[str, int]:
-    """How many dimensions tensors have, as far as the graph tells."""
-    model = shape_inference.infer_shapes(core)
-    values = [*model.graph.value_info, *model.graph.output, *model.graph.input]
-    return {value.name: len(value.type.tensor_type.shape.dim) for value in values}
-
-
-def _append_reduction(model: ModelProto, kind: str, tensor: str, out: str, axes: Sequence[int]) -> None:
+def _append_reduction(model: ir.Model, kind: str, tensor: ir.Value, out: str, axes: Sequence[int]) -> ir.Value:
     """ReduceMin and ReduceMax take their axes as an attribute before opset 18, then as an input."""
-    if next(each.version for each in model.opset_import if each.domain in ("", "ai.onnx")) < 18:
-        model.graph.node.append(helper.make_node(kind, [tensor], [out], out, axes=list(axes), keepdims=0))
-        return
-    model.graph.initializer.append(numpy_helper.from_array(np.array(axes, np.int64), f"{out}_axes"))
-    model.graph.node.append(helper.make_node(kind, [tensor, f"{out}_axes"], [out], out, keepdims=0))
+    inputs, attributes = [tensor], dict[str, int | Sequence[int]](keepdims=0)
+    if opset_of(model) < 18:
+        attributes["axes"] = axes
+    else:
+        inputs.append(add_constant(model.graph, f"{out}_axes", np.array(axes, np.int64)))
+    node = ir.node(kind, inputs, attributes, outputs=[ir.Value(name=out)], name=out)
+    model.graph.append(node)
+    return node.outputs[0]
 
 
-def observe(core: ModelProto, quantized: ModelProto, inputs: Inputs, on_progress: Progress = _silent) -> Observed:
+def observe(core: ir.Model, quantized: ir.Model, inputs: Inputs, on_progress: Progress = _silent) -> Observed:
     """One pass over the inputs, or a few for a large network: the noise of each quantized operator.
 
     Args:
@@ -135,9 +133,9 @@ def observe(core: ModelProto, quantized: ModelProto, inputs: Inputs, on_progress
     divergences: list[float] = []
     agreed = 0
     graphs = measuring_graphs(core, quantized, found)
-    for number, (group, model) in enumerate(graphs):
+    for number, (group, make) in enumerate(graphs):
         powers = np.zeros((len(group), 3))
-        for done, values in enumerate(answers(model(), inputs), 1):
+        for done, values in enumerate(answers(make(), inputs), 1):
             plain, int8 = (np.asarray(each).reshape(1, -1) for each in values[:2])
             powers += np.asarray(values[2], np.float64).reshape(-1, 3)
             if number == 0:
@@ -150,7 +148,7 @@ def observe(core: ModelProto, quantized: ModelProto, inputs: Inputs, on_progress
 
 
 def confirm(
-    core: ModelProto, quantized: ModelProto, names: Sequence[str], inputs: Inputs, on_progress: Progress = _silent
+    core: ir.Model, quantized: ir.Model, names: Sequence[str], inputs: Inputs, on_progress: Progress = _silent
 ) -> dict[str, float]:
     """The mean divergence that is left at the output when one operator is given back to float32, nats, by its name.
 
@@ -165,8 +163,8 @@ def confirm(
 
 
 def remaining(
-    core: ModelProto,
-    quantized: ModelProto,
+    core: ir.Model,
+    quantized: ir.Model,
     groups: Sequence[Sequence[str]],
     inputs: Inputs,
     on_progress: Progress = _silent,
@@ -196,23 +194,23 @@ def decibels(signal: float, noise: float) -> float:
     return float(np.clip(10 * (np.log10(signal) - np.log10(noise)), -CLEAN_DB, CLEAN_DB))
 
 
-def _logits(model: ModelProto, inputs: Inputs) -> NDArray[Any]:
+def _logits(model: ir.Model, inputs: Inputs) -> NDArray[Any]:
     """(N, classes) of a graph for every input."""
     return np.array([np.asarray(values[0]).reshape(-1) for values in answers(model, inputs)])
 
 
-def answers(model: ModelProto, inputs: Inputs) -> Iterator[list[NDArray[Any]]]:
+def answers(model: ir.Model, inputs: Inputs) -> Iterator[list[NDArray[Any]]]:
     """The outputs of a graph for each input, run by OpenVINO: what is float is in true float32."""
     run = runner(model)
     for value in inputs():
         yield run(value)
 
 
-def runner(model: ModelProto) -> Callable[[NDArray[np.float32]], list[NDArray[Any]]]:
+def runner(model: ir.Model) -> Callable[[NDArray[np.float32]], list[NDArray[Any]]]:
     """A function from an input to the outputs of a graph, run by OpenVINO: what is float is in true float32."""
     known = openvino_core.core()
     settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = known.compile_model(known.read_model(model.SerializeToString()), "CPU", settings)
+    compiled = known.compile_model(known.read_model(to_proto(model).SerializeToString()), "CPU", settings)
     request, outputs = compiled.create_infer_request(), list(compiled.outputs)
 
     def run(value: NDArray[np.float32]) -> list[NDArray[Any]]:

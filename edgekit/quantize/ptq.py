@@ -81,12 +81,14 @@ def quantize(
     logging.getLogger("nncf").setLevel(logging.ERROR)
     import nncf
     import onnx
+    import onnx_ir as ir
 
-    from edgekit.models.onnx_graph import image_input, layout_of
+    from edgekit.models.onnx_graph import image_input, layout_of, name_of
 
     nncf.set_log_level(logging.ERROR)
     model = onnx.load(str(graph))
-    name, layout = image_input(model).name, layout_of(image_input(model))
+    image = image_input(ir.from_proto(model))
+    name, layout = name_of(image), layout_of(image)
 
     class Stream:
         """One pass over the pictures at a time, counted as they go."""

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import onnx
 from torch import nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models.from_onnx import to_torch
+from edgekit.models.onnx_graph import load, save
 from edgekit.quantize.fake_quant import simulated, written
 from edgekit.targets.memory import give_back, resident_bytes
 from edgekit.training.ceiling import Ceiling, Stopwatch
@@ -125,7 +125,7 @@ def train_quantized(
     if labelled and not data.labelled:
         raise InputError("the training to do again learned from labels, and these images have none", "Give those.")
     began = stopwatch.seconds()
-    graph, plain = onnx.load(str(graphs.quantized)), onnx.load(str(graphs.core))
+    graph, plain = load(graphs.quantized), load(graphs.core)
     learned = simulated(graph, plain)
     guide = Answers(to_torch(plain), labelled)
     loading = stopwatch.seconds() - began
@@ -141,7 +141,7 @@ def train_quantized(
             if_diverged=f"Lower its learning rate: it is {plan.recipe.learning_rate:g}.",
         )
         trained = train(learned.network, ordered(data.images, told), replay or plan.recipe, folder, run, guide, on_tick)
-    onnx.save(written(graph, learned, trained.network), str(graphs.out))
+    save(written(graph, learned, trained.network), graphs.out)
     seconds = stopwatch.seconds()
     forget(folder)
     return QatRecord(

@@ -7,16 +7,15 @@ and biases that stay in floating point.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import onnx_ir as ir
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, numpy_helper
 
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import integer_of
+from edgekit.models.onnx_graph import name_of, opset_of
 
 INTEGER_OPERATORS: Final = frozenset(
     {
@@ -43,7 +42,7 @@ class Fault:
     why: str
 
 
-def check(model: ModelProto, max_opset: int | None = None) -> None:
+def check(model: ir.Model, max_opset: int | None = None) -> None:
     """Refuses a graph that TensorRT would reject.
 
     Args:
@@ -60,106 +59,80 @@ def check(model: ModelProto, max_opset: int | None = None) -> None:
         )
 
 
-def faults(model: ModelProto, max_opset: int | None = None) -> list[Fault]:
+def faults(model: ir.Model, max_opset: int | None = None) -> list[Fault]:
     """All that TensorRT would reject, in the order of the graph; empty for a graph without Q/DQ that it can parse."""
     found = []
-    opset = next((each.version for each in model.opset_import if each.domain in ("", "ai.onnx")), 0)
+    opset = opset_of(model)
     if max_opset is not None and opset > max_opset:
         found.append(Fault("the graph", f"opset {opset} is newer than {max_opset}, the newest that this parser knows"))
-    graph = _Graph(model)
-    for node in model.graph.node:
+    for node in model.graph:
         if node.op_type in INTEGER_OPERATORS or node.domain == "com.microsoft":
             found.append(Fault(_name(node), f"{node.op_type} is not explicit Q/DQ"))
         elif node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            found += [Fault(_name(node), why) for why in _pair_faults(node, graph)]
-        elif node.op_type in WEIGHTED and len(node.input) > 2 and graph.dequantized(node.input[2]):
+            found += [Fault(_name(node), why) for why in _pair_faults(node)]
+        elif node.op_type in WEIGHTED and len(node.inputs) > 2 and _made_by(node.inputs[2], "DequantizeLinear"):
             found.append(Fault(_name(node), "its bias is quantized; biases stay in floating point"))
     return found
 
 
-class _Graph:
-    """Lookups in a graph."""
-
-    def __init__(self, model: ModelProto) -> None:
-        self._tensors = {tensor.name: tensor for tensor in model.graph.initializer}
-        self._producer = {output: node for node in model.graph.node for output in node.output}
-        self._consumers: dict[str, list[NodeProto]] = defaultdict(list)
-        for node in model.graph.node:
-            for name in node.input:
-                self._consumers[name].append(node)
-
-    def constant(self, name: str) -> NDArray[np.generic] | None:
-        if name in self._tensors:
-            return np.asarray(numpy_helper.to_array(self._tensors[name]))
-        node = self._producer.get(name)
-        if node is None or node.op_type != "Constant":
-            return None
-        return np.asarray(numpy_helper.to_array(next(a.t for a in node.attribute if a.name == "value")))
-
-    def rank(self, name: str) -> int:
-        """Dimensions of a constant, or of one that was quantized."""
-        value = self.constant(name)
-        before = self._producer.get(name)
-        if value is None and before is not None:
-            value = self.constant(before.input[0])
-        return max(1, value.ndim) if value is not None else 1
-
-    def dequantized(self, name: str) -> bool:
-        node = self._producer.get(name)
-        return node is not None and node.op_type == "DequantizeLinear"
-
-    def consumers(self, name: str) -> list[NodeProto]:
-        return self._consumers[name]
-
-    def of_weight(self, node: NodeProto) -> bool:
-        """Whether a Q or DQ node works on a constant."""
-        name = node.input[0]
-        if self.constant(name) is not None:
-            return True
-        before = self._producer.get(name)
-        return before is not None and before.op_type == "QuantizeLinear" and self.constant(before.input[0]) is not None
-
-    def weighted_by(self, node: NodeProto) -> NodeProto | None:
-        """The operator that a DQ node gives weights to."""
-        users = [user for user in self.consumers(node.output[0]) if user.op_type in WEIGHTED]
-        return next((user for user in users if len(user.input) > 1 and user.input[1] == node.output[0]), None)
+def _made_by(value: ir.Value | None, kind: str) -> ir.Node | None:
+    """The operator that makes a tensor, if it is one of a kind."""
+    node = None if value is None else value.producer()
+    return node if node is not None and node.op_type == kind else None
 
 
-def _pair_faults(node: NodeProto, graph: _Graph) -> list[str]:
+def _constant(value: ir.Value | None) -> NDArray[Any] | None:
+    """The numbers of an initializer or of a Constant node."""
+    tensor = None if value is None else ir.convenience.get_const_tensor(value)
+    return None if tensor is None else tensor.numpy()
+
+
+def _weight(node: ir.Node) -> NDArray[Any] | None:
+    """The constant that a Q or DQ node works on, maybe before it was quantized."""
+    value = _constant(node.inputs[0])
+    before = _made_by(node.inputs[0], "QuantizeLinear")
+    return _constant(before.inputs[0]) if value is None and before is not None else value
+
+
+def _weighted_by(node: ir.Node) -> ir.Node | None:
+    """The operator that a DQ node gives weights to."""
+    return next((user for user, place in node.outputs[0].uses() if user.op_type in WEIGHTED and place == 1), None)
+
+
+def _pair_faults(node: ir.Node) -> list[str]:
     found = []
-    scale = graph.constant(node.input[1])
+    scale, weight = _constant(node.inputs[1]), _weight(node)
     if scale is None:
         return ["its scale is not a constant"]
     values = scale.astype(np.float64)
     if not bool((np.isfinite(values) & (values > 0)).all()):
         found.append("its scale is zero, negative or not finite")
-    found += _zero_point_faults(node, graph)
-    is_weight = graph.of_weight(node)
-    if scale.size > 1 and not is_weight:
+    found += _zero_point_faults(node)
+    if scale.size > 1 and weight is None:
         found.append(f"an activation has {scale.size} scales; TensorRT takes one")
-    if scale.size > 1 and is_weight and node.op_type == "DequantizeLinear":
-        user, axis = graph.weighted_by(node), integer_of(node, "axis", 1)
+    if scale.size > 1 and weight is not None and node.op_type == "DequantizeLinear":
+        user, axis = _weighted_by(node), node.attributes.get_int("axis", 1)
         if user is not None:
             wanted = WEIGHTED[user.op_type]
-            if user.op_type == "Gemm" and not integer_of(user, "transB", 0):
+            if user.op_type == "Gemm" and not user.attributes.get_int("transB", 0):
                 wanted = 1
-            if axis % graph.rank(node.input[0]) != wanted:
+            if axis % max(1, weight.ndim) != wanted:
                 found.append(f"its scales run along axis {axis}, not along the output channels (axis {wanted})")
     if node.op_type == "QuantizeLinear":
-        users = graph.consumers(node.output[0])
+        users = node.outputs[0].consumers()
         if not users or any(user.op_type != "DequantizeLinear" for user in users):
             found.append("it is not followed by DequantizeLinear")
     return found
 
 
-def _zero_point_faults(node: NodeProto, graph: _Graph) -> list[str]:
-    if len(node.input) < 3 or not node.input[2]:
-        before = graph.constant(node.input[0])
+def _zero_point_faults(node: ir.Node) -> list[str]:
+    if len(node.inputs) < 3 or node.inputs[2] is None:
+        before = _constant(node.inputs[0])
         signed = before is not None and before.dtype == np.int8
         if node.op_type == "DequantizeLinear" and (signed or before is None):
             return []
         return ["it has no zero point, which means unsigned"]
-    zero = graph.constant(node.input[2])
+    zero = _constant(node.inputs[2])
     if zero is None:
         return ["its zero point is not a constant"]
     if zero.dtype != np.int8:
@@ -167,5 +140,5 @@ def _zero_point_faults(node: NodeProto, graph: _Graph) -> list[str]:
     return ["its zero point is not 0"] if zero.any() else []
 
 
-def _name(node: NodeProto) -> str:
-    return node.name or f"{node.op_type} of {node.output[0]}"
+def _name(node: ir.Node) -> str:
+    return node.name or f"{node.op_type} of {name_of(node.outputs[0])}"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 
 class Part(BaseModel):
@@ -16,6 +19,12 @@ class Part(BaseModel):
     def as_dict(self) -> dict[str, Any]:
         """The object as JSON has it, with the keys that were given."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+    def leaving_out(self, *keys: str) -> Self:
+        """The same object; its JSON lacks those of the keys that hold nothing."""
+        copy = self.model_copy()
+        copy.model_fields_set.difference_update(key for key in keys if not getattr(self, key))
+        return copy
 
 
 def _say_why(schema: dict[str, Any], model: type[BaseModel]) -> None:

@@ -117,6 +117,14 @@ def rate_factor(recipe: TrainingRecipe, step: int, images_per_epoch: int, schedu
 TOLERANCE: Final = 0.05
 """Part of the time that is left by which the rest may miss it without a new fit: a pace is not known more exactly."""
 
+EARLY_TOLERANCE: Final = 0.1
+"""Of that more at the beginning, falling to 0: what is cut does not come back, and the pace may."""
+
+
+def tolerated(progress: float) -> float:
+    """Times the time that is left that the rest may take without a new fit."""
+    return 1 + TOLERANCE + EARLY_TOLERANCE * (1 - progress)
+
 
 def fitted(schedule: Schedule, done: int, step_seconds: Sequence[float], left_seconds: float) -> Schedule:
     """The schedule cut to what fits into the time that is left; itself where all of it does.
@@ -129,7 +137,7 @@ def fitted(schedule: Schedule, done: int, step_seconds: Sequence[float], left_se
     """
     left = schedule.to_come(done)
     needed = sum(count * each for count, each in zip(left, step_seconds, strict=True))
-    if sum(left) == 0 or needed <= left_seconds * (1 + TOLERANCE):
+    if sum(left) == 0 or needed <= left_seconds * tolerated(schedule.progress(done)):
         return schedule
     part = max(0.0, left_seconds / needed)
     kept = [int(count * part) for count in left]

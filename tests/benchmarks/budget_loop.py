@@ -9,6 +9,7 @@ random weights, and nothing is trained then.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -60,12 +61,16 @@ def built(folder: Path, name: str, *flags: str) -> tuple[int, dict[str, Any]]:
 
 def main() -> None:
     """Prints both peaks, their ratio, and the loop's time."""
-    model, width, minutes, images = [*sys.argv[1:], *("inception_resnet_v2", "", "5", "480")[len(sys.argv) - 1 :]]
-    same = ["--model", model, "--images", images, *(["--width", width, "--weights", "random"] if width else [])]
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, usual in (("model", "inception_resnet_v2"), ("width", ""), ("minutes", "5"), ("images", "480")):
+        asked.add_argument(name, nargs="?", default=usual)
+    given = asked.parse_args()
+    same = ["--model", given.model, "--images", given.images]
+    same += ["--width", given.width, "--weights", "random"] if given.width else []
     with tempfile.TemporaryDirectory() as folder:
         plain, _ = built(Path(folder), "plain", *same)
         tried, report = built(
-            Path(folder), "mixed", *same, "--precision", "mixed", "--max-drop", "0", "--time-budget", minutes
+            Path(folder), "mixed", *same, "--precision", "mixed", "--max-drop", "0", "--time-budget", given.minutes
         )
     tuning = report["tuning"]
     for trial in tuning["trials"]:

@@ -7,6 +7,7 @@ Runs both in turn and prints the ratio of the medians of their stages' wall-cloc
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
@@ -80,7 +81,9 @@ def ours(folder: Path) -> float:
 
 def main() -> None:
     """Prints both medians and their ratio."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("rounds", type=int, nargs="?", default=3)
+    rounds = asked.parse_args().rounds
     seconds: dict[str, list[float]] = {"bare": [], "edgekit": []}
     for _ in range(rounds):
         for name, run in (("bare", bare), ("edgekit", ours)):

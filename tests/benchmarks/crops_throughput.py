@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgekit.backends import load
+from edgekit.backends import backend
 from edgekit.build.runnable import prepare
 from edgekit.data.folder import open_images
 from edgekit.data.image_set import ImageSet
@@ -48,14 +48,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         data = given.data or photos(Path(folder), 192)
         for model in ("inception_v4", *given.bundles):
-            subject = prepare(Recipe(model=model), None, Store())
-            member = Member(subject.name, load(subject.compiled, "throughput"), subject.preprocessing)
-            for crops in given.crops:
-                images = open_images(data, limit=PHOTOS_FOR[crops])
-                print(
-                    f"{subject.name} ({subject.compiled.precision}), {line(member, images, crops, given.rounds)}",
-                    flush=True,
-                )
+            runnable = prepare(Recipe(model=model), None, Store())
+            compiled = runnable.compiled
+            with backend(compiled.backend).load(compiled, "throughput") as session:
+                member = Member(runnable.name, session, runnable.preprocessing)
+                for crops in given.crops:
+                    images = open_images(data, limit=PHOTOS_FOR[crops])
+                    told_of = line(member, images, crops, given.rounds)
+                    print(f"{runnable.name} ({compiled.precision}), {told_of}", flush=True)
 
 
 def photos(folder: Path, count: int) -> Path:

@@ -5,6 +5,7 @@ Run:  .venv/bin/python tests/benchmarks/help_start.py [ROUNDS]
 
 from __future__ import annotations
 
+import argparse
 import statistics
 import subprocess
 import sys
@@ -24,7 +25,9 @@ def elapsed_ms(command: tuple[str, ...]) -> float:
 
 def main() -> None:
     """Print the medians and the median of the pairwise ratios."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("rounds", type=int, nargs="?", default=20)
+    rounds = asked.parse_args().rounds
     for command in (BASELINE, EDGEKIT):  # fills the file cache and writes the bytecode
         elapsed_ms(command)
     pairs = [(elapsed_ms(BASELINE), elapsed_ms(EDGEKIT)) for _ in range(rounds)]

@@ -1,6 +1,6 @@
 """Full-size Inception-v4 at 299x299, random weights: is a latency budget met, and does it beat uniform rounding?
 
-    python tests/benchmarks/pruning_full_size.py [PART]
+    python tests/benchmarks/pruning_full_size.py [PART] [--width 1.0]
 
 Chooses widths for PART (0.5) of the dense INT8 latency by the measured table, then finds the uniform ratio, rounded
 to 16, whose network has most nearly the same multiply-accumulates, and times the dense and both pruned networks side by
@@ -9,22 +9,27 @@ side in one fresh process. Prints the ratios.
 
 from __future__ import annotations
 
-import sys
+import argparse
 import tempfile
 from pathlib import Path
 
-from edgekit.backends.for_target import CompileSettings, compile_for
-from edgekit.build.stages import Graphs, Run, calibrate, export_graph, quantize_graph
-from edgekit.build.widths import Whole, layer_table
-from edgekit.models.source import make_network, resolve
+from edgekit.build.calibrate import calibration_data
+from edgekit.build.choose_widths import ChooseWidthsInput, WholeNetwork
+from edgekit.build.export import EXPORT, ExportInput
+from edgekit.build.plan import Plan, planned
+from edgekit.build.quantize import QUANTIZE, quantize_input
+from edgekit.build.runner import Runner
+from edgekit.models.source import make_network
 from edgekit.prune import fit, onnx_slice
 from edgekit.prune.channels import ChannelGraph, Keep, widths
+from edgekit.prune.choice import Want
 from edgekit.prune.importance import magnitude
 from edgekit.prune.select import Knapsack, keep_best, ratio_widths
+from edgekit.prune.table import measured, probes_for
+from edgekit.prune.timing import layer_timer
 from edgekit.prune.tracing import trace
 from edgekit.recipe import Recipe
 from edgekit.store import Store
-from edgekit.targets import find
 from edgekit.validate.latency import Candidate, measure
 
 GRANULARITY = 16
@@ -44,18 +49,29 @@ def macs(graph: ChannelGraph, keep: Keep) -> int:
 
 def main() -> None:
     """Prints what was chosen and what it takes."""
-    part = float(sys.argv[1]) if len(sys.argv) > 1 else 0.5
-    recipe = Recipe.model_validate({"weights": "random", "width": 1.0, "calibration": {"images": 8}})
-    run = Run(recipe, resolve(recipe), Store(), ("fp32", "int8"), target=find("cpu"))
-    exported = export_graph(run)
-    chosen_images, pool = calibrate(run, None, exported)
-    dense = quantize_graph(run, exported, chosen_images, pool, ("fp32", "int8"))
-    network = make_network(run.source)
-    graph = trace(network, 299)
+    asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    asked.add_argument("part", type=float, nargs="?", default=0.5, help="of the dense INT8 latency")
+    asked.add_argument("--width", type=float, default=1.0, help="of the network")
+    given = asked.parse_args()
+    recipe = Recipe.model_validate({"weights": "random", "width": given.width, "calibration": {"images": 8}})
+    run = Runner(Store())
+    plan = planned(recipe, run.store)
+    how = plan.source.preprocessing
+    exported = run(EXPORT, ExportInput(plan.source, how.size))
+    calibration = calibration_data(plan, run, exported, None, None)
+    dense = run(QUANTIZE, quantize_input(plan, exported, calibration, ("int8",))).of("int8")
+    network = make_network(plan.source)
+    graph = trace(network, how.size)
     scores = magnitude(network, graph, ())
-    whole = Whole(run, dense, "int8", graph, scores)
-    knapsack = Knapsack(graph, scores, layer_table(run, graph, "int8", GRANULARITY), GRANULARITY)
-    budget = part * whole.dense()
+    choosing = ChooseWidthsInput(
+        plan.source, dense, "int8", None, Want("knee"), "magnitude", GRANULARITY, how, False, 0, plan.executor, None
+    )
+    whole = WholeNetwork(choosing, graph, scores, None, lambda done, total, what: None)
+    with tempfile.TemporaryDirectory() as name:
+        probes, timer = probes_for(graph, GRANULARITY), layer_timer(plan.backend, "int8")
+        table = measured(Path(name) / "layers.json", probes, timer, GRANULARITY)
+    knapsack = Knapsack(graph, scores, table, GRANULARITY)
+    budget = given.part * whole.dense()
     found = fit.within(knapsack, budget, whole.dense_ms, whole.measure)
     for step in found.steps:
         print(f"predicted {step.predicted_ms:.2f} ms, measured {step.measured_ms:.2f} ms, budget {budget:.2f} ms")
@@ -63,10 +79,10 @@ def main() -> None:
     grid = [each / 200 for each in range(10, 160)]
     alike = [keep_best(graph, ratio_widths(graph, each, GRANULARITY), scores) for each in grid]
     uniform = min(alike, key=lambda keep: abs(macs(graph, keep) - macs(graph, ours)))
-    side_by_side(Graphs(dense).of("int8"), graph, {"latency-constrained": ours, "uniform": uniform}, budget)
+    side_by_side(plan, dense.path, graph, {"latency-constrained": ours, "uniform": uniform}, budget)
 
 
-def side_by_side(dense: Path, graph: ChannelGraph, keeps: dict[str, Keep], budget_ms: float) -> None:
+def side_by_side(plan: Plan, dense: Path, graph: ChannelGraph, keeps: dict[str, Keep], budget_ms: float) -> None:
     """Times the dense graph and its cuts in turn, and prints latencies and ratios."""
     with tempfile.TemporaryDirectory() as name:
         candidates = []
@@ -74,8 +90,8 @@ def side_by_side(dense: Path, graph: ChannelGraph, keeps: dict[str, Keep], budge
             folder = Path(name) / str(place)
             folder.mkdir()
             onnx_slice.cut(dense, folder / "cut.onnx", graph, keep)
-            made = compile_for("cpu", folder / "cut.onnx", folder, "int8", CompileSettings())
-            candidates.append(Candidate(label, made.runtime, made.path, made.precision))
+            made = plan.compiler.compile(folder / "cut.onnx", folder, "int8", plan.settings)
+            candidates.append(Candidate(label, made))
         timed = measure(candidates, (1, 299, 299, 3), 200, 90.0).latency
     for label, keep in {"dense": graph.everything(), **keeps}.items():
         print(f"{label}: {macs(graph, keep) / 1e9:.2f} GMACs, p50 {timed[label].p50:.2f} ms")

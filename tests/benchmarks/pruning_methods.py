@@ -14,22 +14,30 @@ from __future__ import annotations
 import argparse
 import tempfile
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from edgekit.backends.for_target import CompileSettings, compile_for
-from edgekit.build.stages import Graphs, Run, calibrate, export_graph, prune_network, quantize_graph
-from edgekit.build.widths import Whole
+from edgekit.backends import backend
+from edgekit.build.calibrate import calibration_data
+from edgekit.build.choose_widths import ChooseWidthsInput, WholeNetwork
+from edgekit.build.export import EXPORT, ExportInput
+from edgekit.build.plan import Plan, planned
+from edgekit.build.prune import Origin, pruned_network
+from edgekit.build.quantize import QUANTIZE, quantize_input
+from edgekit.build.runner import Event, Runner
+from edgekit.build.stage import File
 from edgekit.data.folder import open_images
-from edgekit.models.source import make_network, resolve
+from edgekit.models.graph_facts import GraphFacts
+from edgekit.models.source import make_network
 from edgekit.prune.channels import ChannelGraph
+from edgekit.prune.choice import Want
 from edgekit.prune.importance import magnitude
 from edgekit.prune.select import Chosen, ratio_widths
 from edgekit.prune.tracing import trace
 from edgekit.recipe import Recipe
-from edgekit.store import Entry, Store
-from edgekit.targets import find
+from edgekit.store import Store
 from edgekit.validate.accuracy import accuracy, paired_drop
 from edgekit.validate.evaluation import predict
 from edgekit.validate.latency import Candidate, measure
@@ -61,24 +69,24 @@ def main() -> None:
 
 def compared(base: dict[str, Any], part: float, count: int) -> list[list[str]]:
     """Two rows: both methods at one budget."""
-    run = started(base)
-    exported = export_graph(run)
-    chosen, pool = calibrate(run, None, exported)
-    dense = quantize_graph(run, exported, chosen, pool, ("fp32", "int8"))
-    whole, graph = watched(run, dense)
+    plan, run = started(base)
+    exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
+    calibration = calibration_data(plan, run, exported, None, None)
+    dense = run(QUANTIZE, quantize_input(plan, exported, calibration, ("fp32", "int8")))
+    whole = watched(plan, dense.of("int8"))
     budget = part * whole.dense()
-    ratio = RATIOS[bisect_left(RATIOS, -budget, key=lambda each: -whole.measure(alike(graph, each)))]
-    recipes = ({"prune": "auto", "latency_budget_ms": budget}, {"prune": ratio})
-    graphs, told = {"fp32": Graphs(dense).of("fp32"), "int8": Graphs(dense).of("int8")}, {}
+    ratio = RATIOS[bisect_left(RATIOS, -budget, key=lambda each: -whole.measure(alike(whole.graph, each)))]
+    recipes: tuple[dict[str, Any], ...] = ({"prune": "auto", "latency_budget_ms": budget}, {"prune": ratio})
+    graphs, facts = {"fp32": dense.of("fp32").path, "int8": dense.of("int8").path}, {}
     for method, extra in zip(METHODS, recipes, strict=True):
         importance = "fisher" if method == METHODS[0] else "magnitude"
         pruning = {**base["pruning"], "importance": importance}
-        ours = started({**base, **extra, "pruning": pruning})
-        made = prune_network(ours, "int8", exported, dense, chosen, pool, None)
-        assert made.entry is not None, made.told["reason"]
-        graphs[method] = Graphs(quantize_graph(ours, made.entry, chosen, pool, ("int8",))).of("int8")
-        told[method] = made.told
-    return judged(run, graphs, told, budget, ratio, count)
+        ours, run = started({**base, **extra, "pruning": pruning})
+        made = pruned_network(ours, run, Origin(exported, dense, calibration, None))
+        assert made.recovered is not None, made.reason
+        narrow = run(QUANTIZE, quantize_input(ours, made.recovered.exported, calibration, ("int8",)))
+        graphs[method], facts[method] = narrow.of("int8").path, made.recovered.exported.facts
+    return judged(plan, graphs, facts, budget, ratio, count)
 
 
 def alike(graph: ChannelGraph, ratio: float) -> Chosen:
@@ -86,54 +94,57 @@ def alike(graph: ChannelGraph, ratio: float) -> Chosen:
     return Chosen(ratio_widths(graph, ratio, 16), 0.0, 0.0)
 
 
-def started(settings: dict[str, Any]) -> Run:
-    recipe = Recipe.model_validate(settings)
-    return Run(recipe, resolve(recipe), Store(), ("fp32", "int8"), say, find("cpu"))
+def started(settings: dict[str, Any]) -> tuple[Plan, Runner]:
+    run = Runner(Store(), say)
+    return planned(Recipe.model_validate(settings), run.store), run
 
 
-def say(event: Any) -> None:
+def say(event: Event) -> None:
     if event.finished:
         print(f"{event.stage}: done", flush=True)
 
 
-def watched(run: Run, dense: Entry) -> tuple[Whole, Any]:
-    network = make_network(run.source)
-    graph = trace(network, run.source.preprocessing.size)
-    scores = magnitude(network, graph, ())
-    return Whole(run, dense, "int8", graph, scores), graph
+def watched(plan: Plan, dense: File) -> WholeNetwork:
+    """What times the INT8 network at other widths."""
+    network, how = make_network(plan.source), plan.source.preprocessing
+    graph = trace(network, how.size)
+    choosing = ChooseWidthsInput(
+        plan.source, dense, "int8", None, Want("knee"), "magnitude", 16, how, False, 0, plan.executor, None
+    )
+    return WholeNetwork(choosing, graph, magnitude(network, graph, ()), None, lambda done, total, what: None)
 
 
 def judged(
-    run: Run, graphs: dict[str, Path], told: dict[str, Any], budget: float, ratio: float, count: int
+    plan: Plan, graphs: Mapping[str, Path], facts: Mapping[str, GraphFacts], budget: float, ratio: float, count: int
 ) -> list[list[str]]:
     """Accuracy of all on the same pictures, and latency side by side, as the table's rows."""
-    from edgekit.backends import load
-
-    images = open_images("signs", limit=count)
-    with tempfile.TemporaryDirectory() as name:
+    images, how = open_images("signs", limit=count), plan.source.preprocessing
+    with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         forms = {}
         for place, (label, graph) in enumerate(graphs.items()):
             folder = Path(name) / str(place)
             folder.mkdir()
-            forms[label] = compile_for("cpu", graph, folder, "fp32" if label == "fp32" else "int8", CompileSettings())
-        sessions = {label: load(form, "throughput") for label, form in forms.items()}
-        logits = predict(sessions, images, run.source.preprocessing, range(count))
-        candidates = [Candidate(label, form.runtime, form.path, form.precision) for label, form in forms.items()]
-        timed = measure(candidates, (1, 299, 299, 3), 200, 60.0)
+            precision = "fp32" if label == "fp32" else "int8"
+            forms[label] = plan.compiler.compile(graph, folder, precision, plan.settings)
+        sessions = {
+            label: stack.enter_context(backend(form.backend).load(form, "throughput")) for label, form in forms.items()
+        }
+        logits = predict(sessions, images, how, range(count))
+        timed = measure([Candidate(*each) for each in forms.items()], (1, how.size, how.size, 3), 200, 60.0)
     labels = images.labels
     assert labels is not None
     between = paired_drop(logits[METHODS[0]], logits[METHODS[1]], labels)
     rows = []
     for method in METHODS:
         drop = paired_drop(logits["fp32"], logits[method], labels)
-        facts, label = told[method], method if method == METHODS[0] else f"{method}, {100 * ratio:.0f} %"
+        network, label = facts[method], method if method == METHODS[0] else f"{method}, {100 * ratio:.0f} %"
         rows.append(
             [
                 f"{budget:.2f}",
                 label,
                 f"{timed.latency[method].p50:.2f}",
-                f"{facts['macs']['after'] / 1e9:.3f}",
-                f"{facts['params']['after'] / 1e6:.2f}",
+                f"{network.macs / 1e9:.3f}",
+                f"{network.params / 1e6:.2f}",
                 f"{accuracy(logits[method], labels).top1:.2f}",
                 f"{drop.drop:.2f} ({drop.ci95[0]:.2f} to {drop.ci95[1]:.2f})",
                 f"{between.drop:+.2f} ({between.ci95[0]:.2f} to {between.ci95[1]:.2f})" if method == METHODS[0] else "",

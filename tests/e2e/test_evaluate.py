@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edgekit.backends import load
+from edgekit.backends import backend
 from edgekit.build.runnable import prepare
 from edgekit.data.folder import open_images
 from edgekit.recipe import Recipe
@@ -69,9 +69,10 @@ def test_an_ensemble_is_the_average_of_its_members(
     chances = []
     for net in nets:
         preprocessing = {"mean": (0.4,) * 3, "std": (0.25,) * 3}
-        subject = prepare(Recipe.model_validate({"model": str(net), "preprocessing": preprocessing}), None, Store())
-        session = load(subject.compiled, "throughput")
-        logits = predict({"it": session}, images, subject.preprocessing, range(len(images)))["it"].astype(np.float64)
+        runnable = prepare(Recipe.model_validate({"model": str(net), "preprocessing": preprocessing}), None, Store())
+        with backend(runnable.compiled.backend).load(runnable.compiled, "throughput") as session:
+            made_of = predict({"it": session}, images, runnable.preprocessing, range(len(images)))["it"]
+        logits = made_of.astype(np.float64)
         chances.append(np.exp(logits) / np.exp(logits).sum(1, keepdims=True))
     beside = f"{nets[1]},{nets[2]}"
     run = ("evaluate", nets[0], "--ensemble", beside, "--data", folder, *FLAGS)

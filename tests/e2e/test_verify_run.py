@@ -227,15 +227,15 @@ def test_the_runtime_answers_as_evaluation_does(headline: Any, tmp_path: Path) -
     from edgekit.data.signs import draw
     from edgekit.runtime import Bundle
 
-    subject = of_bundle(headline.directory)
+    runnable = of_bundle(headline.directory)
     for index in range(500):
         side = 200 + index % 170
         Image.fromarray(draw("validation", index, side)).save(tmp_path / f"{index:03}.png")
     images = open_images(tmp_path)
     from edgekit.backends.openvino import load
 
-    evaluation = load(subject.compiled)
-    wanted = [int(evaluation.infer(images.load(i, subject.preprocessing)[None]).argmax()) for i in range(500)]
+    with load(runnable.compiled) as evaluation:
+        wanted = [int(evaluation.infer(images.load(i, runnable.preprocessing)[None]).argmax()) for i in range(500)]
     paths = sorted(tmp_path.iterdir())
     with Bundle.open(headline.directory) as bundle, bundle.session() as session:
         assert session.logits(paths).argmax(1).tolist() == wanted

@@ -11,17 +11,21 @@ import pytest
 from command import json_of
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from protos import on_protos
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
+from edgekit.quantize import explain as explaining
 from edgekit.quantize.activations import NetworkInput
 from edgekit.quantize.causes import input_causes
-from edgekit.quantize.explain import Explanation, explain
-from edgekit.quantize.ptq import normalised, quantize
+from edgekit.quantize.explain import Explanation
+from edgekit.quantize.ptq import Pictures, normalised, quantize
 
 HOW = Preprocessing(32, 1.0, "bicubic", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
 IMAGES = SignsSet("calibration", 16)
 SPOILT = 40.0
+
+explain = on_protos(explaining.explain)
 
 
 def _dice(seed: int) -> Callable[..., NDArray[np.float32]]:
@@ -74,7 +78,7 @@ def _explained(
     before, after = folder / "core.onnx", folder / "quantized.onnx"
     onnx.save(core, str(before))
     pale = [(128 + contrast * (IMAGES.load(index, HOW)[None] - 128.0)).astype(np.uint8) for index in range(16)]
-    quantize(before, after, lambda: iter(pale), 16, HOW)
+    quantize(before, after, Pictures(lambda: iter(pale), 16), HOW)
     return explain(core, onnx.load(str(after)), _inputs, HOW, worst=worst, on_progress=told)
 
 
@@ -103,14 +107,15 @@ def test_the_same_network_unspoilt_has_no_outliers_there(tmp_path: Path) -> None
 def test_parts_are_tried_first_where_there_are_many_operators(tmp_path: Path) -> None:
     core, after = _network(spoilt=True), tmp_path / "quantized.onnx"
     onnx.save(core, str(tmp_path / "core.onnx"))
-    quantize(tmp_path / "core.onnx", after, lambda: (IMAGES.load(i, HOW)[None] for i in range(8)), 8, HOW)
+    given = Pictures(lambda: (IMAGES.load(i, HOW)[None] for i in range(8)), 8)
+    quantize(tmp_path / "core.onnx", after, given, HOW)
     steps: list[str] = []
     found = explain(
         core, onnx.load(str(after)), _inputs, HOW, 2, 4, on_progress=lambda what, done, total: steps.append(what)
     )
     assert (steps.count("parts"), steps.count("suspects")) == (2, 2)
     assert len(found.worst) == 2
-    assert sum(each["kl_won"] is not None for each in found.operators) == 2
+    assert sum(each.kl_won is not None for each in found.operators) == 2
 
 
 def _joined(loud: float, heavy: float = 1.0) -> ModelProto:

@@ -27,9 +27,10 @@ from pathlib import Path
 import numpy as np
 from edgekit.backends import openvino
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.quantize.ptq import quantize
+from edgekit.quantize.ptq import Pictures, quantize
 told = Preprocessing(size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
-quantize(Path({graph!r}), Path({out!r}), lambda: iter([np.zeros((1, 32, 32, 3), np.uint8)] * 2), 2, told)
+pictures = Pictures(lambda: iter([np.zeros((1, 32, 32, 3), np.uint8)] * 2), 2)
+quantize(Path({graph!r}), Path({out!r}), pictures, told)
 """
 
 

@@ -26,11 +26,11 @@ from edgekit.prune.recover import PrunedNetwork, RecoveryImages, RecoverySetting
 from edgekit.prune.select import keep_best, ratio_widths
 from edgekit.prune.sources import PruningImages, of_folder, signs_images
 from edgekit.prune.surgery import slimmed
-from edgekit.prune.timing import openvino_timer
+from edgekit.prune.timing import layer_timer
 from edgekit.prune.tracing import trace
 from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_graph
-from edgekit.quantize.ptq import quantize
+from edgekit.quantize.ptq import Pictures, quantize
 
 STEP = 4
 
@@ -41,15 +41,15 @@ def int8(network_: Any, size: int, folder: Path) -> Path:
     export_network(network_, size, folder / "core.onnx")
     dice = np.random.Generator(np.random.PCG64(0))
     pictures = dice.integers(0, 256, (3, 1, size, size, 3), np.uint8)
-    quantize(folder / "core.onnx", folder / "q.onnx", lambda: iter(pictures), len(pictures), told)
+    quantize(folder / "core.onnx", folder / "q.onnx", Pictures(lambda: iter(pictures), len(pictures)), told)
     write_graph(folder / "core.onnx", folder / "q.onnx", folder / "int8.onnx", "int8", told, format_for(None))
     return folder / "int8.onnx"
 
 
 def run(graph: Path, folder: Path, size: int) -> Any:
     folder.mkdir()
-    session = openvino.load(openvino.compile(graph, folder, "int8"))
-    return session.infer(np.full((1, size, size, 3), 100, np.uint8))
+    with openvino.load(openvino.compile(graph, folder, "int8")) as session:
+        return session.infer(np.full((1, size, size, 3), 100, np.uint8))
 
 
 @pytest.mark.parametrize("name", [*LAYOUTS, *(pytest.param(name, marks=pytest.mark.slow) for name in OURS)])
@@ -101,7 +101,7 @@ def test_layers_are_timed_as_openvino_runs_them() -> None:
     made, size = network("depthwise")
     probes = probes_for(trace(made, size), 16)
     for precision in ("int8", "fp32"):
-        times = openvino_timer(precision)(probes)
+        times = layer_timer("openvino", precision)(probes)
         assert len(times) == len(probes)
         assert all(time > 0 for time in times)
 

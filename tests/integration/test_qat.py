@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import EdgekitError
 from edgekit.models.export import export_network
-from edgekit.quantize.ptq import normalised, quantize
+from edgekit.quantize import qat
+from edgekit.quantize.ptq import Pictures, normalised, quantize
 from edgekit.quantize.qat import QatGraphs, QatImages, QatRecord, QatSettings, train_quantized
 from edgekit.runtime.openvino_core import core
 from edgekit.training.loop import RunSettings, Tick, seeded, train
@@ -90,7 +91,7 @@ def case(tmp_path_factory: pytest.TempPathFactory) -> Case:
     network = network.cpu().to(memory_format=torch.contiguous_format).eval()  # type: ignore[call-overload]
     export_network(network, HOW.size, folder / "core.onnx")
     pictures = [Waves().training_image(index, HOW.size, 0)[0][None] for index in range(48)]
-    quantize(folder / "core.onnx", folder / "q.onnx", lambda: iter(pictures), len(pictures), HOW)
+    quantize(folder / "core.onnx", folder / "q.onnx", Pictures(lambda: iter(pictures), len(pictures)), HOW)
     return Case(folder / "core.onnx", folder / "q.onnx")
 
 
@@ -146,6 +147,28 @@ def test_a_run_that_was_stopped_or_is_done_again_ends_with_the_same_graph(case: 
     assert one.cut is None
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["log.jsonl"]
     assert json.loads(json.dumps(one.as_dict()))["run"]["threads"] == one.run.threads
+
+
+def test_a_run_that_was_killed_goes_on_from_its_checkpoint(
+    case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = QatSettings(600.0, images=480)
+    one, first = run(case, tmp_path / "one", settings)
+
+    def killed(network: nn.Module, images: Any, plan: Any, folder: Path, how: RunSettings, *rest: Any) -> None:
+        train(network, images, plan, folder, replace(how, stop_after=one.steps // 2), *rest)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(qat, "train", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run(case, tmp_path / "two", settings)
+    monkeypatch.undo()
+    assert not (tmp_path / "two.onnx").exists()
+    seen: list[int] = []
+    two, second = run(case, tmp_path / "two", settings, on_tick=lambda tick: seen.append(tick.step))
+    assert (two.images, two.steps) == (one.images, one.steps)
+    assert min(seen) > one.steps // 2
+    assert first.read_bytes() == second.read_bytes()
 
 
 def test_a_run_that_was_cut_is_done_again_to_the_same_graph(case: Case, tmp_path: Path) -> None:

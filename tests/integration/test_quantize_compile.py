@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,18 @@ import onnxruntime
 import pytest
 from onnx import numpy_helper
 
-from edgekit.backends import Compiled, load, openvino
+from edgekit.backends import Compiled, openvino
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
-from edgekit.models.onnx_graph import with_fixed_input, with_preprocessing
+from edgekit.models import onnx_graph
+from edgekit.models.onnx_graph import save, with_fixed_input
+from edgekit.models.pixel_input import with_preprocessing
 from edgekit.quantize.features import penultimate_features
 from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_graph
-from edgekit.quantize.ptq import quantize
+from edgekit.quantize.ptq import Pictures, quantize
 from edgekit.validate.accuracy import fidelity
-from edgekit.validate.evaluation import judge
+from edgekit.validate.evaluation import Views, evaluate
 
 HOW = Preprocessing(32, 1.0, "bicubic", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 IMAGES = SignsSet("calibration", 24)
@@ -29,7 +32,7 @@ IMAGES = SignsSet("calibration", 24)
 @pytest.fixture
 def graph(tiny_onnx: Callable[..., Path], tmp_path: Path) -> Path:
     path = tmp_path / "fixed.onnx"
-    onnx.save(with_fixed_input(onnx.load(str(tiny_onnx())), 32), str(path))
+    save(with_fixed_input(onnx_graph.load(tiny_onnx()), 32), path)
     return path
 
 
@@ -37,7 +40,7 @@ def graph(tiny_onnx: Callable[..., Path], tmp_path: Path) -> Path:
 def int8(graph: Path, tmp_path: Path) -> Path:
     given: list[int] = []
     core, path = tmp_path / "core.onnx", tmp_path / "int8.onnx"
-    quantize(graph, core, lambda: (IMAGES.load(i, HOW)[None] for i in range(24)), 24, HOW, given.append)
+    quantize(graph, core, Pictures(lambda: (IMAGES.load(i, HOW)[None] for i in range(24)), 24, given.append), HOW)
     assert max(given) == 24
     write_graph(graph, core, path, "int8", HOW, format_for(None))
     return path
@@ -65,18 +68,19 @@ def _constant(model: onnx.ModelProto, node: onnx.NodeProto, made_by: dict[str, o
 
 
 def test_int8_stays_near_fp32_and_takes_raw_pixels(graph: Path, int8: Path, tmp_path: Path) -> None:
-    onnx.save(with_preprocessing(onnx.load(str(graph)), HOW), str(tmp_path / "fp32.onnx"))
+    save(with_preprocessing(onnx_graph.load(graph), HOW), tmp_path / "fp32.onnx")
     for name in ("fp32", "bf16", "int8"):
         (tmp_path / name).mkdir()
     variants = {
         name: openvino.compile(int8 if name == "int8" else tmp_path / "fp32.onnx", tmp_path / name, name)
         for name in ("fp32", "bf16", "int8")
     }
-    sessions = {name: load(each, "throughput") for name, each in variants.items()}
-    told, golden = judge(sessions, IMAGES, HOW, range(24), False, 3)
-    assert told["variants"]["fp32"]["fidelity"]["cosine"] == pytest.approx(1.0)
-    assert told["variants"]["int8"]["fidelity"]["cosine"] > 0.99
-    assert told["variants"]["int8"]["accuracy"] is None
+    with ExitStack() as stack:
+        sessions = {name: stack.enter_context(openvino.load(each, "throughput")) for name, each in variants.items()}
+        told, golden = evaluate(sessions, Views(IMAGES, range(24), HOW, False), 3)
+    assert told.variants["fp32"].fidelity.cosine == pytest.approx(1.0)
+    assert told.variants["int8"].fidelity.cosine > 0.99
+    assert told.variants["int8"].accuracy is None
     assert golden["inputs"].shape == (3, 32, 32, 3)
     assert golden["logits-int8"].shape == (3, 4)
 
@@ -84,16 +88,17 @@ def test_int8_stays_near_fp32_and_takes_raw_pixels(graph: Path, int8: Path, tmp_
 def test_a_session_gives_the_same_one_by_one_and_many_at_once(int8: Path, tmp_path: Path) -> None:
     compiled = openvino.compile(int8, tmp_path, "int8")
     pictures = np.stack([IMAGES.load(i, HOW) for i in range(7)])
-    one, many = load(compiled, "latency"), load(compiled, "throughput")
-    singly = np.concatenate([one.infer(pictures[i : i + 1]) for i in range(7)])
-    np.testing.assert_allclose(many.infer_many(pictures), singly, atol=1e-5)
-    np.testing.assert_allclose(many.infer_many(pictures[:1]), singly[:1], atol=1e-5)
+    with openvino.load(compiled, "latency") as one, openvino.load(compiled, "throughput") as many:
+        singly = np.concatenate([one.infer(pictures[i : i + 1]) for i in range(7)])
+        np.testing.assert_allclose(many.infer_many(pictures), singly, atol=1e-5)
+        np.testing.assert_allclose(many.infer_many(pictures[:1]), singly[:1], atol=1e-5)
 
 
 def test_the_compiled_network_is_the_onnx_file(int8: Path, tmp_path: Path) -> None:
     """OpenVINO's INT8 kernels against another runtime's on the same Q/DQ graph."""
     pictures = np.stack([IMAGES.load(i, HOW) for i in range(24)])
-    made = load(openvino.compile(int8, tmp_path, "int8")).infer_many(pictures)
+    with openvino.load(openvino.compile(int8, tmp_path, "int8")) as loaded:
+        made = loaded.infer_many(pictures)
     session = onnxruntime.InferenceSession(str(int8), providers=["CPUExecutionProvider"])
     other = np.concatenate([session.run(None, {"image": picture[None]})[0] for picture in pictures])
     assert fidelity(other, made).cosine > 0.995
@@ -108,6 +113,6 @@ def test_features_are_what_the_classifier_sees(graph: Path) -> None:
 
 def test_layers_are_timed_slowest_first(int8: Path, tmp_path: Path) -> None:
     made = openvino.compile(int8, tmp_path, "int8")
-    layers = openvino.profile(Compiled(made.runtime, made.path, "int8", made.size_bytes), runs=3)
+    layers = openvino.profile(Compiled(made.backend, made.path, "int8", made.size_bytes), runs=3)
     assert layers
     assert [each.microseconds for each in layers] == sorted((each.microseconds for each in layers), reverse=True)

@@ -23,9 +23,9 @@ picture = np.zeros((1, 8, 8, 3), np.uint8)
 
 
 def one():
-    session = openvino.load(made)
-    session.infer(picture)
-    return session
+    loaded = openvino.load(made)
+    loaded.__enter__().infer(picture)
+    return loaded  # left when it is dropped
 
 
 first, second = one(), one()

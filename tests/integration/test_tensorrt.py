@@ -12,18 +12,18 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from protos import on_protos
 
 from edgekit.backends.tensorrt_library import installed
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError, UnavailableError
-from edgekit.models.onnx_graph import with_fixed_input
-from edgekit.models.opset import lower
+from edgekit.models import onnx_graph, opset
+from edgekit.quantize import half as halves
+from edgekit.quantize import rules
+from edgekit.quantize import signed as signed_form
 from edgekit.quantize.graph_format import GraphFormat, format_for
 from edgekit.quantize.graphs import write_dla, write_graph
-from edgekit.quantize.half import fits_half, to_half
-from edgekit.quantize.ptq import quantize
-from edgekit.quantize.rules import check, faults
-from edgekit.quantize.signed import to_signed
+from edgekit.quantize.ptq import Pictures, quantize
 from edgekit.runtime import tensorrt_engine
 from edgekit.runtime.errors import BundleError
 from edgekit.runtime.settings import Settings
@@ -31,6 +31,10 @@ from edgekit.targets import find, release_of
 
 TOLD = Preprocessing(size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 RTX = pytest.mark.skipif(installed("tensorrt-rtx") is None, reason="TensorRT for RTX is not installed")
+
+with_fixed_input, lower, to_signed = map(on_protos, (onnx_graph.with_fixed_input, opset.lower, signed_form.to_signed))
+fits_half, to_half = map(on_protos, (halves.fits_half, halves.to_half))
+check, faults = map(on_protos, (rules.check, rules.faults))
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +86,7 @@ def concats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def quantized(concats: Path, pictures: np.ndarray) -> Path:
     path = concats.with_name("quantized.onnx")
-    quantize(concats, path, lambda: (p[None] for p in pictures[:16]), 16, TOLD, signed=True)
+    quantize(concats, path, Pictures(lambda: (p[None] for p in pictures[:16]), 16), TOLD, signed=True)
     return path
 
 
@@ -277,13 +281,14 @@ def test_the_plain_graph_and_the_scales_that_a_dla_takes(
 @RTX
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "int8"])
 def test_a_real_engine_for_three_gpus(precision: str, concats: Path, quantized: Path, tmp_path: Path) -> None:
-    from edgekit.backends.tensorrt import BuilderSettings, build, preflight
+    from edgekit.backends import CompileSettings
+    from edgekit.backends.tensorrt_builder import build, preflight
 
     graph = tmp_path / "graph.onnx"
     write_graph(concats, quantized, graph, precision, TOLD, format_for(release_of(find("rtx"))))
     assert preflight(graph, "tensorrt-rtx") > 10
     shares: list[float] = []
-    settings = BuilderSettings(compute_capabilities=("8.6", "8.9", "12.0"))
+    settings = CompileSettings(compute_capabilities=("8.6", "8.9", "12.0"))
     made = build(graph, tmp_path, precision, "tensorrt-rtx", settings, on_progress=shares.append)
     assert made.size_bytes == (tmp_path / "model.engine").stat().st_size > 1000
     assert shares == sorted(shares)
@@ -292,7 +297,8 @@ def test_a_real_engine_for_three_gpus(precision: str, concats: Path, quantized: 
 
 @RTX
 def test_what_the_parser_refuses_is_told_with_the_node(tmp_path: Path) -> None:
-    from edgekit.backends.tensorrt import BuilderSettings, build, preflight
+    from edgekit.backends import CompileSettings
+    from edgekit.backends.tensorrt_builder import build, preflight
 
     strange = helper.make_model(
         helper.make_graph(
@@ -308,7 +314,7 @@ def test_what_the_parser_refuses_is_told_with_the_node(tmp_path: Path) -> None:
         preflight(tmp_path / "strange.onnx", "tensorrt-rtx")
     onnx.save(to_half(small()), str(tmp_path / "small.onnx"))
     with pytest.raises(InputError, match=r"compute capability 5\.3"):
-        build(tmp_path / "small.onnx", tmp_path, "fp16", "tensorrt-rtx", BuilderSettings(None, None, ("5.3",)))
+        build(tmp_path / "small.onnx", tmp_path, "fp16", "tensorrt-rtx", CompileSettings(("5.3",)))
 
 
 def small() -> onnx.ModelProto:

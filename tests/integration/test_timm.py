@@ -19,6 +19,7 @@ from edgekit.errors import InputError, UnavailableError
 from edgekit.models.source import make_network, resolve
 from edgekit.models.timm_models import find
 from edgekit.recipe import Recipe
+from edgekit.store.keys import canonical
 
 try:
     import timm
@@ -83,7 +84,7 @@ def test_what_timm_says_of_a_model() -> None:
     assert (source.preprocessing.size, source.preprocessing.mean) == (160, (0.1, 0.2, 0.3))
     assert (source.preprocessing.crop_fraction, source.preprocessing.interpolation) == (0.95, "bilinear")
     assert (source.kind, source.name, source.tag, source.classes) == ("timm", "resnet18", "random", 1000)
-    assert source.identity()["code"] == f"timm {timm.__version__}"
+    assert canonical(source)[1]["code"] == f"timm {timm.__version__}"
     squashed = resolve(Recipe(model="timm:convnext_base.fb_in22k_ft_in1k_384", weights="random"))
     assert "squash" in squashed.notes[0]
 

@@ -52,6 +52,6 @@ def folder(tmp_path: Path) -> Path:
 
 def test_large_sums_do_not_saturate(folder: Path) -> None:
     loud = np.ones((1, INPUTS, SIDE, SIDE), np.float32)
-    judge = load(Compiled("onnxruntime", str(folder / "model.onnx"), "int8", 0))
-    np.testing.assert_allclose(judge.infer(loud), SUM, rtol=0.01)  # type: ignore[arg-type]
+    with load(Compiled("onnxruntime", str(folder / "model.onnx"), "int8", 0)) as session:
+        np.testing.assert_allclose(session.infer(loud), SUM, rtol=0.01)  # type: ignore[arg-type]
     np.testing.assert_allclose(engines.load("onnxruntime", str(folder), "int8")(loud), SUM, rtol=0.01)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 import torch
 import torch.nn.functional as F
@@ -155,6 +156,10 @@ def floats(*shape: int) -> np.ndarray:
     return np.random.Generator(np.random.PCG64(shape)).normal(0, 0.3, shape).astype(np.float32)
 
 
+def network_of(model: onnx.ModelProto) -> nn.Module:
+    return to_torch(ir.from_proto(model))
+
+
 def by_onnxruntime(model: onnx.ModelProto, x: Tensor) -> Tensor:
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
@@ -177,7 +182,7 @@ def some(graph: ChannelGraph) -> Keep:
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_the_same_function_and_the_same_names_come_back(kind: Callable[[], nn.Module]) -> None:
     network = made(kind)
-    back: Any = to_torch(exported(network))
+    back: Any = network_of(exported(network))
     with torch.no_grad():
         assert agree(back(images()), network(images()))
     layers = [name for name, module in network.named_modules() if isinstance(module, nn.Conv2d | nn.Linear)]
@@ -187,7 +192,7 @@ def test_the_same_function_and_the_same_names_come_back(kind: Callable[[], nn.Mo
 
 def test_batch_norms_come_back_where_the_exporter_leaves_them() -> None:
     network = made(Dense)
-    back = to_torch(exported(network))
+    back = network_of(exported(network))
     state = back.state_dict()
     assert sum(isinstance(module, nn.BatchNorm2d) for module in back.modules()) == 4
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
@@ -195,7 +200,7 @@ def test_batch_norms_come_back_where_the_exporter_leaves_them() -> None:
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_what_comes_back_can_be_pruned_and_exported_again(kind: Callable[[], nn.Module]) -> None:
-    back = to_torch(exported(made(kind)))
+    back = network_of(exported(made(kind)))
     graph = trace(back, SIZE)
     assert graph.units > 0
     keep = some(graph)
@@ -205,12 +210,12 @@ def test_what_comes_back_can_be_pruned_and_exported_again(kind: Callable[[], nn.
     assert sum(p.numel() for p in small.parameters()) < sum(p.numel() for p in back.parameters())
     again = exported(small)
     assert agree(by_onnxruntime(again, images(1)), small(images(1)).detach(), 1e-4)
-    assert agree(to_torch(again)(images()).detach(), small(images()).detach(), 1e-4)
+    assert agree(network_of(again)(images()).detach(), small(images()).detach(), 1e-4)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_what_comes_back_can_be_trained(kind: Callable[[], nn.Module]) -> None:
-    back = to_torch(exported(made(kind))).train()
+    back = network_of(exported(made(kind))).train()
     back(images()).square().sum().backward()
     assert all(p.grad is not None and bool(p.grad.abs().sum() > 0) for p in back.parameters())
 
@@ -239,7 +244,7 @@ def hand_made(shape: tuple[int | str, ...] = ("batch", 3, SIZE, SIZE)) -> onnx.M
 
 def test_a_graph_made_by_hand() -> None:
     model = hand_made()
-    back: Any = to_torch(model)
+    back: Any = network_of(model)
     assert agree(back(images()).detach(), by_onnxruntime(model, images()))
     assert back.constant_names == {"first_Conv": "w", "fc": "fc.weight", "l": "m", "nobody_s": "two"}
     assert {type(module) for module in back.children()} == {nn.Conv2d, nn.BatchNorm2d, nn.Linear}
@@ -264,7 +269,7 @@ def test_a_constant_for_each_channel_keeps_the_channels_that_it_meets() -> None:
     constants = {"mean": floats(3, 1, 1), "one.weight": floats(4, 3, 1, 1), "two.weight": floats(6, 4, 1, 1),
                  "channels": floats(6, 1, 1), "three.weight": floats(5, 10, 1, 1), "hw": np.array([2, 3])}  # fmt: skip
     model = graph_of(nodes, constants)
-    back = to_torch(model)
+    back = network_of(model)
     assert agree(back(images(1)).detach(), by_onnxruntime(model, images(1)))
     graph = trace(back, SIZE)
     assert [(group.name, group.width) for group in graph.groups] == [("one", 4)]
@@ -295,7 +300,7 @@ def test_each_operator_computes_what_onnx_says(kind: str, inputs: list[str], att
                  "weight": floats(6, 1, 3, 2)}  # fmt: skip
     used = {name: value for name, value in constants.items() if name in inputs}
     model = graph_of([helper.make_node(kind, inputs, ["out"], **attributes)], used)
-    back = to_torch(model)
+    back = network_of(model)
     assert agree(back(images(1)).detach(), by_onnxruntime(model, images(1)))
     assert back(images(3)).shape[0] == 3
 
@@ -312,7 +317,7 @@ def test_constants_may_come_from_nodes() -> None:
         helper.make_node("MatMul", ["d", "turned"], ["out"], "head/MatMul"),
     ]
     model = graph_of(nodes, {"head.weight": classes, "last": np.array([-1])})
-    back: Any = to_torch(model)
+    back: Any = network_of(model)
     assert agree(back(images(1)).detach(), by_onnxruntime(model, images(1)))
     assert back.constant_names == {"conv": "w", "head": "head.weight"}
 
@@ -324,7 +329,7 @@ def test_an_nhwc_graph_becomes_a_network_that_takes_nchw() -> None:
     ]
     model = graph_of(nodes, {"w": floats(4, 3, 1, 1)}, (1, SIZE, SIZE, 3))
     wanted = by_onnxruntime(model, images(1).permute(0, 2, 3, 1).contiguous())
-    assert agree(to_torch(model)(images(1)).detach(), wanted)
+    assert agree(network_of(model)(images(1)).detach(), wanted)
 
 
 @pytest.mark.parametrize(
@@ -348,7 +353,7 @@ def test_names_are_only_names(name: str, tmp_path: Path) -> None:
         constants = {"first.weight": floats(4, 3, 1, 1), "second.weight": floats(5, 4, 1, 1)}
         nodes[1].input[1] = "second.weight"
     model = graph_of(nodes, {**constants, f"{name}.scale": floats(5, 1, 1), f"{name}.bias": floats(2, 5, 1, 1)})
-    back: Any = to_torch(model)
+    back: Any = network_of(model)
     wanted = ReferenceEvaluator(model).run(None, {"image": images(1).numpy()})[0]  # onnxruntime wants unlike names
     assert agree(back(images(1)).detach(), torch.from_numpy(wanted))
     assert agree(copy.deepcopy(back)(images(1)).detach(), back(images(1)).detach())
@@ -392,7 +397,7 @@ def test_what_is_not_known_is_refused_by_name(nodes: list[Any], constants: Array
         for n, (kind, inputs, attributes) in enumerate(nodes)
     ]
     with pytest.raises(InputError) as caught:
-        to_torch(graph_of(made_nodes, constants))
+        network_of(graph_of(made_nodes, constants))
     assert caught.value.what.startswith("the ONNX graph cannot be turned into a torch network: operator ")
     assert said in caught.value.what
     assert caught.value.hint == "Build it with --prune none."
@@ -401,11 +406,11 @@ def test_what_is_not_known_is_refused_by_name(nodes: list[Any], constants: Array
 def test_what_is_open_or_old_or_constant_is_refused() -> None:
     relu = [helper.make_node("Relu", ["image"], ["out"])]
     with pytest.raises(InputError, match="size of its input is open"):
-        to_torch(graph_of(relu, shape=(1, 3, "height", "width")))
+        network_of(graph_of(relu, shape=(1, 3, "height", "width")))
     old = graph_of(relu)
     old.opset_import[0].version = 12
     with pytest.raises(InputError, match="opset is older than 13"):
-        to_torch(old)
+        network_of(old)
     constant = [helper.make_node("Identity", ["w"], ["out"])]
     with pytest.raises(InputError, match="one output that depends on the image"):
-        to_torch(graph_of(constant, CONV))
+        network_of(graph_of(constant, CONV))

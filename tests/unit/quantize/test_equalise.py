@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
+from protos import on_protos
 
-from edgekit.quantize.equalise import equalised, links
-from edgekit.quantize.observe import ranges
+from edgekit.quantize import equalise, observe
 
 SIDE = 12
+
+links, equalised, ranges = map(on_protos, (equalise.links, equalise.equalised, observe.ranges))
 
 
 def network() -> ModelProto:

@@ -12,17 +12,22 @@ import onnxruntime
 import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
+from protos import on_protos
 from test_from_onnx import NETWORKS, SIZE, Dense, Gated, Residual, exported, floats, graph_of, images, made
 from torch import Tensor, nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import with_fixed_input
-from edgekit.quantize.fake_quant import Simulated, simulated, written
+from edgekit.models import onnx_graph
+from edgekit.quantize import fake_quant, qdq
+from edgekit.quantize import signed as signed_form
+from edgekit.quantize.fake_quant import Simulated
 from edgekit.quantize.learned_step import FakeQuantize
-from edgekit.quantize.ptq import quantize
-from edgekit.quantize.qdq import operators, restored
-from edgekit.quantize.signed import to_signed
+from edgekit.quantize.ptq import Pictures, quantize
+
+with_fixed_input, to_signed = map(on_protos, (onnx_graph.with_fixed_input, signed_form.to_signed))
+operators, restored = map(on_protos, (qdq.operators, qdq.restored))
+simulated, written = map(on_protos, (fake_quant.simulated, fake_quant.written))
 
 Graphs = tuple[onnx.ModelProto, onnx.ModelProto]
 
@@ -33,7 +38,8 @@ def quantized(core: onnx.ModelProto, folder: Path, signed: bool = False) -> Grap
     onnx.save(fixed, str(folder / "core.onnx"))
     pictures = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (4, 1, SIZE, SIZE, 3), np.uint8)
     told = Preprocessing(SIZE)
-    quantize(folder / "core.onnx", folder / "q.onnx", lambda: iter(pictures), len(pictures), told, signed=signed)
+    given = Pictures(lambda: iter(pictures), len(pictures))
+    quantize(folder / "core.onnx", folder / "q.onnx", given, told, signed=signed)
     made_ = onnx.load(str(folder / "q.onnx"))
     return (to_signed(made_) if signed else made_), fixed
 

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, numpy_helper
+from protos import on_protos
 
 from edgekit.divergence import divergence
 from edgekit.errors import InputError
-from edgekit.quantize import merged
-from edgekit.quantize.observe import CLEAN_DB, confirm, decibels, observe, ranges
-from edgekit.quantize.qdq import named_as, operators, restored
+from edgekit.quantize import merged, qdq
+from edgekit.quantize import observe as observing
+from edgekit.quantize.observe import CLEAN_DB, decibels
+
+confirm, observe, ranges = map(on_protos, (observing.confirm, observing.observe, observing.ranges))
+named_as, operators, restored = map(on_protos, (qdq.named_as, qdq.operators, qdq.restored))
 
 Pair = tuple[ModelProto, ModelProto]
 
@@ -94,7 +98,7 @@ def test_a_large_network_is_seen_in_parts_with_the_same_numbers(pair: Pair, monk
     core, quantized = pair
     whole = observe(core, quantized, networks.inputs)
     monkeypatch.setattr(merged, "TWIN_WEIGHTS", 700)
-    assert len(merged.measuring_graphs(core, quantized, operators(quantized, core))) > 1
+    assert len(on_protos(merged.measuring_graphs)(core, quantized, operators(quantized, core))) > 1
     parted = observe(core, quantized, networks.inputs)
     assert [each.operator.name for each in parted.noise] == [each.operator.name for each in whole.noise]
     for one, other in zip(parted.noise, whole.noise, strict=True):

@@ -9,8 +9,11 @@ import numpy as np
 import onnx
 import pytest
 from onnx import ModelProto
+from protos import on_protos
 
-from edgekit.quantize.qdq import operators, restored
+from edgekit.quantize import qdq
+
+operators, restored = on_protos(qdq.operators), on_protos(qdq.restored)
 
 Pair = tuple[ModelProto, ModelProto]
 

@@ -15,7 +15,7 @@ from samples import SAMPLE_REPORT
 
 from edgekit.errors import InputError
 from edgekit.report import RENDERERS, html, markdown, validate
-from edgekit.validate.changes import thumbnail
+from edgekit.validate.thumbnails import thumbnail
 
 EVIL = '<img src=x onerror="alert(1)">|'
 PICTURE = thumbnail(np.full((32, 32, 3), 90, np.uint8))

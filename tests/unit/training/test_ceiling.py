@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from edgekit.errors import InputError
 from edgekit.training.ceiling import Ceiling, PaceWatch, Stopwatch, steady
 from edgekit.training.recipe import Stage, TrainingRecipe
-from edgekit.training.schedule import TOLERANCE, Schedule, fitted, rate_factor
+from edgekit.training.schedule import Schedule, fitted, rate_factor, tolerated
 
 
 @dataclass
@@ -138,7 +138,7 @@ def test_what_is_kept_fits_and_stages_keep_their_shares(
     kept = after.to_come(done)
     needs = sum(count * each for count, each in zip(kept, step_seconds, strict=True))
     assert after is schedule or needs <= max(left, 0.0) * (1 + 1e-9) or sum(kept) == 1
-    assert after is not schedule or needs <= left * (1 + TOLERANCE) or sum(before) <= 1
+    assert after is not schedule or needs <= left * tolerated(schedule.progress(done)) or sum(before) <= 1
     assert sum(kept) >= min(1, sum(before)) or left <= 0
     assert after.progress(done) == schedule.progress(done) or sum(kept) == 0 or done == 0
     parts = [stay / count for stay, count in zip(kept, before, strict=True) if count]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from edgekit.backends import Compiled, Session, load
+from edgekit.backends import Compiled, Session, backend
 from edgekit.build.runnable import graph_for
 from edgekit.data.crops import scales, views
 from edgekit.data.folder import FolderSet, open_images
@@ -35,9 +36,10 @@ Tiny = Callable[..., Path]
 
 
 @pytest.fixture
-def loaded(tiny_onnx: Tiny, tmp_path: Path) -> Callable[..., Member]:
+def loaded(tiny_onnx: Tiny, tmp_path: Path) -> Iterator[Callable[..., Member]]:
     """Makes a small real network on a real runtime."""
     made: list[Path] = []
+    opened = ExitStack()
 
     def make(runtime: str = "onnxruntime", crop_fraction: float = 0.875, **told: Any) -> Member:
         size = told.get("size", 32)
@@ -51,9 +53,11 @@ def loaded(tiny_onnx: Tiny, tmp_path: Path) -> Callable[..., Member]:
             compiled = compile(graph, made[-1], "fp32")
         else:
             compiled = Compiled("onnxruntime", str(graph), "fp32", graph.stat().st_size)
-        return Member("tiny", load(compiled, "throughput"), Preprocessing(size, crop_fraction))
+        session = opened.enter_context(backend(compiled.backend).load(compiled, "throughput"))
+        return Member("tiny", session, Preprocessing(size, crop_fraction))
 
-    return make
+    with opened:
+        yield make
 
 
 def mixed(folder: Path) -> ImageSet:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-import json
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,13 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pydantic import TypeAdapter
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
-from edgekit.validate import changes as shown
 from edgekit.validate.accuracy import paired_drop
-from edgekit.validate.changes import Shown, thumbnail
+from edgekit.validate.evaluation import Evaluated, Views, evaluate
 from edgekit.validate.flips import class_changes, first_probability, flips
+from edgekit.validate.thumbnails import MOST_BYTES, thumbnail
 
 CLASSES = 5
 
@@ -114,7 +115,7 @@ def test_a_thumbnail_is_a_small_picture_of_the_pixels(shape: tuple[int, int]) ->
 
 def test_a_thumbnail_of_noise_stays_small() -> None:
     noise = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (299, 299, 3), dtype=np.uint8)
-    assert len(base64.b64decode(thumbnail(noise))) <= shown.MOST_BYTES
+    assert len(base64.b64decode(thumbnail(noise))) <= MOST_BYTES
 
 
 @dataclass(frozen=True)
@@ -128,28 +129,46 @@ class Counted(SignsSet):
         return super().load(index, preprocessing)
 
 
-def test_pictures_are_made_once_for_all_variants_and_named() -> None:
+@dataclass(frozen=True)
+class Answering:
+    """A network that gives these logits, whatever it is shown."""
+
+    logits: np.ndarray
+
+    def infer(self, picture: np.ndarray) -> np.ndarray:
+        return self.infer_many(picture)
+
+    def infer_many(self, pictures: np.ndarray) -> np.ndarray:
+        assert len(pictures) == len(self.logits)
+        return self.logits
+
+
+def test_pictures_are_made_once_for_all_variants() -> None:
     images = Counted("validation", 24, [])
     labels = images.labels[10:14]
     before, after = np.eye(24, dtype=np.float32)[labels], np.eye(24, dtype=np.float32)[labels]
     after[[1, 3]] = after[[3, 1]]
-    told = Shown(images, Preprocessing(32), range(10, 14), labels)
-    first, second = told.changes(before, after), told.changes(before, after)
-    assert first == second
-    assert sorted(images.asked) == [11, 13]
-    assert json.loads(json.dumps(first)) == first
-    assert {each["image"] for each in first["flips"]["shown"]} == {"validation/11", "validation/13"}
-    assert {each["label"] for each in first["flips"]["shown"]} == {images.classes[labels[1]], images.classes[labels[3]]}
-    assert (first["flips"]["lost"], first["classes"]["left_out"]) == (2, 0)
+    views = Views(images, range(10, 14), Preprocessing(32), True)
+    sessions = {"fp32": Answering(before), "first": Answering(after), "second": Answering(after.copy())}
+    told, golden = evaluate(sessions, views, 1)
+    first, second = told.variants["first"], told.variants["second"]
+    assert (first.flips, first.classes) == (second.flips, second.classes)
+    assert Counter(images.asked) == {10: 2, 11: 2, 12: 1, 13: 2}  # each for an answer, two to show, one golden
+    assert sorted(told.thumbnails) == [1, 3]
+    assert told.thumbnails[3] == thumbnail(SignsSet().load(13, Preprocessing(32)))
+    assert first.flips is not None
+    assert first.classes is not None
+    assert sorted(each.index for each in first.flips.shown) == [1, 3]
+    assert {each.label for each in first.flips.shown} == {labels[1], labels[3]}
+    assert (first.flips.lost, first.classes.left_out) == (2, 0)
+    assert (told.variants["fp32"].flips, told.variants["fp32"].classes) == (None, None)
+    assert sorted(golden) == ["inputs", "logits-first", "logits-fp32", "logits-second"]
 
 
-def test_without_names_for_every_class_there_are_numbers() -> None:
+def test_what_was_evaluated_comes_back_from_json_as_it_was() -> None:
     images = SignsSet("validation", 24)
-    before, after = np.zeros((1, 30), np.float32), np.zeros((1, 30), np.float32)
-    before[0, 2], after[0, 29] = 1, 1
-    labelled = Shown(images, Preprocessing(32), [2], np.array([2])).changes(before, after)
-    flip = labelled["flips"]["shown"][0]
-    assert (flip["label"], flip["before"], flip["after"]) == ("2", "2", "29")
-    without = Shown(images, Preprocessing(32), [2], None).changes(before[:, :24], before[:, :24] * -1)
-    assert "classes" not in without
-    assert (without["flips"]["lost"], without["flips"]["shown"][0]["label"]) == (None, None)
+    logits = np.eye(24, dtype=np.float32)
+    views = Views(images, range(24), Preprocessing(32), True)
+    told, _ = evaluate({"fp32": Answering(logits), "int8": Answering(np.roll(logits, 1, 1))}, views, 1)
+    kept = TypeAdapter(Evaluated)
+    assert kept.validate_json(kept.dump_json(told)) == told

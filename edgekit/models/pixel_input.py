@@ -1,0 +1,44 @@
+"""Preprocessing inside the graph, so that a device gives it raw pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.models.onnx_graph import add_constant, image_input, layout_of, name_of, sides_of
+
+
+def with_preprocessing(model: ir.Model, preprocessing: Preprocessing) -> ir.Model:
+    """Puts the preprocessing in front: the new input `image` is uint8 (1, H, W, 3) RGB.
+
+    Cast to float, colour order, one multiplication and one addition per channel, and the layout the network wants.
+    """
+    out = model.clone()
+    graph, old = out.graph, image_input(out)
+    layout = layout_of(old)
+    height, width = sides_of(old)
+    mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
+    image = ir.val("image", ir.DataType.UINT8, [1, height, width, 3])
+    nodes: list[ir.Node] = []
+
+    def put(kind: str, inputs: list[ir.Value], name: str, output: str, **attributes: int | list[int]) -> ir.Value:
+        made = ir.node(kind, inputs, attributes, outputs=[ir.Value(name=output)], name=f"edgekit_{name}")
+        nodes.append(made)
+        return made.outputs[0]
+
+    last = put("Cast", [image], "cast", "edgekit_float", to=ir.DataType.FLOAT.value)
+    if preprocessing.color == "bgr":
+        order = add_constant(graph, "edgekit_bgr", np.array([2, 1, 0], np.int64))
+        last = put("Gather", [last, order], "swap", "edgekit_swapped", axis=3)
+    scale = add_constant(graph, "edgekit_scale", (1.0 / (255.0 * std)).astype(np.float32))
+    shift = add_constant(graph, "edgekit_shift", (-mean / std).astype(np.float32))
+    last = put("Mul", [last, scale], "mul", "edgekit_scaled")
+    last = put("Add", [last, shift], "add", name_of(old) if layout == "NHWC" else "edgekit_normalised")
+    if layout == "NCHW":
+        last = put("Transpose", [last], "layout", name_of(old), perm=[0, 3, 1, 2])
+    old.replace_all_uses_with(last)
+    graph.inputs.remove(old)
+    graph.inputs.insert(0, image)
+    graph.insert_before(graph[0], nodes)
+    return out

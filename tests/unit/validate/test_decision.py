@@ -1,0 +1,217 @@
+"""What is kept and what is taken back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from evidence import Evidence, contender, counted, evidence, latency, pruned, timed, untimed
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from edgekit.validate.accuracy import images_needed
+from edgekit.validate.decision import Budgets, Contender, Decision, decide
+from edgekit.validate.latency import Measured, Ratio
+from edgekit.validate.rounding import about
+
+
+def decided(found: Evidence, wanted: str = "int8", max_drop: float = 1.0, latency_ms: float | None = None) -> Decision:
+    return decide(found.contenders, found.measured, wanted, Budgets(max_drop, latency_ms))
+
+
+def test_a_step_that_pays_is_kept() -> None:
+    made = decided(evidence())
+    assert (made.chosen, made.ok, made.warnings) == ("int8", True, ())
+    assert [(name, ruling.refusal, ruling.beaten_by) for name, ruling in made.rulings.items()] == [
+        ("fp32", None, None),
+        ("bf16", None, None),
+        ("int8", None, None),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"), [(evidence(drop=2.5), "2.50 points"), (evidence(int8_ms=13.0), "not faster than FP32")]
+)
+def test_a_step_that_does_not_pay_is_taken_back_and_said(given: Evidence, why: str) -> None:
+    made = decided(given)
+    assert made.chosen == "bf16"
+    assert made.ok
+    assert why in made.reasons["int8"]
+    assert any("int8 was taken back" in text for text in made.warnings)
+
+
+def test_fp32_is_left_when_nothing_pays() -> None:
+    made = decided(evidence(int8_ms=13.0, bf16_ms=12.5))
+    assert (made.chosen, made.ok) == ("fp32", True)
+
+
+def test_int8_that_is_slower_than_bf16_is_taken_back_though_it_is_faster_than_fp32() -> None:
+    made = decided(evidence(int8_ms=9.0))
+    assert made.chosen == "bf16"
+    assert "not faster than BF16" in made.reasons["int8"]
+    assert made.rulings["int8"].beaten_by == "bf16"
+    assert [each.base for each in made.rulings["int8"].ratios] == ["fp32", "bf16"]
+
+
+def test_a_tie_goes_to_the_simpler_one() -> None:
+    contenders = (contender("fp32", None, (), 0.0, 40), contender("int8", "fp32", ("fp32",), 0.2, 10))
+    times = {"fp32": latency(12.0), "int8": latency(12.0 / 1.01)}
+    tied = Measured(times, (Ratio("fp32", "int8", 1.01, 0.80, 1.25),))
+    made = decided(Evidence(contenders, tied))
+    assert made.chosen == "fp32"
+    assert made.rulings["int8"].beaten_by == "fp32"
+    assert "not faster than FP32 on this target (1.01 times, interval from 0.80 to 1.25)" in made.reasons["int8"]
+    clear = replace(tied, ratios=(Ratio("fp32", "int8", 1.01, 1.001, 1.02),))
+    assert decided(Evidence(contenders, clear)).chosen == "int8"
+
+
+def test_a_simpler_variant_that_breaks_the_accuracy_budget_need_not_be_beaten() -> None:
+    found = evidence(int8_ms=9.0)
+    broken = replace(found.contenders[1], drop=contender("bf16", "fp32", (), 3.0, 20).drop)
+    contenders = (found.contenders[0], broken, found.contenders[2])
+    assert decided(replace(found, contenders=contenders)).chosen == "int8"
+
+
+def test_a_latency_budget_that_is_not_met() -> None:
+    made = decided(evidence(), latency_ms=3.0)
+    assert made.ok is False
+    assert made.chosen == "int8"
+    assert decided(evidence(), latency_ms=5.0).ok
+
+
+def test_without_labels_accuracy_is_not_measured_and_does_not_decide() -> None:
+    made = decided(evidence(drop=None))
+    assert made.chosen == "int8"
+    assert "accuracy not measured" in made.reasons["int8"]
+    assert made.ok
+
+
+def test_without_a_device_accuracy_decides() -> None:
+    made = decided(untimed(evidence(), "no device"), latency_ms=3.0)
+    assert (made.chosen, made.ok) == ("int8", True)
+    assert made.reasons["int8"] == "latency not measured, within the accuracy budget"
+    beyond = decided(untimed(evidence(drop=2.5), "no device"))
+    assert beyond.chosen == "bf16"
+    assert "2.50 points" in beyond.reasons["int8"]
+    assert "latency not measured" in beyond.reasons["bf16"]
+
+
+def test_pruning_that_pays_is_kept() -> None:
+    made = decided(pruned((1.6, 1.5, 1.7)), "pruned-int8")
+    assert made.chosen == "pruned-int8"
+    assert "1.60 times faster than INT8 (1.50 to 1.70)" in made.reasons["pruned-int8"]
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (pruned((1.02, 0.98, 1.06)), "does not make it faster than int8"),
+        (pruned((1.6, 1.5, 1.7), drop=2.0), "2.00 points"),
+    ],
+)
+def test_pruning_that_does_not_pay_is_taken_back_and_int8_stays(given: Evidence, why: str) -> None:
+    made = decided(given, "pruned-int8")
+    assert made.chosen == "int8"
+    assert why in made.reasons["pruned-int8"]
+    assert any("pruned-int8 was taken back" in line for line in made.warnings)
+    assert made.ok is True
+
+
+def test_images_that_decide_are_not_doubted() -> None:
+    made = decided(counted(lost=10, won=8, images=2400))
+    assert (made.chosen, made.ok, made.warnings) == ("int8", True, ())
+
+
+def test_too_few_images_are_warned_of_and_the_drop_itself_still_decides() -> None:
+    found = counted(lost=5, won=3, images=300)
+    made = decided(found)
+    assert (made.chosen, made.ok) == ("int8", True)
+    assert len(made.warnings) == 1
+    assert "300 images cannot tell whether the drop of int8 (0.67 points, " in made.warnings[0]
+    drop = found.contenders[2].drop
+    assert drop is not None
+    needed = images_needed(drop, 1.0)
+    assert needed is not None
+    assert made.warnings[0].endswith(f"within the budget of 1: {about(needed)} would")
+
+
+def test_a_drop_that_is_the_budget_is_decided_by_no_number_of_images() -> None:
+    made = decided(counted(lost=5, won=2, images=300))
+    assert made.warnings[0].endswith("no number of them would")
+
+
+def test_what_was_taken_back_on_too_few_images_is_warned_of_too() -> None:
+    made = decided(counted(lost=8, won=2, images=300))
+    assert made.chosen == "bf16"
+    assert any("cannot tell whether the drop of int8 (2.00 points" in line for line in made.warnings)
+
+
+Row = tuple[float, float, int]
+"""Of a variant: its median in ms, its drop in points, and which of those before it its parent is, counted back."""
+
+rows = st.tuples(
+    st.floats(1.0, 20.0).map(lambda ms: round(ms, 2)), st.sampled_from((0.0, 0.4, 0.9, 1.1, 3.0)), st.integers(0, 9)
+)
+halves = st.sampled_from((0.0, 0.02, 0.1))
+
+
+def contest(first_ms: float, given: list[Row], half: float, names: list[str]) -> tuple[list[Contender], Measured]:
+    """A baseline and variants in the order of their simplicity, with every ratio between them."""
+    made = [contender("fp32", None, (), 0.0, 100)]
+    for name, (_, drop, back) in zip(names, given, strict=True):
+        before = tuple(each.name for each in made)
+        made.append(contender(name, before[-1 - back % len(before)], before, drop, 100 - len(made)))
+    times = {"fp32": first_ms} | {name: ms for name, (ms, _, _) in zip(names, given, strict=True)}
+    return made, timed(times, half)
+
+
+def within(one: Contender, budget: float = 1.0) -> bool:
+    return one.drop is not None and one.drop.drop <= budget
+
+
+@given(st.floats(1.0, 20.0).map(lambda ms: round(ms, 2)), st.lists(rows, min_size=1, max_size=5), halves)
+@example(12.0, [(6.0, 0.0, 0), (9.0, 0.4, 1)], 0.0)
+def test_what_is_chosen_is_slower_than_no_simpler_variant_within_the_budget(
+    first_ms: float, given: list[Row], half: float
+) -> None:
+    contenders, measured = contest(first_ms, given, half, [f"v{place}" for place in range(len(given))])
+    made = decide(contenders, measured, contenders[-1].name, Budgets(1.0, None))
+    chosen = next(each for each in contenders if each.name == made.chosen)
+    assert within(chosen)
+    p50 = {name: each.p50 for name, each in measured.latency.items()}
+    for other in contenders[: contenders.index(chosen)]:
+        if within(other):
+            assert p50[chosen.name] < p50[other.name]
+
+
+@given(
+    st.floats(1.0, 20.0).map(lambda ms: round(ms, 2)),
+    st.lists(rows, min_size=1, max_size=5),
+    halves,
+    st.integers(0, 5),
+    st.tuples(st.floats(1.0, 60.0), st.sampled_from((0.0, 0.9, 3.0))),
+)
+@example(12.0, [(6.0, 0.0, 0), (5.0, 0.4, 1)], 0.02, 1, (11.0, 0.0))
+@example(12.0, [(13.0, 0.0, 0)], 0.02, 1, (30.0, 0.0))
+def test_a_slower_variant_changes_nothing_between_the_others(
+    first_ms: float, given: list[Row], half: float, place: int, slower: tuple[float, float]
+) -> None:
+    names = [f"v{number}" for number in range(len(given))]
+    contenders, measured = contest(first_ms, given, half, names)
+    wanted = contenders[-1].name
+    before = decide(contenders, measured, wanted, Budgets(1.0, None)).chosen
+
+    place = 1 + place % len(contenders)  # after the baseline, up to the very end
+    added = contender("slower", "fp32", tuple(each.name for each in contenders[:place]), slower[1], 1)
+    after = [
+        *contenders[:place],
+        added,
+        *(replace(each, simpler=(*each.simpler, "slower")) for each in contenders[place:]),
+    ]
+    times = {each.name: slower[0] if each is added else measured.latency[each.name].p50 for each in after}
+    whole = timed(times, half)
+    against = whole.ratio("slower", before)
+    assert against is not None
+    assume(against.low > 1.0)  # slower than what is chosen, beyond doubt: a tie would go to the simpler one
+    assert decide(after, whole, wanted, Budgets(1.0, None)).chosen == before
+    assert decide(after, whole, after[-1].name, Budgets(1.0, None)).chosen == before
