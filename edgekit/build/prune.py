@@ -32,8 +32,8 @@ NOISE: Final = 0.7
 FIRST_SHARE: Final = 0.65
 """Of the minutes of recovery that the first attempt is planned to take, where there may be a second one."""
 
-MINUTES: Final = 10.0
-"""Of recovery unless others are asked for: 6.5 of a first attempt, and what a second one needs."""
+MINUTES: Final = 11.0
+"""Of recovery unless others are asked for: 7 of a first attempt, and what a second one needs."""
 
 
 @dataclass(frozen=True)

@@ -166,7 +166,7 @@ def _lock(path: Path | None, recipe: Path | None, flags: dict[str, Any]) -> Lock
     from edgekit.errors import InputError
     from edgekit.recipe import merged
 
-    decided = [name for name, value in flags.items() if value is not None and name not in PLACES]
+    decided = [name for name, value in flags.items() if value not in (None, (), False) and name not in PLACES]
     if recipe is not None or decided:
         told = ", ".join(f"--{name.replace('_', '-')}" for name in sorted([*decided, *(["recipe"] if recipe else [])]))
         raise InputError(f"a lock decides what {told} would", "Leave it out, or build without --locked.")

@@ -179,7 +179,7 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
             "--recovery-minutes",
             type=click.FloatRange(min=0),
             metavar="MIN",
-            help="Ceiling of winning back accuracy, in all attempts. Default: 10 where there may be two, else 6.5.",
+            help="Ceiling of winning back accuracy, in all attempts. Default: 11 where there may be two, else 7.",
         ),
         click.option(
             "--sensitivity/--no-sensitivity", default=None, help="Look at how sensitive blocks are. Default: yes."
