@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,12 @@ def test_bench_tells_figures_and_conditions(bundle: Path) -> None:
     assert one["conditions"]["samples"] > 0
     assert (one["conditions"]["mean_power_w"] is None) == ("why" in one["conditions"])
     assert "J an image" in said("bench", "pi", bundle, "--runs", 30, "--max-seconds", 1)
+
+
+def test_evaluate_tells_the_accuracy_and_of_what(bundle: Path, photos: Callable[..., Path]) -> None:
+    one = told("evaluate", "pi", bundle, "--data", photos(classes=4, count=2), "--images", 6)
+    assert list(one) == ["device", "accuracy", "data"]
+    assert list(one["accuracy"]) == ["top1", "top5", "images", "ci95"]
+    assert (one["accuracy"]["images"], one["accuracy"]["top5"]) == (6, 100.0)
+    assert one["accuracy"]["ci95"][0] <= one["accuracy"]["top1"] <= one["accuracy"]["ci95"][1]
+    assert (one["data"]["images"], one["data"]["skipped"]) == (6, 0)
