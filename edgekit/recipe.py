@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -15,6 +15,7 @@ from edgekit.errors import InputError
 Precision = Literal["int8", "mixed", "bf16", "fp16", "fp32"]
 Channels = tuple[float, float, float]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
+Checked = TypeVar("Checked", bound=BaseModel)
 
 
 class _Part(BaseModel):
@@ -140,12 +141,15 @@ def merged(recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> Recipe:
     Raises:
         InputError: an unknown key (the nearest known one is named) or a value out of range.
     """
-    made: Recipe = checked(Recipe, _laid_over(recipe, flags), "recipe")
-    return made
+    return checked(Recipe, _laid_over(recipe, flags), "recipe")
 
 
-def checked(model: Any, values: Mapping[str, Any], what: str) -> Any:
-    """Values as a pydantic model, or an InputError that names the place, and the nearest key to an unknown one."""
+def checked(model: type[Checked], values: Mapping[str, Any], what: str) -> Checked:
+    """Values as a pydantic model.
+
+    Raises:
+        InputError: they are none; it names the place, and the nearest key to an unknown one.
+    """
     try:
         return model.model_validate(values)
     except ValidationError as error:

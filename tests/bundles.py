@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 
 from edgekit.bundle.directory import write_bundle
+from edgekit.bundle.manifest import Manifest
 from edgekit.bundle.runtime_archive import NAME, runtime_archive
 
 LABELS = ["apple", "banana", "cherry", "date"]
 SIZE = 32
 
 
-def manifest(size: int = SIZE, crop_fraction: float = 1.0, runtime: str = "openvino", **more: Any) -> dict[str, Any]:
+def manifest(size: int = SIZE, crop_fraction: float = 1.0, runtime: str = "openvino", **more: Any) -> Manifest:
     """What a manifest says beside the files."""
     told = {
         "model": {"name": "tiny", "tag": None, "classes": len(LABELS), "weights_sha256": None},
@@ -28,7 +29,7 @@ def manifest(size: int = SIZE, crop_fraction: float = 1.0, runtime: str = "openv
         "versions": {"edgekit": "1"},
         "licenses": {"weights": None, "data": None},
     }
-    return {**told, **more}
+    return Manifest.of({**told, **more})
 
 
 def network(path: Path, size: int = SIZE, opset: int = 13) -> Path:
@@ -65,15 +66,9 @@ def network(path: Path, size: int = SIZE, opset: int = 13) -> Path:
     return path
 
 
-def make_bundle(out: Path, change: Callable[[dict[str, Any]], None] | None = None, **told: Any) -> Path:
-    """Writes a bundle that opens with OpenVINO and with ONNX Runtime.
-
-    Args:
-        change: is given the manifest before it is written; told: of `manifest`.
-    """
+def make_bundle(out: Path, **told: Any) -> Path:
+    """Writes a bundle that opens with OpenVINO and with ONNX Runtime; what is told is of `manifest`."""
     said = manifest(**told)
-    if change is not None:
-        change(said)
     size = told.get("size", SIZE)
     work = out.parent / f"{out.name}-parts"
     work.mkdir(parents=True, exist_ok=True)
@@ -84,7 +79,7 @@ def make_bundle(out: Path, change: Callable[[dict[str, Any]], None] | None = Non
         "golden.npz": packed(inputs=inputs, logits=logits_of(onnx_file, inputs)),
         NAME: runtime_archive(),
     }
-    if said["target"]["runtime"] == "openvino":
+    if said.target.runtime == "openvino":
         files |= openvino_files(onnx_file, work)
     return write_bundle(out, files, said)
 

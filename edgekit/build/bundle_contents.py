@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from edgekit import __version__
 from edgekit.build import lock as locks
-from edgekit.build.provenance import engine_facts
+from edgekit.build.provenance import engine, engine_settings
 from edgekit.bundle.directory import write_bundle
+from edgekit.bundle.manifest import BuiltFor, Input, Licenses, Manifest, Network
 from edgekit.bundle.runtime_archive import NAME as RUNTIME
 from edgekit.bundle.runtime_archive import runtime_archive
-from edgekit.bundle.sbom import SBOM, bill_of_materials
+from edgekit.bundle.sbom import SBOM, Images, Product, bill_of_materials
 from edgekit.data.calibration import to_json
 from edgekit.recipe import to_yaml
 from edgekit.report import RENDERERS, Report
@@ -72,9 +73,9 @@ def write(plan: Plan, out: Path, contents: Contents) -> Path:
         RUNTIME: runtime_archive(),
         **plan.compiler.files(contents.form.compiled),
     }
-    manifest = {**_manifest(plan, contents), **engine_facts(plan)}
+    manifest = _manifest(plan, contents)
     if plan.recipe.sbom:
-        files[SBOM] = bill_of_materials(report.as_dict(), manifest["licenses"], files)
+        files[SBOM] = bill_of_materials(product(report), manifest.licenses, files)
     return write_bundle(out, files, manifest)
 
 
@@ -88,22 +89,42 @@ def _golden(path: Path, chosen: str) -> bytes:
     return into.getvalue()
 
 
-def _manifest(plan: Plan, contents: Contents) -> dict[str, Any]:
+def product(report: Report) -> Product:
+    """What a report tells of the network that was made, for its bill of materials."""
+    model, data, calibration = report.model, report.data, report.calibration
+    evaluated = Images(data.name or "images", data.digest, data.images or 0) if data.digest else None
+    calibrated = None
+    if calibration is not None and calibration.digest:
+        calibrated = Images("images", calibration.digest, calibration.images or 0)
+    return Product(
+        ".".join(part for part in (model.name, model.tag) if part),
+        model.weights_sha256,
+        report.target.name,
+        report.chosen,
+        report.created,
+        evaluated,
+        calibrated,
+    )
+
+
+def _manifest(plan: Plan, contents: Contents) -> Manifest:
     report, images = contents.report, contents.images
     _, _, height, width = report.model.input
     labels = list(images.classes) if images is not None else []
     own_weights = plan.source.kind == "registry" and plan.recipe.weights is None
-    return {
-        "model": report.model.as_dict(),
-        "target": report.target.as_dict(),
-        "precision": contents.variant.precision,
-        "input": {"name": "image", "dtype": "uint8", "shape": [1, height, width, 3], "layout": "NHWC", "color": "RGB"},
-        "preprocessing": asdict(plan.source.preprocessing),
+    return Manifest(
+        model=Network.model_validate(report.model.as_dict()),
+        target=BuiltFor.model_validate(report.target.as_dict()),
+        precision=contents.variant.precision,
+        input=Input(name="image", dtype="uint8", shape=(1, height, width, 3), layout="NHWC", color="RGB"),
+        preprocessing=plan.source.preprocessing,
         # Images of some of the classes name only those: their names would stand at the wrong places.
-        "labels": labels if len(labels) == report.model.classes else [],
-        "versions": {"edgekit": __version__, report.target.runtime: report.target.runtime_version},
-        "licenses": {
-            "weights": plan.recipe.license or (OWN_LICENSE if own_weights else None),
-            "data": OWN_LICENSE if images is not None and images.name == "signs" else None,
-        },
-    }
+        labels=tuple(labels) if len(labels) == report.model.classes else (),
+        versions={"edgekit": __version__, report.target.runtime: report.target.runtime_version},
+        licenses=Licenses(
+            weights=plan.recipe.license or (OWN_LICENSE if own_weights else None),
+            data=OWN_LICENSE if images is not None and images.name == "signs" else None,
+        ),
+        engine=engine(plan),
+        engine_settings=engine_settings(plan),
+    )

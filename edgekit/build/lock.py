@@ -132,8 +132,7 @@ def read_lock(path: Path) -> Lock:
         raise InputError(f"cannot read the lock {path}: {error}", hint) from error
     if not isinstance(content, dict) or "format" not in content:
         raise InputError(f"{path} is no lock of a build", hint)
-    made: Lock = checked(Lock, content, "lock")
-    return made
+    return checked(Lock, content, "lock")
 
 
 def differences(lock: Lock, versions: dict[str, str | None]) -> str | None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
 
 from edgekit.backends import Backend, CompileSettings, backend
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
 from edgekit.build.lock import Lock, differences, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
 from edgekit.devices import Connection, Registry, remote
+from edgekit.devices.facts import DeviceFacts
 from edgekit.errors import InputError, UnavailableError
 from edgekit.models.source import Source, resolve
 from edgekit.quantize.graph_format import GraphFormat
@@ -98,7 +97,8 @@ def planned(
     release = release_of(target, recipe.tensorrt.jetpack)
     device = _reached(recipe, target, backend(name), listener)
     if device is not None and release is not None and recipe.tensorrt.jetpack is None:
-        release = release_with(target, device.facts["runtimes"]["tensorrt"]) or release
+        there = device.facts.runtimes.get("tensorrt")
+        release = (release_with(target, there) if there is not None else None) or release
     machine = this_machine(gpu=target.can.gpu)
     settings = _settings(recipe, target, release, store)
     executor = _executor(recipe, target, name, settings, (release, machine, device))
@@ -213,8 +213,8 @@ def _reached(recipe: Recipe, target: Target, compiler: Backend, listener: Listen
     connection = Connection(Registry().find(recipe.device))
     listener(Event("probe"))
     facts = remote.probe(connection)
-    listener(Event("probe", finished=True, detail=str(facts["model"] or facts["cpu"])))
-    if not facts["runtimes"][compiler.RUNTIME]:
+    listener(Event("probe", finished=True, detail=facts.name))
+    if not facts.runtimes.get(compiler.RUNTIME):
         raise UnavailableError(
             f"{recipe.device} has no {compiler.RUNTIME} that its {connection.device.python} can import",
             "Install it there, or name another interpreter with `edgekit device add --python`.",
@@ -226,13 +226,13 @@ PASSING = frozenset({"clocks_mhz", "temperatures_c", "free_disk_bytes"})
 """What a device tells of the moment, which decides nothing."""
 
 
-def device_machine(facts: Mapping[str, Any]) -> Machine:
+def device_machine(facts: DeviceFacts) -> Machine:
     """A device by what its probe told, clocks, temperatures and free disk of the moment left out."""
-    settings = sorted((key, str(value)) for key, value in facts.items() if key not in PASSING)
+    settings = sorted((key, str(value)) for key, value in asdict(facts).items() if key not in PASSING)
     return Machine(
-        str(facts["model"] or facts["cpu"]),
-        str(facts["architecture"]),
+        facts.name,
+        facts.architecture,
         (),
-        int(facts["cores"] or 0),
+        facts.cores or 0,
         tuple(settings),
     )

@@ -5,12 +5,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from edgekit.backends import backend
 from edgekit.build.executor import REFERENCE
 from edgekit.build.plan import Plan, device_settings
 from edgekit.build.stage import installed_version
+from edgekit.bundle.manifest import Engine
 from edgekit.report.fields import Scalar
 from edgekit.report.model import Target
 from edgekit.targets import processor
@@ -18,8 +19,6 @@ from edgekit.targets import processor
 if TYPE_CHECKING:
     from edgekit.build.compile import CompiledForm
     from edgekit.validate.latency import Conditions, Measured
-
-DEVICE_FACTS: Final = ("python", "system", "l4t", "jetpack", "cuda")
 
 
 @dataclass(frozen=True)
@@ -47,9 +46,15 @@ def provenance(plan: Plan, forms: Mapping[str, CompiledForm], measured: Measured
             environment["accuracy executed with"] = f"onnxruntime {backend(REFERENCE).available()}, {cpu}"
     if plan.device is not None:
         facts = plan.device.facts
-        device, version = str(facts["model"] or facts["cpu"]), facts["runtimes"].get(compiler.RUNTIME)
+        device, version = facts.name, facts.runtimes.get(compiler.RUNTIME)
         features = features if release is not None else ()
-        environment |= {f"device {key}": facts[key] for key in DEVICE_FACTS}
+        environment |= {
+            "device python": facts.python,
+            "device system": facts.system,
+            "device l4t": facts.l4t,
+            "device jetpack": facts.jetpack,
+            "device cuda": facts.cuda,
+        }
     if measured.conditions is not None:
         environment |= _conditions(measured.conditions)
     told = Target(
@@ -82,23 +87,21 @@ def _conditions(told: Conditions) -> dict[str, Scalar]:
     }
 
 
-def engine_facts(plan: Plan) -> dict[str, Any]:
-    """The manifest's `engine` (what a finished engine runs on) and `engine_settings` (how a device builds one)."""
-    release = plan.release
-    if release is None:
-        return {}
-    if plan.target.can.device:
-        settings = device_settings(plan.recipe, release)
-        return {"engine_settings": {} if settings is None else settings.as_header()}
+def engine_settings(plan: Plan) -> dict[str, bool | int] | None:
+    """The manifest's `engine_settings`: how a device builds its engine; None where none is built there."""
+    if plan.release is None or not plan.target.can.device:
+        return None
+    settings = device_settings(plan.recipe, plan.release)
+    return {} if settings is None else settings.as_header()
+
+
+def engine(plan: Plan) -> Engine | None:
+    """The manifest's `engine`: what a finished engine runs on; None where there is none."""
+    if plan.release is None or plan.target.can.device:
+        return None
     gpus, version = plan.executor.machine.gpus, plan.compiler.available()
-    capabilities = list(plan.settings.compute_capabilities)
+    capabilities = plan.settings.compute_capabilities
     words = [f"sm{each.replace('.', '')}" for each in capabilities] or [each.replace(" ", "-") for each in gpus]
     where = f"{platform.system().lower()}-{platform.machine()}"
-    return {
-        "engine": {
-            "name": "_".join([*words, f"{plan.compiler.RUNTIME}-{version}", where]),
-            "compute_capabilities": capabilities,
-            "tensorrt": version,
-            "platform": where,
-        }
-    }
+    name = "_".join([*words, f"{plan.compiler.RUNTIME}-{version}", where])
+    return Engine(name=name, compute_capabilities=capabilities, tensorrt=version, platform=where)

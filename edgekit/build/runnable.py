@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edgekit.backends import DEFAULTS, Compiled, backend
 from edgekit.build.compile import COMPILE, CompileInput, CompileTask
@@ -87,12 +86,12 @@ def of_bundle(directory: Path) -> Runnable:
     if problems:
         raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")
     manifest = read_manifest(directory)
-    model = manifest["model"]
-    _, height, width, _ = manifest["input"]["shape"]
-    data = "signs" if model["tag"] == "signs" else None
-    network = None if model["tag"] is None else model.get("name")
-    compiled, preprocessing = _of_bundle(directory, manifest["precision"]), _preprocessing(manifest["preprocessing"])
-    return Runnable(directory.name, compiled, preprocessing, height, width, model["classes"], data, network)
+    model = manifest.model
+    _, height, width, _ = manifest.input.shape
+    data = "signs" if model.tag == "signs" else None
+    network = None if model.tag is None else model.name
+    compiled = _of_bundle(directory, manifest.precision)
+    return Runnable(directory.name, compiled, manifest.preprocessing, height, width, model.classes, data, network)
 
 
 def _of_bundle(directory: Path, precision: str) -> Compiled:
@@ -102,11 +101,6 @@ def _of_bundle(directory: Path, precision: str) -> Compiled:
         size = xml.stat().st_size + xml.with_suffix(".bin").stat().st_size
         return Compiled("openvino", str(xml), precision, size)
     return Compiled("onnxruntime", str(graph), precision, graph.stat().st_size)
-
-
-def _preprocessing(manifest: Mapping[str, Any]) -> Preprocessing:
-    plain: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in manifest.items()}
-    return Preprocessing(**plain)
 
 
 def _takes_pixels(path: Path) -> bool:

@@ -10,17 +10,22 @@ import shutil
 import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Final
 
+from pydantic import ValidationError
+
+from edgekit.bundle.manifest import FileFacts, Manifest
 from edgekit.bundle.replacing import carry, exchange, put_back
 from edgekit.errors import InputError
 from edgekit.runtime.errors import BundleError
 from edgekit.runtime.files import problems
-from edgekit.runtime.manifest import KIND, MANIFEST, SCHEMA, SIGNATURE
+from edgekit.runtime.manifest import KIND, MANIFEST, SIGNATURE, Checked
 from edgekit.runtime.manifest import read_manifest as read
 from edgekit.store import file_sha256
 
 __all__ = ["MANIFEST", "SIGNATURE", "check_bundle", "claim_directory", "place_file", "read_manifest", "write_bundle"]
+
+HINT: Final = "Give the directory that a build wrote."
 
 
 def claim_directory(out: Path, names: Collection[str] = ()) -> None:
@@ -70,14 +75,14 @@ def _users(out: Path) -> list[str]:
         return sorted(each.name for each in found if each.name not in listed or each.is_dir(follow_symlinks=False))
 
 
-def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Mapping[str, Any]) -> Path:
+def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Manifest) -> Path:
     """Writes a bundle: assembled beside `out`, then swapped into its place.
 
     What a user has put beside an earlier bundle's files is beside the new one's afterwards.
 
     Args:
         files: name in the bundle: a file to copy, or its content.
-        manifest: what it says beside the files' hashes.
+        manifest: without the files, whose hashes are taken as they are written.
     Raises:
         InputError: `out` is not ours, a user's file there has the name of a new one, or the disk is full.
     """
@@ -101,7 +106,7 @@ def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Mapping
     return out
 
 
-def _assemble(work: Path, files: Mapping[str, Path | bytes], manifest: Mapping[str, Any]) -> None:
+def _assemble(work: Path, files: Mapping[str, Path | bytes], manifest: Manifest) -> None:
     facts = {}
     for name, content in files.items():
         path = work / name
@@ -109,9 +114,9 @@ def _assemble(work: Path, files: Mapping[str, Path | bytes], manifest: Mapping[s
             path.write_bytes(content)
         else:
             shutil.copyfile(content, path)
-        facts[name] = {"sha256": file_sha256(path), "size_bytes": path.stat().st_size}
-    whole = {"kind": KIND, "schema": SCHEMA, **manifest, "files": facts}
-    (work / MANIFEST).write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+        facts[name] = FileFacts(sha256=file_sha256(path), size_bytes=path.stat().st_size)
+    whole = manifest.model_copy(update={"files": facts})
+    (work / MANIFEST).write_text(json.dumps(whole.as_json(), indent=2) + "\n", encoding="utf-8")
     work.chmod(0o755)
 
 
@@ -162,18 +167,31 @@ def place_file(source: Path, out: Path) -> None:
         raise _refusal(error, out) from error
 
 
-def read_manifest(directory: Path) -> dict[str, Any]:
+def read_manifest(directory: Path) -> Manifest:
     """The manifest of a bundle, checked as the device runtime checks it.
 
     Raises:
         InputError: there is none, it is of another kind or a newer schema, or what it says makes no sense.
     """
     try:
+        return Manifest.of(_checked(directory).content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise InputError(f"the manifest of {directory} is wrong: {place}: {first['msg']}", HINT) from error
+
+
+def _checked(directory: Path) -> Checked:
+    try:
         return read(str(directory))[1]
     except BundleError as error:
-        raise InputError(str(error), "Give the directory that a build wrote.") from error
+        raise InputError(str(error), HINT) from error
 
 
 def check_bundle(directory: Path) -> list[str]:
-    """What is wrong with a bundle's files, in words; empty when each is what the manifest says."""
-    return list(problems(str(directory), read_manifest(directory)["files"]))
+    """What is wrong with a bundle's files, in words; empty when each is what the manifest says.
+
+    Raises:
+        InputError: see read_manifest.
+    """
+    return list(problems(str(directory), _checked(directory).files))

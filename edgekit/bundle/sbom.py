@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
 from edgekit import __version__
+from edgekit.bundle.manifest import Licenses
 from edgekit.store import file_sha256
 
 if TYPE_CHECKING:
@@ -23,13 +25,38 @@ EXTRAS: Final = ("cpu",)
 """What makes a bundle: edgekit's own requirements, and those of these extras."""
 
 
-def bill_of_materials(
-    report: Mapping[str, Any], licenses: Mapping[str, str | None], files: Mapping[str, Path | bytes]
-) -> bytes:
-    """sbom.json of a bundle; the same for the same report, files and installed packages.
+@dataclass(frozen=True)
+class Images:
+    """A set of images, the digest over their hashes, and how many there are."""
+
+    name: str
+    digest: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Product:
+    """What a build made, as its report tells it.
+
+    Attributes:
+        name: of the network, with its tag; weights_sha256: as it came.
+        created: when the build ended, ISO 8601.
+        data: that accuracy was measured on; calibration: that INT8 ranges come from; None where there was none.
+    """
+
+    name: str
+    weights_sha256: str | None
+    target: str
+    variant: str
+    created: str
+    data: Images | None
+    calibration: Images | None
+
+
+def bill_of_materials(product: Product, licenses: Licenses, files: Mapping[str, Path | bytes]) -> bytes:
+    """sbom.json of a bundle; the same for the same product, files and installed packages.
 
     Args:
-        report: of the build; licenses: SPDX expressions of "weights" and "data", None when unknown.
         files: name in the bundle: a file, or its content.
     """
     from cyclonedx.model.bom import Bom, BomMetaData
@@ -37,12 +64,12 @@ def bill_of_materials(
     from packageurl import PackageURL
 
     hashes = {name: _sha256(content) for name, content in sorted(files.items())}
-    made = _network(report, licenses["weights"])
+    made = _network(product, licenses.weights)
     bom = Bom(
         serial_number=uuid5(NAMESPACE_URL, json.dumps(hashes)),
-        metadata=BomMetaData(component=made, timestamp=datetime.fromisoformat(report["created"])),
+        metadata=BomMetaData(component=made, timestamp=datetime.fromisoformat(product.created)),
     )
-    parts = [*_data(report, licenses["data"]), *(_file(name, digest) for name, digest in hashes.items())]
+    parts = [*_data(product, licenses.data), *(_file(name, digest) for name, digest in hashes.items())]
     for found in packages(("edgekit", *EXTRAS)):
         name = _plain(found.metadata["Name"])
         purl = PackageURL("pypi", None, name, found.version)
@@ -99,22 +126,18 @@ def _license_of(found: Distribution) -> str | None:
     return classifiers[0].rpartition(" :: ")[2] if classifiers else None
 
 
-def _network(report: Mapping[str, Any], license: str | None) -> Component:
-    model = report["model"]
-    name = ".".join(part for part in (model["name"], model["tag"]) if part)
-    digest = model["weights_sha256"]
-    facts = {"target": report["target"]["name"], "variant": report["chosen"], "edgekit": __version__}
-    return _component(name, None, "machine-learning-model", license, digest, facts=facts, ref="network")
+def _network(product: Product, license: str | None) -> Component:
+    facts = {"target": product.target, "variant": product.variant, "edgekit": __version__}
+    digest = product.weights_sha256
+    return _component(product.name, None, "machine-learning-model", license, digest, facts=facts, ref="network")
 
 
-def _data(report: Mapping[str, Any], license: str | None) -> Iterator[Component]:
+def _data(product: Product, license: str | None) -> Iterator[Component]:
     """The sets of images; their digest is over the hashes of the images, so that it is a property, not a hash."""
-    for use in ("data", "calibration"):
-        told = report[use]
-        if told and told.get("digest"):
-            facts = {"digest": told["digest"], "images": str(told["images"])}
-            own = license if use == "data" else None
-            yield _component(f"{use}: {told.get('name') or 'images'}", None, "data", own, facts=facts, ref=f"set-{use}")
+    for use, images, own in (("data", product.data, license), ("calibration", product.calibration, None)):
+        if images is not None:
+            facts = {"digest": images.digest, "images": str(images.count)}
+            yield _component(f"{use}: {images.name}", None, "data", own, facts=facts, ref=f"set-{use}")
 
 
 def _file(name: str, digest: str) -> Component:

@@ -13,9 +13,7 @@ from edgekit.cli.options import (
     data_options,
     json_option,
     model_options,
-    nested_preprocessing,
-    nested_pruning,
-    nested_tensorrt,
+    nested,
     preprocessing_options,
     pruning_options,
     tensorrt_options,
@@ -148,7 +146,7 @@ def command(
 
 def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
     """Flags as a recipe has them; None stays None and says nothing."""
-    laid = nested_pruning(nested_tensorrt(nested_preprocessing(flags)))
+    laid = nested(flags)
     given = (laid.pop(key) for key in ("calibration", "calibration_images", "strategy"))
     laid["calibration"] = {**calibration_settings(*given), "seeds": laid.pop("calibration_seeds")}
     laid["latency_budget_ms"] = laid.pop("latency_budget")

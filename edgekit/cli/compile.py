@@ -10,7 +10,6 @@ import click
 from edgekit.cli.options import (
     json_option,
     model_options,
-    nested_tensorrt,
     preprocessing_options,
     subject_recipe,
     tensorrt_options,
@@ -53,7 +52,7 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
             f"an engine for {found.name} can only be built on it",
             f"`edgekit build --target {target}` makes a bundle that does so at first use.",
         )
-    recipe = subject_recipe(subject, nested_tensorrt(flags))
+    recipe = subject_recipe(subject, flags)
     told = recipe.tensorrt
     settings = CompileSettings(
         told.compute_capabilities or found.compute_capabilities,

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, note, print_table, progress
 
+if TYPE_CHECKING:
+    from edgekit.cli.output import Progress
+    from edgekit.devices import Connection
+    from edgekit.devices.remote import Network
+
 RUNTIMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
+Row = TypeVar("Row")
 
 
 @click.group(
@@ -64,7 +70,7 @@ def list_(as_json: bool) -> None:
         note("there are no devices; `edgekit device add NAME ssh://user@host` adds one")
 
 
-def _for_each(names: str, work: Callable[[Any], dict[str, Any]]) -> list[dict[str, Any]]:
+def _for_each(names: str, work: Callable[[Connection], Row]) -> list[Row]:
     """Does something on every device of a comma list at the same time; after a failure none connects again."""
     from concurrent.futures import ThreadPoolExecutor
 
@@ -81,11 +87,6 @@ def _for_each(names: str, work: Callable[[Any], dict[str, Any]]) -> list[dict[st
             raise
 
 
-def _emit(rows: list[dict[str, Any]], **beside: Any) -> None:
-    """One device's answer as it is, several under "devices"."""
-    emit_json({**rows[0], **beside} if len(rows) == 1 else {"devices": rows, **beside})
-
-
 @command.command(epilog="\b\nExamples:\n  edgekit device probe orin\n  edgekit device probe orin,nano --json")
 @click.argument("names")
 @json_option
@@ -94,20 +95,10 @@ def probe(names: str, as_json: bool) -> None:
 
     NAMES are one or more, separated by commas; ssh:// addresses do as well.
     """
+    from edgekit.cli.device_rows import ProbedDevice, tell
     from edgekit.devices import remote
 
-    rows = _for_each(names, lambda connection: {"device": connection.device.name, **remote.probe(connection)})
-    if as_json:
-        _emit(rows)
-        return
-    for row in rows:
-        print_table(("what", "value"), [(key, _shown(value)) for key, value in row.items()])
-
-
-def _shown(value: object) -> str:
-    if isinstance(value, dict):
-        return "; ".join(f"{key} {_shown(each)}" for key, each in value.items() if each is not None) or "none"
-    return "not known" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    tell(_for_each(names, lambda each: ProbedDevice(each.device.name, remote.probe(each))), as_json)
 
 
 @command.command(epilog="\b\nExample:\n  edgekit device deploy orin build/inception_v4-jetson")
@@ -118,25 +109,21 @@ def _shown(value: object) -> str:
 @json_option
 def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_json: bool) -> None:
     """Send BUNDLE to devices, and check it there: hashes, then golden outputs. An engine is built if one is needed."""
+    from edgekit.cli.device_rows import Deployed, tell
     from edgekit.devices import remote
 
     with progress() as bars:
 
-        def work(connection: Any) -> dict[str, Any]:
+        def work(connection: Connection) -> Deployed:
             folder, sent = _placed(connection, bundle, bars)
             cosine = None if no_check else remote.check_golden(connection, folder, runtime)
-            return {"device": connection.device.name, "folder": folder, "sent_bytes": sent, "golden_cosine": cosine}
+            return Deployed(connection.device.name, folder, sent, cosine)
 
         rows = _for_each(names, work)
-    if as_json:
-        _emit(rows)
-        return
-    for row in rows:
-        checked = "" if row["golden_cosine"] is None else f", golden outputs agree (cosine {row['golden_cosine']:.4f})"
-        click.echo(f"{row['device']}: {row['sent_bytes'] / 1e6:.2f} MB sent to {row['folder']}{checked}")
+    tell(rows, as_json)
 
 
-def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
+def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:
     """The bundle's folder on a device, and how many bytes had to be sent."""
     from edgekit.bundle.directory import MANIFEST, SIGNATURE, check_bundle, read_manifest
     from edgekit.devices import remote
@@ -145,7 +132,7 @@ def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
     problems = check_bundle(bundle)
     if problems:
         raise InputError(f"the bundle {bundle} is damaged: {problems[0]}", "Build it again.")
-    names = [*read_manifest(bundle)["files"], MANIFEST, *([SIGNATURE] if (bundle / SIGNATURE).exists() else [])]
+    names = [*read_manifest(bundle).files, MANIFEST, *([SIGNATURE] if (bundle / SIGNATURE).exists() else [])]
     label = f"deploy to {connection.device.name}"
     placed = remote.place(
         connection, {name: bundle / name for name in names}, lambda done, total: bars.update(label, done, total)
@@ -154,14 +141,14 @@ def _placed(connection: Any, bundle: Path, bars: Any) -> tuple[str, int]:
     return placed
 
 
-def _network(connection: Any, bundle: Path, runtime: str | None, bars: Any) -> Any:
+def _network(connection: Connection, bundle: Path, runtime: str | None, bars: Progress) -> Network:
     from edgekit.bundle.directory import read_manifest
     from edgekit.devices.remote import Network
 
     told = read_manifest(bundle)
     folder, _ = _placed(connection, bundle, bars)
-    engine = runtime or told["target"]["runtime"]
-    return Network(bundle.name, folder, engine, told["precision"], told.get("engine_settings") or {})
+    settings = told.engine_settings or {}
+    return Network(bundle.name, folder, runtime or told.target.runtime, told.precision, settings)
 
 
 @command.command(
@@ -177,59 +164,29 @@ def bench(
     names: str, bundles: tuple[Path, ...], runtime: str | None, runs: int, max_seconds: float, as_json: bool
 ) -> None:
     """Time BUNDLES on devices at batch 1, interleaved, once each is steady, with power, temperatures and clocks."""
-    from dataclasses import asdict
-
     from edgekit.bundle.directory import read_manifest
+    from edgekit.cli.device_rows import Benched, tell
     from edgekit.devices import remote
     from edgekit.errors import InputError
     from edgekit.validate.latency import summed_up
 
-    shapes = {tuple(read_manifest(bundle)["input"]["shape"]) for bundle in bundles}
+    shapes = {read_manifest(bundle).input.shape for bundle in bundles}
     if len(shapes) > 1 or len({bundle.name for bundle in bundles}) < len(bundles):
         raise InputError("the bundles take images of different sizes, or have the same name", "Bench each alone.")
     shape = shapes.pop()
     with progress() as bars:
 
-        def work(connection: Any) -> dict[str, Any]:
+        def work(connection: Connection) -> Benched:
             label = f"bench on {connection.device.name}"
             networks = [_network(connection, bundle, runtime, bars) for bundle in bundles]
-            told = remote.bench(
+            answer = remote.bench(
                 connection, networks, shape, runs, max_seconds, lambda done, total: bars.update(label, done, total)
             )
             bars.finish(label)
-            measured = summed_up(told)
-            rows = [
-                {"name": name, **asdict(each), "energy_j": measured.energy_j[name]}
-                for name, each in measured.latency.items()
-            ]
-            return {
-                "device": connection.device.name,
-                "latency": {key: value for key, value in rows[0].items() if key != "name"},
-                "subjects": rows,
-                "warnings": list(measured.warnings),
-                "conditions": told["conditions"],
-            }
+            return Benched(connection.device.name, summed_up(answer), answer.conditions)
 
         rows = _for_each(names, work)
-    if as_json:
-        _emit(rows)
-        return
-    for row in rows:
-        _say_bench(row)
-
-
-def _say_bench(row: dict[str, Any]) -> None:
-    columns = ("p50", "p90", "p99", "mean", "throughput_ips")
-    lines = [
-        [each["name"], *(f"{each[key]:.2f}" for key in columns), _shown(each["energy_j"])] for each in row["subjects"]
-    ]
-    click.echo(row["device"])
-    print_table(["bundle", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "J an image"], lines)
-    conditions = row["conditions"]
-    if conditions["mean_power_w"] is None:
-        note(f"power: not measured: {conditions['why']}")
-    for text in row["warnings"]:
-        note(f"edgekit: warning: {text}")
+    tell(rows, as_json)
 
 
 @command.command(
@@ -254,6 +211,7 @@ def evaluate(
 ) -> None:
     """Measure top-1 and top-5 of BUNDLE on devices: images are prepared here, their pixels sent, logits come back."""
     from edgekit.build.runnable import of_bundle
+    from edgekit.cli.device_rows import Evaluated, tell
     from edgekit.data.folder import open_images
     from edgekit.devices.remote import RemoteSession
     from edgekit.errors import InputError
@@ -270,7 +228,7 @@ def evaluate(
     labels, count = over.labels, len(over)
     with progress() as bars:
 
-        def work(connection: Any) -> dict[str, Any]:
+        def work(connection: Connection) -> Evaluated:
             label = f"evaluate on {connection.device.name}"
             session = RemoteSession(connection, _network(connection, bundle, runtime, bars))
             try:
@@ -280,24 +238,8 @@ def evaluate(
             finally:
                 session.close()
             bars.finish(label)
-            result = accuracy(told["it"], labels)
-            return {
-                "device": connection.device.name,
-                "accuracy": {
-                    "top1": result.top1,
-                    "top5": result.top5,
-                    "images": result.images,
-                    "ci95": list(result.ci95),
-                },
-            }
+            return Evaluated(connection.device.name, over.name, accuracy(told["it"], labels))
 
         rows = _for_each(names, work)
-    if as_json:
-        _emit(rows, data={"name": over.name, "images": count, "digest": over.digest, "skipped": len(over.skipped)})
-        return
-    for row in rows:
-        made = row["accuracy"]
-        click.echo(
-            f"{row['device']}: {count} images of {over.name}: top-1 {made['top1']:.2f} % (95 % interval"
-            f" {made['ci95'][0]:.2f} to {made['ci95'][1]:.2f}), top-5 {made['top5']:.2f} %"
-        )
+    about = {"name": over.name, "images": count, "digest": over.digest, "skipped": len(over.skipped)}
+    tell(rows, as_json, data=about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -44,6 +45,51 @@ BUILD_DISK_BYTES = 2 * 2**30
 """What a full-size build and its store entries may take."""
 
 
+@dataclass(frozen=True)
+class Package:
+    """A distribution, its version (None where it is missing), and the extra that brings it (None: the base)."""
+
+    name: str
+    version: str | None
+    extra: str | None
+
+
+@dataclass(frozen=True)
+class Cache:
+    """Where the stage store is, and the free bytes on its disk."""
+
+    path: str
+    exists: bool
+    writable: bool
+    free_bytes: int
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """What a target can do here: ready or not, its fast precisions, why not, and what to do about it."""
+
+    name: str
+    ready: bool
+    fast: tuple[str, ...]
+    why: str | None
+    hint: str | None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that is found; advice is most important first."""
+
+    machine: Inventory
+    packages: tuple[Package, ...]
+    cache: Cache
+    targets: tuple[Readiness, ...]
+    advice: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """What --json prints."""
+        return asdict(self)
+
+
 @click.command(epilog="\b\nExamples:\n  edgekit doctor\n  edgekit doctor --json")
 @json_option
 def command(as_json: bool) -> None:
@@ -55,29 +101,22 @@ def command(as_json: bool) -> None:
 
     findings = examine(describe())
     if as_json:
-        emit_json(findings)
+        emit_json(findings.as_json())
     else:
         _print(findings)
 
 
-def examine(machine: Inventory) -> dict[str, Any]:
-    """All findings as plain JSON values: machine, packages, cache, targets, advice."""
-    from dataclasses import asdict
-
+def examine(machine: Inventory) -> Findings:
+    """Looks for everything on a machine."""
     from edgekit.targets import TARGETS
 
-    packages = [_package(*package) for package in PACKAGES]
+    packages = tuple(_package(*package) for package in PACKAGES)
     cache = _cache()
-    return {
-        "machine": {**asdict(machine), "features": list(machine.features), "gpus": list(machine.gpus)},
-        "packages": packages,
-        "cache": cache,
-        "targets": [_target(target, machine, packages) for target in TARGETS.values()],
-        "advice": _advice(machine, packages, cache),
-    }
+    targets = tuple(_target(target, machine, packages) for target in TARGETS.values())
+    return Findings(machine, packages, cache, targets, tuple(_advice(machine, packages, cache)))
 
 
-def _package(distribution: str, module: str, extra: str) -> dict[str, Any]:
+def _package(distribution: str, module: str, extra: str) -> Package:
     """Whether a package is there, and which version; found without importing it."""
     from importlib.metadata import PackageNotFoundError, version
     from importlib.util import find_spec
@@ -86,11 +125,10 @@ def _package(distribution: str, module: str, extra: str) -> dict[str, Any]:
         found: str | None = version(distribution)
     except PackageNotFoundError:
         found = "unknown" if find_spec(module) else None
-    return {"name": distribution, "version": found, "extra": extra or None}
+    return Package(distribution, found, extra or None)
 
 
-def _cache() -> dict[str, Any]:
-    """Where the stage store is, and the free bytes on its disk."""
+def _cache() -> Cache:
     import os
     import shutil
 
@@ -98,18 +136,16 @@ def _cache() -> dict[str, Any]:
 
     root = default_root()
     existing = next(path for path in (root, *root.parents) if path.exists())
-    return {
-        "path": str(root),
-        "exists": root.exists(),
-        "writable": os.access(existing, os.W_OK),
-        "free_bytes": shutil.disk_usage(existing).free,
-    }
+    return Cache(str(root), root.exists(), os.access(existing, os.W_OK), shutil.disk_usage(existing).free)
 
 
-def _target(target: Target, machine: Inventory, packages: list[dict[str, Any]]) -> dict[str, Any]:
-    """What a target can do here: ready or not, why not, and what to do about it."""
-    missing = [package["name"] for package in packages if package["extra"] == target.extra and not package["version"]]
-    fast = target.fast_here(machine.features)
+def _missing(packages: tuple[Package, ...], extra: str | None) -> list[str]:
+    """The packages of an extra that are not there."""
+    return [package.name for package in packages if package.extra == extra and not package.version]
+
+
+def _target(target: Target, machine: Inventory, packages: tuple[Package, ...]) -> Readiness:
+    missing = _missing(packages, target.extra)
     why = hint = ""
     if target.can.gpu and not machine.gpus:
         why = "no NVIDIA GPU here"
@@ -117,23 +153,23 @@ def _target(target: Target, machine: Inventory, packages: list[dict[str, Any]]) 
         why, hint = f"missing: {', '.join(missing)}", f"pip install 'edgekit[{target.extra}]'"
     elif target.can.layers and machine.architecture not in ("x86_64", "AMD64", "aarch64", "arm64"):
         why = f"OpenVINO does not run on {machine.architecture}"
-    return {"name": target.name, "ready": not why, "fast": list(fast), "why": why or None, "hint": hint or None}
+    return Readiness(target.name, not why, target.fast_here(machine.features), why or None, hint or None)
 
 
-def _advice(machine: Inventory, packages: list[dict[str, Any]], cache: dict[str, Any]) -> list[str]:
+def _advice(machine: Inventory, packages: tuple[Package, ...], cache: Cache) -> list[str]:
     """What a user should do or know, most important first."""
     advice = []
     for extra in (None, "cpu"):
-        missing = [package["name"] for package in packages if package["extra"] == extra and not package["version"]]
+        missing = _missing(packages, extra)
         if missing:
             how = f"edgekit[{extra}]" if extra else "edgekit"
             advice.append(f"Missing {', '.join(missing)}. Get it with: pip install '{how}'")
     if machine.available_bytes is not None and machine.available_bytes < BUILD_MEMORY_BYTES:
         advice.append(f"Only {_gib(machine.available_bytes)} of memory is free; a full-size build takes up to 3 GiB.")
-    if not cache["writable"]:
-        advice.append(f"The cache {cache['path']} cannot be written. Set EDGEKIT_CACHE to a folder that can.")
-    elif cache["free_bytes"] < BUILD_DISK_BYTES:
-        advice.append(f"Only {_gib(cache['free_bytes'])} of disk is free. See: edgekit cache prune")
+    if not cache.writable:
+        advice.append(f"The cache {cache.path} cannot be written. Set EDGEKIT_CACHE to a folder that can.")
+    elif cache.free_bytes < BUILD_DISK_BYTES:
+        advice.append(f"Only {_gib(cache.free_bytes)} of disk is free. See: edgekit cache prune")
     from edgekit.targets import TARGETS
 
     fast = TARGETS["cpu"].fast_precisions(machine.features)
@@ -148,34 +184,31 @@ def _gib(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else f"{size_bytes / 2**30:.1f} GiB"
 
 
-def _print(findings: dict[str, Any]) -> None:
-    machine, cache = findings["machine"], findings["cache"]
-    gpus = ", ".join(machine["gpus"]) or "none found"
-    driver = f" (driver {machine['nvidia_driver']})" if machine["nvidia_driver"] else ""
+def _print(findings: Findings) -> None:
+    machine, cache = findings.machine, findings.cache
+    gpus = ", ".join(machine.gpus) or "none found"
+    driver = f" (driver {machine.nvidia_driver})" if machine.nvidia_driver else ""
     rows = [
-        ("processor", machine["cpu"]),
-        ("features", " ".join(machine["features"]) or "none of interest"),
-        ("cores", f"{machine['usable_cores']} usable of {machine['cores']}"),
-        ("memory", f"{_gib(machine['available_bytes'])} free of {_gib(machine['memory_bytes'])}"),
-        ("system", f"{machine['system']}, {machine['architecture']}, Python {machine['python']}"),
+        ("processor", machine.cpu),
+        ("features", " ".join(machine.features) or "none of interest"),
+        ("cores", f"{machine.usable_cores} usable of {machine.cores}"),
+        ("memory", f"{_gib(machine.available_bytes)} free of {_gib(machine.memory_bytes)}"),
+        ("system", f"{machine.system}, {machine.architecture}, Python {machine.python}"),
         ("NVIDIA GPU", gpus + driver),
-        ("cache", f"{cache['path']}, {_gib(cache['free_bytes'])} of disk free"),
+        ("cache", f"{cache.path}, {_gib(cache.free_bytes)} of disk free"),
     ]
     print_table(("this machine", ""), rows)
     click.echo()
-    packages = [
-        (package["name"], package["version"] or "missing", _origin(package["extra"]))
-        for package in findings["packages"]
-    ]
+    packages = [(package.name, package.version or "missing", _origin(package.extra)) for package in findings.packages]
     print_table(("package", "version", "comes with"), packages)
     click.echo()
     targets = [
-        (target["name"], "ready" if target["ready"] else "no", " ".join(target["fast"]), target["why"] or "")
-        for target in findings["targets"]
+        (target.name, "ready" if target.ready else "no", " ".join(target.fast), target.why or "")
+        for target in findings.targets
     ]
     print_table(("target", "here", "fast precisions", "why not"), targets)
     click.echo()
-    for line in findings["advice"] or ["Nothing is missing for `edgekit build --target cpu`."]:
+    for line in findings.advice or ["Nothing is missing for `edgekit build --target cpu`."]:
         click.echo(line)
 
 

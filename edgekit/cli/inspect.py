@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +12,8 @@ from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table, warn
 
 if TYPE_CHECKING:
+    from edgekit.backends import LayerTime
+    from edgekit.bundle.manifest import Manifest
     from edgekit.report.model_pruning import Pruning
 
 
@@ -29,11 +32,20 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
     from edgekit.bundle.directory import check_bundle, read_manifest
 
     manifest, problems = read_manifest(path), check_bundle(path)
-    timed = _layers(path, manifest) if layers and not problems else []
+    timed = _layers(path, manifest.precision) if layers and not problems else []
     pruning = None if problems else _pruning(path)
     if as_json:
-        removed = pruning.as_dict() if pruning is not None else None
-        emit_json({"manifest": manifest, "problems": problems, "ok": not problems, "layers": timed, "pruning": removed})
+        from dataclasses import asdict
+
+        emit_json(
+            {
+                "manifest": manifest.as_json(),
+                "problems": problems,
+                "ok": not problems,
+                "layers": [asdict(each) for each in timed],
+                "pruning": pruning.as_dict() if pruning is not None else None,
+            }
+        )
     else:
         _show_bundle(manifest, timed)
         if pruning is not None:
@@ -48,30 +60,28 @@ def _show_graph(path: Path, as_json: bool) -> None:
 
     from edgekit.models.onnx_graph import facts, pixel_facts, read_onnx, takes_pixels
 
-    if takes_pixels(path):
+    if not takes_pixels(path):
+        known = asdict(facts(read_onnx(path)))
+    else:
         seen = pixel_facts(path)
-        known: dict[str, Any] = {
+        known = {
             "input": [1, seen.size, seen.size, 3],
             "dtype": "uint8",
             "classes": seen.classes,
             "quantized": seen.quantized,
             "for TensorRT": seen.for_tensorrt,
         }
-    else:
-        known = asdict(facts(read_onnx(path)))
     if as_json:
         emit_json(known)
     else:
         print_table(["what", "value"], list(known.items()))
 
 
-def _layers(path: Path, manifest: dict[str, Any]) -> list[dict[str, Any]]:
-    from dataclasses import asdict
-
+def _layers(path: Path, precision: str) -> Sequence[LayerTime]:
     from edgekit.backends import Compiled
     from edgekit.backends.openvino import profile
 
-    return [asdict(each) for each in profile(Compiled("openvino", str(path / "model.xml"), manifest["precision"], 0))]
+    return profile(Compiled("openvino", str(path / "model.xml"), precision, 0))
 
 
 def _pruning(path: Path) -> Pruning | None:
@@ -106,18 +116,14 @@ def _arrow(before: int, after: int) -> str:
     return str(before) if before == after else f"{before} -> {after}"
 
 
-def _show_bundle(manifest: dict[str, Any], timed: list[dict[str, Any]]) -> None:
-    model, target = manifest["model"], manifest["target"]
-    shape = " x ".join(str(side) for side in manifest["input"]["shape"])
-    click.echo(
-        f"{model['name']}{'.' + model['tag'] if model['tag'] else ''} for {target['name']}, {manifest['precision']}"
-    )
-    click.echo(f"input {manifest['input']['dtype']} {shape} {manifest['input']['layout']} {manifest['input']['color']}")
-    click.echo(f"{model['classes']} classes, runtime {target['runtime']} {target['runtime_version']}\n")
-    rows = [
-        [name, f"{facts['size_bytes'] / 1e6:.2f}", facts["sha256"][:16]] for name, facts in manifest["files"].items()
-    ]
+def _show_bundle(manifest: Manifest, timed: Sequence[LayerTime]) -> None:
+    model, target, taken = manifest.model, manifest.target, manifest.input
+    shape = " x ".join(str(side) for side in taken.shape)
+    click.echo(f"{model.name}{'.' + model.tag if model.tag else ''} for {target.name}, {manifest.precision}")
+    click.echo(f"input {taken.dtype} {shape} {taken.layout} {taken.color}")
+    click.echo(f"{model.classes} classes, runtime {target.runtime} {target.runtime_version}\n")
+    rows = [[name, f"{facts.size_bytes / 1e6:.2f}", facts.sha256[:16]] for name, facts in manifest.files.items()]
     print_table(["file", "MB", "sha256"], rows)
     if timed:
         click.echo()
-        print_table(["layer", "kind", "us"], [[t["name"], t["kind"], f"{t['microseconds']:.0f}"] for t in timed[:20]])
+        print_table(["layer", "kind", "us"], [[t.name, t.kind, f"{t.microseconds:.0f}"] for t in timed[:20]])

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+
+if TYPE_CHECKING:
+    from edgekit.recipe import Recipe
 
 AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+
+PARTS: Mapping[str, Mapping[str, str]] = {
+    "preprocessing": {key: key for key in ("size", "crop_fraction", "interpolation", "mean", "std", "color")},
+    "pruning": {
+        "importance": "importance",
+        "train_data": "train_data",
+        "recovery_images": "images",
+        "recovery_minutes": "minutes",
+        "sensitivity": "sensitivity",
+    },
+    "tensorrt": {key: key for key in ("jetpack", "compute_capabilities", "optimization_level", "workspace_mb", "dla")},
+}
+"""Part of a recipe: the flags that belong in it, and what they are called there."""
+
+_PLACES = {flag: (part, name) for part, flags in PARTS.items() for flag, name in flags.items()}
 
 
 class ChannelValues(click.ParamType):  # type: ignore[type-arg]  # older releases of click cannot subscript it
@@ -137,9 +155,6 @@ class PruneAmount(click.ParamType):  # type: ignore[type-arg]
         return ratio
 
 
-PRUNING = ("importance", "train_data", "recovery_images", "recovery_minutes", "sensitivity")
-
-
 def pruning_options(function: AnyFunction) -> AnyFunction:
     """Add --importance, --train-data, --recovery-images, --recovery-minutes and --sensitivity/--no-sensitivity."""
     return _stack(
@@ -172,20 +187,9 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
     )
 
 
-def nested_pruning(flags: dict[str, Any]) -> dict[str, Any]:
-    """Flags with those of `pruning_options` gathered under `pruning`, as a recipe has them."""
-    laid = {key: value for key, value in flags.items() if key not in PRUNING}
-    given = {key: flags.get(key) for key in PRUNING if not key.startswith("recovery_")}
-    bounds = {"images": flags.get("recovery_images"), "minutes": flags.get("recovery_minutes")}
-    return {**laid, "pruning": {**given, **bounds}}
-
-
 def json_option(function: AnyFunction) -> AnyFunction:
     """Add --json; the verb's function gets as_json (bool)."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(function)
-
-
-TENSORRT = ("jetpack", "compute_capabilities", "optimization_level", "workspace_mb", "dla")
 
 
 def tensorrt_options(function: AnyFunction) -> AnyFunction:
@@ -209,24 +213,17 @@ def tensorrt_options(function: AnyFunction) -> AnyFunction:
     )
 
 
-def nested_tensorrt(flags: dict[str, Any]) -> dict[str, Any]:
-    """Flags with those for TensorRT gathered under `tensorrt`, as a recipe has them."""
-    laid = {key: value for key, value in flags.items() if key not in TENSORRT}
-    told = {key: flags[key] for key in TENSORRT if flags.get(key) not in (None, ())}
-    return {**laid, "tensorrt": told}
+def nested(flags: dict[str, Any]) -> dict[str, Any]:
+    """click's flags as a recipe has them: those of PARTS in their parts, where they were given."""
+    laid = {key: value for key, value in flags.items() if key not in _PLACES}
+    for key, (part, name) in _PLACES.items():
+        if flags.get(key) not in (None, ()):
+            laid.setdefault(part, {})[name] = flags[key]
+    return laid
 
 
-PREPROCESSING = ("size", "crop_fraction", "interpolation", "mean", "std", "color")
-
-
-def nested_preprocessing(flags: dict[str, Any]) -> dict[str, Any]:
-    """Flags with those of `preprocessing_options` gathered under `preprocessing`, as a recipe has them."""
-    laid = {key: value for key, value in flags.items() if key not in PREPROCESSING}
-    return {**laid, "preprocessing": {key: flags[key] for key in PREPROCESSING if key in flags}}
-
-
-def subject_recipe(subject: str | None, flags: dict[str, Any]) -> Any:
-    """The recipe that model, data and preprocessing flags say; `subject` is another way to say --model.
+def subject_recipe(subject: str | None, flags: dict[str, Any]) -> Recipe:
+    """The recipe that click's flags say; `subject` is another way to say --model.
 
     Raises:
         click.UsageError: neither or both were given.
@@ -235,10 +232,10 @@ def subject_recipe(subject: str | None, flags: dict[str, Any]) -> Any:
         raise click.UsageError("Give one model: an argument or --model")
     from edgekit.recipe import merged
 
-    return merged({}, nested_preprocessing({**flags, "model": subject or flags["model"]}))
+    return merged({}, nested({**flags, "model": subject or flags["model"]}))
 
 
-def calibration_settings(source: str | None, images: int | None, strategy: str | None) -> dict[str, Any]:
+def calibration_settings(source: str | None, images: int | None, strategy: str | None) -> dict[str, str | int | None]:
     """--calibration and its companions as a recipe has them: a .json is a manifest, anything else is chosen from."""
     is_manifest = source is not None and source.endswith(".json")
     return {

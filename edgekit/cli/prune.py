@@ -12,7 +12,6 @@ from edgekit.cli.options import (
     data_options,
     json_option,
     model_options,
-    nested_pruning,
     preprocessing_options,
     pruning_options,
     subject_recipe,
@@ -60,7 +59,7 @@ def command(subject: str | None, out: Path, latency_budget: float | None, as_jso
         raise InputError("there is nothing to prune with --prune none", "Give a ratio, or auto.")
     if out.exists() and (not out.is_dir() or any(each.name not in FILES for each in out.iterdir())):
         raise InputError(f"{out} holds other files", "Give another --out.")
-    recipe = subject_recipe(subject, nested_pruning({**flags, "latency_budget_ms": latency_budget}))
+    recipe = subject_recipe(subject, {**flags, "latency_budget_ms": latency_budget})
     with progress() as bars:
         made, dense, run = prune(recipe, on_event=shown_on(bars))
     for line in run.warnings:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,8 +26,25 @@ AHEAD = 16
 
 BAR_AFTER_S = 2.0
 
-Answer = dict[str, Any]
 Item = tuple[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Of an image, by name: its classes with their probabilities, best first, or why there are none."""
+
+    image: str
+    ranked: tuple[tuple[str | int, float], ...] = ()
+    error: str | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """What --json and --jsonl print."""
+        if self.error is not None:
+            return {"image": self.image, "error": self.error}
+        return {
+            "image": self.image,
+            "classes": [{"label": label, "probability": share} for label, share in self.ranked],
+        }
 
 
 @click.command(
@@ -147,7 +165,7 @@ def _frames(camera: int) -> Iterator[Item]:
 
 
 def _answers(session: Session, items: Any, top: int, ahead: int, image_error: type[Exception]) -> Iterator[Answer]:
-    """An answer an image, in order; {"image", "classes"} or {"image", "error"}."""
+    """An answer an image, in order."""
     waiting: deque[tuple[str, Future[Any]]] = deque()
 
     def first() -> Answer:
@@ -155,8 +173,8 @@ def _answers(session: Session, items: Any, top: int, ahead: int, image_error: ty
         try:
             ranked = future.result()
         except image_error as error:
-            return {"image": name, "error": str(error)}
-        return {"image": name, "classes": [{"label": label, "probability": share} for label, share in ranked]}
+            return Answer(name, error=str(error))
+        return Answer(name, tuple(ranked))
 
     for name, image in items:
         waiting.append((name, session.submit(image, top)))
@@ -172,15 +190,17 @@ def _print(answers: Iterator[Answer], total: int | None, jsonl: bool, as_json: b
     good = bad = 0
     with _bar(total) as moved:
         for answer in answers:
-            if "error" in answer:
+            if answer.error is not None:
                 bad += 1
-                warn(answer["error"])
+                warn(answer.error)
             else:
                 good += 1
             _print_one(answer, jsonl, kept if as_json else None)
             moved(good + bad)
     if as_json:
-        emit_json({"images": kept, "classified": good, "failed": bad, "runtime": session.runtime})
+        emit_json(
+            {"images": [each.as_json() for each in kept], "classified": good, "failed": bad, "runtime": session.runtime}
+        )
     if bad:
         warn(f"{bad} of {good + bad} images could not be classified")
     return 2 if bad else 0
@@ -192,10 +212,9 @@ def _print_one(answer: Answer, jsonl: bool, kept: list[Answer] | None) -> None:
     if kept is not None:
         kept.append(answer)
     elif jsonl:
-        click.echo(json.dumps(answer, ensure_ascii=False, allow_nan=False))
-    elif "classes" in answer:
-        told = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in answer["classes"])
-        click.echo(f"{answer['image']}: {told}")
+        click.echo(json.dumps(answer.as_json(), ensure_ascii=False, allow_nan=False))
+    elif answer.error is None:
+        click.echo(f"{answer.image}: {', '.join(f'{label} {share:.1%}' for label, share in answer.ranked)}")
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def command(
     Leaves checkpoint.pt, log.jsonl and, at the end, curve.svg and weights.safetensors: the running average of the
     weights in FP16.
     """
-    settings = _settings(recipe, flags)
+    settings = _settings(recipe, **flags)
     images, classes = _images(settings, num_classes)
     from edgekit.models import create
     from edgekit.models.registry import find_model
@@ -100,15 +100,14 @@ def command(
         note("run it again to go on" if not done else f"weights: {out / 'weights.safetensors'}")
 
 
-def _settings(recipe: str, flags: dict[str, Any]) -> TrainingRecipe:
+def _settings(recipe: str, **flags: Any) -> TrainingRecipe:
     """The recipe of a file or a shipped name, with flags laid over it."""
     from edgekit.recipe import checked, read_yaml, recipe_path
     from edgekit.training.recipe import TrainingRecipe
 
     path = recipe_path("training", recipe)
     told = {key: value for key, value in flags.items() if value is not None}
-    settings: TrainingRecipe = checked(TrainingRecipe, read_yaml(path) | told, "training recipe")
-    return settings
+    return checked(TrainingRecipe, read_yaml(path) | told, "training recipe")
 
 
 def _images(settings: TrainingRecipe, num_classes: int | None) -> tuple[TrainingImages, int]:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypedDict
 
 from edgekit.errors import InputError
 
@@ -144,8 +144,17 @@ def choose(
     return CalibrationSet(data or images.name, getattr(images, "split", None), strategy, seed, classes, items)
 
 
-def class_coverage(chosen: CalibrationSet) -> dict[str, Any]:
-    """How many classes the set touches, and the fewest and most images of one."""
+class ClassCoverage(TypedDict):
+    """How many classes a set touches, of how many if that is known, and the fewest and most images of one."""
+
+    covered: int
+    of: int | None
+    fewest: int
+    most: int
+
+
+def class_coverage(chosen: CalibrationSet) -> ClassCoverage:
+    """What a set covers, as its manifest tells it."""
     counts = Counter(item.label for item in chosen.items if item.label is not None)
     of = chosen.classes
     least = 0 if of is not None and len(counts) < of else min(counts.values(), default=0)
@@ -154,12 +163,19 @@ def class_coverage(chosen: CalibrationSet) -> dict[str, Any]:
 
 def to_json(chosen: CalibrationSet) -> str:
     """The manifest as text: how it was chosen, what it covers, and every image with its hash."""
-    told: dict[str, Any] = {"kind": KIND, "schema": 1, **asdict(chosen)}
-    told["digest"] = chosen.digest
-    told["class_coverage"] = class_coverage(chosen)
-    items = told.pop("items")
+    told = {
+        "kind": KIND,
+        "schema": 1,
+        "data": chosen.data,
+        "split": chosen.split,
+        "strategy": chosen.strategy,
+        "seed": chosen.seed,
+        "classes": chosen.classes,
+        "digest": chosen.digest,
+        "class_coverage": class_coverage(chosen),
+    }
     head = json.dumps(told, indent=1)[:-2]
-    rows = ",\n".join("  " + json.dumps(item) for item in items)
+    rows = ",\n".join("  " + json.dumps(asdict(item)) for item in chosen.items)
     return f'{head},\n "items": [\n{rows}\n ]\n}}\n'
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,10 +31,6 @@ class Preprocessing:
     mean: Channels = (0.5, 0.5, 0.5)
     std: Channels = (0.5, 0.5, 0.5)
     color: str = "rgb"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain values, for keys and manifests."""
-        return asdict(self)
 
 
 def picture(image: Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:

@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from edgekit.errors import InputError
@@ -118,7 +117,7 @@ class Registry:
         return InputError(f"there is no device {name!r}", hint)
 
     def _write(self, devices: Mapping[str, Device]) -> None:
-        def plain(device: Device) -> dict[str, Any]:
+        def plain(device: Device) -> dict[str, str | int | None]:
             return {key: value for key, value in asdict(device).items() if key != "name"}
 
         told = {name: plain(device) for name, device in sorted(devices.items())}

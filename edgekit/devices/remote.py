@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.devices.facts import DeviceFacts
 from edgekit.devices.ssh import Connection, DisconnectedError, Talk
+from edgekit.devices.timed import BenchAnswer
 from edgekit.devices.transfer import agent, ask, ensure, persist
 
 CHUNK: Final = 16
@@ -26,14 +28,15 @@ class Network:
     """A network on the device.
 
     Attributes:
-        folder: there; runtime: a key of edgekit.runtime.engines.RUNTIMES; settings: of it.
+        folder: there; runtime: a key of edgekit.runtime.engines.RUNTIMES.
+        settings: how it builds its engine, see edgekit.runtime.settings.
     """
 
     name: str
     folder: str
     runtime: str
     precision: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, bool | int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -41,18 +44,16 @@ class Probed:
     """A device that takes part in a build: how to reach it, and what `probe` told of it."""
 
     connection: Connection
-    facts: Mapping[str, Any]
-
-    def identity(self) -> dict[str, Any]:
-        """What decides how fast things run there; clocks, temperatures and free disk of the moment left out."""
-        passing = ("clocks_mhz", "temperatures_c", "free_disk_bytes")
-        return {key: value for key, value in self.facts.items() if key not in passing}
+    facts: DeviceFacts
 
 
-def probe(connection: Connection) -> dict[str, Any]:
-    """What the device is; see edgekit.runtime.probe."""
-    told = ask(connection, "probe", {})
-    return {key: value for key, value in told.items() if key != "bytes"}
+def probe(connection: Connection) -> DeviceFacts:
+    """What the device is.
+
+    Raises:
+        UnavailableError: it cannot be reached.
+    """
+    return DeviceFacts.of(ask(connection, "probe", {}))
 
 
 def place(
@@ -135,12 +136,9 @@ def bench(
     runs: int,
     max_seconds: float,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
-) -> dict[str, Any]:
+) -> BenchAnswer:
     """Times networks side by side on the device.
 
-    Returns:
-        {"timed": {name: {"blocks", "warmup", "steady", "throughput_ips", "power_w", "energy_j"}}, "conditions"}; energy
-        in joules an image, conditions as edgekit.runtime.power.Sampler tells them.
     Raises:
         UnavailableError: the device cannot be reached or cannot run them; a cut run is started again.
     """
@@ -151,12 +149,12 @@ def bench(
         "max_seconds": max_seconds,
     }
 
-    def once() -> dict[str, Any]:
+    def once() -> BenchAnswer:
         with agent(connection, "bench", header) as talk:
             while True:
                 told, _ = talk.receive()
                 if "timed" in told:
-                    return told
+                    return BenchAnswer.of(told)
                 on_progress(told["done"], told["total"])
 
     return persist(connection, once)

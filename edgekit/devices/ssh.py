@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
 from edgekit.devices.registry import Device
 from edgekit.errors import EdgekitError, UnavailableError
@@ -118,7 +118,7 @@ class Talk:
         if frame is None:
             raise self._failure()
         if "error" in frame[0]:
-            raise _told(self.device, frame[0])
+            raise _complaint(self.device, str(frame[0]["error"]), str(frame[0]["kind"]))
         return frame
 
     def _failure(self) -> EdgekitError:
@@ -193,16 +193,14 @@ class Connection:
             raise explain(self.device, done.returncode, done.stderr.decode(errors="replace"))
 
 
-def _told(device: Device, header: dict[str, Any]) -> DeviceError:
-    if header.get("kind") == "disk-full":
+def _complaint(device: Device, error: str, kind: str) -> DeviceError:
+    if kind == "disk-full":
         return DeviceError(
             f"the disk of {device.name} is full",
             f"`edgekit device probe {device.name}` tells how much is free.",
             "disk-full",
         )
-    return DeviceError(
-        f"{device.name}: {header['error']}", "`edgekit device probe` says what is there.", header["kind"]
-    )
+    return DeviceError(f"{device.name}: {error}", "`edgekit device probe` says what is there.", kind)
 
 
 def explain(device: Device, code: int, complaint: str) -> EdgekitError:

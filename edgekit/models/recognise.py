@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from edgekit.models.registry import MODELS
 
@@ -84,5 +84,5 @@ def _made(name: str, width: float = 1.0) -> Shapes:
         return _shapes(create(name, width=width).state_dict())
 
 
-def _shapes(state: Mapping[str, Any]) -> Shapes:
+def _shapes(state: Mapping[str, Tensor]) -> Shapes:
     return {key: tuple(value.shape) for key, value in state.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from edgekit.validate.accuracy import Accuracy, PairedDrop
 from edgekit.validate.scores import Score, Scores
@@ -107,18 +107,47 @@ def _change(gain: PairedDrop) -> str:
     return f"{-gain.drop + 0.0:+.2f} points of top-1 error (95 % {low:.2f} to {high:.2f})"
 
 
-def score_values(score: Score) -> dict[str, Any]:
-    """A score as plain values: `accuracy`, and with several crops `single_crop` and `gain`."""
-    values: dict[str, Any] = {"accuracy": _accuracy_values(score.accuracy)}
-    if score.single is not None and score.gain is not None:
-        values |= {"single_crop": _accuracy_values(score.single), "gain": gain_values(score.gain)}
-    return values
+class AccuracyValues(TypedDict):
+    """Percent of the images, and the 95 % interval of top-1."""
+
+    top1: float
+    top5: float
+    images: int
+    ci95: list[float]
 
 
-def gain_values(gain: PairedDrop) -> dict[str, Any]:
-    """A gain as plain values: points of top-1 (positive: errors less), its 95 % interval and McNemar's p."""
+class GainValues(TypedDict):
+    """Points of top-1 (positive: errors less), their 95 % interval and McNemar's p."""
+
+    points: float
+    ci95: list[float]
+    p_value: float
+
+
+class _WithOneCrop(TypedDict):
+    accuracy: AccuracyValues
+
+
+class ScoreValues(_WithOneCrop, total=False):
+    """A score; `single_crop` and `gain` only with several crops."""
+
+    single_crop: AccuracyValues
+    gain: GainValues
+
+
+def score_values(score: Score) -> ScoreValues:
+    """A score as plain values."""
+    accuracy = accuracy_values(score.accuracy)
+    if score.single is None or score.gain is None:
+        return {"accuracy": accuracy}
+    return {"accuracy": accuracy, "single_crop": accuracy_values(score.single), "gain": gain_values(score.gain)}
+
+
+def gain_values(gain: PairedDrop) -> GainValues:
+    """A gain as plain values."""
     return {"points": gain.drop, "ci95": list(gain.ci95), "p_value": gain.p_value}
 
 
-def _accuracy_values(found: Accuracy) -> dict[str, Any]:
+def accuracy_values(found: Accuracy) -> AccuracyValues:
+    """An accuracy as plain values."""
     return {"top1": found.top1, "top5": found.top5, "images": found.images, "ci95": list(found.ci95)}

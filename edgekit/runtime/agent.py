@@ -195,14 +195,20 @@ def _link(header: Header, source: BinaryIO, talk: Talk) -> None:
     talk({"folder": folder})
 
 
+def _loaded(header: Header) -> Any:
+    """The network that a host describes."""
+    from .engines import load
+    from .settings import engine_settings
+
+    return load(header["runtime"], header["folder"], header["precision"], engine_settings(header.get("settings")))
+
+
 def _serve(header: Header, source: BinaryIO, talk: Talk) -> None:
     """Loads a network, then answers frames of pictures with their logits."""
     inbox = Inbox(source)
     import numpy as np
 
-    from .engines import load
-
-    infer = load(header["runtime"], header["folder"], header["precision"], header.get("settings"))
+    infer = _loaded(header)
     talk({"ready": True})
     while True:
         told, payload = inbox.next()
@@ -217,13 +223,9 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
     Inbox(source)
     import numpy as np
 
-    from .engines import load
     from .timing import bench
 
-    networks: Dict[str, Callable[..., Any]] = {
-        each["name"]: load(each["runtime"], each["folder"], each["precision"], each.get("settings"))
-        for each in header["networks"]
-    }
+    networks = {each["name"]: _loaded(each) for each in header["networks"]}
     picture = np.random.RandomState(0).randint(0, 256, tuple(header["shape"]), dtype=np.uint8)
 
     def many(name: str) -> Callable[[Any], None]:
@@ -245,7 +247,7 @@ def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
     from .manifest import read_manifest
 
     # A device stands for the runtime that the bundle was built for: no other takes its place unasked.
-    runtime = header.get("runtime") or read_manifest(header["folder"])[1]["target"]["runtime"]
+    runtime = header.get("runtime") or read_manifest(header["folder"])[1].runtime
     with Bundle.open(header["folder"], runtime=runtime) as bundle:
         talk({"cosine": bundle.check_golden()})
 

@@ -4,7 +4,7 @@ Written for Python 3.6, numpy and one inference runtime, so that it can be copie
 """
 
 import os
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import List, Optional, Tuple, Union
 from weakref import WeakSet
 
 import numpy as np
@@ -14,29 +14,29 @@ from .decoding import MAX_IMAGE_BYTES, MAX_PIXELS
 from .engines import FILES, Network, choose, load
 from .errors import BundleError
 from .files import problems
-from .manifest import contract_of, read_manifest
+from .manifest import Checked, read_manifest
 from .session import Limits, Ranked, Session
 from .signature import check_signature
 
 MODES = ("latency", "throughput")
-ON_PROCESSORS = ("openvino", "onnxruntime")
 
 
 class Bundle(object):
     """An opened bundle; see `Bundle.open`. A context manager.
 
     Attributes:
-        path: its directory (str); manifest: the content of manifest.json (dict).
+        path: its directory (str); manifest: the content of manifest.json (dict, as JSON has it).
         labels: class names by index (list of str; may be empty).
         size: side of the square input in pixels (int).
         runtime: what it is run with here (str).
         signer: who signed it, of the allowed signers (str; None when that was not asked for).
     """
 
-    def __init__(self, path: str, manifest: Dict[str, Any], runtime: str, verify: bool) -> None:
-        self.path, self.manifest, self.runtime, self._verify = path, manifest, runtime, verify
-        self.labels = list(manifest["labels"])
-        self.size = contract_of(manifest).size
+    def __init__(self, path: str, told: Checked, runtime: str, verify: bool) -> None:
+        self.path, self.runtime, self._told, self._verify = path, runtime, told, verify
+        self.manifest = told.content
+        self.labels = list(told.labels)
+        self.size = told.contract.size
         self.signer: Optional[str] = None
         self._sessions: "WeakSet[Session]" = WeakSet()
         self._asked: Tuple[str, Optional[int], str] = (runtime, None, "latency")
@@ -77,11 +77,11 @@ class Bundle(object):
         signer = None
         if allowed_signers is not None:
             signer = check_signature(folder, raw, os.fspath(allowed_signers), identity)
-        files = manifest["files"]
+        files = manifest.files
         if verify or signer is not None:
             for problem in problems(folder, files):
                 raise BundleError("the bundle %s was damaged or changed: %s" % (folder, problem))
-        runtime = runtime or choose(manifest["target"]["runtime"], files)
+        runtime = runtime or choose(manifest.runtime, files)
         for needed in FILES.get(runtime, ()) + (golden.GOLDEN,):
             if needed not in files:
                 raise BundleError("the manifest does not name %s, which %s needs" % (needed, runtime))
@@ -120,7 +120,7 @@ class Bundle(object):
             raise BundleError("the bundle is closed")
         asked = (runtime or self._asked[0], threads or self._asked[1], mode or self._asked[2])
         network = self._network if asked == self._asked else self._load(*asked)
-        made = Session(network, contract_of(self.manifest), self.labels, Limits(max_bytes, max_pixels))
+        made = Session(network, self._told.contract, self.labels, Limits(max_bytes, max_pixels))
         made.warm_up(warmup)
         self._sessions.add(made)
         return made
@@ -159,10 +159,8 @@ class Bundle(object):
     def _load(self, runtime: str, threads: Optional[int], mode: str) -> Network:
         if mode not in MODES:
             raise BundleError("there is no mode %r; there are %s" % (mode, " and ".join(MODES)))
-        settings = dict(self.manifest.get("engine_settings") or {})
-        if runtime in ON_PROCESSORS:
-            settings.update(threads=threads, mode=mode, keep=True)
-        network = load(runtime, self.path, self.manifest["precision"], settings)
+        settings = self._told.settings._replace(threads=threads or 0, mode=mode, keep=True)
+        network = load(runtime, self.path, self._told.precision, settings)
         if self._verify:
             self._check(network)
         return network
@@ -170,4 +168,4 @@ class Bundle(object):
     def _check(self, network: Optional[Network]) -> float:
         if network is None:
             raise BundleError("the bundle is closed")
-        return golden.check_golden(self.path, self.size, int(self.manifest["model"]["classes"]), network)
+        return golden.check_golden(self.path, self.size, self._told.classes, network)

@@ -6,11 +6,12 @@ Written for Python 3.6; each runtime is imported only when it is asked for.
 import importlib.util
 import os
 import threading
-from typing import Any, Callable, Dict, Iterable, List, Optional
+from typing import Callable, Dict, Iterable, List  # noqa: F401  # in a type comment
 
 import numpy as np
 
 from .errors import BundleError, MissingError
+from .settings import Settings
 
 Infer = Callable[[np.ndarray], np.ndarray]
 """uint8 (1, H, W, 3) RGB pixels to float32 (1, classes) logits."""
@@ -42,15 +43,14 @@ class Network(object):
             raise BundleError("%s cannot run the network: %s" % (self.runtime, " ".join(str(error).split())))
 
 
-def load(runtime: str, folder: str, precision: str, settings: Optional[Dict[str, Any]] = None) -> Network:
+def load(runtime: str, folder: str, precision: str, settings: Settings = Settings()) -> Network:  # noqa: B008  # it is frozen
     """Loads the network in `folder` with one of RUNTIMES.
 
     Args:
         runtime: openvino (model.xml), onnxruntime (model.onnx), tensorrt (model.onnx, its engine built on this device
             at first use) or tensorrt-rtx (model.engine).
         precision: of the network; decides what the runtime is allowed to compute in.
-        settings: for processors "threads" (int), "mode" ("latency" or "throughput") and "keep" (bool: whether what
-            was compiled is kept for the next time); "typed", "dla_core", "workspace_bytes" for TensorRT.
+        settings: what it is asked for.
     Raises:
         BundleError: the runtime cannot load it.
         MissingError: the runtime is not here.
@@ -58,7 +58,7 @@ def load(runtime: str, folder: str, precision: str, settings: Optional[Dict[str,
     if runtime not in RUNTIMES:
         raise BundleError("there is no runtime %r; there are %s" % (runtime, ", ".join(sorted(RUNTIMES))))
     try:
-        return RUNTIMES[runtime](folder, precision, settings or {})
+        return RUNTIMES[runtime](folder, precision, settings)
     except ImportError as error:
         raise MissingError("%s is not installed on this device (%s): %s" % (runtime, error, INSTALL[runtime]))
 
@@ -87,21 +87,20 @@ def _in_order(own: str) -> List[str]:
     return ([own] if own in RUNTIMES else []) + others
 
 
-def _openvino(folder: str, precision: str, settings: Dict[str, Any]) -> Network:
+def _openvino(folder: str, precision: str, settings: Settings) -> Network:
     from . import openvino_network
 
     infer, parallel = openvino_network.load(folder, precision, settings)
     return Network("openvino", infer, parallel)
 
 
-def _onnxruntime(folder: str, precision: str, settings: Dict[str, Any]) -> Network:
+def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.add_session_config_entry(*EXACT_SUMS)
-    threads = int(settings.get("threads") or 0)
-    many = settings.get("mode") == "throughput"
+    threads, many = settings.threads, settings.mode == "throughput"
     if many or threads:  # for throughput each call has a thread of its own instead of a share of every layer
         options.intra_op_num_threads = 1 if many else threads
     path = os.path.join(folder, "model.onnx")
@@ -117,13 +116,13 @@ def _onnxruntime(folder: str, precision: str, settings: Dict[str, Any]) -> Netwo
     return Network("onnxruntime", infer, (threads or processors()) if many else 1)
 
 
-def _tensorrt(folder: str, precision: str, settings: Dict[str, Any]) -> Network:
+def _tensorrt(folder: str, precision: str, settings: Settings) -> Network:
     from . import tensorrt_engine
 
     return Network("tensorrt", _in_turn(tensorrt_engine.open_or_build(folder, precision, settings)))
 
 
-def _tensorrt_rtx(folder: str, precision: str, settings: Dict[str, Any]) -> Network:
+def _tensorrt_rtx(folder: str, precision: str, settings: Settings) -> Network:
     from . import tensorrt_engine
 
     return Network("tensorrt-rtx", _in_turn(tensorrt_engine.open_ahead_of_time(folder)))
@@ -150,7 +149,7 @@ RUNTIMES = {
     "onnxruntime": _onnxruntime,
     "tensorrt": _tensorrt,
     "tensorrt-rtx": _tensorrt_rtx,
-}  # type: Dict[str, Callable[[str, str, Dict[str, Any]], Network]]
+}  # type: Dict[str, Callable[[str, str, Settings], Network]]
 """Name: what loads a folder with it."""
 
 FILES = {

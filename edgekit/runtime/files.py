@@ -3,19 +3,19 @@
 import hashlib
 import os
 import stat
-from typing import Any, Dict, Iterator
+from typing import Dict, Iterator
 
-from .manifest import MANIFEST, SIGNATURE, is_file_name
+from .manifest import MANIFEST, SIGNATURE, FileFacts, is_file_name
 
 PIECE = 1 << 20
 
 
-def problems(folder: str, files: Dict[str, Any]) -> Iterator[str]:
+def problems(folder: str, files: Dict[str, FileFacts]) -> Iterator[str]:
     """What is wrong with the files, in words, one at a time; nothing when each is what the manifest says.
 
     Args:
         folder: the bundle's directory.
-        files: name: {"sha256", "size_bytes"}, as the manifest has it.
+        files: by name, as the manifest has them.
     """
     for name, facts in files.items():
         wrong = _wrong_with(folder, name, facts) if is_file_name(name) else "points out of the bundle"
@@ -33,7 +33,7 @@ def problems(folder: str, files: Dict[str, Any]) -> Iterator[str]:
             yield "%s is not a regular file" % name
 
 
-def _wrong_with(folder: str, name: str, facts: Dict[str, Any]) -> str:
+def _wrong_with(folder: str, name: str, facts: FileFacts) -> str:
     path = os.path.join(folder, name)
     try:
         mode = os.lstat(path).st_mode
@@ -44,8 +44,8 @@ def _wrong_with(folder: str, name: str, facts: Dict[str, Any]) -> str:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0))
         with os.fdopen(handle, "rb") as file:
             size = os.fstat(handle).st_size
-            if size != facts["size_bytes"]:
-                return "has changed: it has %d bytes, not %d" % (size, facts["size_bytes"])
+            if size != facts.size_bytes:
+                return "has changed: it has %d bytes, not %d" % (size, facts.size_bytes)
             digest = hashlib.sha256()
             for piece in iter(lambda: file.read(PIECE), b""):
                 digest.update(piece)
@@ -53,4 +53,4 @@ def _wrong_with(folder: str, name: str, facts: Dict[str, Any]) -> str:
         return "is missing"
     except OSError as error:
         return "cannot be read: %s" % error.strerror
-    return "" if digest.hexdigest() == facts["sha256"] else "has changed: its SHA-256 is not the manifest's"
+    return "" if digest.hexdigest() == facts.sha256 else "has changed: its SHA-256 is not the manifest's"

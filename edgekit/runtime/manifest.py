@@ -8,9 +8,10 @@ import json
 import os
 import re
 import stat
-from typing import Any, Dict, List, NamedTuple, Tuple
+from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .errors import BundleError
+from .settings import Settings, engine_settings
 
 KIND = "edgekit-bundle"
 SCHEMA = 1
@@ -22,6 +23,9 @@ MAX_SIDE = 1 << 14
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "mixed")
 
+Table = Dict[str, Any]
+"""A JSON object as it was read, not checked yet."""
+
 
 class Contract(NamedTuple):
     """What is done to an image before the network sees it; the rest is inside the graph.
@@ -32,6 +36,34 @@ class Contract(NamedTuple):
     size: int
     crop_fraction: float
     interpolation: str
+
+
+class FileFacts(NamedTuple):
+    """A file of a bundle, by content."""
+
+    sha256: str
+    size_bytes: int
+
+
+class Checked(NamedTuple):
+    """What a manifest says that the runtime goes by, checked.
+
+    name: of the network, None where it is not told; classes: 0 when unknown; labels: class names, empty when unknown.
+    runtime: that it was built for; precision: of the network; settings: how a device builds its engine.
+    files: all but the manifest and its signature, by name.
+    content: all that manifest.json says, as JSON has it.
+    """
+
+    schema: int
+    name: Optional[str]
+    classes: int
+    labels: List[str]
+    runtime: str
+    precision: str
+    contract: Contract
+    settings: Settings
+    files: Dict[str, FileFacts]
+    content: Table
 
 
 def read_bounded(path: str, limit_bytes: int) -> bytes:
@@ -52,7 +84,7 @@ def read_bounded(path: str, limit_bytes: int) -> bytes:
     return content
 
 
-def read_manifest(folder: str) -> Tuple[bytes, Dict[str, Any]]:
+def read_manifest(folder: str) -> Tuple[bytes, Checked]:
     """manifest.json of a bundle: its bytes, which a signature is of, and what they say, checked.
 
     Raises:
@@ -76,16 +108,9 @@ def read_manifest(folder: str) -> Tuple[bytes, Dict[str, Any]]:
             "the bundle %s is of schema %d, this runtime knows up to %d; use a newer edgekit" % (folder, schema, SCHEMA)
         )
     try:
-        _check(told)
+        return raw, _checked(told)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BundleError("the manifest of %s is wrong: %s" % (folder, _words(error)))
-    return raw, told
-
-
-def contract_of(manifest: Dict[str, Any]) -> Contract:
-    """How a checked manifest wants its images."""
-    told = manifest["preprocessing"]
-    return Contract(int(told["size"]), float(told["crop_fraction"]), str(told["interpolation"]))
 
 
 def is_file_name(name: Any) -> bool:
@@ -94,7 +119,7 @@ def is_file_name(name: Any) -> bool:
     return plain and not re.search(r"[\x00-\x1f/\\]", name)
 
 
-def _each_key_once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
+def _each_key_once(pairs: List[Tuple[str, Any]]) -> Table:
     """A JSON object, refused when it names a key twice: readers in other languages could take the other one."""
     told = dict(pairs)
     if len(told) != len(pairs):
@@ -102,15 +127,17 @@ def _each_key_once(pairs: List[Tuple[str, Any]]) -> Dict[str, Any]:
     return told
 
 
-def _check(told: Dict[str, Any]) -> None:
-    _check_files(_table(told, "files"))
-    if not isinstance(_table(told, "target").get("runtime"), str):
+def _checked(told: Table) -> Checked:
+    """A manifest's content; what is raised says in words what is wrong."""
+    files = _files(_table(told, "files"))
+    runtime = _table(told, "target").get("runtime")
+    if not isinstance(runtime, str):
         raise ValueError("target.runtime is no text")
     if told["precision"] not in PRECISIONS:
         raise ValueError("precision is %r" % (told["precision"],))
-    side = _side(_table(told, "input"))
-    _check_preprocessing(_table(told, "preprocessing"), side)
-    classes: Any = _table(told, "model").get("classes")
+    contract = _contract(_table(told, "preprocessing"), _side(_table(told, "input")))
+    model = _table(told, "model")
+    classes: Any = model.get("classes")
     if not _whole(classes, 0):
         raise ValueError("model.classes is %r" % (classes,))
     labels = told["labels"]
@@ -118,22 +145,25 @@ def _check(told: Dict[str, Any]) -> None:
         raise ValueError("labels are no list of text")
     if labels and len(labels) != classes:
         raise ValueError("%d labels for %d classes" % (len(labels), classes))
-    settings = told.get("engine_settings")
-    if settings is not None and not isinstance(settings, dict):
-        raise ValueError("engine_settings is no table")
+    settings = engine_settings(told.get("engine_settings"))
+    name = model.get("name")
+    return Checked(told["schema"], name, classes, labels, runtime, told["precision"], contract, settings, files, told)
 
 
-def _check_files(files: Dict[str, Any]) -> None:
-    for name, facts in files.items():
+def _files(told: Table) -> Dict[str, FileFacts]:
+    files = {}  # type: Dict[str, FileFacts]
+    for name, facts in told.items():
         if not is_file_name(name) or name in (MANIFEST, SIGNATURE):
             raise ValueError("%s points out of the bundle" % _shown(name))
         if not isinstance(facts, dict) or not re.match(r"^[0-9a-f]{64}$", str(facts.get("sha256"))):
             raise ValueError("%s has no SHA-256" % name)
         if not _whole(facts.get("size_bytes"), 0):
             raise ValueError("the size of %s is %r" % (name, facts.get("size_bytes")))
+        files[name] = FileFacts(str(facts["sha256"]), int(facts["size_bytes"]))
+    return files
 
 
-def _side(told: Dict[str, Any]) -> int:
+def _side(told: Table) -> int:
     """Side of the square input, pixels."""
     shape = told["shape"]
     if told.get("dtype") != "uint8" or told.get("layout") != "NHWC" or told.get("color") != "RGB":
@@ -146,7 +176,7 @@ def _side(told: Dict[str, Any]) -> int:
     return int(shape[1])
 
 
-def _check_preprocessing(told: Dict[str, Any], side: int) -> None:
+def _contract(told: Table, side: int) -> Contract:
     if not _whole(told.get("size"), 1) or told["size"] != side:
         raise ValueError("preprocessing.size is %r, the input is %d" % (told.get("size"), side))
     fraction = told.get("crop_fraction")
@@ -154,9 +184,10 @@ def _check_preprocessing(told: Dict[str, Any], side: int) -> None:
         raise ValueError("preprocessing.crop_fraction is %r" % (fraction,))
     if told.get("interpolation") not in INTERPOLATIONS:
         raise ValueError("preprocessing.interpolation is %r" % (told.get("interpolation"),))
+    return Contract(side, float(fraction), str(told["interpolation"]))
 
 
-def _table(told: Dict[str, Any], key: str) -> Dict[str, Any]:
+def _table(told: Table, key: str) -> Table:
     if not isinstance(told.get(key), dict):
         raise ValueError("it has no table %s" % key)
     return dict(told[key])

@@ -13,29 +13,28 @@ import numpy as np
 from .errors import BundleError
 from .kept import drop_oldest, keep, kept, path_for
 from .openvino_core import core
+from .settings import Settings
 
 KEPT_NETWORKS = 20
 """Compiled networks that are kept, of all bundles together."""
 
 
-def load(folder: str, precision: str, settings: Dict[str, Any]) -> Tuple[Callable[[np.ndarray], np.ndarray], int]:
+def load(folder: str, precision: str, settings: Settings) -> Tuple[Callable[[np.ndarray], np.ndarray], int]:
     """A function from pixels to logits for any number of threads, and how many calls at once are of use.
 
-    Args:
-        settings: see edgekit.runtime.engines.load.
     Raises:
         BundleError: OpenVINO cannot load it.
     """
     # OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.
     wanted = {
-        "PERFORMANCE_HINT": str(settings.get("mode") or "latency").upper(),
+        "PERFORMANCE_HINT": settings.mode.upper(),
         "INFERENCE_PRECISION_HINT": "bf16" if precision in ("bf16", "mixed") else "f32",
     }
-    if settings.get("threads"):
-        wanted["INFERENCE_NUM_THREADS"] = str(settings["threads"])
+    if settings.threads:
+        wanted["INFERENCE_NUM_THREADS"] = str(settings.threads)
     path = os.path.join(folder, "model.xml")
     try:
-        compiled = _compiled(path, wanted) if settings.get("keep") else _fresh(path, wanted)
+        compiled = _compiled(path, wanted) if settings.keep else _fresh(path, wanted)
         return _Requests(compiled), max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
     except RuntimeError as error:
         raise BundleError("OpenVINO cannot load %s: %s" % (path, str(error).splitlines()[0]))

@@ -7,12 +7,12 @@ counts if the GPU was at work, and the other is told beside it. Nothing here cha
 
 import os
 import shutil
-import subprocess
 import threading
 import time
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from . import probe, sysfs
+from .nvidia_smi import ask
 from .tegrastats import FIXED_C, Tegrastats, module_power_w, module_rails
 
 HOT_C = 85.0
@@ -30,20 +30,29 @@ LOADED = 50.0
 STEADY, LASTING = 3, 2
 """Samples in a row that make a steady level, and that make a fall more than a blink."""
 
-SMI_QUERY = "power.draw,temperature.gpu,clocks.sm,clocks_throttle_reasons.active"
-SMI_IDLE = 0x1
-SMI_REASONS = (
-    (0x4, "the power limit was reached"),
-    (0x8, "a hardware slowdown"),
-    (0x20, "the driver's thermal limit was reached"),
-    (0x40, "the hardware's thermal limit was reached"),
-    (0x80, "an external power brake"),
-)
-"""Bits of clocks_throttle_reasons.active, as NVIDIA's NVML reference names them."""
-
 NO_MONITOR = "no power monitor of this device can be read (INA3221, tegrastats, RAPL, nvidia-smi)"
 
-Sample = Dict[str, Any]
+
+class Sample(NamedTuple):
+    """What could be read of a device at one moment.
+
+    temperatures_c, trips_c: degrees by zone: now, and from where it is throttled.
+    clocks_mhz, loads: by clock, MHz and percent; an untold load is taken for a full one.
+    reasons: a driver's words, None where none was asked.
+    alerts: state above zero, by name; counts: events so far, by kind.
+    source, rails_w, power_w: what power was read with, its rails in watts, and what the whole module or GPU draws.
+    """
+
+    temperatures_c: Dict[str, float] = {}
+    trips_c: Dict[str, float] = {}
+    clocks_mhz: Dict[str, float] = {}
+    loads: Dict[str, float] = {}
+    reasons: Optional[List[str]] = None
+    alerts: Dict[str, int] = {}
+    counts: Dict[str, int] = {}
+    source: Optional[str] = None
+    rails_w: Dict[str, float] = {}
+    power_w: Optional[float] = None
 
 
 def power_mode(root: str = "/") -> Optional[str]:
@@ -52,78 +61,36 @@ def power_mode(root: str = "/") -> Optional[str]:
     return sysfs.mode_name(told, root) or told if told and told.isdigit() else told
 
 
-def smi_sample() -> Optional[Sample]:
-    """Power, temperature, clock and throttle reasons of the first desktop GPU."""
-    command = shutil.which("nvidia-smi")
-    for query in (SMI_QUERY, SMI_QUERY.replace("throttle", "event")) if command else ():  # renamed in newer drivers
-        arguments = [str(command), "--query-gpu=" + query, "--format=csv,noheader,nounits"]
-        try:
-            answer = subprocess.run(arguments, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=5).stdout
-        except (OSError, subprocess.SubprocessError):
-            return None
-        told = parse_smi(answer.decode(errors="replace"))
-        if told is not None:
-            return told
-    return None
-
-
-def parse_smi(answer: str) -> Optional[Sample]:
-    """The first line that nvidia-smi answers to SMI_QUERY; what it does not know is left out."""
-    fields = [each.strip() for each in answer.splitlines()[0].split(",")] if answer.strip() else []
-    if len(fields) != 4:
-        return None
-    sample = {"reasons": []}  # type: Sample
-    for key, value in zip(("power_w", "temperature", "clock"), fields):
-        try:
-            sample[key] = float(value)
-        except ValueError:
-            continue
-    try:
-        bits = int(fields[3], 16)
-    except ValueError:
-        return sample
-    sample["reasons"] = [words for bit, words in SMI_REASONS if bits & bit]
-    sample["idle"] = bool(bits & SMI_IDLE)
-    return sample
-
-
 def throttled(samples: List[Sample]) -> Tuple[Optional[bool], List[str]]:
-    """Whether clocks were held down in a run, None if nothing there could tell; and why, in words.
-
-    Args:
-        samples: in order, each with what could be read of "temperatures_c" and "trips_c" {zone: degrees}, "clocks_mhz"
-            and "loads" {clock: MHz or percent; an untold load is taken for a full one}, "reasons" (a driver's words),
-            "alerts" {name: state above zero}, "counts" {kind of event: how many so far}.
-    """
+    """Whether clocks were held down in a run, None if nothing there could tell; and why, in words."""
     found = []  # type: List[str]
     for sample in samples:
-        alerts = ["alert: %s (state %d)" % each for each in sample.get("alerts", {}).items()]
-        found += [reason for reason in list(sample.get("reasons", [])) + alerts if reason not in found]
-    counted = [sample["counts"] for sample in samples if sample.get("counts")]
+        alerts = ["alert: %s (state %d)" % each for each in sample.alerts.items()]
+        found += [reason for reason in list(sample.reasons or []) + alerts if reason not in found]
+    counted = [sample.counts for sample in samples if sample.counts]
     for kind in counted[-1] if counted else ():
         more = counted[-1][kind] - counted[0].get(kind, 0)
         if more > 0:
             found.append("the module throttled itself %d times for %s" % (more, kind))
-    for name in sorted({name for sample in samples for name in sample.get("clocks_mhz", {})}):
+    for name in sorted({name for sample in samples for name in sample.clocks_mhz}):
         fall = _fall(samples, name)
         if fall:
             found.append(fall)
-    watched = any(each in sample for sample in samples for each in ("reasons", "alerts", "counts"))
-    watched = watched or any(sample.get("clocks_mhz") for sample in samples)
+    watched = any(each.reasons is not None or each.alerts or each.counts or each.clocks_mhz for each in samples)
     return (bool(found) if watched else None), found
 
 
 def _fall(samples: List[Sample], name: str) -> Optional[str]:
     """The deepest lasting fall of a clock that was under load, in heat, told in words."""
-    trips = {zone: degrees for sample in samples for zone, degrees in sample.get("trips_c", {}).items()}
-    began = samples[0].get("temperatures_c", {})
+    trips = {zone: degrees for sample in samples for zone, degrees in sample.trips_c.items()}
+    began = samples[0].temperatures_c
     steady, recent, low, deepest = 0.0, [], 0, None  # type: float, List[float], int, Optional[Tuple[float, float, str]]
     for sample in samples:
-        clock, load = sample.get("clocks_mhz", {}).get(name), sample.get("loads", {}).get(name)
+        clock, load = sample.clocks_mhz.get(name), sample.loads.get(name)
         if clock is None or (load is not None and load < LOADED):
             recent, low = [], 0
             continue
-        heat = _heat(sample.get("temperatures_c", {}), trips, began) if clock < FALLEN * steady else None
+        heat = _heat(sample.temperatures_c, trips, began) if clock < FALLEN * steady else None
         low = low + 1 if heat else 0
         if heat and low >= LASTING and (deepest is None or clock < deepest[1]):
             deepest = (steady, clock, heat)
@@ -219,35 +186,36 @@ class Sampler:
         loads = {"cpu": sysfs.cpu_load(self._ticks, ticks), "gpu": gpu_load}
         self._ticks = ticks
         temperatures, clocks = probe.temperatures_c(root), probe.clocks_mhz(root)
-        sample = {"temperatures_c": temperatures, "trips_c": self._trips, "clocks_mhz": clocks}  # type: Sample
-        for key, found in (("alerts", sysfs.alerts(root)), ("counts", sysfs.event_counts(root))):
-            if found:
-                sample[key] = found
+        power = Sample()
         rails = sysfs.ina3221_w(root)
         told = self._stats.newest() if self._stats is not None else None
         if rails:
-            sample.update(source="ina3221", rails_w=rails, power_w=module_power_w(rails))
+            power = Sample(source="ina3221", rails_w=rails, power_w=module_power_w(rails))
         elif told is not None:
-            sample.update(source="tegrastats", rails_w=told["rails_w"], power_w=module_power_w(told["rails_w"]))
-            sample["temperatures_c"] = temperatures or told["temperatures_c"]
+            power = Sample(source="tegrastats", rails_w=told["rails_w"], power_w=module_power_w(told["rails_w"]))
+            temperatures = temperatures or told["temperatures_c"]
             loads["gpu"] = told["gpu_load"] if gpu_load is None else gpu_load
             if told["gpu_mhz"] is not None:
                 clocks.setdefault("gpu", float(told["gpu_mhz"]))
         elif root == "/" and self._stats is None:
-            self._ask_smi(sample, loads)
-        sample["loads"] = {name: load for name, load in loads.items() if load is not None}
-        return sample
+            gpu = ask()
+            if gpu is not None:
+                power = Sample(source="nvidia-smi", power_w=gpu.power_w, reasons=gpu.reasons)
+                loads["gpu"] = 0.0 if gpu.idle else gpu_load
+                temperatures.update(_known("gpu", gpu.temperature_c))
+                clocks.update(_known("gpu", gpu.clock_mhz))
+        return power._replace(
+            temperatures_c=temperatures,
+            trips_c=self._trips,
+            clocks_mhz=clocks,
+            loads={name: load for name, load in loads.items() if load is not None},
+            alerts=sysfs.alerts(root),
+            counts=sysfs.event_counts(root),
+        )
 
-    def _ask_smi(self, sample: Sample, loads: Dict[str, Optional[float]]) -> None:
-        gpu = smi_sample()
-        if gpu is None:
-            return
-        sample.update(source="nvidia-smi", power_w=gpu.get("power_w"), reasons=gpu["reasons"])
-        if gpu.get("idle"):
-            loads["gpu"] = 0.0
-        for key, kept in (("temperature", "temperatures_c"), ("clock", "clocks_mhz")):
-            if key in gpu:
-                sample[kept]["gpu"] = gpu[key]
+
+def _known(name: str, value: Optional[float]) -> Dict[str, float]:
+    return {} if value is None else {name: value}
 
 
 def summary(samples: List[Sample], seconds: float, rapl_energy_j: Optional[float] = None) -> Dict[str, Any]:
@@ -258,19 +226,19 @@ def summary(samples: List[Sample], seconds: float, rapl_energy_j: Optional[float
         many), "mean_power_w", "energy_j", "other_power_w" {source: watts}, "temperatures_c" {zone: {"first", "max",
         "last"}}, "clocks_mhz" {name: {"first", "min", "last"}}, "throttled" (None if untold), "throttle_reasons".
     """
-    measured = [each for each in samples if each.get("power_w") is not None]
+    measured = [each for each in samples if each.power_w is not None]
     powers = {}  # type: Dict[str, float]
     for name in ("ina3221", "tegrastats", "nvidia-smi"):
-        watts = [each["power_w"] for each in measured if each.get("source") == name]
+        watts = [each.power_w for each in measured if each.power_w is not None and each.source == name]
         if watts:
             powers[name] = sum(watts) / len(watts)
     if rapl_energy_j is not None and seconds > 0:
         powers["rapl"] = rapl_energy_j / seconds
-    at_work = sum(each.get("loads", {}).get("gpu") != 0 for each in measured) * 2 >= len(measured)
+    at_work = sum(each.loads.get("gpu") != 0 for each in measured) * 2 >= len(measured)
     order = ("ina3221", "tegrastats") + (("nvidia-smi", "rapl") if at_work else ("rapl", "nvidia-smi"))
     source = next((name for name in order if name in powers), None)
     mean = powers.pop(source) if source else None
-    rails = next((list(each["rails_w"]) for each in samples if each.get("rails_w")), [])
+    rails = next((list(each.rails_w) for each in samples if each.rails_w), [])
     held, reasons = throttled(samples)
     told = {
         "source": source,
@@ -280,8 +248,8 @@ def summary(samples: List[Sample], seconds: float, rapl_energy_j: Optional[float
         "mean_power_w": mean,
         "energy_j": None if mean is None else mean * seconds,
         "other_power_w": powers,
-        "temperatures_c": _ends(samples, "temperatures_c", "max", max),
-        "clocks_mhz": _ends(samples, "clocks_mhz", "min", min),
+        "temperatures_c": _ends([each.temperatures_c for each in samples], "max", max),
+        "clocks_mhz": _ends([each.clocks_mhz for each in samples], "min", min),
         "throttled": held,
         "throttle_reasons": reasons,
     }
@@ -290,11 +258,13 @@ def summary(samples: List[Sample], seconds: float, rapl_energy_j: Optional[float
     return told
 
 
-def _ends(samples: List[Sample], key: str, extreme: str, choose: Any) -> Dict[str, Dict[str, float]]:
+def _ends(
+    readings: List[Dict[str, float]], extreme: str, choose: Callable[[float, float], float]
+) -> Dict[str, Dict[str, float]]:
     """First, extreme and last value of each reading."""
     found = {}  # type: Dict[str, Dict[str, float]]
-    for sample in samples:
-        for name, value in sample.get(key, {}).items():
+    for reading in readings:
+        for name, value in reading.items():
             kept = found.setdefault(name, {"first": value, extreme: value, "last": value})
             kept[extreme], kept["last"] = choose(kept[extreme], value), value
     return found

@@ -93,15 +93,16 @@ class Session(object):
         """
         return self._start(lambda: self._ranked(self._row(image, ready, taken=True), top))
 
-    def counters(self) -> Dict[str, Any]:
+    def counters(self) -> Dict[str, Optional[float]]:
         """{"images", "errors", "mean_ms", "p50_ms", "p90_ms", "p99_ms"}: counted since the beginning, times of the
         last WINDOW images from being taken up to the answer, None before there are any."""
         with self._state:
-            times, told = sorted(self._latencies), {"images": self._images, "errors": self._errors}
-        figures: Dict[str, Any] = {"mean_ms": sum(times) / len(times) if times else None}
+            times = sorted(self._latencies)
+            figures: Dict[str, Optional[float]] = {"images": self._images, "errors": self._errors}
+        figures["mean_ms"] = sum(times) / len(times) if times else None
         for percent in (50, 90, 99):
             figures["p%d_ms" % percent] = times[(len(times) * percent - 1) // 100] if times else None
-        return dict(told, **figures)
+        return figures
 
     def warm_up(self, runs: int) -> None:
         """Runs a grey picture some times on every request that the network has; not counted."""

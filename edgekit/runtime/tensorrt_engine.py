@@ -18,11 +18,12 @@ from . import cuda
 from .errors import BundleError
 from .kept import keep, kept, path_for
 from .probe import l4t_release, text
+from .settings import Settings
 
 DEFAULT_WORKSPACE_BYTES = 1 << 30
 
 
-def open_or_build(folder: str, precision: str, settings: Dict[str, Any]) -> Callable[[np.ndarray], np.ndarray]:
+def open_or_build(folder: str, precision: str, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:
     """A function from pixels to logits; builds and keeps the engine if this device has none for the graph yet.
 
     Raises:
@@ -40,13 +41,13 @@ def open_or_build(folder: str, precision: str, settings: Dict[str, Any]) -> Call
     return _runner(tensorrt, content)
 
 
-def _for_dla(tensorrt: Any, folder: str, settings: Dict[str, Any]) -> Tuple[str, Dict[str, Any]]:
+def _for_dla(tensorrt: Any, folder: str, settings: Settings) -> Tuple[str, Settings]:
     """The graph to build and its settings: before TensorRT 11 a DLA takes the plain graph and scales beside it."""
     plain, cache = os.path.join(folder, "model.dla.onnx"), os.path.join(folder, "model.dla.cache")
-    if settings.get("dla_core") is None or int(tensorrt.__version__.split(".")[0]) >= 11 or not os.path.exists(plain):
+    if settings.dla_core is None or int(tensorrt.__version__.split(".")[0]) >= 11 or not os.path.exists(plain):
         return os.path.join(folder, "model.onnx"), settings
     with open(cache, encoding="utf-8") as file:
-        return plain, dict(settings, typed=False, cache=file.read())
+        return plain, settings._replace(typed=False, calibration_cache=file.read())
 
 
 def open_ahead_of_time(folder: str) -> Callable[[np.ndarray], np.ndarray]:
@@ -86,45 +87,42 @@ def identity(tensorrt: Any, root: str = "/") -> Dict[str, str]:
     }
 
 
-def engine_path(folder: str, facts: Dict[str, str], precision: str, settings: Dict[str, Any]) -> str:
+def engine_path(folder: str, facts: Dict[str, str], precision: str, settings: Settings) -> str:
     """Where the engine of the folder's graph is kept."""
     words = [facts["gpu"], "sm" + facts["compute_capability"].replace(".", ""), "trt" + facts["tensorrt"]]
     words += ["cuda" + facts["cuda"], "l4t" + facts["jetpack"]]
-    return path_for(words, [os.path.join(folder, "model.onnx")], [precision, settings], ".engine")
+    told = [precision, settings.typed, settings.dla_core, settings.workspace_bytes]
+    return path_for(words, [os.path.join(folder, "model.onnx")], told, ".engine")
 
 
-def build(tensorrt: Any, graph: str, precision: str, settings: Dict[str, Any]) -> bytes:
+def build(tensorrt: Any, graph: str, precision: str, settings: Settings) -> bytes:
     """Builds an engine from an ONNX file.
 
-    Args:
-        settings: "typed": the graph carries its precisions (TensorRT 10 and later); else flags allow FP16 and INT8.
-            "workspace_bytes". "dla_core": run on this DLA core what can, the rest on the GPU. "cache": a calibration
-            cache without its first line, for the INT8 of a DLA before TensorRT 11.
     Raises:
         BundleError: the parser refuses the graph (its words are told), or no engine can be built.
     """
     logger = tensorrt.Logger(tensorrt.Logger.ERROR)
     builder = tensorrt.Builder(logger)
-    network = builder.create_network(_network_flags(tensorrt, bool(settings.get("typed"))))
+    network = builder.create_network(_network_flags(tensorrt, settings.typed))
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(graph):
         raise BundleError("TensorRT cannot read the graph: %s" % parser.get_error(0).desc())
     config = builder.create_builder_config()
-    _limit_workspace(tensorrt, config, int(settings.get("workspace_bytes") or DEFAULT_WORKSPACE_BYTES))
-    if not settings.get("typed"):
+    _limit_workspace(tensorrt, config, settings.workspace_bytes or DEFAULT_WORKSPACE_BYTES)
+    if not settings.typed:
         allowed = {"int8": ("INT8", "FP16"), "mixed": ("INT8", "FP16"), "fp16": ("FP16",)}.get(precision, ())
         for flag in allowed:
             config.set_flag(getattr(tensorrt.BuilderFlag, flag))
-    if settings.get("dla_core") is not None:
+    if settings.dla_core is not None:
         config.default_device_type = tensorrt.DeviceType.DLA
-        config.DLA_core = int(settings["dla_core"])
+        config.DLA_core = settings.dla_core
         config.set_flag(tensorrt.BuilderFlag.GPU_FALLBACK)
-        if settings.get("cache"):
-            config.int8_calibrator = _calibrator(tensorrt, settings["cache"])
+        if settings.calibration_cache:
+            config.int8_calibrator = _calibrator(tensorrt, settings.calibration_cache)
         layers = [network.get_layer(place) for place in range(network.num_layers)]
         left = sum(not config.can_run_on_DLA(layer) for layer in layers)
         sys.stderr.write("edgekit: %d of %d layers fall back to the GPU\n" % (left, len(layers)))
-    for place, capability in enumerate(settings.get("compute_capabilities") or ()):  # of TensorRT for RTX
+    for place, capability in enumerate(settings.compute_capabilities):  # of TensorRT for RTX
         config.num_compute_capabilities = place + 1
         config.set_compute_capability(getattr(tensorrt.ComputeCapability, capability), place)
     made = builder.build_serialized_network(network, config)

@@ -5,7 +5,7 @@ network's weights, is not counted. Written for Python 3.6, so that hosts and dev
 """
 
 import time
-from typing import Any, Callable, Dict, List, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
@@ -20,14 +20,22 @@ WARMUP_SHARE = 0.3
 THROUGHPUT_SECONDS = 1.5
 
 
+class Times(NamedTuple):
+    """Milliseconds of single runs in blocks, how many runs came before, and whether their medians agreed at last."""
+
+    blocks: List[List[float]]
+    warmup: int
+    steady: bool
+
+
 def time_networks(
     networks: Dict[str, Infer],
     picture: np.ndarray,
     runs: int,
     max_seconds: float,
     on_progress: Callable[[int, int], None],
-) -> Dict[str, Dict[str, Any]]:
-    """{name: {"blocks": milliseconds in blocks, "warmup": runs before, "steady": bool}}.
+) -> Dict[str, Times]:
+    """Latencies of networks by name.
 
     Args:
         networks: functions that take the picture, by name.
@@ -39,7 +47,7 @@ def time_networks(
     warm = {name: warm_up(infer, picture, share) for name, infer in networks.items()}
     rounds = max(3, -(-runs // BLOCK))
     blocks = _interleaved(networks, picture, rounds, began + max_seconds, on_progress)
-    return {name: {"blocks": blocks[name], "warmup": warm[name][0], "steady": warm[name][1]} for name in networks}
+    return {name: Times(blocks[name], *warm[name]) for name in networks}
 
 
 def bench(
@@ -55,18 +63,19 @@ def bench(
     Args:
         many: makes the function of a name that takes many pictures.
     Returns:
-        {"timed": {name: as time_networks, "throughput_ips", "energy_j" of one image or None}, "conditions": power,
-        temperatures and clocks while latencies were timed, see edgekit.runtime.power.summary}.
+        JSON: {"timed": {name: {the fields of Times, "throughput_ips", "energy_j" of one image or None}}, "conditions":
+        power, temperatures and clocks while latencies were timed, see edgekit.runtime.power.summary}.
     """
     with Sampler() as sampler:
         timed = time_networks(networks, picture, runs, max_seconds, on_progress)
-    for name, figures in timed.items():
+    told = {}  # type: Dict[str, Any]
+    for name, times in timed.items():
         infer_many = many(name)
         with Sampler() as own:
-            figures["throughput_ips"] = throughput_ips(infer_many, picture)
+            ips = throughput_ips(infer_many, picture)
         watts = own.told["mean_power_w"]
-        figures["energy_j"] = None if watts is None else watts / figures["throughput_ips"]
-    return {"timed": timed, "conditions": dict(sampler.told, power_mode=power_mode())}
+        told[name] = dict(times._asdict(), throughput_ips=ips, energy_j=None if watts is None else watts / ips)
+    return {"timed": told, "conditions": dict(sampler.told, power_mode=power_mode())}
 
 
 def _block(infer: Infer, picture: np.ndarray) -> List[float]:

@@ -37,12 +37,12 @@ def verify(
         raw, manifest = read_manifest(folder)
     except BundleError as error:
         return [Check("manifest", False, str(error))]
-    checks = [Check("manifest", True, "schema %d, %s" % (manifest["schema"], manifest["model"].get("name")))]
-    found = list(problems(folder, manifest["files"]))
+    checks = [Check("manifest", True, "schema %d, %s" % (manifest.schema, manifest.name))]
+    found = list(problems(folder, manifest.files))
     if found:
         return checks + [Check("files", False, problem) for problem in found]
-    size = sum(facts["size_bytes"] for facts in manifest["files"].values())
-    checks.append(Check("files", True, "%d files, %.2f MB" % (len(manifest["files"]), size / 1e6)))
+    size = sum(facts.size_bytes for facts in manifest.files.values())
+    checks.append(Check("files", True, "%d files, %.2f MB" % (len(manifest.files), size / 1e6)))
     checks.append(_made("signature", lambda: _signed(folder, raw, allowed_signers, identity)))
     if golden:
         checks.append(_made("golden outputs", lambda: _computes(folder, runtime)))

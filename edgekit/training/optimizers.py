@@ -6,12 +6,16 @@ Muon (Jordan et al. 2024) is torch's own; it takes matrices only, so that each c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from edgekit.training.recipe import TrainingRecipe
+
+PartState = dict[str, Any]
+"""A torch optimiser's own dictionary."""
 
 
 class Optimizer:
@@ -36,11 +40,11 @@ class Optimizer:
             part.step()
             part.zero_grad(set_to_none=True)
 
-    def state_dict(self) -> dict[str, Any]:
+    def state_dict(self) -> dict[str, PartState]:
         """The state of every part, by position."""
         return {str(place): part.state_dict() for place, part in enumerate(self._parts)}
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
+    def load_state_dict(self, state: Mapping[str, PartState]) -> None:
         """Takes back what `state_dict` gave."""
         for place, part in enumerate(self._parts):
             part.load_state_dict(state[str(place)])

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import combinations, pairwise
-from typing import Any, BinaryIO, Final
+from typing import BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.backends import Compiled
+from edgekit.devices.timed import BenchAnswer, BenchConditions
 from edgekit.errors import EdgekitError
 
 T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)
@@ -141,20 +142,21 @@ def measure(
         "runs": runs,
         "max_seconds": max_seconds,
     }
-    told: dict[str, Any] = {}
+    answers: list[BenchAnswer] = []
 
     def hear(line: str) -> None:
-        told.clear()
-        told.update(json.loads(line))
+        told = json.loads(line)
         if "done" in told:
             on_progress(told["done"], told["total"])
+        else:
+            answers.append(BenchAnswer.of(told))
 
     worker = [sys.executable, "-m", "edgekit.validate.latency_worker"]
     code, last = converse(worker, json.dumps(spec), max_seconds * 3 + LOADING_SECONDS, hear)
-    if code != 0 or "timed" not in told:
+    if code != 0 or not answers:
         why = last or f"exit code {code}"
         raise EdgekitError(f"the timing process failed: {why[:200]}", "A lack of memory can be why.")
-    return summed_up(told)
+    return summed_up(answers[-1])
 
 
 def converse(command: Sequence[str], given: str, limit_s: float, on_line: Callable[[str], None]) -> tuple[int, str]:
@@ -200,30 +202,29 @@ def _last_line(file: BinaryIO) -> str:
     return said.splitlines()[-1] if said else ""
 
 
-def summed_up(answer: Mapping[str, Any]) -> Measured:
-    """What edgekit.runtime.timing.bench tells in JSON, as figures."""
+def summed_up(answer: BenchAnswer) -> Measured:
+    """What was timed, as figures."""
     latency, blocks = {}, {}
-    for name, each in answer["timed"].items():
-        blocks[name] = np.array(each["blocks"], np.float64)
-        latency[name] = figures(blocks[name], each["warmup"], each["throughput_ips"], each["steady"])
+    for name, each in answer.timed.items():
+        blocks[name] = np.array(each.blocks, np.float64)
+        latency[name] = figures(blocks[name], each.warmup, each.throughput_ips, each.steady)
     ratios = tuple(Ratio(a, b, *ratio(blocks[a], blocks[b])) for a, b in combinations(blocks, 2))
-    energy = {name: each["energy_j"] for name, each in answer["timed"].items()}
-    conditions, doubts = _conditions(answer["conditions"]), _doubts(latency, blocks)
+    energy = {name: each.energy_j for name, each in answer.timed.items()}
+    conditions, doubts = _conditions(answer.conditions), _doubts(latency, blocks)
     if conditions.throttled:
         doubts.append(f"the device was throttled while it was measured: {'; '.join(conditions.throttle_reasons)}")
     return Measured(latency, ratios, tuple(doubts), energy, conditions)
 
 
-def _conditions(answer: Mapping[str, Any]) -> Conditions:
-    hottest = max((ends["max"] for ends in answer["temperatures_c"].values()), default=None)
+def _conditions(told: BenchConditions) -> Conditions:
     return Conditions(
-        answer["source"],
-        answer.get("why"),
-        answer["mean_power_w"],
-        hottest,
-        answer["throttled"],
-        tuple(answer["throttle_reasons"]),
-        answer["power_mode"],
+        told.source,
+        told.why,
+        told.mean_power_w,
+        told.hottest_c,
+        told.throttled,
+        told.throttle_reasons,
+        told.power_mode,
     )
 
 

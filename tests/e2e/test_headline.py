@@ -32,11 +32,11 @@ def variant(report: dict[str, Any], name: str) -> dict[str, Any]:
 def test_the_bundle_holds_what_the_contract_says(headline: Any) -> None:
     assert check_bundle(headline.directory) == []
     manifest = read_manifest(headline.directory)
-    assert set(manifest["files"]) == FILES
-    assert manifest["input"] == {
+    assert set(manifest.files) == FILES
+    assert manifest.as_json()["input"] == {
         "name": "image", "dtype": "uint8", "shape": [1, 299, 299, 3], "layout": "NHWC", "color": "RGB",
     }  # fmt: skip
-    assert len(manifest["labels"]) == 24
+    assert len(manifest.labels) == 24
     assert json.loads((headline.directory / "report.json").read_text()) == headline.report
 
 

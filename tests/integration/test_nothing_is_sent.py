@@ -21,7 +21,7 @@ time.sleep(1)
 print(json.dumps(seen))
 """
 
-LOADS = "from edgekit.runtime.engines import load; load('openvino', {folder!r}, 'int8', {{}})"
+LOADS = "from edgekit.runtime.engines import load; load('openvino', {folder!r}, 'int8')"
 QUANTIZES = """
 from pathlib import Path
 import numpy as np

@@ -27,7 +27,7 @@ def test_what_is_written_is_whole(tmp_path: Path) -> None:
     out = bundle(tmp_path / "x" / "out")
     assert check_bundle(out) == []
     told = read_manifest(out)
-    assert told["files"]["a.txt"]["size_bytes"] == 3
+    assert told.files["a.txt"].size_bytes == 3
     assert sorted(path.name for path in out.parent.iterdir()) == ["out"]
 
 

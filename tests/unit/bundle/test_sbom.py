@@ -10,14 +10,18 @@ from samples import SAMPLE_REPORT
 
 pytest.importorskip("cyclonedx")
 
+from edgekit.build.bundle_contents import product
+from edgekit.bundle.manifest import Licenses
 from edgekit.bundle.sbom import bill_of_materials, packages
+from edgekit.report import validate
 
 FILES = {"model.onnx": b"a network", "report.json": b"{}"}
 LICENSES = {"weights": "Apache-2.0", "data": None}
+PRODUCT = product(validate(SAMPLE_REPORT))
 
 
 def made(**licenses: str | None) -> dict[str, Any]:
-    told: dict[str, Any] = json.loads(bill_of_materials(SAMPLE_REPORT, {**LICENSES, **licenses}, FILES))
+    told: dict[str, Any] = json.loads(bill_of_materials(PRODUCT, Licenses(**{**LICENSES, **licenses}), FILES))
     return told
 
 
@@ -27,15 +31,15 @@ def test_it_is_valid_by_the_official_schema() -> None:
 
     validator = JsonStrictValidator(SchemaVersion.V1_6)
     for licenses in (LICENSES, {"weights": "MIT OR Apache-2.0", "data": "a licence of our own"}):
-        text = bill_of_materials(SAMPLE_REPORT, licenses, FILES).decode()
+        text = bill_of_materials(PRODUCT, Licenses(**licenses), FILES).decode()
         assert validator.validate_str(text) is None
         assert json.loads(text)["specVersion"] == "1.6"
 
 
 def test_it_is_the_same_each_time_and_another_for_other_files() -> None:
-    first = bill_of_materials(SAMPLE_REPORT, LICENSES, FILES)
-    assert bill_of_materials(SAMPLE_REPORT, LICENSES, FILES) == first
-    assert bill_of_materials(SAMPLE_REPORT, LICENSES, {**FILES, "more": b""}) != first
+    first = bill_of_materials(PRODUCT, Licenses(**LICENSES), FILES)
+    assert bill_of_materials(PRODUCT, Licenses(**LICENSES), FILES) == first
+    assert bill_of_materials(PRODUCT, Licenses(**LICENSES), {**FILES, "more": b""}) != first
 
 
 def test_network_data_files_and_packages_are_in_it() -> None:

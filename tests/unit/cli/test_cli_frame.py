@@ -155,7 +155,7 @@ def test_doctor_names_the_extra_of_what_is_missing(monkeypatch: pytest.MonkeyPat
     from edgekit.targets import describe
 
     monkeypatch.setattr(doctor, "PACKAGES", (("no-such-package", "no_such_package", "cpu"),))
-    found = doctor.examine(describe())
+    found = doctor.examine(describe()).as_json()
     cpu = next(target for target in found["targets"] if target["name"] == "cpu")
     assert not cpu["ready"]
     assert cpu["hint"] == "pip install 'edgekit[cpu]'"
@@ -173,7 +173,7 @@ def test_doctor_looks_where_the_store_is(monkeypatch: pytest.MonkeyPatch, tmp_pa
     from edgekit.store import Store
 
     def told() -> str:
-        return str(doctor._cache()["path"])
+        return doctor._cache().path
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "own"))
@@ -298,3 +298,20 @@ def test_bars_survive_any_order_of_calls() -> None:
 def test_tables_are_plain_when_not_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_table(("name", "top-1"), [("fp32", 95.1), ("int8", None)])
     assert capsys.readouterr().out == "name  top-1\nfp32  95.1\nint8\n"
+
+
+def test_flags_are_nested_as_a_recipe_has_them() -> None:
+    from edgekit.recipe import Recipe
+
+    for part, flags in options.PARTS.items():
+        known = Recipe.model_fields[part].default
+        assert set(flags.values()) <= set(type(known).model_fields)
+    flags = {"model": "x", "size": 64, "mean": None, "recovery_images": 5, "sensitivity": False, "images": 3}
+    assert options.nested({**flags, "compute_capabilities": (), "dla": False}) == {
+        "model": "x",
+        "images": 3,
+        "preprocessing": {"size": 64},
+        "pruning": {"images": 5, "sensitivity": False},
+        "tensorrt": {"dla": False},
+    }
+    assert options.nested({"compute_capabilities": ("8.9",)}) == {"tensorrt": {"compute_capabilities": ("8.9",)}}

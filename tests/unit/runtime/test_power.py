@@ -14,8 +14,11 @@ from device_trees import ORIN, RAPL, write
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.runtime import power, probe, sysfs
-from edgekit.runtime.power import Sampler, parse_smi, power_mode, summary, throttled
+from edgekit.runtime import probe, sysfs
+from edgekit.runtime.nvidia_smi import Gpu
+from edgekit.runtime.nvidia_smi import ask as ask_smi
+from edgekit.runtime.nvidia_smi import parse as parse_smi
+from edgekit.runtime.power import Sample, Sampler, power_mode, summary, throttled
 from edgekit.runtime.tegrastats import parse
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -29,12 +32,12 @@ def command(folder: Path, name: str, script: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
-def hot_run() -> list[dict[str, Any]]:
+def hot_run() -> list[Sample]:
     found = []
     for line in (RECORDED / "throttling_orin_nx.txt").read_text().splitlines()[1:]:
         told = parse(line)
         clocks, loads = {"gpu": float(told["gpu_mhz"])}, {"gpu": float(told["gpu_load"])}
-        found.append({"temperatures_c": told["temperatures_c"], "clocks_mhz": clocks, "loads": loads})
+        found.append(Sample(temperatures_c=told["temperatures_c"], clocks_mhz=clocks, loads=loads))
     return found
 
 
@@ -45,11 +48,10 @@ def test_throttling_is_found_in_a_hot_run() -> None:
 
 
 def test_the_zone_that_is_near_its_trip_point_is_named() -> None:
-    samples = hot_run()
-    for sample in samples:
-        sample["temperatures_c"] = {"tj": sample["temperatures_c"]["tj"] - 20}  # at most 77.5
+    cooler = [{"tj": sample.temperatures_c["tj"] - 20} for sample in hot_run()]  # at most 77.5
+    samples = [sample._replace(temperatures_c=each) for sample, each in zip(hot_run(), cooler, strict=True)]
     assert throttled(samples) == (False, [])
-    samples[0]["trips_c"] = {"tj": 82.0}
+    samples[0] = samples[0]._replace(trips_c={"tj": 82.0})
     assert throttled(samples)[1] == [
         "the gpu clock fell from 918 to 612 MHz under load with tj at 77.5 C (it is throttled from 82.0 C)"
     ]
@@ -59,15 +61,14 @@ def test_a_clock_that_falls_in_the_cool_or_without_work_is_not_throttled() -> No
     samples = hot_run()
     assert throttled(samples[:7] + samples[-1:] * 5) == (False, [])  # hot, but the work is over
     assert throttled(samples[:8]) == (False, [])  # one low clock is a blink
-    for sample in samples:
-        sample["temperatures_c"] = {"tj": 60.0, "PMIC-Die": 100.0}
-    assert throttled(samples) == (False, [])
+    cool = [sample._replace(temperatures_c={"tj": 60.0, "PMIC-Die": 100.0}) for sample in samples]
+    assert throttled(cool) == (False, [])
 
 
 def test_a_run_that_was_as_hot_from_the_start_is_not_rising() -> None:
-    hot = [{"temperatures_c": {"x": 90.0}, "clocks_mhz": {"cpu": mhz}} for mhz in (4000.0,) * 4 + (3000.0,) * 4]
+    hot = [Sample(temperatures_c={"x": 90.0}, clocks_mhz={"cpu": mhz}) for mhz in (4000.0,) * 4 + (3000.0,) * 4]
     assert throttled(hot) == (False, [])
-    hot[0]["temperatures_c"] = {"x": 70.0}
+    hot[0] = hot[0]._replace(temperatures_c={"x": 70.0})
     assert throttled(hot)[0] is True
 
 
@@ -75,15 +76,14 @@ def test_the_run_kept_as_figures() -> None:
     with (RECORDED / "throttling.csv").open() as file:
         rows = list(csv.DictReader(file))
     samples = [
-        {"temperatures_c": {"tj": float(row["tj_c"])}, "clocks_mhz": {"gpu": float(row["gpu_mhz"])}} for row in rows
+        Sample(temperatures_c={"tj": float(row["tj_c"])}, clocks_mhz={"gpu": float(row["gpu_mhz"])}) for row in rows
     ]
     assert throttled(samples)[0] is True
 
 
 def test_alerts_counts_and_a_drivers_words_are_throttling() -> None:
-    samples: list[dict[str, Any]] = [{"reasons": [], "counts": {"under-voltage": 3}}]
-    samples += [{"reasons": ["a hardware slowdown"]}]
-    samples += [{"alerts": {"gpu-throttle-alert": 1}, "counts": {"under-voltage": 5}}] * 2
+    samples = [Sample(reasons=[], counts={"under-voltage": 3}), Sample(reasons=["a hardware slowdown"])]
+    samples += [Sample(alerts={"gpu-throttle-alert": 1}, counts={"under-voltage": 5})] * 2
     assert throttled(samples) == (
         True,
         [
@@ -96,8 +96,8 @@ def test_alerts_counts_and_a_drivers_words_are_throttling() -> None:
 
 def test_nothing_seen_is_not_known() -> None:
     assert throttled([]) == (None, [])
-    assert throttled([{"temperatures_c": {"x": 50.0}, "clocks_mhz": {}}]) == (None, [])
-    assert throttled([{"reasons": []}]) == (False, [])
+    assert throttled([Sample(temperatures_c={"x": 50.0})]) == (None, [])
+    assert throttled([Sample(reasons=[])]) == (False, [])
 
 
 @given(
@@ -115,16 +115,16 @@ def test_nothing_seen_is_not_known() -> None:
     )
 )
 def test_reasons_and_the_verdict_agree(samples: list[dict[str, Any]]) -> None:
-    held, reasons = throttled(samples)
+    held, reasons = throttled([Sample(**each) for each in samples])
     assert bool(reasons) == (held is True)
 
 
 def test_nvidia_smi_answers() -> None:
     told = parse_smi("71.25, 84, 1305, 0x0000000000000024\n60, 40, 300, 0x1\n")
     assert told is not None
-    assert (told["power_w"], told["temperature"], told["clock"], told["idle"]) == (71.25, 84.0, 1305.0, False)
-    assert told["reasons"] == ["the power limit was reached", "the driver's thermal limit was reached"]
-    assert parse_smi("[N/A], 40, [N/A], [N/A]") == {"reasons": [], "temperature": 40.0}
+    assert (told.power_w, told.temperature_c, told.clock_mhz, told.idle) == (71.25, 84.0, 1305.0, False)
+    assert told.reasons == ["the power limit was reached", "the driver's thermal limit was reached"]
+    assert parse_smi("[N/A], 40, [N/A], [N/A]") == Gpu(temperature_c=40.0)
     assert parse_smi('Field "clocks_throttle_reasons.active" is not a valid field to query.') is None
     assert parse_smi("") is None
 
@@ -132,12 +132,12 @@ def test_nvidia_smi_answers() -> None:
 def test_nvidia_smi_that_knows_only_the_new_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = 'case "$1" in *event*) echo "30.5, 41, 345, 0x0000000000000001";; *) echo "no such field"; exit 2;; esac'
     command(tmp_path / "bin", "nvidia-smi", script, monkeypatch)
-    assert power.smi_sample() == {"reasons": [], "idle": True, "power_w": 30.5, "temperature": 41.0, "clock": 345.0}
+    assert ask_smi() == Gpu(idle=True, power_w=30.5, temperature_c=41.0, clock_mhz=345.0)
 
 
 def test_the_gpus_power_counts_if_it_was_at_work() -> None:
     def run(load: float) -> dict[str, Any]:
-        return summary([{"power_w": 70.0, "source": "nvidia-smi", "loads": {"gpu": load}}] * 3, 2.0, 30.0)
+        return summary([Sample(power_w=70.0, source="nvidia-smi", loads={"gpu": load})] * 3, 2.0, 30.0)
 
     busy, idle = run(95.0), run(0.0)
     assert (busy["source"], busy["mean_power_w"], busy["other_power_w"]) == ("nvidia-smi", 70.0, {"rapl": 15.0})
@@ -145,7 +145,7 @@ def test_the_gpus_power_counts_if_it_was_at_work() -> None:
 
 
 def test_rails_that_do_not_add_up_are_told() -> None:
-    told = summary([{"source": "ina3221", "rails_w": {"VDD_SOC": 1.0}, "power_w": None}], 1.0)
+    told = summary([Sample(source="ina3221", rails_w={"VDD_SOC": 1.0})], 1.0)
     assert told["source"] is None
     assert told["why"] == "VDD_SOC do not add up to the whole module"
 

@@ -165,6 +165,8 @@ LIES: list[tuple[str, Any, str]] = [
     ("preprocessing/interpolation", "magic", "interpolation is 'magic'"),
     ("preprocessing/interpolation", {}, "interpolation is {}"),
     ("engine_settings", 5, "engine_settings"),
+    ("engine_settings", {"typed": "yes"}, r"engine_settings\.typed is 'yes'"),
+    ("engine_settings", {"dla_core": -1}, r"engine_settings\.dla_core is -1"),
 ]
 
 

@@ -1,0 +1,49 @@
+"""What a runtime is asked for when it loads a network."""
+
+from typing import Any, NamedTuple, Optional, Tuple
+
+
+class Settings(NamedTuple):
+    """What a runtime is asked for; each takes what it knows.
+
+    threads, mode, keep: for processors: how many threads (0: all), "latency" or "throughput", and whether what was
+    compiled is kept for the next time.
+    typed: whether the graph carries its precisions (TensorRT 10 and later); else flags allow FP16 and INT8.
+    dla_core: of TensorRT: it runs what it can, the rest is run on the GPU; workspace_bytes: memory of its kernels.
+    calibration_cache: without its first line, for the INT8 of a DLA before TensorRT 11.
+    compute_capabilities: such as "SM86", that TensorRT for RTX builds for.
+    """
+
+    threads: int = 0
+    mode: str = "latency"
+    keep: bool = False
+    typed: bool = False
+    dla_core: Optional[int] = None
+    workspace_bytes: Optional[int] = None
+    calibration_cache: str = ""
+    compute_capabilities: Tuple[str, ...] = ()
+
+
+def engine_settings(told: Any) -> Settings:
+    """How an engine is built, as a manifest or a host tells it in JSON; other keys than those are passed over.
+
+    Raises:
+        ValueError: it is no table, or a value is none of its kind.
+    """
+    if told is None:
+        return Settings()
+    if not isinstance(told, dict):
+        raise ValueError("engine_settings is no table")
+    typed = told.get("typed", False)
+    if not isinstance(typed, bool):
+        raise ValueError("engine_settings.typed is %r" % (typed,))
+    return Settings(typed=typed, dla_core=_count(told, "dla_core"), workspace_bytes=_count(told, "workspace_bytes"))
+
+
+def _count(told: Any, key: str) -> Optional[int]:
+    value = told.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError("engine_settings.%s is %r" % (key, value))
+    return value
