@@ -7,7 +7,7 @@ latency/ times of layers; timing/ caches of TensorRT.
 
 from edgekit.store.index import Content, ContentIndex, FolderIndex
 from edgekit.store.listing import Listed
-from edgekit.store.place import default_root, file_sha256
+from edgekit.store.root import default_root, file_sha256
 from edgekit.store.stages import Entry, Store
 
 __all__ = ["Content", "ContentIndex", "Entry", "FolderIndex", "Listed", "Store", "default_root", "file_sha256"]

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from edgekit.store.place import file_sha256
+from edgekit.store.root import file_sha256
 
 ENTRY_FILE: Final = "entry.json"
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, TypeAlias
 
 from edgekit.store.locks import if_free
-from edgekit.store.place import default_root, prepared
+from edgekit.store.root import default_root, prepared
 
 MAGIC: Final = b"edgekit content index 1\n"
 ROW: Final = struct.Struct("<QQqq32sB")

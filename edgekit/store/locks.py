@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from edgekit.store.place import prepared
+from edgekit.store.root import prepared
 
 POLL_S: Final = 0.1
 SAID_EVERY_S: Final = 5.0

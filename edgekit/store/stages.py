@@ -22,7 +22,7 @@ from edgekit.store import entries, listing
 from edgekit.store.index import ContentIndex
 from edgekit.store.listing import Listed
 from edgekit.store.locks import locked
-from edgekit.store.place import default_root, prepared, refusal
+from edgekit.store.root import default_root, prepared, refusal
 
 LAYOUT: Final = 1
 FULL_BYTES: Final = 1 << 16
