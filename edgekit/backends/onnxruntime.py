@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -23,6 +22,7 @@ from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.targets import Machine, Release
 from edgekit.targets.machine import usable_cores
+from edgekit.targets.packages import installed_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -38,10 +38,7 @@ _ADDED = re.compile(r"(_nchwc)?(_token_\d+)?$")  # to the name of an operator th
 
 def available() -> str | None:
     """The version that is installed."""
-    try:
-        return version("onnxruntime")
-    except PackageNotFoundError:
-        return None
+    return installed_version("onnxruntime")
 
 
 def identity(machine: Machine) -> Identity:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +12,7 @@ from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, Laye
 from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.targets import Machine, Release
+from edgekit.targets.packages import installed_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,10 +30,7 @@ PRECISION_HINTS: Final[Mapping[str, str]] = MappingProxyType(
 
 def available() -> str | None:
     """The version that is installed."""
-    try:
-        return version("openvino")
-    except PackageNotFoundError:
-        return None
+    return installed_version("openvino")
 
 
 def identity(machine: Machine) -> Identity:

@@ -10,11 +10,12 @@ import ctypes
 import importlib
 import os
 import sys
-from importlib.metadata import PackageNotFoundError, distribution, version
+from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
 from edgekit.errors import UnavailableError
+from edgekit.targets.packages import installed_version
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
 
@@ -27,21 +28,13 @@ RTX_WHEEL: Final = "onnxruntime-ep-nv-tensorrt-rtx-cu13"
 def installed(flavour: Flavour) -> str | None:
     """The version that is installed, by metadata alone; None if it is not, or if Polygraphy is missing."""
     packages = ("tensorrt-rtx-cu13-bindings",) if flavour == "tensorrt-rtx" else ("tensorrt", "tensorrt-cu13")
-    for package in packages:
-        try:
-            found = version(package)
-        except PackageNotFoundError:
-            continue
-        return found if find_spec("polygraphy") is not None else None
-    return None
+    found = next((each for package in packages if (each := installed_version(package)) is not None), None)
+    return found if find_spec("polygraphy") is not None else None
 
 
 def installed_wheel() -> str | None:
     """The version of the wheel with TensorRT for RTX's libraries."""
-    try:
-        return version(RTX_WHEEL)
-    except PackageNotFoundError:
-        return None
+    return installed_version(RTX_WHEEL)
 
 
 def load_library(flavour: Flavour) -> Any:

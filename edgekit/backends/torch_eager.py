@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -14,6 +13,7 @@ from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, Laye
 from edgekit.errors import UnavailableError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.targets import Machine, Release
+from edgekit.targets.packages import installed_version
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,10 +46,7 @@ class EagerNetwork(BaseModel):
 
 def available() -> str | None:
     """The version that is installed."""
-    try:
-        return version("torch")
-    except PackageNotFoundError:
-        return None
+    return installed_version("torch")
 
 
 def identity(machine: Machine) -> Identity:

@@ -11,10 +11,10 @@ from typing import Any, Final, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field
 
-from edgekit.build.stage import installed_version
 from edgekit.errors import InputError
 from edgekit.quantize.candidates import QuantConfig
 from edgekit.recipe import Recipe, checked
+from edgekit.targets.packages import installed_version
 from edgekit.training.record import TrainingRecord
 
 NAME: Final = "recipe.lock.yaml"

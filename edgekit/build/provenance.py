@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 from edgekit.backends import backend
 from edgekit.build.executor import REFERENCE
 from edgekit.build.plan import Plan, device_settings
-from edgekit.build.stage import installed_version
 from edgekit.bundle.manifest import Engine
 from edgekit.report.fields import Scalar
 from edgekit.report.model import Target
 from edgekit.targets import processor
+from edgekit.targets.packages import installed_version
 
 if TYPE_CHECKING:
     from edgekit.build.compile import CompiledForm

@@ -10,14 +10,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from importlib.metadata import PackageNotFoundError, version
+from functools import lru_cache
 from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from edgekit.build.code import code_digest
 from edgekit.store.entries import read_record
 from edgekit.store.keys import NOT_IN_KEY, canonical
+from edgekit.targets.packages import installed_version
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -63,15 +63,6 @@ class Stage(Generic[In, Out]):
             "code": code_digest(self.make.__module__),
         }
         return hashlib.sha256(json.dumps(whole, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-@cache
-def installed_version(package: str) -> str | None:
-    """Of a distribution, by its metadata; None where it is not installed."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return None
 
 
 def kept_file(folder: Path, name: str) -> File:
