@@ -14,8 +14,8 @@ from edgekit.training.record import TrainingRecord
 def training_threads(workers: int) -> int:
     """Threads for torch beside processes that draw pictures: as many as it has, but one core is left to those.
 
-    Images/s on two cores at 139 pixels, 2 threads and 1: alone 76 to 86 and 74 to 91, two runs side by side 1 to 10 and 74
-    each, beside two busy loops 4 to 15 and 50. Waiting asleep (OMP_WAIT_POLICY=PASSIVE: 64, 3, 4) does not help; see
+    Images/s on two cores at 139 pixels, 2 threads and 1: alone 76 to 86 and 74 to 91, two runs side by side 1 to 10 and
+    74 each, beside two busy loops 4 to 15 and 50. Waiting asleep (OMP_WAIT_POLICY=PASSIVE: 64, 3, 4) does not help; see
     docs/pruning.md.
 
     The environment's own number of threads stays.
