@@ -14,9 +14,10 @@ from edgekit.training.record import TrainingRecord
 def training_threads(workers: int) -> int:
     """Threads for torch beside processes that draw pictures: as many as it has, but one core is left to those.
 
-    Threads that must share a core wait for each other all the time. On two cores, images/s at 139 pixels with 2 threads
-    and with 1: alone 84 and 86, two runs side by side 1 to 10 and 69 to 75 each, beside two busy loops 4 to 15 and 51.
-    OMP_WAIT_POLICY=PASSIVE costs 22 % alone and does not help (3, 4); nor does GOMP_SPINCOUNT=0 (2, 4).
+    Images/s on two cores at 139 pixels, 2 threads and 1: alone 76 to 86 and 74 to 91, two runs side by side 1 to 10 and
+    74 each, beside two busy loops 4 to 15 and 50. Waiting asleep (OMP_WAIT_POLICY=PASSIVE: 64, 3, 4) does not help; see
+    docs/pruning.md.
+
     The environment's own number of threads stays.
 
     Args:
