@@ -1,0 +1,106 @@
+"""Stages under way: made once, taken from the store after that, with their warnings; resumed where they were killed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from edgekit.build.runner import Event, Runner
+from edgekit.build.stage import Progress, Stage, kept_file
+from edgekit.store import Store
+
+CALLS: list[str] = []
+
+
+@dataclass(frozen=True)
+class Given:
+    text: str
+    warning: str | None = None
+
+
+def _make(given: Given, folder: Path, progress: Progress) -> Sequence[str]:
+    CALLS.append(given.text)
+    assert list(folder.iterdir()) == [] or given.text == "killed"
+    progress(1, 2, "half way")
+    (folder / "text").write_text(given.text)
+    return () if given.warning is None else (given.warning,)
+
+
+def _read(folder: Path) -> str:
+    return (folder / "text").read_text()
+
+
+SAY = Stage("say", ("click",), _make, _read)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Runner:
+    CALLS.clear()
+    return Runner(Store(tmp_path / "store"))
+
+
+def test_a_result_is_made_once_and_read_again(run: Runner) -> None:
+    assert [run(SAY, Given("a")), run(SAY, Given("a")), run(SAY, Given("b"))] == ["a", "a", "b"]
+    assert CALLS == ["a", "b"]
+    assert [(each.name, each.cached) for each in run.ran] == [("say", False), ("say", True), ("say", False)]
+
+
+def test_warnings_come_again_from_the_store_and_each_once(run: Runner) -> None:
+    run(SAY, Given("a", "mind the gap"))
+    run(SAY, Given("a", "mind the gap"))
+    assert run.warnings == ["mind the gap"]
+    later = Runner(run.store)
+    later(SAY, Given("a", "mind the gap"))
+    assert later.warnings == ["mind the gap"]
+    assert CALLS == ["a"]
+
+
+def test_progress_becomes_events(run: Runner) -> None:
+    events: list[Event] = []
+    run.listener = events.append
+    run(SAY, Given("a"))
+    run(SAY, Given("a"))
+    assert events == [
+        Event("say"),
+        Event("say", 1, 2, detail="half way"),
+        Event("say", finished=True),
+        Event("say"),
+        Event("say", finished=True, cached=True),
+    ]
+
+
+def test_what_was_interrupted_is_made_again(run: Runner) -> None:
+    cautious = replace(SAY, complete=lambda text: text != "broken off")
+    run(cautious, Given("broken off"))
+    run(cautious, Given("broken off"))
+    run(cautious, Given("whole"))
+    run(cautious, Given("whole"))
+    assert CALLS == ["broken off", "broken off", "whole"]
+
+
+def test_a_resumable_stage_goes_on_where_it_was_killed(run: Runner) -> None:
+    left: list[list[str]] = []
+
+    def make(given: Given, folder: Path, progress: Progress) -> Sequence[str]:
+        left.append(sorted(path.name for path in folder.iterdir()))
+        (folder / "checkpoint").write_text("half")
+        if len(left) == 1:
+            raise KeyboardInterrupt
+        (folder / "checkpoint").unlink()
+        return _make(given, folder, progress)
+
+    stage = replace(SAY, make=make, resumable=True)
+    with pytest.raises(KeyboardInterrupt):
+        run(stage, Given("killed"))
+    assert run(stage, Given("killed")) == "killed"
+    assert left == [[], ["checkpoint"]]
+
+
+def test_files_are_told_by_the_hashes_that_the_store_noted(run: Runner) -> None:
+    by_file = replace(SAY, read=lambda folder: kept_file(folder, "text"))
+    one, two = (Runner(run.store)(by_file, Given("a", warning)) for warning in (None, "another input"))  # type: ignore[arg-type]
+    assert one.sha256 == two.sha256  # type: ignore[attr-defined]
+    assert one.path != two.path  # type: ignore[attr-defined]
