@@ -90,11 +90,11 @@ def of_bundle(directory: Path) -> Runnable:
     _, height, width, _ = manifest.input.shape
     data = "signs" if model.tag == "signs" else None
     network = None if model.tag is None else model.name
-    compiled = _of_bundle(directory, manifest.precision)
+    compiled = compiled_of_bundle(directory, manifest.precision)
     return Runnable(directory.name, compiled, manifest.preprocessing, height, width, model.classes, data, network)
 
 
-def _of_bundle(directory: Path, precision: str) -> Compiled:
+def compiled_of_bundle(directory: Path, precision: str) -> Compiled:
     """What of a bundle runs on this processor: its OpenVINO form, or the graph that a GPU's engine is made of."""
     xml, graph = directory / "model.xml", directory / "model.onnx"
     if xml.exists():

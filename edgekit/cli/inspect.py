@@ -78,10 +78,11 @@ def _show_graph(path: Path, as_json: bool) -> None:
 
 
 def _layers(path: Path, precision: str) -> Sequence[LayerTime]:
-    from edgekit.backends import Compiled
-    from edgekit.backends.openvino import profile
+    from edgekit.backends import backend
+    from edgekit.build.runnable import compiled_of_bundle
 
-    return profile(Compiled("openvino", str(path / "model.xml"), precision, 0))
+    compiled = compiled_of_bundle(path, precision)
+    return backend(compiled.backend).profile(compiled)
 
 
 def _pruning(path: Path) -> Pruning | None:
