@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from command import chosen
 from samples import SHARED_DATA
 
 from edgekit.bundle.directory import check_bundle, read_manifest
@@ -19,8 +20,8 @@ from edgekit.runtime import Bundle, BundleError
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 FILES = {
-    *("report.json", "report.md", "report.html", "recipe.yaml", "model.onnx", "model.xml", "model.bin"),
-    *("calibration.json", "golden.npz", "edgekit_runtime.pyz"),
+    *("report.json", "report.md", "report.html", "recipe.yaml", "recipe.lock.yaml"),
+    *("model.onnx", "model.xml", "model.bin", "calibration.json", "golden.npz", "edgekit_runtime.pyz"),
 }
 
 
@@ -43,7 +44,7 @@ def test_the_bundle_holds_what_the_contract_says(headline: Any) -> None:
 def test_the_report_is_measured_and_within_budget(headline: Any) -> None:
     report = headline.report
     validate(report)
-    assert report["chosen"] == "int8"
+    assert chosen(report, "int8")["kept"]
     assert report["verdict"]["ok"] is True
     assert 90 <= variant(report, "fp32")["accuracy"]["top1"] <= 99.5
     assert report["verdict"]["accuracy"]["drop"] <= 1.0
@@ -147,13 +148,14 @@ def test_the_recipe_in_the_bundle_builds_the_same_graph(
 def test_inspect_report_compare_and_evaluate_take_the_bundle(headline: Any, edgekit: Any) -> None:
     told = json.loads(edgekit("inspect", headline.directory, "--json").stdout)
     assert told["ok"]
-    assert told["manifest"]["precision"] == "int8"
-    assert "INT8" in edgekit("report", headline.directory).stdout
+    kept = chosen(headline.report, "int8")
+    assert told["manifest"]["precision"] == kept["precision"]
+    assert kept["name"].upper() in edgekit("report", headline.directory).stdout
     compared = edgekit("compare", headline.directory, headline.directory, "--max-drop", 0.1, "--json")
     assert compared.returncode == 0
     assert edgekit("compare", headline.directory, "--max-latency", 0.001).returncode == 3
     evaluated = json.loads(edgekit("evaluate", headline.directory, "--images", 240, "--json").stdout)
-    assert evaluated["accuracy"]["top1"] == variant(headline.report, "int8")["accuracy"]["top1"]
+    assert evaluated["accuracy"]["top1"] == kept["accuracy"]["top1"]
     assert evaluated["throughput_ips"] > 0
 
 
@@ -176,7 +178,7 @@ def test_a_real_browser_opens_the_report_offline(headline: Any, tmp_path: Path) 
     drawn = run("--dump-dom")
     assert "<svg" in drawn
     assert drawn.count('class="dot"') >= 3
-    assert "INT8 is" in drawn
+    assert f"{headline.report['chosen'].upper()} is" in drawn
     run(f"--screenshot={shot}", "--window-size=1200,1600")
     from PIL import Image
 
