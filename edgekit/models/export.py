@@ -56,6 +56,7 @@ def _export_torch(network: nn.Module, size: int) -> ir.Model:
     from contextlib import redirect_stderr, redirect_stdout
 
     import torch
+    from onnx_ir.passes import common
 
     from edgekit.models.onnx_graph import with_fixed_input
 
@@ -76,4 +77,6 @@ def _export_torch(network: nn.Module, size: int) -> ir.Model:
         raise InputError(f"the network cannot be exported to ONNX: {str(error)[:160]}", "See --debug.") from error
     if program is None:
         raise UnavailableError("torch gave no ONNX program", "Install the cpu extra again.")
+    # where the code of each operator lies on this machine is nobody's affair, and would make other bytes elsewhere
+    common.ClearMetadataAndDocStringPass()(program.model)
     return with_fixed_input(program.model, size)
