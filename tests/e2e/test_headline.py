@@ -19,7 +19,16 @@ from edgekit.runtime import Bundle, BundleError
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 FILES = {
-    *("report.json", "report.md", "report.html", "recipe.yaml", "model.onnx", "model.xml", "model.bin"),
+    *(
+        "report.json",
+        "report.md",
+        "report.html",
+        "recipe.yaml",
+        "recipe.lock.yaml",
+        "model.onnx",
+        "model.xml",
+        "model.bin",
+    ),
     *("calibration.json", "golden.npz", "edgekit_runtime.pyz"),
 }
 
@@ -57,6 +66,21 @@ def test_the_report_is_measured_and_within_budget(headline: Any) -> None:
         assert each["latency"]["runs"] >= 30
     assert variant(report, "int8")["size_bytes"] < variant(report, "fp32")["size_bytes"]
     assert variant(report, "torch-eager")["runtime"] == "torch"
+
+
+def test_what_is_chosen_is_what_was_measured(measured: Any) -> None:
+    """INT8 was asked for: it stays if it is within the budget and faster than FP32 and BF16 beyond doubt."""
+    report = measured.report
+    int8, lows = variant(report, "int8"), {}
+    for each in report["variants"]:
+        lows[each["name"]] = {ratio["base"]: ratio["ci95"][0] for ratio in each.get("ratios", ())}
+    assert "fp32" in lows["int8"]
+    assert (report["chosen"] == "int8") == all(low > 1 for low in lows["int8"].values())
+    assert all(low > 1 for low in lows[report["chosen"]].values())
+    if report["chosen"] != "int8":
+        assert lows["int8"][int8["beaten_by"]] <= 1
+        assert f"not faster than {int8['beaten_by'].upper()}" in int8["reason"]
+        assert any("int8 was taken back" in line for line in report["warnings"])
 
 
 def test_an_app_classifies_raw_pixels(headline: Any) -> None:
@@ -113,10 +137,10 @@ print(json.dumps({"code": code, "heavy": heavy}), file=sys.stderr)
 
 @pytest.mark.parametrize("more", [[], ["--max-drop", "0.7"], ["--latency-budget", "1000"]])
 def test_again_every_stage_is_cached_and_nothing_heavy_is_loaded(
-    headline: Any, monkeypatch: pytest.MonkeyPatch, more: list[str]
+    measured: Any, monkeypatch: pytest.MonkeyPatch, more: list[str]
 ) -> None:
-    monkeypatch.setenv("EDGEKIT_CACHE", str(headline.store))
-    arguments = [*headline.arguments, *more, "--json", "-q"]
+    monkeypatch.setenv("EDGEKIT_CACHE", str(measured.store))
+    arguments = [*measured.arguments, *more, "--json", "-q"]
     command = [sys.executable, "-c", AGAIN, json.dumps(arguments)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     report = json.loads(answer.stdout)
@@ -125,10 +149,10 @@ def test_again_every_stage_is_cached_and_nothing_heavy_is_loaded(
 
 
 def test_a_budget_that_is_not_met_exits_3_and_still_writes(
-    headline: Any, edgekit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: Any, edgekit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEKIT_CACHE", str(headline.store))
-    arguments = [*headline.arguments[:-1], tmp_path / "out", "--latency-budget", "0.001"]
+    monkeypatch.setenv("EDGEKIT_CACHE", str(measured.store))
+    arguments = [*measured.arguments[:-1], tmp_path / "out", "--latency-budget", "0.001"]
     answer = edgekit(*arguments)
     assert answer.returncode == 3, answer.stderr
     assert "budget was not met" in answer.stderr
@@ -136,12 +160,12 @@ def test_a_budget_that_is_not_met_exits_3_and_still_writes(
 
 
 def test_the_recipe_in_the_bundle_builds_the_same_graph(
-    headline: Any, edgekit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: Any, edgekit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEKIT_CACHE", str(headline.store))
-    answer = edgekit("build", "--recipe", headline.directory / "recipe.yaml", "--out", tmp_path / "again")
+    monkeypatch.setenv("EDGEKIT_CACHE", str(measured.store))
+    answer = edgekit("build", "--recipe", measured.directory / "recipe.yaml", "--out", tmp_path / "again")
     assert answer.returncode == 0, answer.stderr
-    assert (tmp_path / "again" / "model.onnx").read_bytes() == (headline.directory / "model.onnx").read_bytes()
+    assert (tmp_path / "again" / "model.onnx").read_bytes() == (measured.directory / "model.onnx").read_bytes()
 
 
 def test_inspect_report_compare_and_evaluate_take_the_bundle(headline: Any, edgekit: Any) -> None:
