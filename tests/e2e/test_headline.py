@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from command import chosen
 from samples import SHARED_DATA
 
 from edgekit.bundle.directory import check_bundle, read_manifest
@@ -20,8 +19,17 @@ from edgekit.runtime import Bundle, BundleError
 
 BROWSERS = ("chromium", "google-chrome", "chromium-browser")
 FILES = {
-    *("report.json", "report.md", "report.html", "recipe.yaml", "recipe.lock.yaml"),
-    *("model.onnx", "model.xml", "model.bin", "calibration.json", "golden.npz", "edgekit_runtime.pyz"),
+    *(
+        "report.json",
+        "report.md",
+        "report.html",
+        "recipe.yaml",
+        "recipe.lock.yaml",
+        "model.onnx",
+        "model.xml",
+        "model.bin",
+    ),
+    *("calibration.json", "golden.npz", "edgekit_runtime.pyz"),
 }
 
 
@@ -44,7 +52,7 @@ def test_the_bundle_holds_what_the_contract_says(headline: Any) -> None:
 def test_the_report_is_measured_and_within_budget(headline: Any) -> None:
     report = headline.report
     validate(report)
-    assert chosen(report, "int8")["kept"]
+    assert report["chosen"] == "int8"
     assert report["verdict"]["ok"] is True
     assert 90 <= variant(report, "fp32")["accuracy"]["top1"] <= 99.5
     assert report["verdict"]["accuracy"]["drop"] <= 1.0
@@ -58,6 +66,21 @@ def test_the_report_is_measured_and_within_budget(headline: Any) -> None:
         assert each["latency"]["runs"] >= 30
     assert variant(report, "int8")["size_bytes"] < variant(report, "fp32")["size_bytes"]
     assert variant(report, "torch-eager")["runtime"] == "torch"
+
+
+def test_what_is_chosen_is_what_was_measured(measured: Any) -> None:
+    """INT8 was asked for: it stays if it is within the budget and faster than FP32 and BF16 beyond doubt."""
+    report = measured.report
+    int8, lows = variant(report, "int8"), {}
+    for each in report["variants"]:
+        lows[each["name"]] = {ratio["base"]: ratio["ci95"][0] for ratio in each.get("ratios", ())}
+    assert "fp32" in lows["int8"]
+    assert (report["chosen"] == "int8") == all(low > 1 for low in lows["int8"].values())
+    assert all(low > 1 for low in lows[report["chosen"]].values())
+    if report["chosen"] != "int8":
+        assert lows["int8"][int8["beaten_by"]] <= 1
+        assert f"not faster than {int8['beaten_by'].upper()}" in int8["reason"]
+        assert any("int8 was taken back" in line for line in report["warnings"])
 
 
 def test_an_app_classifies_raw_pixels(headline: Any) -> None:
@@ -114,10 +137,10 @@ print(json.dumps({"code": code, "heavy": heavy}), file=sys.stderr)
 
 @pytest.mark.parametrize("more", [[], ["--max-drop", "0.7"], ["--latency-budget", "1000"]])
 def test_again_every_stage_is_cached_and_nothing_heavy_is_loaded(
-    headline: Any, monkeypatch: pytest.MonkeyPatch, more: list[str]
+    measured: Any, monkeypatch: pytest.MonkeyPatch, more: list[str]
 ) -> None:
-    monkeypatch.setenv("EDGEKIT_CACHE", str(headline.store))
-    arguments = [*headline.arguments, *more, "--json", "-q"]
+    monkeypatch.setenv("EDGEKIT_CACHE", str(measured.store))
+    arguments = [*measured.arguments, *more, "--json", "-q"]
     command = [sys.executable, "-c", AGAIN, json.dumps(arguments)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     report = json.loads(answer.stdout)
@@ -126,10 +149,10 @@ def test_again_every_stage_is_cached_and_nothing_heavy_is_loaded(
 
 
 def test_a_budget_that_is_not_met_exits_3_and_still_writes(
-    headline: Any, edgekit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: Any, edgekit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEKIT_CACHE", str(headline.store))
-    arguments = [*headline.arguments[:-1], tmp_path / "out", "--latency-budget", "0.001"]
+    monkeypatch.setenv("EDGEKIT_CACHE", str(measured.store))
+    arguments = [*measured.arguments[:-1], tmp_path / "out", "--latency-budget", "0.001"]
     answer = edgekit(*arguments)
     assert answer.returncode == 3, answer.stderr
     assert "budget was not met" in answer.stderr
@@ -137,25 +160,24 @@ def test_a_budget_that_is_not_met_exits_3_and_still_writes(
 
 
 def test_the_recipe_in_the_bundle_builds_the_same_graph(
-    headline: Any, edgekit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    measured: Any, edgekit: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("EDGEKIT_CACHE", str(headline.store))
-    answer = edgekit("build", "--recipe", headline.directory / "recipe.yaml", "--out", tmp_path / "again")
+    monkeypatch.setenv("EDGEKIT_CACHE", str(measured.store))
+    answer = edgekit("build", "--recipe", measured.directory / "recipe.yaml", "--out", tmp_path / "again")
     assert answer.returncode == 0, answer.stderr
-    assert (tmp_path / "again" / "model.onnx").read_bytes() == (headline.directory / "model.onnx").read_bytes()
+    assert (tmp_path / "again" / "model.onnx").read_bytes() == (measured.directory / "model.onnx").read_bytes()
 
 
 def test_inspect_report_compare_and_evaluate_take_the_bundle(headline: Any, edgekit: Any) -> None:
     told = json.loads(edgekit("inspect", headline.directory, "--json").stdout)
     assert told["ok"]
-    kept = chosen(headline.report, "int8")
-    assert told["manifest"]["precision"] == kept["precision"]
-    assert kept["name"].upper() in edgekit("report", headline.directory).stdout
+    assert told["manifest"]["precision"] == "int8"
+    assert "INT8" in edgekit("report", headline.directory).stdout
     compared = edgekit("compare", headline.directory, headline.directory, "--max-drop", 0.1, "--json")
     assert compared.returncode == 0
     assert edgekit("compare", headline.directory, "--max-latency", 0.001).returncode == 3
     evaluated = json.loads(edgekit("evaluate", headline.directory, "--images", 240, "--json").stdout)
-    assert evaluated["accuracy"]["top1"] == kept["accuracy"]["top1"]
+    assert evaluated["accuracy"]["top1"] == variant(headline.report, "int8")["accuracy"]["top1"]
     assert evaluated["throughput_ips"] > 0
 
 
@@ -178,7 +200,7 @@ def test_a_real_browser_opens_the_report_offline(headline: Any, tmp_path: Path) 
     drawn = run("--dump-dom")
     assert "<svg" in drawn
     assert drawn.count('class="dot"') >= 3
-    assert f"{headline.report['chosen'].upper()} is" in drawn
+    assert "INT8 is" in drawn
     run(f"--screenshot={shot}", "--window-size=1200,1600")
     from PIL import Image
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command import chosen
 from test_headline import AGAIN
 
 from edgekit.bundle.directory import check_bundle
@@ -51,7 +50,8 @@ def test_a_ratio_is_pruned_recovered_quantized_and_judged_as_one(
     assert [stage["name"] for stage in report["stages"]].count("quantize") == 2
     assert "left" in told.stderr, "progress says how much time is left"
     assert check_bundle(out) == []
-    assert (chosen(report, "pruned-int8")["name"] == "pruned-int8") is pruning["kept"]
+    # where pruning does not pay, INT8 is left, or BF16 where that is as fast
+    assert report["chosen"] == "pruned-int8" if pruning["kept"] else report["chosen"] in ("int8", "bf16")
     shown = edgekit("inspect", out)
     assert shown.returncode == 0
     if pruning["kept"]:
