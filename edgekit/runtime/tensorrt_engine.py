@@ -19,6 +19,7 @@ from .errors import BundleError
 from .kept import keep, kept, path_for
 from .probe import l4t_release, text
 from .settings import Settings
+from .tensorrt_runner import Engine
 
 DEFAULT_WORKSPACE_BYTES = 1 << 30
 
@@ -38,7 +39,7 @@ def open_or_build(folder: str, precision: str, settings: Settings) -> Callable[[
         graph, wanted = _for_dla(tensorrt, folder, settings)
         content = build(tensorrt, graph, precision, wanted)
         keep(path, content, facts)
-    return _runner(tensorrt, content)
+    return Engine(tensorrt, content)
 
 
 def _for_dla(tensorrt: Any, folder: str, settings: Settings) -> Tuple[str, Settings]:
@@ -72,7 +73,7 @@ def open_ahead_of_time(folder: str) -> Callable[[np.ndarray], np.ndarray]:
             % (made_for.get("tensorrt"), tensorrt_rtx.__version__)
         )
     with open(os.path.join(folder, "model.engine"), "rb") as file:
-        return _runner(tensorrt_rtx, file.read())
+        return Engine(tensorrt_rtx, file.read())
 
 
 def identity(tensorrt: Any, root: str = "/") -> Dict[str, str]:
@@ -167,47 +168,3 @@ def _limit_workspace(tensorrt: Any, config: Any, size_bytes: int) -> None:
         config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, size_bytes)
     else:  # before TensorRT 8.4
         config.max_workspace_size = size_bytes
-
-
-def _runner(tensorrt: Any, content: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    """Runs a serialized engine of one input and one output; with a CUDA graph where the engine allows."""
-    logger = tensorrt.Logger(tensorrt.Logger.ERROR)
-    engine = tensorrt.Runtime(logger).deserialize_cuda_engine(content)
-    if engine is None:
-        raise BundleError("TensorRT cannot load the engine; remove it from the engines folder to build it again")
-    device, context = cuda.Cuda(), engine.create_execution_context()
-    newer = hasattr(context, "execute_async_v3")
-    names = [engine.get_tensor_name(i) if newer else engine.get_binding_name(i) for i in (0, 1)]
-    shapes = [tuple(engine.get_tensor_shape(n) if newer else engine.get_binding_shape(n)) for n in names]
-    pixels, logits = np.empty(shapes[0], np.uint8), np.empty(shapes[1], np.float32)
-    memory = [device.allocate(pixels.nbytes), device.allocate(logits.nbytes)]
-    if newer:
-        for name, address in zip(names, memory):
-            context.set_tensor_address(name, address)
-
-    def enqueue() -> bool:
-        if newer:
-            return bool(context.execute_async_v3(device.stream.value))
-        return bool(context.execute_async_v2(memory, device.stream.value))
-
-    def once() -> bool:
-        device.copy(memory[0], pixels.ctypes.data, pixels.nbytes, cuda.HOST_TO_DEVICE)
-        fine = enqueue()
-        device.copy(logits.ctypes.data, memory[1], logits.nbytes, cuda.DEVICE_TO_HOST)
-        return fine
-
-    if not once():
-        raise BundleError("TensorRT cannot run the engine")
-    device.wait()
-    graph = device.capture(once)
-
-    def infer(image: np.ndarray) -> np.ndarray:
-        pixels[...] = image
-        if graph is not None:
-            device.launch(graph)
-        else:
-            once()
-        device.wait()
-        return logits.copy()
-
-    return infer
