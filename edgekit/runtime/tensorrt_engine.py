@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, List, Tuple  # noqa: F401  # in a type comment
 
 import numpy as np
 
@@ -107,7 +107,7 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Settings) -> byte
     network = builder.create_network(_network_flags(tensorrt, settings.typed))
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(graph):
-        raise BundleError("TensorRT cannot read the graph: %s" % parser.get_error(0).desc())
+        raise BundleError("TensorRT cannot read the graph: %s" % parser_errors(parser))
     config = builder.create_builder_config()
     _limit_workspace(tensorrt, config, settings.workspace_bytes or DEFAULT_WORKSPACE_BYTES)
     if not settings.typed:
@@ -130,6 +130,19 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Settings) -> byte
     if made is None:
         raise BundleError("TensorRT built no engine; its log above says why")
     return bytes(made)
+
+
+def parser_errors(parser: Any) -> str:
+    """All that a parser found wrong with a graph, in one line: node, operator and the parser's words for each."""
+    found = []  # type: List[str]
+    for place in range(parser.num_errors):
+        error = parser.get_error(place)
+        words = [getattr(error, each)() for each in ("node_name", "node_operator") if hasattr(error, each)]
+        where = words or ["node %d" % error.node()]  # before TensorRT 10 it knows the node's number alone
+        name, operator = (where + [""])[:2]
+        shown = (name or "the graph") + (" (%s)" % operator if operator else "")
+        found.append("%s: %s" % (shown, " ".join(error.desc().split())[:200]))
+    return "; ".join(found) or "it gives no reason"
 
 
 def _calibrator(tensorrt: Any, lines: str) -> Any:
