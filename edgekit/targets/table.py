@@ -21,6 +21,7 @@ class Release:
         opset: the newest ONNX opset that is given to its parser.
         typed: whether the graph carries the precisions (a strongly typed network, TensorRT 10 and later); before, flags
             of the builder allow INT8 and FP16.
+        float_input: whether the pixels are given as float32: before 8.5 there are no UINT8 inputs.
         dla: whether it drives deep-learning accelerators, where the target has them.
         shipped: whether JetPack brings it; else it is installed beside the one that does.
     """
@@ -31,6 +32,7 @@ class Release:
     python: str
     opset: int
     typed: bool
+    float_input: bool = False
     dla: bool = False
     shipped: bool = True
 
@@ -139,8 +141,8 @@ _ONE_CORE = "the module of 8 GB has one DLA core"
 _JETPACKS = {
     release.jetpack if release.shipped else f"{release.jetpack} with {release.tensorrt}": release
     for release in (
-        Release("4.6", "8.2", "10.2", "3.6", opset=13, typed=False, dla=True),
-        Release("5.0", "8.4", "11.4", "3.8", opset=13, typed=False, dla=True),
+        Release("4.6", "8.2", "10.2", "3.6", opset=13, typed=False, float_input=True, dla=True),
+        Release("5.0", "8.4", "11.4", "3.8", opset=13, typed=False, float_input=True, dla=True),
         Release("5.1", "8.5", "11.4", "3.8", opset=17, typed=False, dla=True),
         Release("6.0", "8.6", "12.2", "3.10", opset=17, typed=False, dla=True),
         Release("6.2", "10.3", "12.6", "3.10", opset=20, typed=True, dla=True),
