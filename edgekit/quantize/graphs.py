@@ -9,6 +9,7 @@ from edgekit.models.onnx_graph import load, save
 from edgekit.models.opset import lower
 from edgekit.models.pixel_input import with_preprocessing
 from edgekit.quantize.dla import calibration_cache, plain
+from edgekit.quantize.float_weights import with_float_weights
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.quantize.half import fits_half, to_half
 from edgekit.quantize.rules import check
@@ -34,6 +35,8 @@ def write_graph(
         model = to_signed(model)
     if precision == "fp16" or (is_quantized and form.typed and fits_half(model)):
         model = to_half(model)
+    if is_quantized and not form.int8_weights:
+        model = with_float_weights(model)
     model = with_preprocessing(model, preprocessing, form.float_input)
     if form.opset is not None:
         model = lower(model, form.opset)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgekit.errors import InputError
 from edgekit.models.onnx_graph import given_inputs, name_of, opset_of
+from edgekit.quantize.float_weights import int8_constant
 from edgekit.quantize.graph_format import GraphFormat
 
 INTEGER_OPERATORS: Final = frozenset(
@@ -66,6 +67,9 @@ def faults_of(model: ir.Model, form: GraphFormat) -> list[Fault]:
     for value in given_inputs(model) if form.float_input else ():
         if value.dtype == ir.DataType.UINT8:
             found.append(Fault(f"the input {name_of(value)}", "it is UINT8, which TensorRT takes from 8.5 on"))
+    for node in () if form.int8_weights else model.graph:
+        if int8_constant(node) is not None:
+            found.append(Fault(_name(node), "it dequantizes an INT8 constant, which TensorRT takes from 10 on"))
     return found
 
 

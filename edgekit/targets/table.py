@@ -22,6 +22,7 @@ class Release:
         typed: whether the graph carries the precisions (a strongly typed network, TensorRT 10 and later); before, flags
             of the builder allow INT8 and FP16.
         float_input: whether the pixels are given as float32: before 8.5 there are no UINT8 inputs.
+        int8_weights: whether INT8 constants may go into DequantizeLinear; before 10 weights are float32, and quantized.
         dla: whether it drives deep-learning accelerators, where the target has them.
         shipped: whether JetPack brings it; else it is installed beside the one that does.
     """
@@ -33,6 +34,7 @@ class Release:
     opset: int
     typed: bool
     float_input: bool = False
+    int8_weights: bool = True
     dla: bool = False
     shipped: bool = True
 
@@ -138,13 +140,16 @@ _ENGINE = "an engine belongs to one GPU and one TensorRT: the device builds it f
 _DLA = "DLA through --dla: TensorRT up to 10.7 (JetPack 6.2 and older), and 11.4.1 or later on Jetson AGX Orin"
 _ONE_CORE = "the module of 8 GB has one DLA core"
 
+_UNTYPED: Mapping[str, bool] = MappingProxyType({"typed": False, "int8_weights": False})
+"""What every TensorRT before 10 has in common."""
+
 _JETPACKS = {
     release.jetpack if release.shipped else f"{release.jetpack} with {release.tensorrt}": release
     for release in (
-        Release("4.6", "8.2", "10.2", "3.6", opset=13, typed=False, float_input=True, dla=True),
-        Release("5.0", "8.4", "11.4", "3.8", opset=13, typed=False, float_input=True, dla=True),
-        Release("5.1", "8.5", "11.4", "3.8", opset=17, typed=False, dla=True),
-        Release("6.0", "8.6", "12.2", "3.10", opset=17, typed=False, dla=True),
+        Release("4.6", "8.2", "10.2", "3.6", opset=13, float_input=True, dla=True, **_UNTYPED),
+        Release("5.0", "8.4", "11.4", "3.8", opset=13, float_input=True, dla=True, **_UNTYPED),
+        Release("5.1", "8.5", "11.4", "3.8", opset=17, dla=True, **_UNTYPED),
+        Release("6.0", "8.6", "12.2", "3.10", opset=17, dla=True, **_UNTYPED),
         Release("6.2", "10.3", "12.6", "3.10", opset=20, typed=True, dla=True),
         Release("7.0", "10.13", "13.0", "3.12", opset=20, typed=True),
         Release("7.2", "10.16", "13.2", "3.12", opset=20, typed=True),
