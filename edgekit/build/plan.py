@@ -180,7 +180,7 @@ def _settings(recipe: Recipe, target: Target, release: Release | None, store: St
 
 
 def device_settings(recipe: Recipe, release: Release | None) -> DeviceSettings | None:
-    """How a device builds its engine; None where nothing is built there."""
+    """How an engine is built where the network is run; None without TensorRT."""
     if release is None:
         return None
     workspace = recipe.tensorrt.workspace_mb

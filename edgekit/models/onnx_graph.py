@@ -33,6 +33,7 @@ class PixelFacts:
     Attributes:
         size: side of its input, pixels; classes: outputs, 0 when the graph leaves them open.
         quantized: whether there are Q/DQ nodes.
+        dtype: of the pixels, "uint8" or "float32".
         for_tensorrt: all zero points are signed, parts of the graph compute in FP16, or the pixels are float32.
     """
 
@@ -40,6 +41,7 @@ class PixelFacts:
     classes: int
     quantized: bool
     for_tensorrt: bool
+    dtype: str = "uint8"
 
 
 def load(path: Path) -> ir.Model:
@@ -298,4 +300,5 @@ def pixel_facts(path: Path) -> PixelFacts:
         classes=out[-1] if out else 0,
         quantized=bool(zeros),
         for_tensorrt=half or (bool(zeros) and signed) or image.dtype == ir.DataType.FLOAT,
+        dtype="float32" if image.dtype == ir.DataType.FLOAT else "uint8",
     )

@@ -15,23 +15,29 @@ from typing import Any, Callable, Dict, List, Tuple  # noqa: F401  # in a type c
 import numpy as np
 
 from . import cuda
-from .errors import BundleError
+from .errors import BundleError, MissingError
 from .kept import keep, kept, path_for
 from .probe import l4t_release, text
 from .settings import Settings
 from .tensorrt_runner import Engine
 
 DEFAULT_WORKSPACE_BYTES = 1 << 30
+FIRST_TYPED = 10
+"""Strongly typed networks are of use from this TensorRT on: what edgekit writes for older ones is not typed."""
+FIRST_TYPED_ALONE = 11
+"""From this one on there are no others: it has no builder flags for INT8 and FP16."""
 
 
 def open_or_build(folder: str, precision: str, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:
     """A function from pixels to logits; builds and keeps the engine if this device has none for the graph yet.
 
     Raises:
-        BundleError: there is no TensorRT or no GPU here, or the graph cannot be built.
+        BundleError: there is no GPU here, the graph is for an older TensorRT, or it cannot be built.
+        MissingError: the graph needs a newer TensorRT.
     """
     import tensorrt
 
+    check_typing(str(tensorrt.__version__), settings.typed)
     facts = identity(tensorrt)
     path = engine_path(folder, facts, precision, settings)
     content = kept(path, facts)
@@ -40,6 +46,27 @@ def open_or_build(folder: str, precision: str, settings: Settings) -> Callable[[
         content = build(tensorrt, graph, precision, wanted)
         keep(path, content, facts)
     return Engine(tensorrt, content)
+
+
+def check_typing(version: str, typed: bool) -> None:
+    """Whether a TensorRT takes the graph of a bundle, which carries its precisions (typed) or leaves them to flags.
+
+    Raises:
+        MissingError: the graph is typed, and strongly typed networks begin with TensorRT 10 here.
+        BundleError: it is not, and this TensorRT has no flags for precisions any more.
+    """
+    major = int(version.split(".")[0])
+    if typed and major < FIRST_TYPED:
+        raise MissingError(
+            "the bundle needs TensorRT %d or later (JetPack 6.1 or later), here is %s; install that, or build the"
+            " bundle again with the --jetpack of this device" % (FIRST_TYPED, version)
+        )
+    if not typed and major >= FIRST_TYPED_ALONE:
+        raise BundleError(
+            "the bundle is for TensorRT 8 to 10 (JetPack 4.6 to 7.2), here is %s, which takes only graphs that carry"
+            " their precisions; build the bundle again with --target gpu, or for a Jetson with --jetpack 6.2 or later"
+            % version
+        )
 
 
 def _for_dla(tensorrt: Any, folder: str, settings: Settings) -> Tuple[str, Settings]:

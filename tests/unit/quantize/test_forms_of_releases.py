@@ -74,6 +74,7 @@ def test_a_graph_keeps_the_rules_of_its_release(name: str, precision: str, writt
     assert bool(halves) is (precision == "fp16" or (precision == "int8" and name not in UNTYPED))
     path = written / f"{name}-{precision}.onnx"
     assert takes_pixels(path)
+    assert pixel_facts(path).dtype == ("float32" if name in NO_UINT8 else "uint8")
     assert pixel_facts(path).for_tensorrt is (precision != "fp32" or name in NO_UINT8)
 
 
