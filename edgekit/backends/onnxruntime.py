@@ -79,10 +79,12 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     """Median time of each executed layer over some runs on a grey picture, the slowest first."""
     import numpy as np
 
+    from edgekit.runtime.engines import pixel_type
+
     with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
         session = _session(compiled, usable_cores(), profile_in=Path(folder))
         name, shape = session.get_inputs()[0].name, session.get_inputs()[0].shape
-        picture = np.full(shape, 128, np.uint8)
+        picture = np.full(shape, 128, pixel_type(session))
         for _ in range(runs + WARM_UP):
             session.run(None, {name: picture})
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
@@ -99,14 +101,17 @@ class OnnxRuntimeSession:
     """A graph as ONNX Runtime runs it; see edgekit.backends.Session."""
 
     def __init__(self, session: Any, workers: int) -> None:
+        from edgekit.runtime.engines import pixel_type
+
         self._session, self._workers = session, workers
-        self._input = session.get_inputs()[0].name
+        self._input, self._type = session.get_inputs()[0].name, pixel_type(session)
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""
         import numpy as np
 
-        out: NDArray[np.float32] = np.asarray(self._session.run(None, {self._input: picture})[0], np.float32)
+        pixels = picture.astype(self._type, copy=False)
+        out: NDArray[np.float32] = np.asarray(self._session.run(None, {self._input: pixels})[0], np.float32)
         return out
 
     def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:

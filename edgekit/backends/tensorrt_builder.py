@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edgekit.backends import Compiled, CompileSettings, EngineLayer, Session
 from edgekit.backends.tensorrt_library import Flavour, load_library
 from edgekit.errors import InputError, UnavailableError
+from edgekit.runtime.tensorrt_engine import parser_errors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,12 +23,15 @@ if TYPE_CHECKING:
 
 
 def preflight(graph: Path, flavour: Flavour) -> int:
-    """Lets the installed parser read a graph; returns the number of layers it makes of it. Needs no GPU.
+    """Lets the installed parser read a graph; returns the number of layers it makes of it.
 
     Raises:
-        InputError: the parser refuses the graph; the node is named.
+        InputError: the parser refuses the graph; every node that it refuses is named.
+        UnavailableError: the library is not here, or it is TensorRT, which needs a GPU, and there is none.
     """
     trt = load_library(flavour)
+    if flavour == "tensorrt":
+        _require_gpu(trt)
     _, network, _ = _parsed(trt, graph)
     return int(network.num_layers)
 
@@ -74,10 +78,8 @@ def _parsed(trt: Any, graph: Path) -> tuple[Any, Any, Any]:
     builder, network = create_network(strongly_typed=True)
     parser = trt.OnnxParser(network, get_trt_logger())
     if not parser.parse(graph.read_bytes()):
-        error = parser.get_error(0)
-        node = error.node_name() if hasattr(error, "node_name") else f"node {error.node()}"
         raise InputError(
-            f"TensorRT's parser refuses {graph.name} at {node or 'the graph'}: {error.desc()[:200]}",
+            f"TensorRT's parser refuses {graph.name} at {parser_errors(parser)}",
             "The operator or its types are not supported; export the model otherwise.",
         )
     return builder, network, parser
@@ -149,7 +151,11 @@ def _monitor(trt: Any, on_progress: Callable[[float], None]) -> Any:
 
 
 def _require_gpu(trt: Any) -> None:
-    if not trt.Builder(trt.Logger(trt.Logger.ERROR)):
+    try:
+        found = bool(trt.Builder(trt.Logger(trt.Logger.ERROR)))
+    except TypeError:  # "factory function returned nullptr"
+        found = False
+    if not found:
         raise UnavailableError("there is no NVIDIA GPU that TensorRT can use here", "`edgekit doctor` says more.")
 
 

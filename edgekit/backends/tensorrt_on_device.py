@@ -13,7 +13,7 @@ from edgekit.backends.tensorrt_builder import preflight
 from edgekit.backends.tensorrt_library import Flavour, installed
 from edgekit.errors import UnavailableError
 from edgekit.quantize.graph_format import GraphFormat, format_for
-from edgekit.targets import Machine, Release
+from edgekit.targets import Machine, Release, this_machine
 
 RUNTIME: Final = "tensorrt"
 PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
@@ -60,14 +60,21 @@ def compile(
 
 
 def _checked(graph: Path, settings: CompileSettings) -> str | None:
-    """Lets whichever TensorRT is installed here parse the graph; says which did, if any."""
+    """Lets whichever TensorRT can be used here parse the graph; says which did, if any.
+
+    TensorRT itself reads nothing without a GPU, and where it was loaded TensorRT for RTX cannot be any more.
+    """
     if not settings.typed:
         return None
-    for flavour in PARSERS:
-        version = installed(flavour)
-        if version is not None:
+    here = [flavour for flavour in PARSERS if installed(flavour) is not None]
+    if len(here) > 1 and not this_machine(gpu=True).gpus:
+        here.remove("tensorrt")
+    for flavour in here:
+        try:
             preflight(graph, flavour)
-            return f"{flavour} {version}"
+        except UnavailableError:
+            continue
+        return f"{flavour} {installed(flavour)}"
     return None
 
 

@@ -99,6 +99,8 @@ def planned(
     if device is not None and release is not None and recipe.tensorrt.jetpack is None:
         there = device.facts.runtimes.get("tensorrt")
         release = (release_with(target, there) if there is not None else None) or release
+    if recipe.tensorrt.dla and release is not None and not release.dla:
+        raise InputError(f"TensorRT {release.tensorrt} drives no DLA", "Leave --dla out, or see --jetpack.")
     machine = this_machine(gpu=target.can.gpu)
     settings = _settings(recipe, target, release, store)
     executor = _executor(recipe, target, name, settings, (release, machine, device))
@@ -178,7 +180,7 @@ def _settings(recipe: Recipe, target: Target, release: Release | None, store: St
 
 
 def device_settings(recipe: Recipe, release: Release | None) -> DeviceSettings | None:
-    """How a device builds its engine; None where nothing is built there."""
+    """How an engine is built where the network is run; None without TensorRT."""
     if release is None:
         return None
     workspace = recipe.tensorrt.workspace_mb

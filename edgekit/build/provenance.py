@@ -88,11 +88,9 @@ def _conditions(told: Conditions) -> dict[str, Scalar]:
 
 
 def engine_settings(plan: Plan) -> dict[str, bool | int] | None:
-    """The manifest's `engine_settings`: how a device builds its engine; None where none is built there."""
-    if plan.release is None or not plan.target.can.device:
-        return None
+    """The manifest's `engine_settings`: how an engine is built of the graph where it is run; None without TensorRT."""
     settings = device_settings(plan.recipe, plan.release)
-    return {} if settings is None else settings.as_header()
+    return None if settings is None else settings.as_header()
 
 
 def engine(plan: Plan) -> Engine | None:

@@ -154,7 +154,7 @@ def graph_for(
         from edgekit.quantize.rules import check
 
         if graph_format.signed:
-            check(read_onnx(path), graph_format.opset)
+            check(read_onnx(path), graph_format)
         return path, "int8" if pixel_facts(path).quantized else "fp32"
     run = Runner(store, on_event)
     source, exported = export_source(recipe, run)

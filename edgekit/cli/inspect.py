@@ -66,7 +66,7 @@ def _show_graph(path: Path, as_json: bool) -> None:
         seen = pixel_facts(path)
         known = {
             "input": [1, seen.size, seen.size, 3],
-            "dtype": "uint8",
+            "dtype": seen.dtype,
             "classes": seen.classes,
             "quantized": seen.quantized,
             "for TensorRT": seen.for_tensorrt,

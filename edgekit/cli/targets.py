@@ -35,7 +35,7 @@ def command(name: str | None, as_json: bool) -> None:
             target.runtime,
             " ".join(target.precisions),
             ", ".join(target.compute_capabilities),
-            " ".join(release.jetpack for release in target.releases if release.jetpack),
+            " ".join(release.jetpack for release in target.releases if release.jetpack and release.shipped),
             target.description,
         )
         for target in TARGETS.values()
@@ -52,7 +52,8 @@ def _shown(value: object) -> str:
     if isinstance(value, list):
         return "; ".join(map(_shown, value))
     if isinstance(value, dict) and "tensorrt" in value:
-        jetpack = f"JetPack {value['jetpack']}: " if value["jetpack"] else ""
+        beside = "" if value["shipped"] else ", beside its own"
+        jetpack = f"JetPack {value['jetpack']}{beside}: " if value["jetpack"] else ""
         return f"{jetpack}TensorRT {value['tensorrt']}, CUDA {value['cuda']}, Python {value['python']}"
     if isinstance(value, dict):
         return "; ".join(f"{key}: one of {', '.join(each)}" for key, each in value.items())

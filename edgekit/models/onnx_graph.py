@@ -19,6 +19,9 @@ from edgekit.models.graph_facts import GraphFacts
 
 OLDEST_OPSET: Final = 13
 
+PIXELS: Final = "image"
+"""The input of graphs with their preprocessing inside, see edgekit.models.pixel_input."""
+
 LARGE_BYTES: Final = 16_000_000
 """Files from here on have the graphs of before collected first: models are cycles and keep their weights until then."""
 
@@ -30,13 +33,15 @@ class PixelFacts:
     Attributes:
         size: side of its input, pixels; classes: outputs, 0 when the graph leaves them open.
         quantized: whether there are Q/DQ nodes.
-        for_tensorrt: all zero points are signed, or parts of the graph compute in FP16.
+        dtype: of the pixels, "uint8" or "float32".
+        for_tensorrt: all zero points are signed, parts of the graph compute in FP16, or the pixels are float32.
     """
 
     size: int
     classes: int
     quantized: bool
     for_tensorrt: bool
+    dtype: str = "uint8"
 
 
 def load(path: Path) -> ir.Model:
@@ -268,13 +273,19 @@ def give_only(model: ir.Model, values: list[ir.Value]) -> None:
 
 
 def takes_pixels(path: Path) -> bool:
-    """Whether an ONNX file's one input is uint8 (1, H, W, 3), as in the graphs that edgekit writes.
+    """Whether an ONNX file's one input is raw pixels (1, H, W, 3), as in the graphs that edgekit writes.
+
+    They are uint8; float32 (for TensorRT before 8.5) where edgekit's own preprocessing is what reads them.
 
     Raises:
         InputError: it is no whole ONNX file.
     """
     inputs = given_inputs(read_onnx(path))
-    return len(inputs) == 1 and inputs[0].dtype == ir.DataType.UINT8
+    if len(inputs) != 1:
+        return False
+    readers = [node.name or "" for node in inputs[0].consumers()]
+    own = inputs[0].name == PIXELS and bool(readers) and all(name.startswith("edgekit_") for name in readers)
+    return inputs[0].dtype == ir.DataType.UINT8 or (inputs[0].dtype == ir.DataType.FLOAT and own)
 
 
 def pixel_facts(path: Path) -> PixelFacts:
@@ -288,5 +299,6 @@ def pixel_facts(path: Path) -> PixelFacts:
         size=dims_of(image)[1],
         classes=out[-1] if out else 0,
         quantized=bool(zeros),
-        for_tensorrt=half or (bool(zeros) and signed),
+        for_tensorrt=half or (bool(zeros) and signed) or image.dtype == ir.DataType.FLOAT,
+        dtype="float32" if image.dtype == ir.DataType.FLOAT else "uint8",
     )

@@ -6,20 +6,23 @@ import numpy as np
 import onnx_ir as ir
 
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.models.onnx_graph import add_constant, image_input, layout_of, name_of, sides_of
+from edgekit.models.onnx_graph import PIXELS, add_constant, image_input, layout_of, name_of, sides_of
 
 
-def with_preprocessing(model: ir.Model, preprocessing: Preprocessing) -> ir.Model:
+def with_preprocessing(model: ir.Model, preprocessing: Preprocessing, float_input: bool = False) -> ir.Model:
     """Puts the preprocessing in front: the new input `image` is uint8 (1, H, W, 3) RGB.
 
     Cast to float, colour order, one multiplication and one addition per channel, and the layout the network wants.
+
+    Args:
+        float_input: the same numbers, 0 to 255, are given as float32, for runtimes that have no uint8 inputs.
     """
     out = model.clone()
     graph, old = out.graph, image_input(out)
     layout = layout_of(old)
     height, width = sides_of(old)
     mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
-    image = ir.val("image", ir.DataType.UINT8, [1, height, width, 3])
+    image = ir.val(PIXELS, ir.DataType.FLOAT if float_input else ir.DataType.UINT8, [1, height, width, 3])
     nodes: list[ir.Node] = []
 
     def put(kind: str, inputs: list[ir.Value], name: str, output: str, **attributes: int | list[int]) -> ir.Value:
@@ -27,7 +30,9 @@ def with_preprocessing(model: ir.Model, preprocessing: Preprocessing) -> ir.Mode
         nodes.append(made)
         return made.outputs[0]
 
-    last = put("Cast", [image], "cast", "edgekit_float", to=ir.DataType.FLOAT.value)
+    last = image
+    if not float_input:
+        last = put("Cast", [image], "cast", "edgekit_float", to=ir.DataType.FLOAT.value)
     if preprocessing.color == "bgr":
         order = add_constant(graph, "edgekit_bgr", np.array([2, 1, 0], np.int64))
         last = put("Gather", [last, order], "swap", "edgekit_swapped", axis=3)

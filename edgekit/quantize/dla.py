@@ -34,14 +34,15 @@ def plain(model: ir.Model) -> ir.Model:
             continue
         old = node.outputs[0]
         if node.op_type == "DequantizeLinear" and source.is_initializer():
-            source = add_constant(out.graph, name_of(old), _dequantized(node))
+            source = add_constant(out.graph, name_of(old), dequantized(node))
         old.replace_all_uses_with(source, replace_graph_outputs=True)
     drop_unused(out)
     forget_shapes(out.graph)
     return out
 
 
-def _dequantized(node: ir.Node) -> NDArray[np.float32]:
+def dequantized(node: ir.Node) -> NDArray[np.float32]:
+    """What a DequantizeLinear makes of a constant, with zero point 0."""
     values, scale = (array_of(value) for value in node.inputs[:2])
     axis = node.attributes.get_int("axis", 1)
     if scale.ndim == 1:

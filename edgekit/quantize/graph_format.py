@@ -16,11 +16,15 @@ class GraphFormat:
         signed: INT8 activations are signed (TensorRT); else as NNCF chooses.
         typed: the graph carries its precisions: what is not INT8 in an int8 graph is FP16.
         opset: the newest that the runtime reads; None where it does not matter.
+        float_input: the pixels are given as float32, 0 to 255, in place of uint8.
+        int8_weights: quantized weights are INT8 constants; else float32 ones that are quantized and dequantized.
     """
 
     signed: bool
     typed: bool
     opset: int | None
+    float_input: bool = False
+    int8_weights: bool = True
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -29,4 +33,6 @@ class GraphFormat:
 
 def format_for(release: Release | None) -> GraphFormat:
     """The form for a release of TensorRT, or for the other runtimes (None)."""
-    return GraphFormat(False, False, None) if release is None else GraphFormat(True, release.typed, release.opset)
+    if release is None:
+        return GraphFormat(False, False, None)
+    return GraphFormat(True, release.typed, release.opset, release.float_input, release.int8_weights)

@@ -9,6 +9,7 @@ from edgekit.models.onnx_graph import load, save
 from edgekit.models.opset import lower
 from edgekit.models.pixel_input import with_preprocessing
 from edgekit.quantize.dla import calibration_cache, plain
+from edgekit.quantize.float_weights import with_float_weights
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.quantize.half import fits_half, to_half
 from edgekit.quantize.rules import check
@@ -18,7 +19,7 @@ from edgekit.quantize.signed import to_signed
 def write_graph(
     core: Path, quantized: Path | None, out: Path, precision: str, preprocessing: Preprocessing, form: GraphFormat
 ) -> None:
-    """Writes the graph of one precision: uint8 NHWC pixels in, preprocessing inside.
+    """Writes the graph of one precision: NHWC pixels in, uint8 or float32, preprocessing inside.
 
     What is not INT8 is FP16 in a typed int8 or mixed graph, or float32 where a scale is too small for FP16.
 
@@ -34,17 +35,19 @@ def write_graph(
         model = to_signed(model)
     if precision == "fp16" or (is_quantized and form.typed and fits_half(model)):
         model = to_half(model)
-    model = with_preprocessing(model, preprocessing)
+    if is_quantized and not form.int8_weights:
+        model = with_float_weights(model)
+    model = with_preprocessing(model, preprocessing, form.float_input)
     if form.opset is not None:
         model = lower(model, form.opset)
     if form.signed:
-        check(model, form.opset)
+        check(model, form)
     save(model, out)
 
 
 def write_dla(quantized: Path, out_dir: Path, preprocessing: Preprocessing, form: GraphFormat) -> None:
     """Writes model.dla.onnx and model.dla.cache: what a DLA takes before TensorRT 11, see edgekit.quantize.dla."""
-    signed = with_preprocessing(to_signed(load(quantized)), preprocessing)
+    signed = with_preprocessing(to_signed(load(quantized)), preprocessing, form.float_input)
     graph = plain(signed)
     save(lower(graph, form.opset) if form.opset is not None else graph, out_dir / "model.dla.onnx")
     (out_dir / "model.dla.cache").write_text(calibration_cache(signed), encoding="utf-8")

@@ -15,7 +15,9 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import name_of, opset_of
+from edgekit.models.onnx_graph import given_inputs, name_of, opset_of
+from edgekit.quantize.float_weights import int8_constant
+from edgekit.quantize.graph_format import GraphFormat
 
 INTEGER_OPERATORS: Final = frozenset(
     {
@@ -42,21 +44,33 @@ class Fault:
     why: str
 
 
-def check(model: ir.Model, max_opset: int | None = None) -> None:
+def check(model: ir.Model, form: GraphFormat | None = None) -> None:
     """Refuses a graph that TensorRT would reject.
 
     Args:
-        max_opset: the newest opset that the target's parser knows, if it matters.
+        form: what the release that is built for takes; by the rules of all releases alone if none is given.
     Raises:
         InputError: naming the first node at fault and how many there are.
     """
-    found = faults(model, max_opset)
+    found = faults(model) if form is None else faults_of(model, form)
     if found:
         more = f" ({len(found) - 1} more)" if len(found) > 1 else ""
         raise InputError(
             f"TensorRT would reject the graph at {found[0].node}: {found[0].why}{more}",
             "Quantize the float model with `edgekit quantize --target rtx`.",
         )
+
+
+def faults_of(model: ir.Model, form: GraphFormat) -> list[Fault]:
+    """All that one release of TensorRT would reject: what every release does, and what that one does not know yet."""
+    found = faults(model, form.opset)
+    for value in given_inputs(model) if form.float_input else ():
+        if value.dtype == ir.DataType.UINT8:
+            found.append(Fault(f"the input {name_of(value)}", "it is UINT8, which TensorRT takes from 8.5 on"))
+    for node in () if form.int8_weights else model.graph:
+        if int8_constant(node) is not None:
+            found.append(Fault(_name(node), "it dequantizes an INT8 constant, which TensorRT takes from 10 on"))
+    return found
 
 
 def faults(model: ir.Model, max_opset: int | None = None) -> list[Fault]:

@@ -5,7 +5,7 @@ Not yet run on hardware. Function names and attribute numbers are those of NVIDI
 
 import ctypes
 import ctypes.util
-from typing import Any, Optional, Tuple
+from typing import Any, Callable, List, Optional, Tuple  # noqa: F401  # in a type comment
 
 from .errors import BundleError
 
@@ -15,10 +15,12 @@ CAPTURE_THREAD_LOCAL = 1
 
 
 class Cuda:
-    """One device's memory, one stream and, if it can be captured, one graph."""
+    """One device's memory, one stream and, if it can be captured, one graph; `close` gives all back."""
 
     def __init__(self) -> None:
         self._lib = _library()
+        self._memory = []  # type: List[int]
+        self._graph = None  # type: Optional[ctypes.c_void_p]
         self.stream = ctypes.c_void_p()
         self.call("cudaStreamCreate", ctypes.byref(self.stream))
 
@@ -37,7 +39,8 @@ class Cuda:
         """Address of new device memory."""
         address = ctypes.c_void_p()
         self.call("cudaMalloc", ctypes.byref(address), ctypes.c_size_t(size_bytes))
-        return int(address.value or 0)
+        self._memory.append(int(address.value or 0))
+        return self._memory[-1]
 
     def copy(self, to: int, source: int, size_bytes: int, kind: int) -> None:
         """Copies on the stream."""
@@ -54,24 +57,68 @@ class Cuda:
         """Until all on the stream is done."""
         self.call("cudaStreamSynchronize", self.stream)
 
-    def capture(self, enqueue: Any) -> Optional[ctypes.c_void_p]:
-        """Captures what `enqueue()` puts on the stream as a graph; None where the engine does not allow it."""
-        graph, ready = ctypes.c_void_p(), ctypes.c_void_p()
+    def capture(self, enqueue: Callable[[], bool]) -> bool:
+        """Captures what `enqueue()` puts on the stream as the graph; False where that cannot be done, and why not is
+        no matter: the stream is as it was before.
+        """
+        self.drop_graph()
         try:
             self.call("cudaStreamBeginCapture", self.stream, CAPTURE_THREAD_LOCAL)
-            fine = enqueue()
-            self.call("cudaStreamEndCapture", self.stream, ctypes.byref(graph))
-            if not fine or not graph.value:
-                return None
-            self.call("cudaGraphInstantiateWithFlags", ctypes.byref(ready), graph, ctypes.c_ulonglong(0))
-        except (AttributeError, BundleError):  # an older CUDA, or an engine with host-side work
+        except BundleError:
             self._lib.cudaGetLastError()
+            return False
+        fine, captured = False, ctypes.c_void_p()
+        try:
+            fine = enqueue()
+        except Exception:  # TensorRT's own errors, and those of what it calls
+            fine = False
+        finally:  # until a capture is ended, one that went wrong makes every later call on the stream fail
+            ended = self._lib.cudaStreamEndCapture(self.stream, ctypes.byref(captured)) == 0
+        if fine and ended and captured.value:
+            self._graph = self._instantiated(captured)
+        if captured.value:
+            self._lib.cudaGraphDestroy(captured)
+        if self._graph is None:
+            self._lib.cudaGetLastError()  # it would be told of the next call
+        return self._graph is not None
+
+    def _instantiated(self, captured: ctypes.c_void_p) -> Optional[ctypes.c_void_p]:
+        """The graph as it can be launched; None where CUDA is older than 11.4 or refuses it."""
+        ready = ctypes.c_void_p()
+        try:
+            self.call("cudaGraphInstantiateWithFlags", ctypes.byref(ready), captured, ctypes.c_ulonglong(0))
+        except (AttributeError, BundleError):
             return None
         return ready
 
-    def launch(self, graph: ctypes.c_void_p) -> None:
-        """Puts a captured graph on the stream."""
-        self.call("cudaGraphLaunch", graph, self.stream)
+    def launch(self) -> bool:
+        """Puts the captured graph on the stream; False where there is none, or where it cannot be launched: it is
+        given up then.
+        """
+        if self._graph is None:
+            return False
+        if self._lib.cudaGraphLaunch(self._graph, self.stream) == 0:
+            return True
+        self._lib.cudaGetLastError()
+        self.drop_graph()
+        return False
+
+    def drop_graph(self) -> None:
+        """Gives the captured graph back, if there is one."""
+        if self._graph is not None:
+            self._lib.cudaGraphExecDestroy(self._graph)
+            self._graph = None
+
+    def close(self) -> None:
+        """Gives graph, memory and stream back, once what is on the stream is done; a second time does nothing."""
+        if self.stream.value is None:
+            return
+        self._lib.cudaStreamSynchronize(self.stream)
+        self.drop_graph()
+        while self._memory:
+            self._lib.cudaFree(ctypes.c_void_p(self._memory.pop()))
+        self._lib.cudaStreamDestroy(self.stream)
+        self.stream = ctypes.c_void_p()
 
 
 def describe_gpu() -> Tuple[str, str]:

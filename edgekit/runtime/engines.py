@@ -6,7 +6,7 @@ Written for Python 3.6; each runtime is imported only when it is asked for.
 import importlib.util
 import os
 import threading
-from typing import Callable, Dict, Iterable, List  # noqa: F401  # in a type comment
+from typing import Any, Callable, Dict, Iterable, List  # noqa: F401  # in a type comment
 
 import numpy as np
 
@@ -108,12 +108,17 @@ def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from Exception alone
         raise BundleError("ONNX Runtime cannot load %s: %s" % (path, str(error).splitlines()[0]))
-    name = session.get_inputs()[0].name
+    name, kind = session.get_inputs()[0].name, pixel_type(session)
 
     def infer(pixels: np.ndarray) -> np.ndarray:
-        return np.asarray(session.run(None, {name: pixels})[0], dtype=np.float32)
+        return np.asarray(session.run(None, {name: pixels.astype(kind, copy=False)})[0], dtype=np.float32)
 
     return Network("onnxruntime", infer, (threads or processors()) if many else 1)
+
+
+def pixel_type(session: Any) -> Any:
+    """The type in which an ONNX Runtime session takes pixels: graphs for TensorRT before 8.5 take float32."""
+    return np.uint8 if session.get_inputs()[0].type == "tensor(uint8)" else np.float32
 
 
 def _tensorrt(folder: str, precision: str, settings: Settings) -> Network:

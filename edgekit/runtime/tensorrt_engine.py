@@ -10,27 +10,34 @@ import json
 import os
 import re
 import sys
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, List, Tuple  # noqa: F401  # in a type comment
 
 import numpy as np
 
 from . import cuda
-from .errors import BundleError
+from .errors import BundleError, MissingError
 from .kept import keep, kept, path_for
 from .probe import l4t_release, text
 from .settings import Settings
+from .tensorrt_runner import Engine
 
 DEFAULT_WORKSPACE_BYTES = 1 << 30
+FIRST_TYPED = 10
+"""Strongly typed networks are of use from this TensorRT on: what edgekit writes for older ones is not typed."""
+FIRST_TYPED_ALONE = 11
+"""From this one on there are no others: it has no builder flags for INT8 and FP16."""
 
 
 def open_or_build(folder: str, precision: str, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:
     """A function from pixels to logits; builds and keeps the engine if this device has none for the graph yet.
 
     Raises:
-        BundleError: there is no TensorRT or no GPU here, or the graph cannot be built.
+        BundleError: there is no GPU here, the graph is for an older TensorRT, or it cannot be built.
+        MissingError: the graph needs a newer TensorRT.
     """
     import tensorrt
 
+    check_typing(str(tensorrt.__version__), settings.typed)
     facts = identity(tensorrt)
     path = engine_path(folder, facts, precision, settings)
     content = kept(path, facts)
@@ -38,7 +45,28 @@ def open_or_build(folder: str, precision: str, settings: Settings) -> Callable[[
         graph, wanted = _for_dla(tensorrt, folder, settings)
         content = build(tensorrt, graph, precision, wanted)
         keep(path, content, facts)
-    return _runner(tensorrt, content)
+    return Engine(tensorrt, content)
+
+
+def check_typing(version: str, typed: bool) -> None:
+    """Whether a TensorRT takes the graph of a bundle, which carries its precisions (typed) or leaves them to flags.
+
+    Raises:
+        MissingError: the graph is typed, and strongly typed networks begin with TensorRT 10 here.
+        BundleError: it is not, and this TensorRT has no flags for precisions any more.
+    """
+    major = int(version.split(".")[0])
+    if typed and major < FIRST_TYPED:
+        raise MissingError(
+            "the bundle needs TensorRT %d or later (JetPack 6.1 or later), here is %s; install that, or build the"
+            " bundle again with the --jetpack of this device" % (FIRST_TYPED, version)
+        )
+    if not typed and major >= FIRST_TYPED_ALONE:
+        raise BundleError(
+            "the bundle is for TensorRT 8 to 10 (JetPack 4.6 to 7.2), here is %s, which takes only graphs that carry"
+            " their precisions; build the bundle again with --target gpu, or for a Jetson with --jetpack 6.2 or later"
+            % version
+        )
 
 
 def _for_dla(tensorrt: Any, folder: str, settings: Settings) -> Tuple[str, Settings]:
@@ -72,7 +100,7 @@ def open_ahead_of_time(folder: str) -> Callable[[np.ndarray], np.ndarray]:
             % (made_for.get("tensorrt"), tensorrt_rtx.__version__)
         )
     with open(os.path.join(folder, "model.engine"), "rb") as file:
-        return _runner(tensorrt_rtx, file.read())
+        return Engine(tensorrt_rtx, file.read())
 
 
 def identity(tensorrt: Any, root: str = "/") -> Dict[str, str]:
@@ -106,7 +134,7 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Settings) -> byte
     network = builder.create_network(_network_flags(tensorrt, settings.typed))
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(graph):
-        raise BundleError("TensorRT cannot read the graph: %s" % parser.get_error(0).desc())
+        raise BundleError("TensorRT cannot read the graph: %s" % parser_errors(parser))
     config = builder.create_builder_config()
     _limit_workspace(tensorrt, config, settings.workspace_bytes or DEFAULT_WORKSPACE_BYTES)
     if not settings.typed:
@@ -129,6 +157,19 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Settings) -> byte
     if made is None:
         raise BundleError("TensorRT built no engine; its log above says why")
     return bytes(made)
+
+
+def parser_errors(parser: Any) -> str:
+    """All that a parser found wrong with a graph, in one line: node, operator and the parser's words for each."""
+    found = []  # type: List[str]
+    for place in range(parser.num_errors):
+        error = parser.get_error(place)
+        words = [getattr(error, each)() for each in ("node_name", "node_operator") if hasattr(error, each)]
+        where = words or ["node %d" % error.node()]  # before TensorRT 10 it knows the node's number alone
+        name, operator = (where + [""])[:2]
+        shown = (name or "the graph") + (" (%s)" % operator if operator else "")
+        found.append("%s: %s" % (shown, " ".join(error.desc().split())[:200]))
+    return "; ".join(found) or "it gives no reason"
 
 
 def _calibrator(tensorrt: Any, lines: str) -> Any:
@@ -167,47 +208,3 @@ def _limit_workspace(tensorrt: Any, config: Any, size_bytes: int) -> None:
         config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, size_bytes)
     else:  # before TensorRT 8.4
         config.max_workspace_size = size_bytes
-
-
-def _runner(tensorrt: Any, content: bytes) -> Callable[[np.ndarray], np.ndarray]:
-    """Runs a serialized engine of one input and one output; with a CUDA graph where the engine allows."""
-    logger = tensorrt.Logger(tensorrt.Logger.ERROR)
-    engine = tensorrt.Runtime(logger).deserialize_cuda_engine(content)
-    if engine is None:
-        raise BundleError("TensorRT cannot load the engine; remove it from the engines folder to build it again")
-    device, context = cuda.Cuda(), engine.create_execution_context()
-    newer = hasattr(context, "execute_async_v3")
-    names = [engine.get_tensor_name(i) if newer else engine.get_binding_name(i) for i in (0, 1)]
-    shapes = [tuple(engine.get_tensor_shape(n) if newer else engine.get_binding_shape(n)) for n in names]
-    pixels, logits = np.empty(shapes[0], np.uint8), np.empty(shapes[1], np.float32)
-    memory = [device.allocate(pixels.nbytes), device.allocate(logits.nbytes)]
-    if newer:
-        for name, address in zip(names, memory):
-            context.set_tensor_address(name, address)
-
-    def enqueue() -> bool:
-        if newer:
-            return bool(context.execute_async_v3(device.stream.value))
-        return bool(context.execute_async_v2(memory, device.stream.value))
-
-    def once() -> bool:
-        device.copy(memory[0], pixels.ctypes.data, pixels.nbytes, cuda.HOST_TO_DEVICE)
-        fine = enqueue()
-        device.copy(logits.ctypes.data, memory[1], logits.nbytes, cuda.DEVICE_TO_HOST)
-        return fine
-
-    if not once():
-        raise BundleError("TensorRT cannot run the engine")
-    device.wait()
-    graph = device.capture(once)
-
-    def infer(image: np.ndarray) -> np.ndarray:
-        pixels[...] = image
-        if graph is not None:
-            device.launch(graph)
-        else:
-            once()
-        device.wait()
-        return logits.copy()
-
-    return infer

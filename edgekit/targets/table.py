@@ -21,6 +21,10 @@ class Release:
         opset: the newest ONNX opset that is given to its parser.
         typed: whether the graph carries the precisions (a strongly typed network, TensorRT 10 and later); before, flags
             of the builder allow INT8 and FP16.
+        float_input: whether the pixels are given as float32: before 8.5 there are no UINT8 inputs.
+        int8_weights: whether INT8 constants may go into DequantizeLinear; before 10 weights are float32, and quantized.
+        dla: whether it drives deep-learning accelerators, where the target has them.
+        shipped: whether JetPack brings it; else it is installed beside the one that does.
     """
 
     jetpack: str | None
@@ -29,6 +33,10 @@ class Release:
     python: str
     opset: int
     typed: bool
+    float_input: bool = False
+    int8_weights: bool = True
+    dla: bool = False
+    shipped: bool = True
 
 
 @dataclass(frozen=True)
@@ -78,7 +86,8 @@ class Target:
         needs: precision to the CPU features of which one is needed for it to be fast.
         channel_granularity: pruned channel counts are rounded to this.
         compute_capabilities: of the NVIDIA GPU; several where an engine is built for several.
-        releases: the TensorRT releases that run on it; the last is built for unless another is asked for.
+        releases: the TensorRT releases that run on it; the last is built for unless another is asked for, or is what a
+            device has.
         dla_cores: number of deep-learning accelerators.
         power_rails: the INA3221 rails that together are what the module draws.
         notes: what a user should know before choosing it.
@@ -128,23 +137,30 @@ class Target:
 
 _NO_FAST_INT8 = "no fast INT8 on this GPU: FP16 is what pays, and what edgekit builds unless told otherwise"
 _ENGINE = "an engine belongs to one GPU and one TensorRT: the device builds it from the quantized graph, and keeps it"
-_DLA = "DLA through --dla: TensorRT up to 10.7 (with a calibration cache), and 11.4.1 or later on Jetson AGX Orin"
+_DLA = "DLA through --dla: TensorRT up to 10.7 (JetPack 6.2 and older), and 11.4.1 or later on Jetson AGX Orin"
+_ONE_CORE = "the module of 8 GB has one DLA core"
+
+_UNTYPED: Mapping[str, bool] = MappingProxyType({"typed": False, "int8_weights": False})
+"""What every TensorRT before 10 has in common."""
 
 _JETPACKS = {
-    release.jetpack: release
+    release.jetpack if release.shipped else f"{release.jetpack} with {release.tensorrt}": release
     for release in (
-        Release("4.6", "8.2", "10.2", "3.6", opset=13, typed=False),
-        Release("5.1", "8.5", "11.4", "3.8", opset=17, typed=False),
-        Release("6.0", "8.6", "12.2", "3.10", opset=17, typed=False),
-        Release("6.2", "10.3", "12.6", "3.10", opset=20, typed=True),
+        Release("4.6", "8.2", "10.2", "3.6", opset=13, float_input=True, dla=True, **_UNTYPED),
+        Release("5.0", "8.4", "11.4", "3.8", opset=13, float_input=True, dla=True, **_UNTYPED),
+        Release("5.1", "8.5", "11.4", "3.8", opset=17, dla=True, **_UNTYPED),
+        Release("6.0", "8.6", "12.2", "3.10", opset=17, dla=True, **_UNTYPED),
+        Release("6.2", "10.3", "12.6", "3.10", opset=20, typed=True, dla=True),
         Release("7.0", "10.13", "13.0", "3.12", opset=20, typed=True),
-        Release("7.2", "11.4", "13.2", "3.12", opset=20, typed=True),
+        Release("7.2", "10.16", "13.2", "3.12", opset=20, typed=True),
+        Release("7.2", "11.4", "13.2", "3.12", opset=20, typed=True, dla=True, shipped=False),
     )
 }
-"""JetPack: what it brings; docs/targets.md says which of it was confirmed where."""
+"""JetPack: what it brings, or what can be installed beside that; docs/targets.md has the sources."""
 
 _IN_ONE_RAIL = ("VDD_IN",)
 _IN_THREE_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
+_IN_SIX_RAILS = ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V")
 
 
 def _jetson(
@@ -154,10 +170,11 @@ def _jetson(
     jetpacks: tuple[str, ...],
     rails: tuple[str, ...],
     dla: int = 0,
+    note: str = "",
 ) -> Target:
-    """A Jetson; `jetpacks` newest last, the last one being what is built for by default."""
+    """A Jetson; the last one of `jetpacks` is what is built for by default."""
     int8 = capability not in ("5.3", "6.2")
-    notes = ((_NO_FAST_INT8,) if not int8 else ()) + ((_DLA,) if dla else ()) + (_ENGINE,)
+    notes = ((_NO_FAST_INT8,) if not int8 else ()) + ((_DLA,) if dla else ()) + (_ENGINE, *filter(None, [note]))
     return Target(
         name=name,
         family="jetson",
@@ -225,14 +242,18 @@ _ALL = (
     ),
     _jetson("jetson-nano", "Jetson Nano", "5.3", ("4.6",), ("POM_5V_IN",)),
     _jetson("jetson-tx2", "Jetson TX2", "6.2", ("4.6",), _IN_ONE_RAIL),
-    _jetson("jetson-xavier-nx", "Jetson Xavier NX", "7.2", ("4.6", "5.1"), _IN_ONE_RAIL, 2),
-    _jetson("jetson-agx-xavier", "Jetson AGX Xavier", "7.2", ("4.6", "5.1"), ("GPU", "CPU", "SOC", "CV", "SYS5V"), 2),
-    _jetson("jetson-orin-nano", "Jetson Orin Nano", "8.7", ("5.1", "6.0", "6.2"), _IN_ONE_RAIL),
+    _jetson("jetson-xavier-nx", "Jetson Xavier NX", "7.2", ("4.6", "5.0", "5.1"), _IN_ONE_RAIL, 2),
+    _jetson("jetson-agx-xavier", "Jetson AGX Xavier", "7.2", ("4.6", "5.0", "5.1"), _IN_SIX_RAILS, 2),
+    _jetson("jetson-orin-nano", "Jetson Orin Nano", "8.7", ("5.1", "6.0", "7.2", "6.2"), _IN_ONE_RAIL),
     _jetson(
-        "jetson-orin-nx", "Jetson Orin NX, the current mid-range part", "8.7", ("5.1", "6.0", "6.2"), _IN_ONE_RAIL, 2
+        *("jetson-orin-nx", "Jetson Orin NX, the current mid-range part", "8.7", ("5.1", "6.0", "7.2", "6.2")),
+        *(_IN_ONE_RAIL, 2, _ONE_CORE),
     ),
-    _jetson("jetson-agx-orin", "Jetson AGX Orin", "8.7", ("5.1", "6.0", "7.2", "6.2"), _IN_THREE_RAILS, 2),
-    _jetson("jetson-thor", "Jetson Thor", "11.0", ("7.0", "7.2"), ("VIN",)),
+    _jetson(
+        *("jetson-agx-orin", "Jetson AGX Orin", "8.7", ("5.0", "5.1", "6.0", "7.2", "7.2 with 11.4", "6.2")),
+        *(_IN_THREE_RAILS, 2),
+    ),
+    _jetson("jetson-thor", "Jetson Thor", "11.0", ("7.0", "7.2 with 11.4", "7.2"), ("VIN",)),
 )
 
 TARGETS: Mapping[str, Target] = MappingProxyType({target.name: target for target in _ALL})
@@ -257,16 +278,17 @@ def find(name: str) -> Target:
 
 
 def release_of(target: Target, jetpack: str | None = None) -> Release | None:
-    """The TensorRT that is built for: of a JetPack, or the target's newest kept one; None where there is no TensorRT.
+    """The TensorRT that is built for: that of a JetPack, or the target's usual one; None where there is no TensorRT.
 
     Raises:
         InputError: the target has no such JetPack.
     """
     if jetpack is None:
         return target.releases[-1] if target.releases else None
-    found = [each for each in target.releases if each.jetpack and _same_jetpack(each.jetpack, jetpack)]
+    shipped = [each for each in target.releases if each.shipped]
+    found = [each for each in shipped if each.jetpack and _same_jetpack(each.jetpack, jetpack)]
     if not found:
-        known = ", ".join(each.jetpack for each in target.releases if each.jetpack)
+        known = ", ".join(each.jetpack for each in shipped if each.jetpack)
         raise InputError(
             f"{target.name} has no JetPack {jetpack}",
             f"Known: {known}." if known else "It is no Jetson; leave --jetpack.",
@@ -286,6 +308,6 @@ def release_with(target: Target, tensorrt: str) -> Release | None:
 
 def _same_jetpack(known: str, asked: str) -> bool:
     """6.2 and 6.2.1 are one; 6.1 has what 6.2 has, 7.1 what 7.0 has."""
-    twins = {"6.1": "6.2", "7.1": "7.0", "5.0": "5.1"}
+    twins = {"6.1": "6.2", "7.1": "7.0"}
     short = ".".join(asked.split(".")[:2])
     return known == twins.get(short, short)

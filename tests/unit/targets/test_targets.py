@@ -9,7 +9,9 @@ import pytest
 
 from edgekit.errors import InputError
 from edgekit.recipe import merged, read_yaml
-from edgekit.targets import TARGETS, describe, find, release_of
+from edgekit.runtime.probe import JETPACKS
+from edgekit.runtime.tegrastats import WHOLE_MODULE
+from edgekit.targets import TARGETS, describe, find, release_of, release_with
 from edgekit.targets.table import ALIASES
 
 NAMES = [*TARGETS, *ALIASES]
@@ -52,13 +54,63 @@ def test_cpu_precisions_follow_the_processor() -> None:
         ("jetson", "5.1.2", "8.5", False),
         ("jetson", "6.2.1", "10.3", True),
         ("jetson-nano", None, "8.2", False),
-        ("jetson-thor", "7.2.2", "11.4", True),
+        # JetPack 7.2 ships 10.16.2: read on a device in roboflow/inference PR 2531, and OE4T/meta-tegra PR 2224.
+        ("jetson-thor", "7.2.2", "10.16", True),
+        ("jetson-thor", None, "10.16", True),
+        ("jetson-orin-nano", "7.2", "10.16", True),
+        ("jetson-orin-nx", "7.2", "10.16", True),
+        ("jetson-agx-orin", "7.2", "10.16", True),
+        ("jetson-agx-orin", None, "10.3", True),
+        ("jetson-xavier-nx", "5.0.2", "8.4", False),
+        ("jetson-xavier-nx", None, "8.5", False),
         ("cpu", None, None, None),
     ],
 )
 def test_the_tensorrt_of_a_jetpack(name: str, jetpack: str | None, tensorrt: str | None, typed: bool | None) -> None:
     found = release_of(find(name), jetpack)
     assert (found and found.tensorrt, found and found.typed) == (tensorrt, typed)
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "built_for"),
+    [
+        ("jetson-agx-orin", "11.4.1", "11.4"),  # installed beside JetPack 7.2's own
+        ("jetson-thor", "11.4.1.2", "11.4"),
+        ("jetson-agx-orin", "10.16.2", "10.16"),
+        ("jetson-orin-nx", "10.16.2.10", "10.16"),
+        ("jetson-xavier-nx", "8.4.1", "8.4"),
+        ("jetson-xavier-nx", "8.5.2", "8.5"),
+        ("jetson-agx-orin", "10.7.0", "10.3"),
+        ("jetson-nano", "8.0.1", None),
+    ],
+)
+def test_the_release_for_what_a_device_has(name: str, there: str, built_for: str | None) -> None:
+    found = release_with(find(name), there)
+    assert (found and found.tensorrt) == built_for
+
+
+def test_which_tensorrt_drives_a_dla() -> None:
+    able = {
+        release.tensorrt for each in TARGETS.values() for release in each.releases if each.dla_cores and release.dla
+    }
+    assert able == {"8.2", "8.4", "8.5", "8.6", "10.3", "11.4"}  # 10.7 was the last 10.x; 11.4.1 has it on AGX Orin
+    with_newest = [
+        each.name for each in TARGETS.values() if each.dla_cores and any(r.tensorrt == "11.4" for r in each.releases)
+    ]
+    assert with_newest == ["jetson-agx-orin"]
+    assert any("one DLA core" in note for note in find("jetson-orin-nx").notes)
+
+
+def test_the_rails_of_the_table_are_those_that_the_runtime_adds_up() -> None:
+    for target in TARGETS.values():
+        assert target.power_rails in (*WHOLE_MODULE, ()), target.name
+
+
+@pytest.mark.parametrize(
+    ("l4t", "jetpack"), [("35.1.0", "5.0"), ("35.2.1", "5.1"), ("35.6.0", "5.1"), ("36.4.3", "6.2"), ("39.2", "7.2")]
+)
+def test_the_jetpack_of_an_l4t(l4t: str, jetpack: str) -> None:
+    assert next(known for start, known in JETPACKS if l4t.startswith(start)) == jetpack
 
 
 @pytest.mark.parametrize(("name", "jetpack"), [("jetson-nano", "6.2"), ("jetson-thor", "5.1"), ("cpu", "6.2")])

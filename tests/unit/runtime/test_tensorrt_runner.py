@@ -1,0 +1,179 @@
+"""Running an engine, and what a CUDA graph that cannot be captured leaves behind, on a double of CUDA's runtime."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import cuda_double as double
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edgekit.runtime import cuda
+from edgekit.runtime.errors import BundleError
+from edgekit.runtime.tensorrt_runner import Engine
+
+PICTURE = double.Tensor("image", True, (1, 4, 4, 3), "UINT8")
+LOGITS = double.Tensor("logits", False, (1, 3), "FLOAT")
+DICE = np.random.Generator(np.random.PCG64(1))
+
+
+@pytest.fixture
+def cudart(monkeypatch: pytest.MonkeyPatch) -> double.Cudart:
+    made = double.Cudart()
+    monkeypatch.setattr(cuda, "_library", lambda: made)
+    return made
+
+
+def engine(
+    cudart: double.Cudart,
+    ends: list[double.Tensor] | None = None,
+    in_capture: str = "",
+    context: type[double.Context] = double.NewContext,
+) -> Engine:
+    ends = ends or [PICTURE, LOGITS]
+    kind = double.OldEngine if context is double.OldContext else double.NewEngine
+    return Engine(double.TensorRt(kind(ends, context(cudart, ends, in_capture))), b"engine")
+
+
+def is_right(made: Engine) -> bool:
+    """Whether pictures, each another, give their own logits."""
+    for _ in range(3):
+        picture = DICE.integers(0, 256, (1, 4, 4, 3), dtype=np.uint8)
+        out = made(picture)
+        assert out.dtype == np.float32
+        if not np.allclose(out, picture.sum((1, 2)) / 100, rtol=1e-2):
+            return False
+    return True
+
+
+def left(cudart: double.Cudart) -> dict[str, int]:
+    return {kind: len(each) for kind, each in cudart.live.items()}
+
+
+@pytest.mark.parametrize("context", [double.NewContext, double.OldContext], ids=["8.5 and later", "before 8.5"])
+def test_an_engine_is_run_by_its_graph_with_the_copies_outside(
+    cudart: double.Cudart, context: type[double.Context]
+) -> None:
+    made = engine(cudart, context=context)
+    assert is_right(made)
+    assert (cudart.launches, cudart.copies_captured) == (3, 0)
+    assert left(cudart) == {"stream": 1, "memory": 2, "graph": 0, "executable": 1}
+    del made
+    assert set(left(cudart).values()) == {0}
+
+
+@pytest.mark.parametrize("in_capture", ["", "fails", "waits", "raises"])
+@pytest.mark.parametrize(
+    "fails",
+    [
+        {},
+        {"cudaStreamBeginCapture": double.ILLEGAL_STATE},
+        {"cudaStreamEndCapture": double.UNJOINED},
+        {"cudaGraphInstantiateWithFlags": double.NO_MEMORY},
+        {"cudaGraphLaunch": double.LAUNCH_FAILED},
+    ],
+    ids=lambda each: next(iter(each), "nothing"),
+)
+def test_a_graph_that_fails_anywhere_leaves_the_stream_usable_and_nothing_behind(
+    cudart: double.Cudart, fails: dict[str, int], in_capture: str
+) -> None:
+    cudart.fails = fails
+    made = engine(cudart, in_capture=in_capture)
+    assert cudart.state == "none"
+    assert is_right(made)
+    captured = not in_capture and not fails
+    assert cudart.launches == (3 if captured else 0)
+    assert left(cudart) == {"stream": 1, "memory": 2, "graph": 0, "executable": int(captured)}
+    assert cudart.last_error == 0
+    del made
+    assert set(left(cudart).values()) == {0}
+
+
+def test_without_the_function_of_cuda_11_4_there_is_no_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Older(double.Cudart):
+        def __getattribute__(self, name: str) -> Any:
+            if name == "cudaGraphInstantiateWithFlags":
+                raise AttributeError(name)
+            return super().__getattribute__(name)
+
+    older = Older()
+    monkeypatch.setattr(cuda, "_library", lambda: older)
+    made = engine(older)
+    assert is_right(made)
+    assert (older.launches, left(older)["graph"]) == (0, 0)
+
+
+def test_what_tensorrt_for_rtx_cannot_capture_is_not_tried(cudart: double.Cudart) -> None:
+    cudart.fails = {"cudaStreamBeginCapture": double.ILLEGAL_STATE}  # it would be seen in last_error
+    made = engine(cudart, context=double.CautiousContext)
+    assert is_right(made)
+    assert cudart.launches == 0
+
+
+def test_a_capture_can_be_repeated_and_the_graph_before_is_given_back(cudart: double.Cudart) -> None:
+    device = cuda.Cuda()
+    ran: list[int] = []
+    for number in (1, 2):
+        assert device.capture(lambda number=number: cudart.put(lambda: ran.append(number)) == 0)
+        assert device.launch()
+    assert ran == [1, 2]
+    assert left(cudart)["executable"] == 1
+    device.close()
+    device.close()
+    assert set(left(cudart).values()) == {0}
+
+
+@pytest.mark.parametrize("context", [double.NewContext, double.OldContext], ids=["8.5 and later", "before 8.5"])
+@pytest.mark.parametrize("order", [1, -1], ids=["input first", "output first"])
+@given(kinds=st.tuples(st.sampled_from(["UINT8", "FLOAT"]), st.sampled_from(["FLOAT", "HALF"])))
+def test_types_and_directions_are_those_of_the_engine(
+    context: type[double.Context], order: int, kinds: tuple[str, str]
+) -> None:
+    cudart = double.Cudart()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cuda, "_library", lambda: cudart)
+        ends = [double.Tensor("image", True, (1, 4, 4, 3), kinds[0]), double.Tensor("out", False, (1, 3), kinds[1])]
+        assert is_right(engine(cudart, ends[::order], context=context))
+
+
+@pytest.mark.parametrize(
+    ("ends", "why"),
+    [
+        ([PICTURE], "not one input and one output, but input image, UINT8"),
+        ([PICTURE, LOGITS, LOGITS], "not one input and one output"),
+        ([double.Tensor("image", True, (1, 4, 4, 3), "INT8"), LOGITS], "input image, INT8"),
+        ([PICTURE, double.Tensor("logits", False, (-1, 3), "FLOAT")], r"output logits, FLOAT \[-1, 3\]"),
+    ],
+)
+def test_an_engine_of_another_kind_is_refused(cudart: double.Cudart, ends: list[double.Tensor], why: str) -> None:
+    with pytest.raises(BundleError, match=why):
+        engine(cudart, ends, context=double.OldContext)
+    assert set(left(cudart).values()) == {0}
+
+
+def test_errors_at_the_first_run_are_told_and_nothing_stays(cudart: double.Cudart) -> None:
+    with pytest.raises(BundleError, match="cannot load the engine"):
+        Engine(double.TensorRt(None), b"engine")
+    for name in ("cudaMemcpyAsync", "cudaMalloc", "cudaStreamSynchronize"):
+        cudart.fails = {name: double.NO_MEMORY}
+        with pytest.raises(BundleError, match=f"{name} failed: error 2"):
+            engine(cudart)
+        assert set(left(cudart).values()) == {0}
+
+
+def test_the_double_refuses_what_cuda_refuses() -> None:
+    """Else the tests above would pass with any order of calls."""
+    cudart, stream = double.Cudart(), ctypes.c_void_p()
+    assert cudart.cudaStreamCreate(ctypes.byref(stream)) == 0
+    assert cudart.cudaStreamBeginCapture(stream, 1) == 0
+    assert cudart.cudaStreamBeginCapture(stream, 1) == double.ILLEGAL_STATE
+    assert cudart.cudaStreamSynchronize(stream) == double.UNSUPPORTED
+    nothing = (ctypes.c_void_p(), ctypes.c_void_p(), ctypes.c_size_t(0), 1, stream)
+    assert cudart.cudaMemcpyAsync(*nothing) == double.INVALIDATED
+    graph = ctypes.c_void_p()
+    assert cudart.cudaStreamEndCapture(stream, ctypes.byref(graph)) == double.INVALIDATED
+    assert graph.value is None
+    assert cudart.cudaMemcpyAsync(*nothing) == 0
