@@ -296,6 +296,22 @@ def test_a_real_engine_for_three_gpus(precision: str, concats: Path, quantized: 
 
 
 @RTX
+@pytest.mark.parametrize("target", ["jetson-nano", "jetson-xavier-nx", "jetson-agx-orin"])
+def test_the_forms_for_older_releases_are_read_and_built_by_the_real_library(
+    target: str, concats: Path, quantized: Path, tmp_path: Path
+) -> None:
+    """Float pixels, float weights that are quantized, old opsets: the newest library takes them all the same."""
+    from edgekit.backends import CompileSettings
+    from edgekit.backends.tensorrt_builder import build
+
+    form = format_for(find(target).releases[0])
+    assert not form.int8_weights
+    write_graph(concats, quantized, tmp_path / "graph.onnx", "int8", TOLD, form)
+    made = build(tmp_path / "graph.onnx", tmp_path, "int8", "tensorrt-rtx", CompileSettings(("8.6",)))
+    assert made.size_bytes > 1000
+
+
+@RTX
 def test_what_the_parser_refuses_is_told_with_the_node(tmp_path: Path) -> None:
     from edgekit.backends import CompileSettings
     from edgekit.backends.tensorrt_builder import build, preflight

@@ -23,7 +23,7 @@ from edgekit.models.onnx_graph import opset_of, pixel_facts, takes_pixels
 from edgekit.models.pixel_input import with_preprocessing
 from edgekit.quantize.float_weights import with_float_weights
 from edgekit.quantize.graph_format import format_for
-from edgekit.quantize.graphs import write_graph
+from edgekit.quantize.graphs import write_dla, write_graph
 from edgekit.quantize.rules import check, faults_of
 from edgekit.targets import TARGETS
 
@@ -176,6 +176,15 @@ def test_a_float_weight_quantizes_to_its_number(
     np.testing.assert_array_equal(again, numbers)
     shaped = scale.reshape(4, 1, 1, 1) if per_channel else scale
     np.testing.assert_array_equal(out, numbers.astype(np.float32) * shaped)
+
+
+@pytest.mark.parametrize("name", [name for name, release in RELEASES.items() if release.dla])
+def test_the_plain_graph_for_a_dla_takes_the_same_pixels(name: str, written: Path, tmp_path: Path) -> None:
+    write_dla(written / "quantized.onnx", tmp_path, networks.PLAIN, format_for(RELEASES[name]))
+    made = onnx_graph.load(tmp_path / "model.dla.onnx")
+    assert made.graph.inputs[0].dtype == graph(written, name).graph.inputs[0].dtype
+    assert not [node for node in made.graph if node.op_type in ("QuantizeLinear", "DequantizeLinear")]
+    assert faults_of(made, format_for(RELEASES[name])) == []
 
 
 def test_a_uint8_input_is_named_where_there_is_none(written: Path) -> None:

@@ -30,6 +30,7 @@ class Cudart:
     Attributes:
         state: of capture, on the one stream: "none", "active" or "invalidated".
         live: handles that were made and not given back, by kind.
+        begun: how often a capture was asked for; launches: of graphs.
         copies_captured: how many copies were put on the stream while it was captured.
     """
 
@@ -40,6 +41,7 @@ class Cudart:
     )
     recorded: list[Work] = field(default_factory=list)
     copies_captured: int = 0
+    begun: int = 0
     launches: int = 0
     last_error: int = 0
     handles: Iterable[int] = field(default_factory=lambda: count(1000))
@@ -111,6 +113,7 @@ class Cudart:
 
     def cudaStreamBeginCapture(self, stream: ctypes.c_void_p, mode: int) -> int:
         assert mode in (0, 1, 2)
+        self.begun += 1
         if self.state != "none":
             return self._wrong(ILLEGAL_STATE)
         if self._told("cudaStreamBeginCapture"):
