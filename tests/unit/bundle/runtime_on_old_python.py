@@ -1,6 +1,6 @@
 """What is tried of the device runtime on an old Python: run by test_bundle.py, and alone.
 
-    python3.6 -I tests/unit/runtime_on_old_python.py edgekit_runtime.pyz BUNDLE SCRATCH
+    python3.6 -I tests/unit/bundle/runtime_on_old_python.py edgekit_runtime.pyz BUNDLE SCRATCH
 
 That Python needs numpy, onnxruntime and Pillow. The bundle's model must be one that the ONNX Runtime there can read.
 """
