@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
 
@@ -107,6 +108,16 @@ class LayerTime:
     name: str
     kind: str
     microseconds: float
+
+
+PROFILE_WARM_UP: Final = 3
+"""Runs before those whose layers are timed."""
+
+
+def slowest_first(times: Mapping[tuple[str, str], Sequence[float]]) -> list[LayerTime]:
+    """Median time of each layer, by its name and kind, in microseconds; the slowest layer first."""
+    medians = (LayerTime(name, kind, median(each)) for (name, kind), each in times.items())
+    return sorted(medians, key=lambda each: -each.microseconds)
 
 
 class Session(Protocol):

@@ -17,7 +17,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
+from edgekit.backends import (
+    DEFAULTS,
+    PROFILE_WARM_UP,
+    Compiled,
+    CompileSettings,
+    Identity,
+    LayerTime,
+    Mode,
+    Session,
+    slowest_first,
+)
 from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.targets import Machine, Release
@@ -31,7 +41,6 @@ if TYPE_CHECKING:
 RUNTIME: Final = "onnxruntime"
 PRECISIONS: Final = ("int8", "mixed", "fp32")
 ERRORS_ONLY: Final = 3
-WARM_UP: Final = 3
 KERNEL: Final = "_kernel_time"
 _ADDED = re.compile(r"(_nchwc)?(_token_\d+)?$")  # to the name of an operator that is fused or laid out anew
 
@@ -85,7 +94,7 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
         session = _session(compiled, usable_cores(), profile_in=Path(folder))
         name, shape = session.get_inputs()[0].name, session.get_inputs()[0].shape
         picture = np.full(shape, 128, pixel_type(session))
-        for _ in range(runs + WARM_UP):
+        for _ in range(runs + PROFILE_WARM_UP):
             session.run(None, {name: picture})
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
     times: dict[tuple[str, str], list[float]] = {}
@@ -93,8 +102,7 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
         if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
             layer = _ADDED.sub("", event["name"].removesuffix(KERNEL))
             times.setdefault((layer, event["args"]["op_name"]), []).append(float(event["dur"]))
-    medians = (LayerTime(*key, float(np.median(found[WARM_UP:]))) for key, found in times.items())
-    return sorted(medians, key=lambda each: -each.microseconds)
+    return slowest_first({layer: found[PROFILE_WARM_UP:] for layer, found in times.items()})
 
 
 class OnnxRuntimeSession:

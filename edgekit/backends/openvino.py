@@ -8,7 +8,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
+from edgekit.backends import (
+    DEFAULTS,
+    PROFILE_WARM_UP,
+    Compiled,
+    CompileSettings,
+    Identity,
+    LayerTime,
+    Mode,
+    Session,
+    slowest_first,
+)
 from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.targets import Machine, Release
@@ -140,13 +150,12 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     request = model.create_infer_request()
     picture = np.full(tuple(model.input(0).shape), 128, np.uint8)
     times: dict[tuple[str, str], list[float]] = {}
-    for run in range(runs + 3):
+    for run in range(runs + PROFILE_WARM_UP):
         request.infer([picture])
-        for layer in request.get_profiling_info() if run >= 3 else []:
+        for layer in request.get_profiling_info() if run >= PROFILE_WARM_UP else []:
             if layer.real_time.total_seconds() > 0:
                 times.setdefault((layer.node_name, layer.exec_type), []).append(layer.real_time.total_seconds() * 1e6)
-    medians = (LayerTime(*key, float(np.median(found))) for key, found in times.items())
-    return sorted(medians, key=lambda each: -each.microseconds)
+    return slowest_first(times)
 
 
 def _core() -> Any:
