@@ -15,6 +15,8 @@ from edgekit.errors import InputError
 Precision = Literal["int8", "mixed", "bf16", "fp16", "fp32"]
 Channels = tuple[float, float, float]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
+Task = Literal["classify", "multilabel", "embed"]
+Activation = Literal["none", "softmax", "sigmoid"]
 Checked = TypeVar("Checked", bound=BaseModel)
 
 
@@ -31,6 +33,22 @@ class PreprocessingRecipe(_Part):
     mean: Channels | None = None
     std: Channels | None = None
     color: Literal["rgb", "bgr"] | None = None
+
+
+class OutputRecipe(_Part):
+    """What is told about what a network answers; what is not told is read off the graph and the pictures."""
+
+    name: str | None = Field(default=None, description="of the output that holds the answers")
+    activation: Activation | None = Field(default=None, description="what makes probabilities of the answers")
+    layout: Literal["nchw", "nhwc"] | None = Field(default=None, description="of the input, where it cannot be told")
+
+
+class LabelsRecipe(_Part):
+    """How the labels of the images are read."""
+
+    file: str | None = Field(default=None, description="names of the classes: lines, a JSON list or map, or ONNX")
+    offset: int = Field(default=0, description="added to every label of --data")
+    allow_chance: bool = Field(default=False, description="go on where FP32 is no better than chance")
 
 
 class CalibrationRecipe(_Part):
@@ -106,6 +124,9 @@ class Recipe(_Part):
     data: str | None = None
     images: int | None = Field(default=None, ge=1)
     skip_bad_images: bool = False
+    task: Task = Field(default="classify", description="classes, sets of labels, or vectors to compare by cosine")
+    output: OutputRecipe = OutputRecipe()
+    labels: LabelsRecipe = LabelsRecipe()
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()
     calibration: CalibrationRecipe = CalibrationRecipe()
     pruning: PruningRecipe = PruningRecipe()
@@ -115,7 +136,15 @@ class Recipe(_Part):
     device: str | None = Field(default=None, description="a saved device, or ssh://user@host")
     license: str | None = Field(default=None, description="of the weights, for the manifest: an SPDX expression")
     sbom: bool = Field(default=False, description="write sbom.json, a CycloneDX bill of materials, into the bundle")
-    max_drop: float = Field(default=1.0, ge=0, description="points of top-1")
+    max_drop: float = Field(
+        default=1.0, ge=0, description="points of top-1, of macro average precision or of nearest-neighbour top-1"
+    )
+    min_agreement: float = Field(
+        default=97.0, ge=0, le=100, description="percent of images with FP32's answer, where there are no labels"
+    )
+    threshold: float | None = Field(
+        default=None, ge=-1, le=1, description="cosine from which two images are one class; FP32's at 1 % false accepts"
+    )
     latency_budget_ms: float | None = Field(default=None, gt=0)
     seed: int = 0
 

@@ -9,6 +9,7 @@ import click
 
 from edgekit.cli.options import (
     PruneAmount,
+    answer_options,
     calibration_settings,
     data_options,
     json_option,
@@ -50,8 +51,24 @@ if TYPE_CHECKING:
     help="Quantize with N sets in turn: does the drop depend on the choice? Default: 1.",
 )
 @preprocessing_options
+@answer_options
+@click.option(
+    "--allow-chance", is_flag=True, default=None, help="Go on where FP32 is no better than with shuffled labels."
+)
 @click.option(
     "--max-drop", type=click.FloatRange(min=0), metavar="POINTS", help="Budget of top-1 points lost. Default: 1.0."
+)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 100),
+    metavar="PERCENT",
+    help="Without labels: images that must keep FP32's answer. Default: 97.",
+)
+@click.option(
+    "--threshold",
+    type=click.FloatRange(-1, 1),
+    metavar="COSINE",
+    help="To embed: from which cosine two images are one class. Default: FP32's at 1 % false accepts.",
 )
 @click.option(
     "--latency-budget", type=click.FloatRange(0, min_open=True), metavar="MS", help="Budget of the median latency."

@@ -17,6 +17,8 @@ INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 
 PARTS: Mapping[str, Mapping[str, str]] = {
     "preprocessing": {key: key for key in ("size", "crop_fraction", "interpolation", "mean", "std", "color")},
+    "output": {"output": "name", "activation": "activation", "layout": "layout"},
+    "labels": {"labels": "file", "label_offset": "offset", "allow_chance": "allow_chance"},
     "pruning": {
         "importance": "importance",
         "train_data": "train_data",
@@ -153,6 +155,34 @@ class PruneAmount(click.ParamType):  # type: ignore[type-arg]
         if not 0 < ratio < 1:
             self.fail(f"{value!r} is out of range: a ratio is above 0 and below 1; 0.3 removes 30 %", param, ctx)
         return ratio
+
+
+def answer_options(function: AnyFunction) -> AnyFunction:
+    """Add --task, --output, --activation, --layout, --labels and --label-offset.
+
+    The verb's function gets task, output, activation, layout and labels (text) and label_offset (int).
+    """
+    return _stack(
+        function,
+        click.option(
+            "--task",
+            type=click.Choice(("classify", "multilabel", "embed")),
+            help="One class an image, sets of labels, or vectors that are compared by cosine. Default: classify.",
+        ),
+        click.option("--output", metavar="NAME", help="Which output of the network holds the answers."),
+        click.option(
+            "--activation",
+            type=click.Choice(("none", "softmax", "sigmoid")),
+            help="What makes probabilities of the answers. Default: what the graph ends in; softmax to classify.",
+        ),
+        click.option(
+            "--layout", type=click.Choice(("nchw", "nhwc")), help="Of the network's input, where it cannot be told."
+        ),
+        click.option(
+            "--labels", metavar="FILE", help="Names of the classes: lines, a JSON list or map, or an ONNX file's own."
+        ),
+        click.option("--label-offset", type=int, metavar="N", help="Added to every label of --data. Default: 0."),
+    )
 
 
 def pruning_options(function: AnyFunction) -> AnyFunction:
