@@ -22,6 +22,7 @@ from edgekit.build.plan import planned
 from edgekit.build.provenance import provenance
 from edgekit.build.prune import Origin, Pruned, pruned_network
 from edgekit.build.quantize import QUANTIZE, quantize_input
+from edgekit.build.referee import refereed
 from edgekit.build.runner import Listener, Runner, nobody
 from edgekit.build.search_precision import SEARCH_PRECISION, search_input
 from edgekit.bundle.directory import claim_directory
@@ -78,6 +79,7 @@ def build(
     images.check_labels(evaluation, exported.facts.classes)
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     check_calibration(plan, calibration)
+    plan, referee = refereed(plan, run, exported, evaluation, calibration)
     dense = run(QUANTIZE, quantize_input(plan, exported, calibration, plan.precisions))
     origin = Origin(exported, dense, calibration, evaluation)
     pruned = pruned_network(plan, run, origin)
@@ -103,7 +105,7 @@ def build(
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision,
+        answers.evaluated, measured, decision, referee,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     chosen = next(each for each in variants if each.name == decision.chosen)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from edgekit.backends import Backend, CompileSettings, backend
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
@@ -65,6 +65,21 @@ class Plan:
     def has_int8(self) -> bool:
         """Whether something is quantized, so that calibration images are needed."""
         return "int8" in self.precisions
+
+    def alternatives(self) -> tuple[Plan, ...]:
+        """The same with the target's other runtimes that run here, where none was asked for by name."""
+        if self.recipe.runtime is not None or not isinstance(self.executor, Here):
+            return ()
+        names = [name for name in self.target.backends.values() if name != self.backend]
+        return tuple(self._with_backend(name) for name in names if backend(name).available() is not None)
+
+    def _with_backend(self, name: str) -> Plan:
+        assert isinstance(self.executor, Here)
+        identity = backend(name).identity(self.executor.machine)
+        executor = replace(self.executor, backend=name, identity=identity)
+        able = tuple(each for each in self.precisions if each in backend(name).PRECISIONS)
+        wanted = self.wanted if self.wanted in backend(name).PRECISIONS else able[-1]
+        return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted)
 
     def untimed(self) -> Measured | None:
         """What is told of latencies where variants run nowhere; None where they can be measured."""

@@ -13,6 +13,8 @@ class GraphFacts:
         layout: "NCHW" or "NHWC".
         height, width: of the input, pixels; 0 when the graph leaves them open.
         classes: outputs; 0 when the graph leaves them open.
+        output: name of the output in the file; inside: the activation that was taken out of the graph's end, "softmax",
+            "sigmoid" or "none"; activation: what makes probabilities of the answers.
         params: numbers in the constants of weights; macs: multiply-accumulates of convolutions and matrix products.
     """
 
@@ -22,3 +24,6 @@ class GraphFacts:
     classes: int
     params: int
     macs: int
+    output: str | None = None
+    inside: str = "none"
+    activation: str = "softmax"

@@ -49,6 +49,29 @@ class PairedDrop:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How many of some images two networks answer alike; ci95 is Wilson's interval of the percentage."""
+
+    agreeing: int
+    images: int
+
+    @property
+    def percent(self) -> float:
+        """Of the images."""
+        return 100 * self.agreeing / self.images
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Percent."""
+        return wilson(self.agreeing, self.images)
+
+    def decided(self, least: float) -> bool:
+        """Whether the whole interval lies on one side of the percentage that is wanted."""
+        low, high = self.ci95
+        return low >= least or high < least
+
+
+@dataclass(frozen=True)
 class Fidelity:
     """How near a network's outputs are to another's, without labels.
 
