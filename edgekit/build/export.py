@@ -11,6 +11,7 @@ from typing import Final
 from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source
+from edgekit.size import Size
 
 GRAPH: Final = "model.onnx"
 FACTS: Final = "facts.json"
@@ -18,10 +19,10 @@ FACTS: Final = "facts.json"
 
 @dataclass(frozen=True)
 class ExportInput:
-    """A network, and the side of the square images that it is shown, pixels."""
+    """A network, and the size of the images that it is shown."""
 
     source: Source
-    size: int
+    size: Size
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from edgekit.models.source import Source
 from edgekit.prune.choice import unpacked
 from edgekit.prune.recovery import NOTHING, Recovery
 from edgekit.prune.sources import PruningImages
+from edgekit.size import shown
 from edgekit.targets import Machine
 from edgekit.training.record import TrainingRecord
 
@@ -106,7 +107,7 @@ def _recovered(
 
     def tell(tick: Tick, left: float) -> None:
         spent = time.monotonic() - began
-        detail = f"{tick.size} px, loss {tick.loss:.2f}, {int(left) // 60}:{int(left) % 60:02d} left"
+        detail = f"{shown(tick.size)} px, loss {tick.loss:.2f}, {int(left) // 60}:{int(left) % 60:02d} left"
         progress(round(spent), round(spent + left), detail)
 
     data = RecoveryImages(given.images, tuning_of(given.images, given.preprocessing), given.preprocessing)

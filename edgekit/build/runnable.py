@@ -121,7 +121,7 @@ def _of_graph(path: Path, recipe: Recipe, run: Runner) -> Runnable:
         compiled = _compiled(File(path, file_sha256(path)), precision, run)
     told = {key: value for key, value in recipe.preprocessing.model_dump().items() if value is not None}
     preprocessing = Preprocessing(**{**told, "size": facts.size})
-    return Runnable(path.stem, compiled, preprocessing, facts.size, facts.size, facts.classes, None)
+    return Runnable(path.stem, compiled, preprocessing, *facts.size, facts.classes, None)
 
 
 def _of_source(source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:

@@ -65,7 +65,7 @@ def _show_graph(path: Path, as_json: bool) -> None:
     else:
         seen = pixel_facts(path)
         known = {
-            "input": [1, seen.size, seen.size, 3],
+            "input": [1, *seen.size, 3],
             "dtype": seen.dtype,
             "classes": seen.classes,
             "quantized": seen.quantized,

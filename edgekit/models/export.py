@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from edgekit.errors import InputError, UnavailableError
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, make_network
+from edgekit.size import Size, shown
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -19,8 +20,8 @@ SMALLEST: Final = 75
 """Side of the smallest image that the networks of the registry take, pixels."""
 
 
-def export(source: Source, size: int, path: Path) -> GraphFacts:
-    """Writes the float32 ONNX graph with batch 1 for square images of `size` pixels, and tells its facts.
+def export(source: Source, size: Size, path: Path) -> GraphFacts:
+    """Writes the float32 ONNX graph with batch 1 for images of `size`, and tells its facts.
 
     Raises:
         InputError: the network cannot be exported or is no image classifier.
@@ -32,12 +33,13 @@ def export(source: Source, size: int, path: Path) -> GraphFacts:
         model = with_fixed_input(read_onnx(source.weights), size)
         save(model, path)
         return facts(model)
-    if source.kind == "registry" and size < SMALLEST:
-        raise InputError(f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {size}", "Give a larger --size.")
+    if source.kind == "registry" and min(size) < SMALLEST:
+        what = f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {shown(size)}"
+        raise InputError(what, "Give a larger --size.")
     return export_network(make_network(source), size, path)
 
 
-def export_network(network: nn.Module, size: int, path: Path) -> GraphFacts:
+def export_network(network: nn.Module, size: Size, path: Path) -> GraphFacts:
     """Writes the float32 ONNX graph of a torch network with batch 1, and tells its facts.
 
     Raises:
@@ -50,7 +52,7 @@ def export_network(network: nn.Module, size: int, path: Path) -> GraphFacts:
     return facts(model)
 
 
-def _export_torch(network: nn.Module, size: int) -> ir.Model:
+def _export_torch(network: nn.Module, size: Size) -> ir.Model:
     import io
     import logging
     from contextlib import redirect_stderr, redirect_stdout
@@ -66,7 +68,7 @@ def _export_torch(network: nn.Module, size: int) -> ir.Model:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,
-                (torch.zeros(1, 3, size, size),),
+                (torch.zeros(1, 3, *size),),
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["input"],

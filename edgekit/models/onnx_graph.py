@@ -16,6 +16,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import InputError
 from edgekit.models.graph_facts import GraphFacts
+from edgekit.size import Size, shown
 
 OLDEST_OPSET: Final = 13
 
@@ -31,13 +32,13 @@ class PixelFacts:
     """What a graph that takes pixels says of itself.
 
     Attributes:
-        size: side of its input, pixels; classes: outputs, 0 when the graph leaves them open.
+        size: of its input; classes: outputs, 0 when the graph leaves them open.
         quantized: whether there are Q/DQ nodes.
         dtype: of the pixels, "uint8" or "float32".
         for_tensorrt: all zero points are signed, parts of the graph compute in FP16, or the pixels are float32.
     """
 
-    size: int
+    size: Size
     classes: int
     quantized: bool
     for_tensorrt: bool
@@ -159,18 +160,19 @@ def infer_shapes(model: ir.Model) -> None:
         model.graph.initializers.add(value)
 
 
-def with_fixed_input(model: ir.Model, size: int) -> ir.Model:
-    """The same model with batch 1 and a `size` x `size` input written into its shapes, and the shapes inferred.
+def with_fixed_input(model: ir.Model, size: Size) -> ir.Model:
+    """The same model with batch 1 and an input of `size` written into its shapes, and the shapes inferred.
 
     Raises:
         InputError: the model does not take one float image, or another size is fixed in it.
     """
     fixed = model.clone()
     value = image_input(fixed)
-    wanted = (1, 3, size, size) if layout_of(value) == "NCHW" else (1, size, size, 3)
+    wanted = (1, 3, *size) if layout_of(value) == "NCHW" else (1, *size, 3)
     for dim, number in zip(dims_of(value), wanted, strict=True):
         if dim > 0 and number != 1 and dim != number:
-            raise InputError(f"the model's input is {dim} pixels, not {size}", "Give the matching --size.")
+            what = f"the model's input is {dim} pixels, not {shown(size)}"
+            raise InputError(what, "Give the matching --size, as height x width.")
     value.shape = ir.Shape(wanted)
     for output in fixed.graph.outputs:
         dims = dims_of(output)
@@ -296,7 +298,7 @@ def pixel_facts(path: Path) -> PixelFacts:
     half = any(value.dtype == ir.DataType.FLOAT16 for value in graph.initializers.values())
     image, out = next(value for value in graph.inputs if not value.is_initializer()), dims_of(graph.outputs[0])
     return PixelFacts(
-        size=dims_of(image)[1],
+        size=(dims_of(image)[1], dims_of(image)[2]),
         classes=out[-1] if out else 0,
         quantized=bool(zeros),
         for_tensorrt=half or (bool(zeros) and signed) or image.dtype == ir.DataType.FLOAT,

@@ -14,6 +14,7 @@ from edgekit.models.hub import Tell, silent
 from edgekit.models.registry import MODELS, find_model
 from edgekit.models.weights import load_into, locate
 from edgekit.recipe import PreprocessingRecipe, Recipe
+from edgekit.size import Size, shown
 from edgekit.store import ContentIndex
 from edgekit.store.keys import NOT_IN_KEY
 
@@ -84,7 +85,7 @@ def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
 
 def _from_registry(recipe: Recipe, tell: Tell) -> Source:
     entry, tag_name = find_model(recipe.model)
-    base = Preprocessing(entry.input_size, 0.875, entry.interpolation, entry.mean, entry.std, "rgb")
+    base = Preprocessing((entry.input_size, entry.input_size), 0.875, entry.interpolation, entry.mean, entry.std, "rgb")
     if recipe.weights is not None:
         weights = None if recipe.weights == "random" else Path(recipe.weights)
         return Source(
@@ -149,7 +150,8 @@ def _from_timm(recipe: Recipe, tell: Tell) -> Source:
     )
     own_size, size = found.preprocessing.size, source.preprocessing.size
     if found.fixed_size and size != own_size:
-        raise InputError(f"{recipe.model} takes images of {own_size}x{own_size}, not {size}", "Leave --size out.")
+        what = f"{recipe.model} takes images of {shown(own_size)} pixels, not {shown(size)}"
+        raise InputError(what, "Leave --size out.")
     if not source.classes and recipe.weights is not None:
         raise InputError(f"{recipe.model} has no classifier of its own", "Give --num-classes.")
     if recipe.weights == "random":
@@ -183,11 +185,11 @@ def _onnx_digest(path: Path) -> str:
     return hashlib.sha256(f"{own}\n{whole}".encode()).hexdigest() if others else own
 
 
-def _onnx_size(path: Path) -> int:
+def _onnx_size(path: Path) -> Size:
     from edgekit.models.onnx_graph import image_input, read_onnx, sides_of
 
-    size = sides_of(image_input(read_onnx(path)))[0]
-    if size <= 0:
+    size = sides_of(image_input(read_onnx(path)))
+    if min(size) <= 0:
         raise InputError(f"{path} leaves its input size open", "Give it with --size.")
     return size
 
@@ -196,7 +198,7 @@ def _from_factory(recipe: Recipe) -> Source:
     module, _, name = recipe.model.partition(":")
     file = factory.find_module(module)
     weights = None if recipe.weights in (None, "random") else Path(str(recipe.weights))
-    base = Preprocessing(224, 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb")
+    base = Preprocessing((224, 224), 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb")
     return Source(
         kind="factory",
         name=name,

@@ -93,7 +93,7 @@ class Views:
         return None if labels is None else labels[list(self.indices)]
 
     def picture(self, row: int) -> NDArray[np.uint8]:
-        """What networks see of the image of a row of the logits, uint8 (size, size, 3)."""
+        """What networks see of the image of a row of the logits, uint8 (H, W, 3)."""
         return self.images.load(self.indices[row], self.preprocessing)
 
 

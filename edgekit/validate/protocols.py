@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.backends import Session
-from edgekit.data.crops import fill, scales
+from edgekit.data.crops import fill, scales, side_of
 from edgekit.data.loading import AHEAD, made_ahead
 from edgekit.data.preprocessing import Preprocessing, picture
 from edgekit.errors import InputError
@@ -144,7 +144,7 @@ def _geometry(told: Preprocessing) -> Geometry:
 
 @dataclass(frozen=True)
 class _Job:
-    """A picture and its place in a batch: uint8 (pictures, views, size, size, 3) for each geometry."""
+    """A picture and its place in a batch: uint8 (pictures, views, H, W, 3) for each geometry."""
 
     index: int
     place: int
@@ -153,7 +153,7 @@ class _Job:
 
 Weights: TypeAlias = NDArray[np.int64]
 Batch: TypeAlias = dict[Geometry, tuple[NDArray[np.uint8], list[Weights]]]
-"""For each geometry the views, uint8 (n, size, size, 3), of several pictures, and the weights of each picture's."""
+"""For each geometry the views, uint8 (n, H, W, 3), of several pictures, and the weights of each picture's."""
 
 
 def _batches(images: ImageSet, geometries: Sequence[Geometry], crops: int) -> Generator[Batch, None, None]:
@@ -173,7 +173,7 @@ def _jobs(count: int, geometries: Sequence[Geometry], crops: int, group: int) ->
     views = 1 if crops == 1 else crops + 1
     for first in range(0, count, group):
         here = min(group, count - first)
-        rooms = {each: np.empty((here, views, each.size, each.size, 3), np.uint8) for each in geometries}
+        rooms = {each: np.empty((here, views, *each.size, 3), np.uint8) for each in geometries}
         yield from (_Job(first + place, place, rooms) for place in range(here))
 
 
@@ -190,7 +190,7 @@ def _viewed(images: ImageSet, job: _Job, crops: int) -> dict[Geometry, Weights]:
         if crops == 1:
             made[geometry] = np.ones(1, np.int64)
             continue
-        whole = image or images.decoded(job.index, max(scales(geometry.size, crops)))
+        whole = image or images.decoded(job.index, max(scales(side_of(geometry.size, crops), crops)))
         made[geometry] = np.concatenate([np.zeros(1, np.int64), fill(whole, geometry, crops, room[1:])])
     return made
 

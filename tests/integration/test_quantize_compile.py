@@ -32,7 +32,7 @@ IMAGES = SignsSet("calibration", 24)
 @pytest.fixture
 def graph(tiny_onnx: Callable[..., Path], tmp_path: Path) -> Path:
     path = tmp_path / "fixed.onnx"
-    save(with_fixed_input(onnx_graph.load(tiny_onnx()), 32), path)
+    save(with_fixed_input(onnx_graph.load(tiny_onnx()), (32, 32)), path)
     return path
 
 

@@ -75,7 +75,7 @@ def one_by_one(member: Member, images: ImageSet, crops: int) -> NDArray[np.float
     """The mean softmax of every view that the protocol has, one view a run."""
     rows = []
     for index in range(len(images)):
-        image = images.decoded(index, max(scales(member.preprocessing.size, crops)))
+        image = images.decoded(index, max(scales(member.preprocessing.size[0], crops)))
         made, weights = views(image, member.preprocessing, crops)
         logits = np.concatenate([member.session.infer(view[None]) for view in made]).astype(np.float64)
         chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
