@@ -57,7 +57,7 @@ def _padding(node: ir.Node) -> list[int] | None:
         if end >= kernel[axis] or (side + old[axis] + end - reach) // strides[axis] + 1 != windows:
             return None
         ends.append(end)
-    counted = node.op_type == "AveragePool" and node.attributes.get_int("count_include_pad", 0)
+    counted = node.op_type == "AveragePool" and node.attributes.get_int("count_include_pad", 0) == 1
     if counted and ends != old[axes:]:  # what is padded more would be counted, and what lies beyond is not
         return None
     return [*old[:axes], *ends]

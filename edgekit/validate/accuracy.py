@@ -78,12 +78,12 @@ class Fidelity:
     Attributes:
         agreement: percent of images with the same first answer.
         cosine: mean cosine similarity of the logits.
-        kl: mean Kullback-Leibler divergence of the class probabilities, nats.
+        kl: mean Kullback-Leibler divergence of the class probabilities, nats; None where there are none.
     """
 
     agreement: float
     cosine: float
-    kl: float
+    kl: float | None
 
 
 def first_right(logits: Logits, labels: Labels) -> NDArray[np.bool_]:
@@ -162,10 +162,14 @@ def mcnemar(lost: int, won: int) -> float:
     return min(1.0, 2 * tail / 2**thrown) if thrown else 1.0
 
 
-def fidelity(base: Logits, other: Logits) -> Fidelity:
-    """How near `other` is to `base`, both (N, C)."""
+def fidelity(base: Logits, other: Logits, activation: str = "softmax") -> Fidelity:
+    """How near `other` is to `base`, both (N, C); `activation` makes probabilities of them."""
     a, b = base.astype(np.float64), other.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosine = float(np.mean((a * b).sum(1) / np.maximum(lengths, 1e-30)))
-    kl = float(np.mean(divergence(a, b)))
-    return Fidelity(100 * float(np.mean(a.argmax(1) == b.argmax(1))), cosine, max(0.0, kl))
+    kl = None if activation == "none" else max(0.0, float(np.mean(divergence(a, b, activation))))
+    return Fidelity(100 * float(np.mean(a.argmax(1) == b.argmax(1))), mean_cosine(a, b), kl)
+
+
+def mean_cosine(base: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Of the rows of two arrays (N, C)."""
+    lengths = np.linalg.norm(base, axis=1) * np.linalg.norm(other, axis=1)
+    return float(np.mean((base * other).sum(1) / np.maximum(lengths, 1e-30)))

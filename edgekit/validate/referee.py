@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.validate.protocols import softmax
+from edgekit.validate.activation import softmax
 
 TOLERANCE: Final = 0.005
 """Of the range of the reference's logits: two right FP32 runtimes stay far below (1e-5 and less), half precision does

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.validate.protocols import softmax
+from edgekit.validate.activation import softmax
 from edgekit.validate.referee import TOLERANCE, agreement
 
 
