@@ -142,7 +142,9 @@ class Recipe(_Part):
     data: str | None = None
     images: int | None = Field(default=None, ge=1)
     skip_bad_images: bool = False
-    task: Task = Field(default="classify", description="classes, sets of labels, or vectors to compare by cosine")
+    task: Task | None = Field(
+        default=None, description="classes, sets of labels, or vectors to compare by cosine; the model's own by default"
+    )
     output: OutputRecipe = OutputRecipe()
     labels: LabelsRecipe = LabelsRecipe()
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()

@@ -18,6 +18,7 @@ from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.data.image_set import ImageSet, spread
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.recipe import PreprocessingRecipe
+from edgekit.validate.question import Question
 
 if TYPE_CHECKING:
     from edgekit.build.plan import Plan
@@ -46,7 +47,8 @@ class EvaluateInput:
     """Variants, where they run, and the images that they are shown.
 
     Attributes:
-        indices: positions in the images; labelled: whether the labels mean something to the network.
+        indices: positions in the images; labelled: whether the labels mean something to the network; question: how the
+            outputs are read.
     """
 
     variants: tuple[Executed, ...]
@@ -55,6 +57,7 @@ class EvaluateInput:
     indices: tuple[int, ...]
     preprocessing: Preprocessing
     labelled: bool
+    question: Question
     golden_images: int
 
 
@@ -71,7 +74,7 @@ def _make(given: EvaluateInput, folder: Path, progress: Progress) -> Sequence[st
 
     from edgekit.validate.evaluation import Evaluated, Views, evaluate
 
-    views = Views(given.images, given.indices, given.preprocessing, given.labelled)
+    views = Views(given.images, given.indices, given.preprocessing, given.labelled, given.question)
     total = len(given.indices)
     with given.executor.sessions(networks(given.variants), progress) as loaded:
         found, golden = evaluate(loaded, views, given.golden_images, lambda done: progress(done, total, ""))
