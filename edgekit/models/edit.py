@@ -58,6 +58,8 @@ class Edit:
 
     def replace(self, node: ir.Node, value: ir.Value) -> None:
         """Takes a node out; whatever read its first output reads `value`."""
+        if value.shape is None:
+            value.shape, value.type = node.outputs[0].shape, node.outputs[0].type
         node.outputs[0].replace_all_uses_with(value, replace_graph_outputs=True)
         assert node.graph is not None
         node.graph.remove(node, safe=True)

@@ -13,7 +13,7 @@ from edgekit.errors import InputError
 
 def run_graph(
     model: onnx.ModelProto, given: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
-) -> list[NDArray[Any]]:
+) -> list[Any]:
     """What ONNX Runtime computes for a graph, none of its optimizations on.
 
     Args:
@@ -28,7 +28,7 @@ def run_graph(
     options.log_severity_level = 4
     try:
         session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
-        found: list[NDArray[Any]] = session.run(None if outputs is None else list(outputs), dict(given))
+        found: list[Any] = session.run(None if outputs is None else list(outputs), dict(given))
     except Exception as error:  # ONNX Runtime's errors have no common ancestor of their own
         raise InputError(
             f"ONNX Runtime cannot run the network: {plain(error)}", "Try it in ONNX Runtime alone, and export it again."

@@ -169,5 +169,5 @@ def test_an_attribute_that_no_graph_here_can_have_is_refused(tmp_path: Path) -> 
     made = helper.make_graph([node], "g", [], [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])])
     model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.save(model, str(tmp_path / "sparse.onnx"))
-    with pytest.raises(InputError, match="is no ONNX network: .*Sparse"):
+    with pytest.raises(InputError, match=r"is no ONNX network: .*Sparse"):
         read_onnx(tmp_path / "sparse.onnx")
