@@ -133,6 +133,7 @@ class Recipe(_Part):
 
     model: str = "inception_v4"
     weights: str | None = None
+    arch: str | None = Field(default=None, description="the network that a weights file given as the model is of")
     width: float | None = Field(default=None, gt=0)
     num_classes: int | None = Field(default=None, ge=1)
     target: str = "cpu"

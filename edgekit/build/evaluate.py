@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from edgekit.build.plan import Plan
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationData
+    from edgekit.models.graph_facts import GraphFacts
     from edgekit.validate.evaluation import Evaluated
 
 GOLDEN_IMAGES: Final = 4
@@ -129,7 +130,11 @@ def executed(plan: Plan, variants: Sequence[Variant], forms: Mapping[str, Compil
 
 
 def evaluate_input(
-    plan: Plan, variants: tuple[Executed, ...], images: ImageSet | None, calibration: CalibrationData
+    plan: Plan,
+    variants: tuple[Executed, ...],
+    images: ImageSet | None,
+    calibration: CalibrationData,
+    facts: GraphFacts,
 ) -> EvaluateInput:
     """The evaluation images, or where there are none a few that were not calibrated with."""
     labelled = images is not None and images.labels is not None and not plan.source.random
@@ -138,7 +143,9 @@ def evaluate_input(
     else:
         indices = spread(len(images), None if labelled else FIDELITY_IMAGES)
     preprocessing = plan.source.preprocessing
-    return EvaluateInput(variants, plan.executor, images, tuple(indices), preprocessing, labelled, GOLDEN_IMAGES)
+    return EvaluateInput(
+        variants, plan.executor, images, tuple(indices), preprocessing, labelled, plan.question(facts), GOLDEN_IMAGES
+    )
 
 
 def _not_calibrated_with(calibration: CalibrationData) -> list[int]:

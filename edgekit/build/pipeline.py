@@ -79,7 +79,7 @@ def build(
     images.check_labels(evaluation, exported.facts.classes)
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     check_calibration(plan, calibration)
-    plan, referee = refereed(plan, run, exported, evaluation, calibration)
+    plan, exported, referee = refereed(plan, run, exported, evaluation, calibration)
     dense = run(QUANTIZE, quantize_input(plan, exported, calibration, plan.precisions))
     origin = Origin(exported, dense, calibration, evaluation)
     pruned = pruned_network(plan, run, origin)
@@ -93,7 +93,7 @@ def build(
     variants = variants_of(plan, (exported, dense), (pruned, narrow), mixed)
     forms = run(COMPILE, compile_input(plan, variants))
     ready = executed(plan, variants, forms)
-    shown = evaluate_input(plan, ready, evaluation, calibration)
+    shown = evaluate_input(plan, ready, evaluation, calibration, exported.facts)
     answers = run(EVALUATE, shown)
     checking = normalisation_input(plan, exported.graph, evaluation)
     if checking is not None:

@@ -11,12 +11,14 @@ from edgekit.build.runner import Event, Listener, fetching, nobody
 from edgekit.devices import Connection, Registry, remote
 from edgekit.devices.facts import DeviceFacts
 from edgekit.errors import InputError, UnavailableError
+from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.recipe import Recipe
 from edgekit.store import Store
 from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
 from edgekit.validate.latency import Measured
+from edgekit.validate.question import Question, question_of
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,15 @@ class Plan:
         able = tuple(each for each in self.precisions if each in backend(name).PRECISIONS)
         wanted = self.wanted if self.wanted in backend(name).PRECISIONS else able[-1]
         return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted)
+
+    @property
+    def task(self) -> str:
+        """What the outputs are: as told, or the network's own."""
+        return self.recipe.task or self.source.task
+
+    def question(self, facts: GraphFacts) -> Question:
+        """How outputs are read; `facts` are of the network's graph."""
+        return question_of(self.task, self.recipe.output.activation, facts.activation, self.recipe.threshold)
 
     def untimed(self) -> Measured | None:
         """What is told of latencies where variants run nowhere; None where they can be measured."""

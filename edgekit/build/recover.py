@@ -87,7 +87,8 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(made, folder / WEIGHTS, pruned=True)
-    write_facts(folder, export_network(made, given.preprocessing.size, folder / GRAPH))
+    size, answer = given.preprocessing.size, given.source.answer
+    write_facts(folder, export_network(made, size, folder / GRAPH, answer))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
 

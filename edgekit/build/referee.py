@@ -16,11 +16,13 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from edgekit.build.executor import REFERENCE, ByReference, Executor
+from edgekit.build.export import EXPORT, ExportInput
 from edgekit.build.stage import File, Progress, Stage
 from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
 from edgekit.data.image_set import ImageSet, spread
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError, UnavailableError
+from edgekit.models.answer import TOLD_NOTHING
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source
 
@@ -63,6 +65,7 @@ class Refereed:
             is allowed of it; None where shapes or numbers do not compare.
         operator: the first one that is computed otherwise, where answers differ and one was found.
         by_reading: whether the canonical graph itself differs, whoever runs it.
+        looks_like: the kind of probabilities that its answers seem to be, where no operator of the graph says so.
     """
 
     reference: str
@@ -74,14 +77,17 @@ class Refereed:
     ok: bool
     operator: str | None
     by_reading: bool
+    looks_like: str | None = None
 
 
 def _make(given: RefereeInput, folder: Path, progress: Progress) -> Sequence[str]:
     import numpy as np
 
+    from edgekit.models.activation import LOGITS
     from edgekit.models.reference import of_file, reference_of
     from edgekit.quantize.ptq import normalised
     from edgekit.validate.first_difference import first_difference
+    from edgekit.validate.referee import looks_like
 
     pictures = np.stack([given.images.load(index, given.preprocessing) for index in given.indices])
     shown = [normalised(each[None], given.preprocessing, given.facts.layout) for each in pictures]
@@ -89,7 +95,7 @@ def _make(given: RefereeInput, folder: Path, progress: Progress) -> Sequence[str
     name, ask = reference_of(given.source, given.facts)
     reference = np.stack([ask(each) for each in shown])
     progress(0, None, "its canonical graph")
-    canonical = of_file(given.core.path, None)
+    canonical = of_file(given.core.path, TOLD_NOTHING, LOGITS)
     compared = _compared(reference, np.stack([canonical(each) for each in shown]), given.facts)
     operator, by_reading = None, not compared.ok
     if not by_reading:
@@ -102,7 +108,7 @@ def _make(given: RefereeInput, folder: Path, progress: Progress) -> Sequence[str
     finite = compared.max_difference if math.isfinite(compared.max_difference) else None
     found = Refereed(
         name, given.runtime, compared.images, compared.agreement, finite, compared.tolerance, compared.ok, operator,
-        by_reading,
+        by_reading, None if given.facts.activation_found else looks_like(reference),
     )  # fmt: skip
     (folder / RESULT).write_text(json.dumps(asdict(found)), encoding="utf-8")
     return ()
@@ -122,11 +128,10 @@ def _compared(reference: NDArray[np.float32], other: NDArray[np.float32], facts:
 
     from edgekit.validate.referee import agreement
 
-    if reference.shape[1] != 1 or other.shape[1] != 2:
-        return agreement(reference, other, facts.inside)
-    if facts.inside == "sigmoid":
-        return agreement(np.concatenate([1 - reference, reference], 1), other, "softmax")
-    return agreement(np.concatenate([0 * reference, reference], 1), other)
+    if reference.shape[1] == 1 and other.shape[1] == 2:
+        of_first = reference * 0 if facts.inside == "none" else 1 - reference
+        reference = np.concatenate([of_first, reference], 1)
+    return agreement(reference, other, facts.inside, facts.narrow)
 
 
 def _read(folder: Path) -> Refereed:
@@ -139,8 +144,8 @@ REFEREE: Final = Stage("referee", ("torch", "numpy", "Pillow", "onnxruntime", "o
 
 def refereed(
     plan: Plan, run: Runner, exported: Exported, evaluation: ImageSet | None, calibration: CalibrationData
-) -> tuple[Plan, Refereed]:
-    """The plan with a runtime that computes the network right, and what the referee found of it.
+) -> tuple[Plan, Exported, Refereed]:
+    """The plan with a runtime that computes the network right, its graph, and what the referee found of it.
 
     Args:
         evaluation: the images that are shown; those of the calibration set where there are none.
@@ -151,12 +156,34 @@ def refereed(
     for candidate in (plan, *plan.alternatives()):
         found = run(REFEREE, _input(candidate, run, exported, evaluation, calibration))
         if found.ok:
+            already = _already(plan, run, found)
+            if already is not None:
+                given = ExportInput(plan.source, plan.source.preprocessing.size, already)
+                return refereed(plan, run, run(EXPORT, given), evaluation, calibration)
             run.warn(*(_taken_instead(found, each) for each in refused))
-            return candidate, found
+            return candidate, exported, found
         refused.append(found)
         if found.by_reading:
             break
     raise _refusal(plan, refused)
+
+
+def _already(plan: Plan, run: Runner, found: Refereed) -> str | None:
+    """The activation that the answers have gone through already, as the pictures show; None for none."""
+    told, kind = plan.source.answer.activation, found.looks_like
+    if kind is None or told == "none" or plan.task == "embed":
+        return None
+    if kind == "softmax" and plan.task == "classify" and told in (None, "softmax"):
+        run.warn("the answers to all pictures are probabilities that add up to 1: no softmax is put on them again")
+        return "softmax"
+    if plan.task == "multilabel" or told == "sigmoid":
+        run.warn("the answers to all pictures lie between 0 and 1: they are taken for probabilities as they are")
+        return "sigmoid"
+    run.warn(
+        "the answers to all pictures lie between 0 and 1, but do not add up to 1: say --activation sigmoid or none if they"
+        " are probabilities, since a softmax is put on them"
+    )
+    return None
 
 
 def _input(

@@ -108,18 +108,19 @@ def preprocessing_options(function: AnyFunction) -> AnyFunction:
 
 
 def model_options(function: AnyFunction) -> AnyFunction:
-    """Add --model, --weights, --width and --num-classes.
+    """Add --model, --weights, --arch, --width and --num-classes.
 
-    The verb's function gets model, weights (text), width (float) and num_classes (int).
+    The verb's function gets model, weights, arch (text), width (float) and num_classes (int).
     """
     return _stack(
         function,
         click.option(
             "--model",
             metavar="MODEL",
-            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx file, or package.module:factory.",
+            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx or .pth file, or package.module:factory.",
         ),
         click.option("--weights", metavar="FILE", help="Weights: a safetensors or torch file, or `random`."),
+        click.option("--arch", metavar="NAME", help="With a .pth as --model: the network its weights are of."),
         click.option(
             "--width",
             type=click.FloatRange(0, min_open=True),

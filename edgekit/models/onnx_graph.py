@@ -16,6 +16,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import InputError
 from edgekit.models.graph_facts import GraphFacts
+from edgekit.models.onnx_file import read_onnx
 from edgekit.size import Size, shown
 
 OLDEST_OPSET: Final = 13
@@ -65,36 +66,6 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
     del proto.graph.value_info[:]
     proto.graph.value_info.extend(kept)
     return proto
-
-
-def read_onnx(path: Path) -> ir.Model:
-    """A checked ONNX model; external data is read only from inside the model's own folder.
-
-    Raises:
-        InputError: missing, truncated, no ONNX, opset below 13, or weights that are not finite.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no model file {path}", "Give the path of an .onnx file.")
-    try:
-        proto = onnx.load(str(path))
-        onnx.checker.check_model(proto)
-        model: ir.Model = ir.from_proto(proto)
-    except Exception as error:  # protobuf, checker and external-data errors have no common ancestor
-        why = str(error).splitlines()[0][:140] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path} is not a whole ONNX model: {why}",
-            "The file is truncated or of another kind; export it again.",
-        ) from error
-    if not len(model.graph):
-        raise InputError(f"{path} holds an empty ONNX graph", "The file is truncated or empty; export it again.")
-    if opset_of(model) < OLDEST_OPSET:
-        raise InputError(f"{path} has opset {opset_of(model)}", f"Export it with opset {OLDEST_OPSET} or newer.")
-    for name, value in model.graph.initializers.items():
-        if value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE) and not bool(
-            np.isfinite(array_of(value)).all()
-        ):
-            raise InputError(f"the weights of {path} have NaN or infinite values, first in {name}", "Train it again.")
-    return model
 
 
 def opset_of(model: ir.Model) -> int:
@@ -203,18 +174,19 @@ def image_input(model: ir.Model) -> ir.Value:
 
 
 def layout_of(value: ir.Value) -> Literal["NCHW", "NHWC"]:
-    """NCHW or NHWC, by where the three channels are.
+    """NCHW or NHWC, by where the three channels are, or the one of grey pictures.
 
     Raises:
-        InputError: there are no three channels.
+        InputError: there are no such channels.
     """
     dims = dims_of(value)
-    if dims[1] == 3:
+    if dims[1] in (1, 3):
         return "NCHW"
-    if dims[3] == 3:
+    if dims[3] in (1, 3):
         return "NHWC"
     raise InputError(
-        f"the model's input {list(dims)} has no dimension of three channels", "edgekit takes RGB classifiers."
+        f"the model's input {list(dims)} has no dimension of three channels, or of one",
+        "edgekit takes networks for RGB or grey pictures.",
     )
 
 

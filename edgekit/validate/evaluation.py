@@ -65,7 +65,7 @@ class Views:
     indices: Sequence[int]
     preprocessing: Preprocessing
     labelled: bool
-    question: Question = Question()
+    question: Question
 
     @property
     def truth(self) -> Truth:
@@ -101,4 +101,3 @@ def evaluate(
     arrays: dict[str, NDArray[Any]] = {"inputs": golden}
     arrays |= {f"logits-{name}": made[:golden_images] for name, made in logits.items()}
     return Evaluated(len(views.indices), truth is not None, results, pictures), arrays
-

@@ -15,8 +15,14 @@ TOLERANCE: Final = 0.005
 not always.
 """
 
+NARROW_TOLERANCE: Final = 0.03
+"""The same where the reference computes in 16 bits."""
+
 LEAST_PROBABILITY: Final = 1e-6
 """Of a network that ends in softmax, probabilities below this one are lost in FP32 and are not compared."""
+
+SUM: Final = 1e-3
+"""How far probabilities in FP32, or in 16 bits, may add up to something else than 1."""
 
 Answers = NDArray[np.float32]
 
@@ -42,12 +48,13 @@ class Agreement:
         return self.agreement == 100 and self.max_difference <= self.tolerance
 
 
-def agreement(reference: Answers, other: Answers, inside: str = "none") -> Agreement:
+def agreement(reference: Answers, other: Answers, inside: str = "none", narrow: bool = False) -> Agreement:
     """Compares two sets of answers, float32 (N, C).
 
     Args:
         inside: the activation that the reference's answers have gone through already, and the other's have not:
             "softmax", "sigmoid" or "none".
+        narrow: whether the reference computes in fewer than 32 bits, and so is no better than that itself.
     """
     if reference.shape != other.shape:
         return Agreement(len(reference), 0.0, float("inf"), 0.0)
@@ -55,9 +62,19 @@ def agreement(reference: Answers, other: Answers, inside: str = "none") -> Agree
     finite = np.isfinite(ours) & np.isfinite(theirs)
     counted &= np.isfinite(ours)
     spread = float(np.ptp(ours[counted])) if counted.any() else 0.0
-    tolerance = max(TOLERANCE * spread, 1e-5)
+    tolerance = max((NARROW_TOLERANCE if narrow else TOLERANCE) * spread, 1e-5)
     worst = np.where(counted, np.where(finite, np.abs(np.where(finite, ours - theirs, 0)), np.inf), 0)
     return Agreement(len(ours), _same_answer(ours, theirs, tolerance), float(worst.max(initial=0.0)), tolerance)
+
+
+def looks_like(answers: Answers) -> str | None:
+    """What kind of probabilities answers (N, C) to pictures seem to be: "softmax" where each row adds up to 1,
+    "sigmoid" where all only lie between 0 and 1; None for others.
+    """
+    if not np.isfinite(answers).all() or answers.min() < 0 or answers.max() > 1:
+        return None
+    sums = answers.astype(np.float64).sum(1)
+    return "softmax" if answers.shape[1] > 1 and np.abs(sums - 1).max() < SUM else "sigmoid"
 
 
 def _comparable(
