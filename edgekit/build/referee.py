@@ -180,8 +180,8 @@ def _already(plan: Plan, run: Runner, found: Refereed) -> str | None:
         run.warn("the answers to all pictures lie between 0 and 1: they are taken for probabilities as they are")
         return "sigmoid"
     run.warn(
-        "the answers to all pictures lie between 0 and 1, but do not add up to 1: say --activation sigmoid or none if they"
-        " are probabilities, since a softmax is put on them"
+        "the answers to all pictures lie between 0 and 1, but do not add up to 1: if they are probabilities, say"
+        " --activation sigmoid or none, since a softmax is put on them"
     )
     return None
 

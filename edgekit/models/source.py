@@ -14,7 +14,7 @@ from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.hub import Tell, silent
 from edgekit.models.registry import MODELS, find_model
 from edgekit.models.weights import load_into, locate
-from edgekit.recipe import PreprocessingRecipe, Recipe
+from edgekit.recipe import PreprocessingRecipe, Recipe, Task
 from edgekit.size import shown
 from edgekit.store import ContentIndex
 from edgekit.store.keys import NOT_IN_KEY
@@ -55,6 +55,7 @@ class Source:
     by_timm: bool = False
     answer: Answer = TOLD_NOTHING
     default_data: str | None = field(default=None, metadata=NOT_IN_KEY)
+    task: Task = field(default="classify", metadata=NOT_IN_KEY)
     notes: tuple[str, ...] = field(default=(), metadata=NOT_IN_KEY)
 
     @property

@@ -34,9 +34,10 @@ from edgekit.report.model import Target
 from edgekit.store import Store
 from edgekit.validate.accuracy import Accuracy, Fidelity
 from edgekit.validate.decision import Budgets, decide
-from edgekit.validate.evaluation import Evaluated, VariantResult
+from edgekit.validate.evaluation import Evaluated
 from edgekit.validate.flips import class_changes, flips
 from edgekit.validate.rounding import about
+from edgekit.validate.tasks import VariantResult
 
 GRAPH = File(Path("model.onnx"), "0" * 64)
 FACTS = GraphFacts("NCHW", 32, 32, 24, 1, 1)
