@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgekit.data.formats import openers
 from edgekit.errors import InputError
@@ -32,13 +32,21 @@ class ImageFile:
         return Path(self.location)
 
 
+UNREADABLE: Final[Mapping[str, str]] = {
+    "unreadable": "cannot be read",
+    "missing": "are not there",
+    "no regular file": "are no regular files",
+    "permission denied": "may not be opened",
+}
+"""What is said of images that are not whole, by the reasons of left_out."""
+
+
 def unreadable(path: Path, bad: Mapping[str, Sequence[str]], count: int) -> InputError:
     """What is said of images that are not whole: how many of `count`, and why."""
-    said = {"unreadable": "cannot be read", "missing": "are not there", "permission denied": "may not be opened"}
-    parts = [
-        f"{len(names)} of {count} images in {path} {said[reason]}: {', '.join(names[:3])}{', ...' * (len(names) > 3)}"
-        for reason, names in bad.items()
-    ]
+    parts = []
+    for reason, names in bad.items():
+        first = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+        parts.append(f"{len(names)} of {count} images in {path} {UNREADABLE[reason]}: {first}")
     return InputError("; ".join(parts), "Replace them, or leave them out with --skip-bad-images.")
 
 
@@ -54,7 +62,7 @@ def read_files(
     unknown = [place for place, content in enumerate(found) if content is None or content.whole is None]
     try:
         with ThreadPoolExecutor(4) as pool:
-            read = pool.map(lambda place: _read(known, rows[place].name), unknown)
+            read = pool.map(lambda place: _read(known, folder, rows[place].name), unknown)
             for place, content in zip(unknown, read, strict=True):
                 found[place] = content
     finally:
@@ -74,14 +82,18 @@ def _why_bad(path: str) -> str:
     try:
         if not os.path.exists(path):
             return "missing"
+        if not os.path.isfile(path):
+            return "no regular file"
         return "unreadable" if os.access(path, os.R_OK) else "permission denied"
     except ValueError:  # a name that no file can have
         return "missing"
 
 
-def _read(known: FolderIndex, name: str) -> Content | None:
-    """What is in an image file; None when it cannot be read."""
+def _read(known: FolderIndex, folder: str, name: str) -> Content | None:
+    """What is in an image file; None when it cannot be read. A pipe is not waited for."""
     try:
+        if not os.path.isfile(os.path.join(folder, name)):
+            return None
         return known.image(name, _is_whole)
     except (OSError, ValueError):
         return None
