@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
 
 from edgekit.errors import InputError
+from edgekit.size import Size, plain, size_of
 
 Precision = Literal["int8", "mixed", "bf16", "fp16", "fp32"]
 Channels = tuple[float, float, float]
@@ -18,6 +19,23 @@ Ratio = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["classify", "multilabel", "embed"]
 Activation = Literal["none", "softmax", "sigmoid"]
 Checked = TypeVar("Checked", bound=BaseModel)
+
+_SIDE = {"type": "integer", "minimum": 1}
+ImageSize = Annotated[
+    Size,
+    BeforeValidator(size_of),
+    PlainSerializer(plain, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                _SIDE,
+                {"type": "string", "pattern": "^[0-9]+(x[0-9]+)?$"},
+                {"type": "array", "items": _SIDE, "minItems": 2, "maxItems": 2},
+            ]
+        }
+    ),
+]
+"""(height, width), pixels; read from 96, "48x192" or [48, 192], and kept as a number where it is square."""
 
 
 class _Part(BaseModel):
@@ -27,7 +45,7 @@ class _Part(BaseModel):
 class PreprocessingRecipe(_Part):
     """What is told about the images a model wants; what is not told comes from the model."""
 
-    size: int | None = Field(default=None, ge=1)
+    size: ImageSize | None = Field(default=None, description="224, or height x width: 48x192")
     crop_fraction: float | None = Field(default=None, gt=0, le=1)
     interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
     mean: Channels | None = None
@@ -115,6 +133,7 @@ class Recipe(_Part):
 
     model: str = "inception_v4"
     weights: str | None = None
+    arch: str | None = Field(default=None, description="the network that a weights file given as the model is of")
     width: float | None = Field(default=None, gt=0)
     num_classes: int | None = Field(default=None, ge=1)
     target: str = "cpu"
@@ -124,7 +143,9 @@ class Recipe(_Part):
     data: str | None = None
     images: int | None = Field(default=None, ge=1)
     skip_bad_images: bool = False
-    task: Task = Field(default="classify", description="classes, sets of labels, or vectors to compare by cosine")
+    task: Task | None = Field(
+        default=None, description="classes, sets of labels, or vectors to compare by cosine; the model's own by default"
+    )
     output: OutputRecipe = OutputRecipe()
     labels: LabelsRecipe = LabelsRecipe()
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import __version__
 from edgekit.build.assemble_variants import variant_parts, why_no_accuracy
+from edgekit.build.decide import agreement_of
 from edgekit.report import model as told
 from edgekit.report import model_pruning as pruning
 from edgekit.validate.accuracy import decides, images_needed
@@ -48,6 +49,15 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
         variants=variant_parts(plan, found),
         chosen=found.decision.chosen,
         verdict=_verdict(plan, found),
+        referee=told.Referee(
+            reference=found.referee.reference,
+            runtime=found.referee.runtime,
+            images=found.referee.images,
+            agreement=found.referee.agreement,
+            max_logit_difference=found.referee.max_logit_difference,
+            tolerance=found.referee.tolerance,
+            operator=found.referee.operator,
+        ),
         pruning=_pruning(found),
         tuning=None if found.search is None else _search(*found.search),
         stages=tuple(told.StageRun(name=each.name, seconds=each.seconds, cached=each.cached) for each in run.ran),
@@ -91,8 +101,7 @@ def _accuracy_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:
     chosen, budget = found.decision.chosen, plan.recipe.max_drop
     drop = found.evaluated.variants[chosen].drop
     if drop is None:
-        why = why_no_accuracy(plan, found)
-        return told.AccuracyVerdict(drop=None, ci95=None, p_value=None, budget=budget, ok=None, why=why)
+        return _fidelity_verdict(plan, found)
     is_baseline = next(each for each in found.variants if each.name == chosen).parent is None
     return told.AccuracyVerdict(
         drop=drop.drop,
@@ -105,6 +114,24 @@ def _accuracy_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:
         images_needed=None if is_baseline else images_needed(drop, budget),
         why=found.doubt,
     ).leaving_out("why")
+
+
+def _fidelity_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:
+    """Without labels, how often FP32's answer is kept is the budget."""
+    why, least, chosen = why_no_accuracy(plan, found), plan.recipe.min_agreement, found.decision.chosen
+    agreement = agreement_of(plan, found.evaluated, chosen)
+    is_baseline = next(each for each in found.variants if each.name == chosen).parent is None
+    return told.AccuracyVerdict(
+        drop=None,
+        ci95=None,
+        p_value=None,
+        budget=plan.recipe.max_drop,
+        ok=None if agreement is None else agreement.percent >= least,
+        decided=None if agreement is None else is_baseline or agreement.decided(least),
+        agreement=None if agreement is None else agreement.percent,
+        min_agreement=None if agreement is None else least,
+        why=why,
+    )
 
 
 def _latency_verdict(plan: Plan, found: Findings) -> told.LatencyVerdict:

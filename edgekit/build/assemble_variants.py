@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from edgekit.build.findings import Findings
     from edgekit.build.plan import Plan
     from edgekit.build.variant import Variant
-    from edgekit.validate.evaluation import VariantResult
     from edgekit.validate.flips import ClassChanges, Flip
     from edgekit.validate.latency import Measured
+    from edgekit.validate.tasks import VariantResult
 
 NO_LABELS: Final = "the images have no labels"
 

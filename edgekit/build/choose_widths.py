@@ -194,7 +194,7 @@ class WholeNetwork:
             for name, graph in graphs(folder).items():
                 (folder / name).mkdir()
                 forms[name] = executor.prepared(graph, self._given.precision, folder / name)
-            measured = executor.timed(forms, Timing(*MEASURING, (1, size, size, 3)), self._progress)
+            measured = executor.timed(forms, Timing(*MEASURING, (1, *size, 3)), self._progress)
         return {name: each.p50 for name, each in measured.latency.items()}
 
 

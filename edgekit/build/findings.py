@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgekit.build.compile import CompiledForm
     from edgekit.build.export import Exported
     from edgekit.build.prune import Pruned
+    from edgekit.build.referee import Refereed
     from edgekit.build.search_precision import Searched, SearchInput
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationData
@@ -44,4 +45,5 @@ class Findings:
     evaluated: Evaluated
     measured: Measured
     decision: Decision
+    referee: Refereed
     doubt: str | None = None

@@ -22,6 +22,7 @@ from edgekit.build.plan import planned
 from edgekit.build.provenance import provenance
 from edgekit.build.prune import Origin, Pruned, pruned_network
 from edgekit.build.quantize import QUANTIZE, quantize_input
+from edgekit.build.referee import refereed
 from edgekit.build.runner import Listener, Runner, nobody
 from edgekit.build.search_precision import SEARCH_PRECISION, search_input
 from edgekit.bundle.directory import claim_directory
@@ -78,6 +79,7 @@ def build(
     doubt = check_labels.checked(plan, run, exported, evaluation)
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     check_calibration(plan, calibration)
+    plan, exported, referee = refereed(plan, run, exported, evaluation, calibration)
     dense = run(QUANTIZE, quantize_input(plan, exported, calibration, plan.precisions))
     origin = Origin(exported, dense, calibration, evaluation)
     pruned = pruned_network(plan, run, origin)
@@ -91,7 +93,7 @@ def build(
     variants = variants_of(plan, (exported, dense), (pruned, narrow), mixed)
     forms = run(COMPILE, compile_input(plan, variants))
     ready = executed(plan, variants, forms)
-    shown = evaluate_input(plan, ready, evaluation, calibration)
+    shown = evaluate_input(plan, ready, evaluation, calibration, exported.facts)
     answers = run(EVALUATE, shown)
     checking = normalisation_input(plan, exported.graph, evaluation)
     if checking is not None:
@@ -103,7 +105,7 @@ def build(
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision, doubt,
+        answers.evaluated, measured, decision, referee, doubt,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     chosen = next(each for each in variants if each.name == decision.chosen)

@@ -121,7 +121,7 @@ def _of_graph(path: Path, recipe: Recipe, run: Runner) -> Runnable:
         compiled = _compiled(File(path, file_sha256(path)), precision, run)
     told = {key: value for key, value in recipe.preprocessing.model_dump().items() if value is not None}
     preprocessing = Preprocessing(**{**told, "size": facts.size})
-    return Runnable(path.stem, compiled, preprocessing, facts.size, facts.size, facts.classes, None)
+    return Runnable(path.stem, compiled, preprocessing, *facts.size, facts.classes, None)
 
 
 def _of_source(source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:
@@ -150,7 +150,8 @@ def graph_for(
     """
     path = Path(recipe.model)
     if path.suffix == ".onnx" and path.is_file() and _takes_pixels(path):
-        from edgekit.models.onnx_graph import pixel_facts, read_onnx
+        from edgekit.models.onnx_file import read_onnx
+        from edgekit.models.onnx_graph import pixel_facts
         from edgekit.quantize.rules import check
 
         if graph_format.signed:

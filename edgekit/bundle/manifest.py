@@ -7,12 +7,22 @@ another release, and keys that this one does not know are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.runtime.manifest import KIND, SCHEMA
+from edgekit.size import plain, size_of
+
+
+def _read(told: Any) -> Any:
+    return {**told, "size": size_of(told["size"])} if isinstance(told, Mapping) and "size" in told else told
+
+
+def _written(preprocessing: Preprocessing) -> dict[str, Any]:
+    return {**asdict(preprocessing), "size": plain(preprocessing.size)}
 
 
 class _Part(BaseModel):
@@ -88,7 +98,7 @@ class Manifest(_Part):
     target: BuiltFor
     precision: str
     input: Input
-    preprocessing: Preprocessing
+    preprocessing: Annotated[Preprocessing, BeforeValidator(_read), PlainSerializer(_written)]
     labels: tuple[str, ...] = ()
     versions: Mapping[str, str | None] = {}
     licenses: Licenses = Licenses()

@@ -33,6 +33,21 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 _PLACES = {flag: (part, name) for part, flags in PARTS.items() for flag, name in flags.items()}
 
 
+class SizeValue(click.ParamType):  # type: ignore[type-arg]
+    """`N`, the side of a square, or `HxW`."""
+
+    name = "N or HxW"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
+        """Parse to (height, width); a usage error for what is no size."""
+        from edgekit.size import size_of
+
+        try:
+            return size_of(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
 class ChannelValues(click.ParamType):  # type: ignore[type-arg]  # older releases of click cannot subscript it
     """One value for all three channels, or three separated by commas or blanks, on the 0 to 1 scale."""
 
@@ -72,11 +87,11 @@ def _stack(function: AnyFunction, *options: Callable[[AnyFunction], AnyFunction]
 def preprocessing_options(function: AnyFunction) -> AnyFunction:
     """Add --size, --crop-fraction, --interpolation, --mean, --std and --color.
 
-    The verb's function gets size (pixels), crop_fraction, interpolation, mean and std (three floats) and color.
+    The verb's function gets size (height, width), crop_fraction, interpolation, mean and std (three floats) and color.
     """
     return _stack(
         function,
-        click.option("--size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the square input."),
+        click.option("--size", type=SizeValue(), help="Side of the input in pixels, or height x width: 48x192."),
         click.option(
             "--crop-fraction",
             type=click.FloatRange(0, 1, min_open=True),
@@ -93,18 +108,19 @@ def preprocessing_options(function: AnyFunction) -> AnyFunction:
 
 
 def model_options(function: AnyFunction) -> AnyFunction:
-    """Add --model, --weights, --width and --num-classes.
+    """Add --model, --weights, --arch, --width and --num-classes.
 
-    The verb's function gets model, weights (text), width (float) and num_classes (int).
+    The verb's function gets model, weights, arch (text), width (float) and num_classes (int).
     """
     return _stack(
         function,
         click.option(
             "--model",
             metavar="MODEL",
-            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx file, or package.module:factory.",
+            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx or .pth file, or package.module:factory.",
         ),
         click.option("--weights", metavar="FILE", help="Weights: a safetensors or torch file, or `random`."),
+        click.option("--arch", metavar="NAME", help="With a .pth as --model: the network its weights are of."),
         click.option(
             "--width",
             type=click.FloatRange(0, min_open=True),

@@ -62,6 +62,7 @@ def command(
     from edgekit.models.registry import find_model
     from edgekit.models.weights import load_into, write_weights
     from edgekit.report.curve import Progress, curve
+    from edgekit.size import shown, size_of
     from edgekit.training.loop import RunSettings, seeded, train
 
     entry, _ = find_model(settings.model)
@@ -73,9 +74,8 @@ def command(
 
         def tell(tick: Tick) -> None:
             last[:] = [tick]
-            detail = (
-                f"{tick.size} px, loss {tick.loss:.3f}, top-1 {tick.top1:.1f} %, {tick.images_per_second:.0f} images/s"
-            )
+            pace = f"{tick.images_per_second:.0f} images/s"
+            detail = f"{shown(tick.size)} px, loss {tick.loss:.3f}, top-1 {tick.top1:.1f} %, {pace}"
             bars.update("train", tick.step, tick.steps, detail)
 
         run = RunSettings(entry.mean, entry.std, workers=workers, stop_after=stop_after)
@@ -85,7 +85,7 @@ def command(
         write_weights(average, out / "weights.safetensors")
         (out / "recipe.json").write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-        ticks = [Progress(each["images"], each["size"], each["top1"]) for each in lines]
+        ticks = [Progress(each["images"], shown(size_of(each["size"])), each["top1"]) for each in lines]
         (out / "curve.svg").write_text(curve(ticks), encoding="utf-8")
     if as_json:
         emit_json(

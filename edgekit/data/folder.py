@@ -20,6 +20,7 @@ from edgekit.data.tables import TABLES, read_table
 from edgekit.data.walk import Row, splits_in, walk
 from edgekit.errors import InputError
 from edgekit.file_names import readable
+from edgekit.size import Size
 from edgekit.store import ContentIndex
 
 if TYPE_CHECKING:
@@ -108,12 +109,12 @@ class FolderSet:
         return self.files[index].sha256
 
     def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-        """The image decoded, resized and cropped to uint8 (size, size, 3) RGB.
+        """The image decoded, resized and cropped to uint8 (height, width, 3) RGB.
 
         Raises:
             InputError: the file changed since it was checked and cannot be read any more.
         """
-        return picture(self.decoded(index, preprocessing.size), preprocessing)
+        return picture(self.decoded(index, max(preprocessing.size)), preprocessing)
 
     def decoded(self, index: int, side: int) -> PillowImage.Image:
         """The image as its file has it, RGB; `side` changes nothing.
@@ -132,8 +133,9 @@ class FolderSet:
                 f"cannot read the image {file.path}: {error}", "Replace it, or --skip-bad-images."
             ) from error
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
-        """A random crop (a third to all of the area) at `size`, flipped half of the time, and the label."""
+    def training_image(self, index: int, size: Size, seed: int) -> tuple[NDArray[np.uint8], int]:
+        """A random crop (a third to all of the area, of `size`'s ratio) at `size`, flipped half of the time, and the
+        label."""
         import numpy as np
         from PIL import Image
 
@@ -141,11 +143,11 @@ class FolderSet:
         with Image.open(self.files[index].path, formats=openers()) as opened:
             image = opened.convert("RGB")
         width, height = image.size
-        side = max(1, round((width * height * dice.uniform(0.33, 1.0)) ** 0.5))
-        wide, high = min(side, width), min(side, height)
+        side, ratio = (width * height * dice.uniform(0.33, 1.0)) ** 0.5, (size[1] / size[0]) ** 0.5
+        wide, high = min(max(1, round(side * ratio)), width), min(max(1, round(side / ratio)), height)
         left, top = int(dice.integers(0, width - wide + 1)), int(dice.integers(0, height - high + 1))
         box = (left, top, left + wide, top + high)
-        array = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box), dtype=np.uint8)
+        array = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box), dtype=np.uint8)
         return (array[:, ::-1].copy() if dice.random() < 0.5 else array), _one_label(self.files[index].label)
 
 

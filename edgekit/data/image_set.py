@@ -80,7 +80,7 @@ class ImageSet(Protocol):
     def content_hash(self, index: int) -> str: ...
 
     def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-        """Image `index` as uint8 (size, size, 3) RGB."""
+        """Image `index` as uint8 (H, W, 3) RGB, as the network takes it."""
         ...
 
     @property

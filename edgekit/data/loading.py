@@ -53,7 +53,7 @@ def batches(
     batch: int,
     workers: int = WORKERS,
 ) -> Iterator[tuple[NDArray[np.uint8], Sequence[int]]]:
-    """Yields (uint8 (n, size, size, 3), positions) in the order of `indices`; the last batch may be smaller."""
+    """Yields (uint8 (n, H, W, 3), positions) in the order of `indices`; the last batch may be smaller."""
     pictures = made_ahead(lambda index: images.load(index, preprocessing), indices, AHEAD * batch, workers)
     for first in range(0, len(indices), batch):
         group = indices[first : first + batch]

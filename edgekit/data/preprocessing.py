@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from edgekit.size import Size, size_of
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -18,29 +20,32 @@ class Preprocessing:
     """The input contract of a classifier.
 
     Attributes:
-        size: side of the square input, pixels.
+        size: (height, width) of the input, pixels; a number, where one is made, is a square.
         crop_fraction: part of the resized short side that the centre crop keeps.
         interpolation: nearest, bilinear, bicubic or lanczos.
         mean, std: per channel in the network's order, on the 0 to 1 scale.
         color: the network's channel order, rgb or bgr; pictures are always RGB, the graph swaps.
     """
 
-    size: int = 299
+    size: Size = (299, 299)
     crop_fraction: float = 0.875
     interpolation: str = "bicubic"
     mean: Channels = (0.5, 0.5, 0.5)
     std: Channels = (0.5, 0.5, 0.5)
     color: str = "rgb"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", size_of(self.size))
+
 
 def picture(image: Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """An image as the bundle's input: uint8 (size, size, 3) RGB, by the definition in edgekit.runtime.resize.
+    """An image as the bundle's input: uint8 (height, width, 3) RGB, by the definition in edgekit.runtime.resize.
 
-    The short side is resized to size / crop_fraction and the centre is cropped; mean, std and colour order are applied
-    inside the graph.
+    The picture is resized so that it covers size / crop_fraction, and the centre is cropped; mean, std and colour order
+    are applied inside the graph.
     """
-    from edgekit.runtime.decoding import square
+    from edgekit.runtime.decoding import fitted
     from edgekit.runtime.manifest import Contract
 
     told = Contract(preprocessing.size, preprocessing.crop_fraction, preprocessing.interpolation)
-    return square(image.convert("RGB"), told)
+    return fitted(image.convert("RGB"), told)

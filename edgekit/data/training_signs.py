@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from edgekit.data.crops import SCALES_FOR
 from edgekit.data.signs import SPLITS, draw, label_of
 from edgekit.data.signs_set import EXTENT
+from edgekit.size import Size
 
 NARROWEST: Final = 0.6
 """Of the side of a wide picture: the smallest crop. The protocol of 144 crops has 224/352."""
@@ -30,16 +31,24 @@ class TrainingSigns:
     count: int = SPLITS["train"]
     crops: float = 0.0
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
-        """Picture `index`, uint8 (size, size, 3) RGB, and its label."""
-        dice = np.random.Generator(np.random.PCG64([seed, index]))
+    def training_image(self, index: int, size: Size, seed: int) -> tuple[NDArray[np.uint8], int]:
+        """Picture `index`, uint8 (height, width, 3) RGB, and its label."""
+        dice, longer = np.random.Generator(np.random.PCG64([seed, index])), max(size)
         if dice.random() >= self.crops:
-            return draw("train", index, size), label_of(index)
+            return _middle(draw("train", index, longer), size), label_of(index)
         from PIL import Image
 
-        whole = draw("train", index, round(size * DRAWN_AT), EXTENT)
+        whole = draw("train", index, round(longer * DRAWN_AT), EXTENT)
         side = len(whole) * dice.uniform(NARROWEST, 1.0)
         left, top = dice.uniform(0, len(whole) - side, 2)
         box = (left, top, left + side, top + side)
-        crop = np.asarray(Image.fromarray(whole).resize((size, size), Image.Resampling.BICUBIC, box))
+        square = Image.fromarray(whole).resize((longer, longer), Image.Resampling.BICUBIC, box)
+        crop = _middle(np.asarray(square), size)
         return (crop[:, ::-1].copy() if dice.random() < 0.5 else crop.copy()), label_of(index)
+
+
+def _middle(square: NDArray[np.uint8], size: Size) -> NDArray[np.uint8]:
+    """The middle of a square whose side is the longer one of `size`."""
+    height, width = size
+    top, left = round((len(square) - height) / 2), round((len(square) - width) / 2)
+    return square[top : top + height, left : left + width]

@@ -49,16 +49,16 @@ def find(name: str) -> TimmModel:
     """What timm says of NAME or NAME.TAG.
 
     Raises:
-        InputError: there is no such model or tag, the nearest are named; or it is no classifier of square RGB images.
+        InputError: there is no such model or tag, the nearest are named; or it is no classifier of RGB images.
         UnavailableError: timm, or the torchvision that it needs, cannot be imported.
     """
     timm = _imported()
     config = _config(timm, name)
     channels, height, width = config.input_size
-    if channels != 3 or height != width:
-        raise InputError(f"timm:{name} takes {channels}x{height}x{width}, not square RGB images", "Choose another.")
+    if channels != 3:
+        raise InputError(f"timm:{name} takes {channels}x{height}x{width}, not RGB images", "Choose another.")
     preprocessing = Preprocessing(
-        height, config.crop_pct, config.interpolation, tuple(config.mean), tuple(config.std), "rgb"
+        (height, width), config.crop_pct, config.interpolation, tuple(config.mean), tuple(config.std), "rgb"
     )
     notes: tuple[str, ...] = ()
     if config.crop_mode != "center":

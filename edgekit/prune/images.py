@@ -38,7 +38,7 @@ def training_batches(
 
 @dataclass(frozen=True)
 class Tuning:
-    """Labelled pictures in memory: uint8 (N, size, size, 3) in the network's channel order, and labels (N,)."""
+    """Labelled pictures in memory: uint8 (N, H, W, 3) in the network's channel order, and labels (N,)."""
 
     pictures: NDArray[np.uint8]
     labels: NDArray[np.int64]

@@ -18,6 +18,7 @@ from edgekit.errors import InputError
 from edgekit.models.from_onnx import to_torch
 from edgekit.models.onnx_graph import load, save
 from edgekit.quantize.fake_quant import simulated, written
+from edgekit.size import Size
 from edgekit.targets.memory import give_back, resident_bytes
 from edgekit.training.ceiling import Ceiling, Stopwatch
 from edgekit.training.checkpoint import SPENT, Plan, forget, kept
@@ -184,12 +185,12 @@ def _plan(network: nn.Module, guide: Answers, data: QatImages, settings: QatSett
     return Plan(recipe=recipe, step_seconds=step_seconds)
 
 
-def _at_once(network: nn.Module, side: int, batch: int, memory_bytes: int | None) -> int:
+def _at_once(network: nn.Module, size: Size, batch: int, memory_bytes: int | None) -> int:
     """How many pictures of a batch go through together; what each step computes is the same."""
     if memory_bytes is None:
         return batch
     give_back()
-    together = at_once(network.train(), side, batch, memory_bytes - resident_bytes())
+    together = at_once(network.train(), size, batch, memory_bytes - resident_bytes())
     if together == 0:
         why = f"a training step does not fit into the memory budget of {memory_bytes / 1e9:.1f} GB"
         raise InputError(why, "Give it more: --memory-budget.")

@@ -115,6 +115,10 @@ class AccuracyVerdict(Measured):
     images_needed: Positive | None = Field(
         None, description="How many images would decide at the same rates of lost and won ones; null where none would."
     )
+    agreement: Percent | None = Field(
+        None, description="Of the chosen variant with fp32, where that is the budget: without labels."
+    )
+    min_agreement: Percent | None = Field(None, description="Of the images, that must have the answer of fp32.")
     why: str | None = None
 
 
@@ -148,12 +152,14 @@ class StageRun(Part):
 
 
 class Referee(Part):
-    """How far a second, independent runtime agrees with the outputs that the verdict rests on."""
+    """Whether what was compressed answers as the network that came, and the chosen runtime computes it so in FP32."""
 
-    reference: Name = Field(description="The runtime that was asked.")
+    reference: Name = Field(description="The runtime that ran the network as it came.")
+    runtime: Name | None = Field(None, description="The one that was compared with it.")
     images: Count
-    agreement: Percent | None = Field(description="Same first answer, percent.")
+    agreement: Percent | None = Field(description="Same first answer, percent; ties agree.")
     max_logit_difference: Amount | None
+    tolerance: Amount | None = Field(None, description="Largest difference of logits that is allowed.")
     operator: str | None = Field(description="The first operator whose outputs differ, where one was looked for.")
 
 

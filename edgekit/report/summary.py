@@ -120,6 +120,9 @@ def _accuracy(report: Report) -> str:
     if drop is None:
         agreement = report.chosen_variant.accuracy.agreement
         agrees = "" if agreement is None else f" and agrees with FP32 on {number(agreement)} % of the images"
+        if agrees and accuracy.min_agreement is not None:
+            agrees += f", {'' if accuracy.ok else 'not '}the {number(accuracy.min_agreement, 0)} % that must"
+            agrees += " (but so few images cannot tell)" if accuracy.decided is False else ""
         return f"its accuracy was not measured ({accuracy.why or 'no reason given'}){agrees}"
     amount, digits = abs(drop), 2 if abs(drop) < 0.05 and drop else 1
     cost = f"{'gains' if drop < 0 else 'costs'} {number(amount, digits)} point{'' if amount == 1 else 's'}"
@@ -140,7 +143,7 @@ def _accuracy(report: Report) -> str:
 def undecided(report: Report) -> str:
     """What is said where the images cannot tell on which side of the budget the drop is; empty where they can."""
     accuracy = report.verdict.accuracy
-    if accuracy.decided is not False:
+    if accuracy.decided is not False or accuracy.drop is None:
         return ""
     needed, images = accuracy.images_needed, report.chosen_variant.accuracy.images
     more = "no number of them would" if needed is None else f"{about(needed)} would"

@@ -27,7 +27,7 @@ class Bundle(object):
     Attributes:
         path: its directory (str); manifest: the content of manifest.json (dict, as JSON has it).
         labels: class names by index (list of str; may be empty).
-        size: side of the square input in pixels (int).
+        size: (height, width) of the input in pixels (ints).
         runtime: what it is run with here (str).
         signer: who signed it, of the allowed signers (str; None when that was not asked for).
     """

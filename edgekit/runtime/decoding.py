@@ -29,7 +29,7 @@ Image = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, np.ndarray]
 
 
 def picture(image: Image, contract: Contract, max_bytes: int = MAX_IMAGE_BYTES, max_pixels: int = MAX_PIXELS) -> Any:
-    """An image as the network's input, uint8 (size, size, 3) RGB: resized and cropped as in evaluation.
+    """An image as the network's input, uint8 (height, width, 3) RGB: resized and cropped as in evaluation.
 
     Args:
         image: a path, the bytes of a file (JPEG, PNG and the others of FORMATS), or a uint8 (H, W, 3) RGB array.
@@ -38,7 +38,7 @@ def picture(image: Image, contract: Contract, max_bytes: int = MAX_IMAGE_BYTES, 
         MissingError: a path or bytes, and no Pillow.
     """
     if isinstance(image, np.ndarray):
-        return _fitted(_checked(image, max_pixels), contract)
+        return _of_array(_checked(image, max_pixels), contract)
     if isinstance(image, (bytes, bytearray, memoryview)):
         content, name = bytes(image), "of %d bytes" % len(image)
         if len(content) > max_bytes:
@@ -48,7 +48,7 @@ def picture(image: Image, contract: Contract, max_bytes: int = MAX_IMAGE_BYTES, 
         content = _read(name, max_bytes)
     else:
         raise ImageError("an image is a path, bytes or a uint8 (H, W, 3) array, not %s" % type(image).__name__)
-    return square(_decoded(content, name, max_pixels), contract)
+    return fitted(_decoded(content, name, max_pixels), contract)
 
 
 def _checked(pixels: np.ndarray, max_pixels: int) -> np.ndarray:
@@ -100,20 +100,20 @@ def _decoded(content: bytes, name: str, max_pixels: int) -> Any:
         raise ImageError("cannot read the image %s: %s" % (name, words[:200] or type(error).__name__))
 
 
-def _fitted(pixels: np.ndarray, contract: Contract) -> np.ndarray:
+def _of_array(pixels: np.ndarray, contract: Contract) -> np.ndarray:
     """An array resized and cropped; Pillow, where it is, is faster and gives the same pixels."""
     height, width = pixels.shape[:2]
-    if (height, width) == (contract.size, contract.size) and plan(width, height, *contract[:2])[:2] == (width, height):
+    if (height, width) == contract.size and plan(width, height, *contract[:2])[:2] == (width, height):
         return pixels
     try:
         from PIL import Image as Pillow
     except ImportError:
         return resize_and_crop(pixels, *contract)
-    return square(Pillow.fromarray(np.ascontiguousarray(pixels)), contract)
+    return fitted(Pillow.fromarray(np.ascontiguousarray(pixels)), contract)
 
 
-def square(image: Any, contract: Contract) -> np.ndarray:
-    """A Pillow image, RGB, as the network's input, uint8 (size, size, 3): what edgekit.runtime.resize defines."""
+def fitted(image: Any, contract: Contract) -> np.ndarray:
+    """A Pillow image, RGB, as the network's input, uint8 (height, width, 3): what edgekit.runtime.resize defines."""
     from PIL import Image as Pillow
 
     width, height = image.size
@@ -122,7 +122,7 @@ def square(image: Any, contract: Contract) -> np.ndarray:
         return resize_and_crop(np.asarray(image, dtype=np.uint8), *contract)
     method = getattr(Pillow, contract.interpolation.upper())
     part = in_two_passes(image, (to.width, to.height), method).crop(
-        (to.left, to.top, to.left + contract.size, to.top + contract.size)
+        (to.left, to.top, to.left + contract.size[1], to.top + contract.size[0])
     )
     return np.asarray(part, dtype=np.uint8)
 

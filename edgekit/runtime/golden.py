@@ -16,11 +16,11 @@ MAX_GOLDEN_BYTES = 1 << 28
 """Unpacked; a few inputs are far from it."""
 
 
-def check_golden(folder: str, size: int, classes: int, infer: Callable[[np.ndarray], np.ndarray]) -> float:
+def check_golden(folder: str, size: Tuple[int, int], classes: int, infer: Callable[[np.ndarray], np.ndarray]) -> float:
     """Runs the golden inputs; returns the least cosine similarity to the kept logits.
 
     Args:
-        size: side of the input; classes: that the manifest tells of, 0 when unknown; infer: one picture at a time.
+        size: (height, width) of the input; classes: of the manifest, 0 when unknown; infer: one picture at a time.
     Raises:
         BundleError: it is below GOLDEN_COSINE, or there are no golden inputs that fit the network.
     """
@@ -38,8 +38,8 @@ def check_golden(folder: str, size: int, classes: int, infer: Callable[[np.ndarr
     return least
 
 
-def _read(path: str, size: int) -> Tuple[np.ndarray, np.ndarray]:
-    """Inputs, uint8 (n, size, size, 3), and logits, float32 (n, classes)."""
+def _read(path: str, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
+    """Inputs, uint8 (n, height, width, 3), and logits, float32 (n, classes)."""
     try:
         with zipfile.ZipFile(path) as packed:
             unpacked = sum(each.file_size for each in packed.infolist())
@@ -51,9 +51,9 @@ def _read(path: str, size: int) -> Tuple[np.ndarray, np.ndarray]:
         raise
     except Exception as error:  # damaged bytes make unpacking raise what it likes
         raise BundleError("cannot read the golden inputs: %s" % " ".join(str(error).split()))
-    if inputs.dtype != np.uint8 or not len(inputs) or inputs.shape[1:] != (size, size, 3):
+    if inputs.dtype != np.uint8 or not len(inputs) or inputs.shape[1:] != size + (3,):
         raise BundleError("the golden inputs are %s %s, the network takes %d x %d" % (
-            inputs.dtype, inputs.shape, size, size))  # fmt: skip
+            inputs.dtype, inputs.shape, size[0], size[1]))  # fmt: skip
     if logits.dtype != np.float32 or logits.ndim != 2 or len(logits) != len(inputs) or not np.isfinite(logits).all():
         raise BundleError("the golden outputs are no logits: %s %s" % (logits.dtype, logits.shape))
     return inputs, logits

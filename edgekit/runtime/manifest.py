@@ -30,10 +30,10 @@ Table = Dict[str, Any]
 class Contract(NamedTuple):
     """What is done to an image before the network sees it; the rest is inside the graph.
 
-    size: side of the square input in pixels; crop_fraction: part of the resized short side that the centre crop keeps.
+    size: (height, width) of the input in pixels; crop_fraction: part of what it covers that the centre crop keeps.
     """
 
-    size: int
+    size: Tuple[int, int]
     crop_fraction: float
     interpolation: str
 
@@ -135,7 +135,7 @@ def _checked(told: Table) -> Checked:
         raise ValueError("target.runtime is no text")
     if told["precision"] not in PRECISIONS:
         raise ValueError("precision is %r" % (told["precision"],))
-    contract = _contract(_table(told, "preprocessing"), _side(_table(told, "input")))
+    contract = _contract(_table(told, "preprocessing"), _size(_table(told, "input")))
     model = _table(told, "model")
     classes: Any = model.get("classes")
     if not _whole(classes, 0):
@@ -163,28 +163,27 @@ def _files(told: Table) -> Dict[str, FileFacts]:
     return files
 
 
-def _side(told: Table) -> int:
-    """Side of the square input, pixels."""
+def _size(told: Table) -> Tuple[int, int]:
+    """Height and width of the input, pixels."""
     shape = told["shape"]
     if told.get("dtype") != "uint8" or told.get("layout") != "NHWC" or told.get("color") != "RGB":
         raise ValueError("the input is not uint8 NHWC RGB")
     sized = isinstance(shape, list) and len(shape) == 4 and all(_whole(each, 1) for each in shape)
     if not sized or shape[0] != 1 or shape[3] != 3 or max(shape) > MAX_SIDE:
         raise ValueError("the input's shape is %r" % (shape,))
-    if shape[1] != shape[2]:
-        raise ValueError("the input is not square: %r" % (shape,))
-    return int(shape[1])
+    return int(shape[1]), int(shape[2])
 
 
-def _contract(told: Table, side: int) -> Contract:
-    if not _whole(told.get("size"), 1) or told["size"] != side:
-        raise ValueError("preprocessing.size is %r, the input is %d" % (told.get("size"), side))
+def _contract(told: Table, size: Tuple[int, int]) -> Contract:
+    side: Any = told.get("size")
+    if (_whole(side, 1) and (side, side) != size) or (not _whole(side, 1) and side != list(size)):
+        raise ValueError("preprocessing.size is %r, the input is %d x %d" % ((side,) + size))
     fraction = told.get("crop_fraction")
     if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0.01 <= fraction <= 1:
         raise ValueError("preprocessing.crop_fraction is %r" % (fraction,))
     if told.get("interpolation") not in INTERPOLATIONS:
         raise ValueError("preprocessing.interpolation is %r" % (told.get("interpolation"),))
-    return Contract(side, float(fraction), str(told["interpolation"]))
+    return Contract(size, float(fraction), str(told["interpolation"]))
 
 
 def _table(told: Table, key: str) -> Table:

@@ -1,7 +1,8 @@
-"""The one definition of how an image of any size becomes the network's square: resize, then crop the centre.
+"""The one definition of how an image of any size becomes the network's input: resize, then crop the centre.
 
-Geometry. The short side becomes `short = max(size, round(size / crop_fraction))`, the long side keeps the ratio, and
-the centre is cropped; `round` rounds a half to the even neighbour, as Python's does.
+Geometry. The input is height x width pixels. `covered = max(side, round(side / crop_fraction))` of both its sides; the
+image is scaled by the larger of covered height / height and covered width / width, which leaves its ratio, each side
+rounded and not below the input's; and the centre is cropped. `round` rounds a half to the even neighbour, as Python's.
 
 Resampling. The same pixels as Pillow gives for uint8 RGB when it resizes the width and then the height, written in
 numpy alone: for devices without Pillow, and to read when it is written in another language. (Asked for both at once,
@@ -31,7 +32,7 @@ Filter = Callable[[np.ndarray], np.ndarray]
 
 
 class Plan(NamedTuple):
-    """What an image is resized to, and where in that the square begins; pixels."""
+    """What an image is resized to, and where in that the input begins; pixels."""
 
     width: int
     height: int
@@ -39,25 +40,25 @@ class Plan(NamedTuple):
     top: int
 
 
-def plan(width: int, height: int, size: int, crop_fraction: float) -> Plan:
-    """The geometry for an image of width x height pixels and a square of `size`."""
-    short = max(size, round(size / crop_fraction))
-    scale = short / min(width, height)
-    wide, high = max(size, round(width * scale)), max(size, round(height * scale))
-    return Plan(wide, high, round((wide - size) / 2), round((high - size) / 2))
+def plan(width: int, height: int, size: Tuple[int, int], crop_fraction: float) -> Plan:
+    """The geometry for an image of width x height pixels and an input of `size` (height, width)."""
+    covered = [max(side, round(side / crop_fraction)) for side in size]
+    scale = max(covered[0] / height, covered[1] / width)
+    wide, high = max(size[1], round(width * scale)), max(size[0], round(height * scale))
+    return Plan(wide, high, round((wide - size[1]) / 2), round((high - size[0]) / 2))
 
 
-def resize_and_crop(pixels: np.ndarray, size: int, crop_fraction: float, interpolation: str) -> np.ndarray:
+def resize_and_crop(pixels: np.ndarray, size: Tuple[int, int], crop_fraction: float, interpolation: str) -> np.ndarray:
     """An image as the network's input, with numpy alone.
 
     Args:
         pixels: uint8 (H, W, 3); interpolation: a key of FILTERS, or nearest.
     Returns:
-        uint8 (size, size, 3).
+        uint8 (height, width, 3), as `size` has them.
     """
     height, width = pixels.shape[:2]
     to = plan(width, height, size, crop_fraction)
-    columns, rows = (to.left, to.left + size), (to.top, to.top + size)
+    columns, rows = (to.left, to.left + size[1]), (to.top, to.top + size[0])
     return resample(pixels, to.width, to.height, interpolation, columns, rows)
 
 

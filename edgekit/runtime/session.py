@@ -40,7 +40,7 @@ class Session(object):
     Attributes:
         runtime: what runs the network (str).
         labels: class names by index; empty when unknown.
-        size: side of the network's input, pixels.
+        size: (height, width) of the network's input, pixels.
     """
 
     def __init__(self, network: Network, contract: Contract, labels: Sequence[str], limits: Limits) -> None:
@@ -106,7 +106,7 @@ class Session(object):
 
     def warm_up(self, runs: int) -> None:
         """Runs a grey picture some times on every request that the network has; not counted."""
-        grey = np.full((1, self.size, self.size, 3), 128, np.uint8)
+        grey = np.full((1,) + self.size + (3,), 128, np.uint8)
         if runs and self._network.parallel == 1:
             for _ in range(runs):
                 self._network(grey)
@@ -184,7 +184,7 @@ class Session(object):
                 self._state.notify_all()
 
     def _checked(self, image: Any) -> np.ndarray:
-        wanted = (self.size, self.size, 3)
+        wanted = self.size + (3,)
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != wanted:
             found = "%s %s" % (image.dtype, image.shape) if isinstance(image, np.ndarray) else type(image).__name__
             raise ImageError("images must be uint8 (%d, %d, 3) RGB, not %s" % (wanted[:2] + (found,)))

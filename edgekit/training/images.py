@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.size import Size
 
 
 class TrainingImages(Protocol):
@@ -17,8 +18,8 @@ class TrainingImages(Protocol):
     @property
     def count(self) -> int: ...
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
-        """Picture `index` as (size, size, 3) uint8 RGB, augmented from `seed`, and its label."""
+    def training_image(self, index: int, size: Size, seed: int) -> tuple[NDArray[np.uint8], int]:
+        """Picture `index` as (height, width, 3) uint8 RGB, augmented from `seed`, and its label."""
         ...
 
 
@@ -32,7 +33,7 @@ class Swapped:
     def count(self) -> int:
         return self.images.count
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
+    def training_image(self, index: int, size: Size, seed: int) -> tuple[NDArray[np.uint8], int]:
         picture, label = self.images.training_image(index, size, seed)
         return np.ascontiguousarray(picture[..., ::-1]), label
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError
+from edgekit.size import Size, plain
 from edgekit.training.autocast import computing, number_format
 from edgekit.training.auxiliary_heads import AuxiliaryHeads
 from edgekit.training.batches import batches, child_signals_kept
@@ -44,7 +45,7 @@ class Tick:
     step: int
     steps: int
     images: int
-    size: int
+    size: Size
     learning_rate: float
     loss: float
     top1: float
@@ -309,6 +310,6 @@ class _Log:
             seconds_left=watch.seconds_left(course.schedule, course.done),
         )
         with self._path.open("a") as file:
-            file.write(json.dumps(asdict(tick)) + "\n")
+            file.write(json.dumps({**asdict(tick), "size": plain(tick.size)}) + "\n")
         self._clear()
         return tick

@@ -9,6 +9,7 @@ from typing import Final
 import torch
 from torch import nn
 
+from edgekit.size import Size
 from edgekit.training.autocast import autocast
 from edgekit.training.distillation import DistillationLoss
 from edgekit.training.threads import cores
@@ -24,9 +25,9 @@ MARGIN: Final = 0.95
 """Part of the time that a plan fills, so that a run at about its pace is not cut."""
 
 
-def pace(student: nn.Module, guide: DistillationLoss, side: int, batch: int) -> float:
+def pace(student: nn.Module, guide: DistillationLoss, size: Size, batch: int) -> float:
     """Images a second of a training step without the optimiser; pictures are drawn beside it by another process."""
-    pictures = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+    pictures = torch.rand(batch, 3, *size).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.long)
     probe = student.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     before = copy.deepcopy(student.state_dict())

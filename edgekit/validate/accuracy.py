@@ -49,18 +49,41 @@ class PairedDrop:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """How many of some images two networks answer alike; ci95 is Wilson's interval of the percentage."""
+
+    agreeing: int
+    images: int
+
+    @property
+    def percent(self) -> float:
+        """Of the images."""
+        return 100 * self.agreeing / self.images
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Percent."""
+        return wilson(self.agreeing, self.images)
+
+    def decided(self, least: float) -> bool:
+        """Whether the whole interval lies on one side of the percentage that is wanted."""
+        low, high = self.ci95
+        return low >= least or high < least
+
+
+@dataclass(frozen=True)
 class Fidelity:
     """How near a network's outputs are to another's, without labels.
 
     Attributes:
         agreement: percent of images with the same first answer.
         cosine: mean cosine similarity of the logits.
-        kl: mean Kullback-Leibler divergence of the class probabilities, nats.
+        kl: mean Kullback-Leibler divergence of the class probabilities, nats; None where there are none.
     """
 
     agreement: float
     cosine: float
-    kl: float
+    kl: float | None
 
 
 def first_right(logits: Logits, labels: Labels) -> NDArray[np.bool_]:
@@ -88,8 +111,12 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 def paired_drop(base: Logits, other: Logits, labels: Labels) -> PairedDrop:
     """The drop of top-1 from `base` to `other`, both (N, C) on the same images."""
-    before, after = first_right(base, labels), first_right(other, labels)
-    lost, won, count = int((before & ~after).sum()), int((~before & after).sum()), len(labels)
+    return paired_outcomes(first_right(base, labels), first_right(other, labels))
+
+
+def paired_outcomes(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> PairedDrop:
+    """The drop between two networks, from (N,) which images each had right."""
+    lost, won, count = int((before & ~after).sum()), int((~before & after).sum()), len(before)
     return PairedDrop(100 * (lost - won) / count, drop_interval(lost, won, count), mcnemar(lost, won), lost, won, count)
 
 
@@ -139,10 +166,14 @@ def mcnemar(lost: int, won: int) -> float:
     return min(1.0, 2 * tail / 2**thrown) if thrown else 1.0
 
 
-def fidelity(base: Logits, other: Logits) -> Fidelity:
-    """How near `other` is to `base`, both (N, C)."""
+def fidelity(base: Logits, other: Logits, activation: str = "softmax") -> Fidelity:
+    """How near `other` is to `base`, both (N, C); `activation` makes probabilities of them."""
     a, b = base.astype(np.float64), other.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosine = float(np.mean((a * b).sum(1) / np.maximum(lengths, 1e-30)))
-    kl = float(np.mean(divergence(a, b)))
-    return Fidelity(100 * float(np.mean(a.argmax(1) == b.argmax(1))), cosine, max(0.0, kl))
+    kl = None if activation == "none" else max(0.0, float(np.mean(divergence(a, b, activation))))
+    return Fidelity(100 * float(np.mean(a.argmax(1) == b.argmax(1))), mean_cosine(a, b), kl)
+
+
+def mean_cosine(base: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Of the rows of two arrays (N, C)."""
+    lengths = np.linalg.norm(base, axis=1) * np.linalg.norm(other, axis=1)
+    return float(np.mean((base * other).sum(1) / np.maximum(lengths, 1e-30)))

@@ -72,7 +72,7 @@ class FloatNetwork:
 
     def __init__(self, graph: Path) -> None:
         model = core().compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["fp32"]})
-        self._layout = "NHWC" if model.input(0).shape[3] == 3 and model.input(0).shape[1] != 3 else "NCHW"
+        self._layout = "NCHW" if model.input(0).shape[1] in (1, 3) else "NHWC"
         self._request, self._output = model.create_infer_request(), model.output(0)
 
     def answers(self, pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:

@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.backends import Session
-from edgekit.data.crops import fill, scales
+from edgekit.data.crops import fill, scales, side_of
 from edgekit.data.loading import AHEAD, made_ahead
 from edgekit.data.preprocessing import Preprocessing, picture
 from edgekit.errors import InputError
+from edgekit.validate.activation import ACTIVATIONS
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -32,11 +33,12 @@ Geometry: TypeAlias = Preprocessing
 
 @dataclass(frozen=True)
 class Member:
-    """A loaded network, and what it wants to be shown."""
+    """A loaded network, what it wants to be shown, and what makes probabilities of its answers."""
 
     name: str
     session: Session
     preprocessing: Preprocessing
+    activation: str = "softmax"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class Outcome:
 
     Attributes:
         crops: views of the protocol.
-        probabilities: of each network, float32 (N, classes): softmax, averaged over the crops.
-        single: of each network, float32 (N, classes): logits of its own centre crop.
+        probabilities: of each network, float32 (N, classes), averaged over the crops.
+        single: of each network, float32 (N, classes): logits of its own centre crop; activations: what makes
+            probabilities of those.
         views: pictures that were run, in all; own centre crops among them.
         seconds: wall clock, decoding and cropping included.
     """
@@ -56,6 +59,7 @@ class Outcome:
     single: tuple[NDArray[np.float32], ...]
     views: int
     seconds: float
+    activations: tuple[str, ...]
 
     @property
     def images(self) -> int:
@@ -87,6 +91,7 @@ def evaluate(
     geometries = tuple(dict.fromkeys(_geometry(member.preprocessing) for member in members))
     probabilities: list[NDArray[np.float32]] = []
     single: list[NDArray[np.float32]] = []
+    names = tuple(member.activation for member in members)
     began, done, views = time.monotonic(), 0, 0
     with closing(_batches(images, geometries, crops)) as batches:
         for batch in batches:
@@ -99,26 +104,18 @@ def evaluate(
                     _check_classes(members, single)
                 views += len(shown)
                 here = slice(done, done + len(weights))
-                single[place][here], probabilities[place][here] = _averaged(logits, weights)
+                single[place][here], probabilities[place][here] = _averaged(logits, weights, member.activation)
             done += len(weights)
             on_progress(done)
-    return Outcome(crops, tuple(probabilities), tuple(single), views, time.monotonic() - began)
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities (N, classes) of logits; rows that are not finite become NaN."""
-    wide = np.where(np.isfinite(logits).all(1, keepdims=True), logits, np.nan).astype(np.float64)
-    powers = np.exp(wide - wide.max(1, keepdims=True))
-    out: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-    return out
+    return Outcome(crops, tuple(probabilities), tuple(single), views, time.monotonic() - began, names)
 
 
 def _averaged(
-    logits: NDArray[np.float32], weights: Sequence[NDArray[np.int64]]
+    logits: NDArray[np.float32], weights: Sequence[NDArray[np.int64]], activation: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Of each picture the logits of its own centre crop, its first view, and the weighted mean softmax of its views."""
+    """Of each picture the logits of its own centre crop, its first view, and the weighted mean probabilities of all."""
     ends = np.cumsum([len(each) for each in weights])
-    parts = np.split(softmax(logits), ends[:-1])
+    parts = np.split(ACTIVATIONS[activation](logits), ends[:-1])
     means = [each[each > 0] @ part[each > 0] / each.sum() for each, part in zip(weights, parts, strict=True)]
     firsts = ends - [len(each) for each in weights]
     return logits[firsts], np.stack(means)
@@ -144,7 +141,7 @@ def _geometry(told: Preprocessing) -> Geometry:
 
 @dataclass(frozen=True)
 class _Job:
-    """A picture and its place in a batch: uint8 (pictures, views, size, size, 3) for each geometry."""
+    """A picture and its place in a batch: uint8 (pictures, views, H, W, 3) for each geometry."""
 
     index: int
     place: int
@@ -153,7 +150,7 @@ class _Job:
 
 Weights: TypeAlias = NDArray[np.int64]
 Batch: TypeAlias = dict[Geometry, tuple[NDArray[np.uint8], list[Weights]]]
-"""For each geometry the views, uint8 (n, size, size, 3), of several pictures, and the weights of each picture's."""
+"""For each geometry the views, uint8 (n, H, W, 3), of several pictures, and the weights of each picture's."""
 
 
 def _batches(images: ImageSet, geometries: Sequence[Geometry], crops: int) -> Generator[Batch, None, None]:
@@ -173,7 +170,7 @@ def _jobs(count: int, geometries: Sequence[Geometry], crops: int, group: int) ->
     views = 1 if crops == 1 else crops + 1
     for first in range(0, count, group):
         here = min(group, count - first)
-        rooms = {each: np.empty((here, views, each.size, each.size, 3), np.uint8) for each in geometries}
+        rooms = {each: np.empty((here, views, *each.size, 3), np.uint8) for each in geometries}
         yield from (_Job(first + place, place, rooms) for place in range(here))
 
 
@@ -190,7 +187,7 @@ def _viewed(images: ImageSet, job: _Job, crops: int) -> dict[Geometry, Weights]:
         if crops == 1:
             made[geometry] = np.ones(1, np.int64)
             continue
-        whole = image or images.decoded(job.index, max(scales(geometry.size, crops)))
+        whole = image or images.decoded(job.index, max(scales(side_of(geometry.size, crops), crops)))
         made[geometry] = np.concatenate([np.zeros(1, np.int64), fill(whole, geometry, crops, room[1:])])
     return made
 

@@ -81,7 +81,7 @@ def test_what_timm_says_of_a_model() -> None:
     assert source.preprocessing == ours.preprocessing
     flags = {"size": 160, "mean": (0.1, 0.2, 0.3), "interpolation": "bilinear"}
     source = resolve(Recipe(model="timm:resnet18", weights="random", preprocessing=flags))
-    assert (source.preprocessing.size, source.preprocessing.mean) == (160, (0.1, 0.2, 0.3))
+    assert (source.preprocessing.size, source.preprocessing.mean) == ((160, 160), (0.1, 0.2, 0.3))
     assert (source.preprocessing.crop_fraction, source.preprocessing.interpolation) == (0.95, "bilinear")
     assert (source.kind, source.name, source.tag, source.classes) == ("timm", "resnet18", "random", 1000)
     assert canonical(source)[1]["code"] == f"timm {timm.__version__}"

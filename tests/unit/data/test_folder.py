@@ -147,8 +147,8 @@ def test_a_loaded_image_is_the_picture_of_its_file(tmp_path: Path) -> None:
 def test_training_images_are_the_same_for_the_same_seed(photos: Photos) -> None:
     images = open_images(photos())
     assert isinstance(images, FolderSet)
-    first, label = images.training_image(5, 16, 7)
-    assert np.array_equal(first, images.training_image(5, 16, 7)[0])
+    first, label = images.training_image(5, (16, 16), 7)
+    assert np.array_equal(first, images.training_image(5, (16, 16), 7)[0])
     assert label == 1
     assert first.shape == (16, 16, 3)
 

@@ -20,7 +20,7 @@ from edgekit.runtime import ImageError, MissingError
 from edgekit.runtime.decoding import picture
 from edgekit.runtime.manifest import Contract
 
-CONTRACT = Contract(32, 0.875, "bicubic")
+CONTRACT = Contract((32, 32), 0.875, "bicubic")
 
 
 def evaluated(path: Path) -> Any:
