@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from edgekit.file_names import readable
+
 
 class EdgekitError(Exception):
     """A failure that the user can do something about.
@@ -15,8 +17,8 @@ class EdgekitError(Exception):
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
-        self.what = " ".join(what.split()).rstrip(".")
-        self.hint = " ".join(hint.split())
+        self.what = readable(" ".join(what.split())).rstrip(".")
+        self.hint = readable(" ".join(hint.split()))
 
     def line(self) -> str:
         """The failure as the one line that the command prints."""

@@ -73,7 +73,9 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
 def _data(images: ImageSet | None) -> told.Data:
     if images is None:
         return told.Data(name=None, images=None, digest=None, why="no evaluation images were given (--data)")
-    return told.Data(name=images.name, images=len(images), digest=images.digest)
+    left_out = {reason: told.LeftOut(count=count, first=first) for reason, (count, first) in images.left_out.items()}
+    data = told.Data(name=images.name, images=len(images), digest=images.digest, left_out=left_out)
+    return data.leaving_out("left_out")
 
 
 def _calibration(found: Findings) -> told.Calibration:
@@ -106,11 +108,12 @@ def _accuracy_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:
         ci95=drop.ci95,
         p_value=drop.p_value,
         budget=budget,
-        ok=drop.drop <= budget,
+        ok=drop.drop <= budget if found.doubt is None else None,
         # fp32 is its own baseline: it cannot drop, however few the images
         decided=is_baseline or decides(drop.ci95, budget),
         images_needed=None if is_baseline else images_needed(drop, budget),
-    )
+        why=found.doubt,
+    ).leaving_out("why")
 
 
 def _fidelity_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:

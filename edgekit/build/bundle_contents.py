@@ -17,6 +17,7 @@ from edgekit.bundle.runtime_archive import NAME as RUNTIME
 from edgekit.bundle.runtime_archive import runtime_archive
 from edgekit.bundle.sbom import SBOM, Images, Product, bill_of_materials
 from edgekit.data.calibration import to_json
+from edgekit.data.labels import label_rules
 from edgekit.recipe import to_yaml
 from edgekit.report import RENDERERS, Report
 
@@ -110,7 +111,8 @@ def product(report: Report) -> Product:
 def _manifest(plan: Plan, contents: Contents) -> Manifest:
     report, images = contents.report, contents.images
     _, _, height, width = report.model.input
-    labels = list(images.classes) if images is not None else []
+    named = label_rules(plan.recipe, None).shown
+    labels = named or (images.classes if images is not None else ())
     own_weights = plan.source.kind == "registry" and plan.recipe.weights is None
     return Manifest(
         model=Network.model_validate(report.model.as_dict()),
@@ -119,7 +121,7 @@ def _manifest(plan: Plan, contents: Contents) -> Manifest:
         input=Input(name="image", dtype="uint8", shape=(1, height, width, 3), layout="NHWC", color="RGB"),
         preprocessing=plan.source.preprocessing,
         # Images of some of the classes name only those: their names would stand at the wrong places.
-        labels=tuple(labels) if len(labels) == report.model.classes else (),
+        labels=labels if len(labels) == report.model.classes else (),
         versions={"edgekit": __version__, report.target.runtime: report.target.runtime_version},
         licenses=Licenses(
             weights=plan.recipe.license or (OWN_LICENSE if own_weights else None),

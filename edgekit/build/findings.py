@@ -27,6 +27,7 @@ class Findings:
 
     Attributes:
         images: that accuracy was measured on, None where there were none; shown, indices: that variants were shown.
+        doubt: why accuracy with the labels of the images proves nothing, if it does not.
         variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
             with; each None where nothing was asked for.
     """
@@ -45,3 +46,4 @@ class Findings:
     measured: Measured
     decision: Decision
     referee: Refereed
+    doubt: str | None = None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.build import bundle_contents, images
+from edgekit.build import bundle_contents, check_labels, images
 from edgekit.build.assemble import assembled
 from edgekit.build.calibrate import calibration_data
 from edgekit.build.calibration_variance import calibration_variance
@@ -76,7 +76,7 @@ def build(
     evaluation, aside = images.set_aside(plan, run, images.evaluation_images(plan, run))
     evaluation, held = images.held_back(plan, run, evaluation)
     exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
-    images.check_labels(evaluation, exported.facts.classes)
+    doubt = check_labels.checked(plan, run, exported, evaluation)
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     check_calibration(plan, calibration)
     plan, exported, referee = refereed(plan, run, exported, evaluation, calibration)
@@ -105,7 +105,7 @@ def build(
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision, referee,
+        answers.evaluated, measured, decision, referee, doubt,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     chosen = next(each for each in variants if each.name == decision.chosen)

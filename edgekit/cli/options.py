@@ -143,7 +143,7 @@ def data_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--data",
             metavar="DATA",
-            help="`signs`, a folder with one sub-folder a class, or a CSV/JSONL file with path,label.",
+            help="`signs`, a folder with one sub-folder a class, or a CSV, TSV or JSONL file with path,label.",
         ),
         click.option("--images", type=click.IntRange(min=1), metavar="N", help="Use N images, evenly spread."),
         click.option(
@@ -194,6 +194,14 @@ def answer_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--layout", type=click.Choice(("nchw", "nhwc")), help="Of the network's input, where it cannot be told."
         ),
+        label_options,
+    )
+
+
+def label_options(function: AnyFunction) -> AnyFunction:
+    """Add --labels and --label-offset; the verb's function gets labels (text) and label_offset (int)."""
+    return _stack(
+        function,
         click.option(
             "--labels", metavar="FILE", help="Names of the classes: lines, a JSON list or map, or an ONNX file's own."
         ),

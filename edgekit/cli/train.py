@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, progress
+from edgekit.cli.output import emit_json, note, progress, warn
 
 if TYPE_CHECKING:
     from edgekit.training.images import TrainingImages
@@ -113,6 +113,8 @@ def _settings(recipe: str, **flags: Any) -> TrainingRecipe:
 def _images(settings: TrainingRecipe, num_classes: int | None) -> tuple[TrainingImages, int]:
     """What is trained on, and how many classes the network gets."""
     from edgekit.data.folder import FolderSet, open_images
+    from edgekit.data.labels import LabelRules
+    from edgekit.data.left_out import said_of
     from edgekit.errors import InputError
 
     if settings.data == "signs":
@@ -120,7 +122,9 @@ def _images(settings: TrainingRecipe, num_classes: int | None) -> tuple[Training
         from edgekit.data.training_signs import TrainingSigns
 
         return TrainingSigns(crops=settings.crops), num_classes or len(CLASSES)
-    images = open_images(settings.data, num_classes=num_classes)
+    images = open_images(settings.data, labels=LabelRules(classes=num_classes))
+    for line in said_of(images, settings.data):
+        warn(line)
     if not isinstance(images, FolderSet) or images.labels is None:
         raise InputError(f"the images in {settings.data} have no labels", "Give one sub-folder a class, or a table.")
     return images, num_classes or int(images.labels.max()) + 1

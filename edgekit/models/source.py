@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
+from edgekit.file_names import readable
 from edgekit.models import factory
 from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.hub import Tell, silent
@@ -121,7 +122,7 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
         return Source(
             kind="registry",
             name=entry.name,
-            tag="random" if weights is None else weights.stem,
+            tag="random" if weights is None else readable(weights.stem),
             weights=weights,
             weights_sha256=None if weights is None else _hash_of(weights),
             origin=entry.name,
@@ -188,7 +189,7 @@ def _from_timm(recipe: Recipe, tell: Tell) -> Source:
         return replace(source, tag="random", seed=recipe.seed)
     if recipe.weights is not None:
         weights = Path(recipe.weights)
-        return replace(source, tag=weights.stem, weights=weights, weights_sha256=_hash_of(weights))
+        return replace(source, tag=readable(weights.stem), weights=weights, weights_sha256=_hash_of(weights))
     _check_told(recipe.model, recipe.num_classes, found.classes, "--num-classes")
     file = timm_models.fetch(found, tell)
     return replace(source, tag=found.tag, weights=file.path, weights_sha256=file.sha256, by_timm=True)
@@ -207,7 +208,7 @@ def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
         mean, std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
     base = Preprocessing(size, 0.875, "bicubic", mean, std, "grey" if found.channels == 1 else "rgb")
     told = _told(base, given)
-    return Source("onnx", path.stem, None, path, digest, "", told, classes=recipe.num_classes, answer=answer)
+    return Source("onnx", readable(path.stem), None, path, digest, "", told, classes=recipe.num_classes, answer=answer)
 
 
 def _onnx_digest(path: Path) -> str:
@@ -230,7 +231,7 @@ def _from_factory(recipe: Recipe) -> Source:
     return Source(
         kind="factory",
         name=name,
-        tag=None if weights is None else weights.stem,
+        tag=None if weights is None else readable(weights.stem),
         weights=weights if weights is not None else file if recipe.weights is None else None,
         weights_sha256=None if weights is None else _hash_of(weights),
         origin=recipe.model,

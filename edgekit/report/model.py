@@ -52,14 +52,22 @@ class Target(Part):
     features: tuple[str, ...]
 
 
+class LeftOut(Part):
+    """What of the data was not used for one reason: how many, and the names of the first."""
+
+    count: Count
+    first: tuple[str, ...]
+
+
 class Data(Measured):
-    """The evaluation images."""
+    """The evaluation images, and by reason what of the data was not used."""
 
     VALUES: ClassVar = ("name", "images", "digest")
 
     name: str | None
     images: Count | None
     digest: str | None
+    left_out: dict[str, LeftOut] = Field(default_factory=dict, description="Absent where everything was used.")
     why: str | None = None
 
 
@@ -88,7 +96,11 @@ class Calibration(Measured):
 
 
 class AccuracyVerdict(Measured):
-    """Drop of top-1 from fp32 to the chosen variant on the same images, points; p_value is McNemar's, exact."""
+    """Drop of top-1 from fp32 to the chosen variant on the same images, points; p_value is McNemar's, exact.
+
+    Where the labels have nothing to do with what fp32 answers, `ok` is null and `why` says so: no drop is within a
+    budget then.
+    """
 
     VALUES: ClassVar = ("drop", "ci95", "p_value")
 

@@ -86,10 +86,16 @@ def verdict(report: Report) -> str:
     base = baseline(report)
     if base is not None and base.name == report.chosen:
         start = f"{name} was kept as it is: no step is both faster on this target and within the budgets"
-        return "; ".join([start, *_latency_budget(report)]) + "."
+        return "; ".join([start, *_no_evidence(report), *_latency_budget(report)]) + "."
     said = [f"{name} {_speed(report, base)}", _accuracy(report), *_latency_budget(report)]
     sentence = ", ".join(part for part in said if part) + "."
     return sentence[0].upper() + sentence[1:]
+
+
+def _no_evidence(report: Report) -> list[str]:
+    """What is said where the labels have nothing to do with what FP32 answers."""
+    accuracy = report.verdict.accuracy
+    return [accuracy.why] if accuracy.drop is not None and accuracy.ok is None and accuracy.why else []
 
 
 def _speed(report: Report, base: Variant | None) -> str:
@@ -123,6 +129,8 @@ def _accuracy(report: Report) -> str:
     said = cost + interval(accuracy.ci95, digits, "95 % interval of the drop ")
     if budget is None:
         return f"{said}, no budget set"
+    if _no_evidence(report):
+        return f"{said}, which proves nothing ({accuracy.why})"
     met = accuracy.ok if accuracy.ok is not None else drop <= budget
     said += f", {'within' if met else 'over'} the budget of {number(budget)}"
     if open_to := undecided(report):
@@ -163,6 +171,8 @@ def state(report: Report) -> tuple[str, str]:
     if not report.verdict.ok:
         return "bad", "Budget not met"
     accuracy, latency = report.verdict.accuracy, report.verdict.latency
+    if _no_evidence(report):
+        return "open", "Accuracy in doubt"
     if accuracy.drop is None or latency.p50 is None:
         return "open", "Not fully measured"
     return "good", "Done" if accuracy.budget is None and latency.budget is None else "Within budget"
