@@ -76,7 +76,7 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
 
     began = time.monotonic()
     network = make_network(given.source)
-    graph = trace(network, given.preprocessing.size)
+    graph = trace(network, given.preprocessing.size, given.preprocessing.channels)
     keep = unpacked(given.keep, given.units)
     made, recovery = slimmed(network, graph, keep), NOTHING
     if given.images is not None:
@@ -87,7 +87,8 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(made, folder / WEIGHTS, pruned=True)
-    write_facts(folder, export_network(made, given.preprocessing.size, folder / GRAPH))
+    how = given.preprocessing
+    write_facts(folder, export_network(made, how.size, folder / GRAPH, how.channels))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
 

@@ -36,23 +36,23 @@ def export(source: Source, size: Size, path: Path) -> GraphFacts:
     if source.kind == "registry" and min(size) < SMALLEST:
         what = f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {shown(size)}"
         raise InputError(what, "Give a larger --size.")
-    return export_network(make_network(source), size, path)
+    return export_network(make_network(source), size, path, source.preprocessing.channels)
 
 
-def export_network(network: nn.Module, size: Size, path: Path) -> GraphFacts:
-    """Writes the float32 ONNX graph of a torch network with batch 1, and tells its facts.
+def export_network(network: nn.Module, size: Size, path: Path, channels: int = 3) -> GraphFacts:
+    """Writes the float32 ONNX graph of a torch network with batch 1 for images of `channels`, and tells its facts.
 
     Raises:
         InputError: the network cannot be exported.
     """
     from edgekit.models.onnx_graph import facts, save
 
-    model = _export_torch(network, size)
+    model = _export_torch(network, (channels, *size))
     save(model, path)
     return facts(model)
 
 
-def _export_torch(network: nn.Module, size: Size) -> ir.Model:
+def _export_torch(network: nn.Module, shape: tuple[int, int, int]) -> ir.Model:
     import io
     import logging
     from contextlib import redirect_stderr, redirect_stdout
@@ -68,7 +68,7 @@ def _export_torch(network: nn.Module, size: Size) -> ir.Model:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,
-                (torch.zeros(1, 3, *size),),
+                (torch.zeros(1, *shape),),
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["input"],
@@ -81,4 +81,4 @@ def _export_torch(network: nn.Module, size: Size) -> ir.Model:
         raise UnavailableError("torch gave no ONNX program", "Install the cpu extra again.")
     # where the code of each operator lies on this machine is nobody's affair, and would make other bytes elsewhere
     common.ClearMetadataAndDocStringPass()(program.model)
-    return with_fixed_input(program.model, size)
+    return with_fixed_input(program.model, shape[1:])

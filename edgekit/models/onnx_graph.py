@@ -168,7 +168,8 @@ def with_fixed_input(model: ir.Model, size: Size) -> ir.Model:
     """
     fixed = model.clone()
     value = image_input(fixed)
-    wanted = (1, 3, *size) if layout_of(value) == "NCHW" else (1, *size, 3)
+    channels = dims_of(value)[1 if layout_of(value) == "NCHW" else 3]
+    wanted = (1, channels, *size) if layout_of(value) == "NCHW" else (1, *size, channels)
     for dim, number in zip(dims_of(value), wanted, strict=True):
         if dim > 0 and number != 1 and dim != number:
             what = f"the model's input is {dim} pixels, not {shown(size)}"
@@ -203,18 +204,19 @@ def image_input(model: ir.Model) -> ir.Value:
 
 
 def layout_of(value: ir.Value) -> Literal["NCHW", "NHWC"]:
-    """NCHW or NHWC, by where the three channels are.
+    """NCHW or NHWC, by where the three channels are, or the one of grey pictures.
 
     Raises:
-        InputError: there are no three channels.
+        InputError: there are no such channels.
     """
     dims = dims_of(value)
-    if dims[1] == 3:
+    if dims[1] in (1, 3):
         return "NCHW"
-    if dims[3] == 3:
+    if dims[3] in (1, 3):
         return "NHWC"
     raise InputError(
-        f"the model's input {list(dims)} has no dimension of three channels", "edgekit takes RGB classifiers."
+        f"the model's input {list(dims)} has no dimension of three channels, or of one",
+        "edgekit takes networks for RGB or grey pictures.",
     )
 
 

@@ -12,6 +12,7 @@ from edgekit.errors import InputError
 from edgekit.models import factory
 from edgekit.models.hub import Tell, silent
 from edgekit.models.registry import MODELS, find_model
+from edgekit.models.told_input import told_input, told_size
 from edgekit.models.weights import load_into, locate
 from edgekit.recipe import PreprocessingRecipe, Recipe
 from edgekit.size import Size, shown
@@ -168,7 +169,7 @@ def _from_onnx(recipe: Recipe) -> Source:
     path = Path(recipe.model)
     digest = _onnx_digest(path)
     given = recipe.preprocessing
-    size = given.size or _onnx_size(path)
+    size = told_size(given) or _onnx_size(path)
     base = Preprocessing(size, 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb")
     return Source("onnx", path.stem, None, path, digest, "", _told(base, given), classes=recipe.num_classes)
 
@@ -220,7 +221,7 @@ def _hash_of(path: Path) -> str:
 
 
 def _told(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
-    return replace(base, **{key: value for key, value in told.model_dump().items() if value is not None})
+    return told_input(base, told)
 
 
 def make_network(source: Source) -> nn.Module:

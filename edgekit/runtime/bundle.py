@@ -120,7 +120,7 @@ class Bundle(object):
             raise BundleError("the bundle is closed")
         asked = (runtime or self._asked[0], threads or self._asked[1], mode or self._asked[2])
         network = self._network if asked == self._asked else self._load(*asked)
-        made = Session(network, self._told.contract, self.labels, Limits(max_bytes, max_pixels))
+        made = Session(network, self._told.contract, self.labels, Limits(max_bytes, max_pixels), self._told.output)
         made.warm_up(warmup)
         self._sessions.add(made)
         return made

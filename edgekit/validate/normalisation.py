@@ -46,7 +46,7 @@ def better_normalisation(
     if images.labels is None:
         return None
     model = core().compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["fp32"]})
-    layout = "NCHW" if model.input(0).shape[1] == 3 else "NHWC"
+    layout = "NCHW" if model.input(0).shape[1] in (1, 3) else "NHWC"
     request, output = model.create_infer_request(), model.output(0)
     indices = spread(len(images), NORMALISATION_IMAGES)
     labels = images.labels[indices]
@@ -75,7 +75,11 @@ def better_normalisation(
 def _rivals(told: Preprocessing) -> Iterator[tuple[str, Preprocessing]]:
     """Every other convention, and the other order of colours, by the flags that say them."""
     for name, (mean, std) in NORMALISATIONS.items():
-        if max(abs(a - b) for a, b in zip((*mean, *std), (*told.mean, *told.std), strict=True)) > 0.02:
-            yield name, replace(told, mean=mean, std=std)
+        rival = replace(told, mean=mean, std=std)
+        pairs = zip((*rival.mean, *rival.std), (*told.mean, *told.std), strict=True)
+        if max(abs(a - b) for a, b in pairs) > 0.02:
+            yield name, rival
+    if told.color == "grey":
+        return
     other = "rgb" if told.color == "bgr" else "bgr"
     yield f"color {other}", replace(told, color=other)
