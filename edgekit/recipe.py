@@ -8,49 +8,20 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgekit.errors import InputError
-from edgekit.size import Size, plain, size_of
+from edgekit.input_recipe import PreprocessingRecipe as PreprocessingRecipe
 
 Precision = Literal["int8", "mixed", "bf16", "fp16", "fp32"]
-Channels = tuple[float, float, float]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["classify", "multilabel", "embed"]
 Activation = Literal["none", "softmax", "sigmoid"]
 Checked = TypeVar("Checked", bound=BaseModel)
 
-_SIDE = {"type": "integer", "minimum": 1}
-ImageSize = Annotated[
-    Size,
-    BeforeValidator(size_of),
-    PlainSerializer(plain, when_used="json"),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                _SIDE,
-                {"type": "string", "pattern": "^[0-9]+(x[0-9]+)?$"},
-                {"type": "array", "items": _SIDE, "minItems": 2, "maxItems": 2},
-            ]
-        }
-    ),
-]
-"""(height, width), pixels; read from 96, "48x192" or [48, 192], and kept as a number where it is square."""
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PreprocessingRecipe(_Part):
-    """What is told about the images a model wants; what is not told comes from the model."""
-
-    size: ImageSize | None = Field(default=None, description="224, or height x width: 48x192")
-    crop_fraction: float | None = Field(default=None, gt=0, le=1)
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
-    mean: Channels | None = None
-    std: Channels | None = None
-    color: Literal["rgb", "bgr"] | None = None
 
 
 class OutputRecipe(_Part):

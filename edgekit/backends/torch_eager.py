@@ -40,8 +40,8 @@ class EagerNetwork(BaseModel):
     num_classes: int
     width: float
     weights: str | None
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def available() -> str | None:

@@ -40,7 +40,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
             weights_sha256=source.weights_sha256,
             params=facts.params,
             macs=facts.macs,
-            input=(1, 3, facts.height, facts.width),
+            input=(1, source.preprocessing.channels, facts.height, facts.width),
             classes=facts.classes,
         ),
         target=provenance.target,

@@ -76,7 +76,7 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
 
     began = time.monotonic()
     network = make_network(given.source)
-    graph = trace(network, given.preprocessing.size)
+    graph = trace(network, given.preprocessing.size, given.preprocessing.channels)
     keep = unpacked(given.keep, given.units)
     made, recovery = slimmed(network, graph, keep), NOTHING
     if given.images is not None:

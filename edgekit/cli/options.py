@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from edgekit.cli.image_options import preprocessing_options as preprocessing_options
+from edgekit.cli.stacking import AnyFunction
+from edgekit.cli.stacking import stack as _stack
 
 if TYPE_CHECKING:
     from edgekit.recipe import Recipe
 
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
-
 PARTS: Mapping[str, Mapping[str, str]] = {
-    "preprocessing": {key: key for key in ("size", "crop_fraction", "interpolation", "mean", "std", "color")},
+    "preprocessing": {
+        **{key: key for key in ("preset", "size", "crop_fraction", "interpolation", "mean", "std", "scale", "color")},
+        **{key: key for key in ("resize", "pad_color", "pad_align", "antialias", "exif")},
+    },
     "output": {"output": "name", "activation": "activation", "layout": "layout"},
     "labels": {"labels": "file", "label_offset": "offset", "allow_chance": "allow_chance"},
     "pruning": {
@@ -31,80 +33,6 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 """Part of a recipe: the flags that belong in it, and what they are called there."""
 
 _PLACES = {flag: (part, name) for part, flags in PARTS.items() for flag, name in flags.items()}
-
-
-class SizeValue(click.ParamType):  # type: ignore[type-arg]
-    """`N`, the side of a square, or `HxW`."""
-
-    name = "N or HxW"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, int]:
-        """Parse to (height, width); a usage error for what is no size."""
-        from edgekit.size import size_of
-
-        try:
-            return size_of(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class ChannelValues(click.ParamType):  # type: ignore[type-arg]  # older releases of click cannot subscript it
-    """One value for all three channels, or three separated by commas or blanks, on the 0 to 1 scale."""
-
-    name = "V or R,G,B"
-
-    def __init__(self, positive: bool) -> None:
-        self.positive = positive
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float, float]:
-        """Parse to three finite numbers; a usage error otherwise."""
-        if isinstance(value, tuple):
-            return (value[0], value[1], value[2])
-        try:
-            numbers = [float(part) for part in str(value).replace(",", " ").split()]
-        except ValueError:
-            self.fail(f"{value!r} is not one number or three, such as 0.5 or 0.485,0.456,0.406", param, ctx)
-        if len(numbers) == 1:
-            numbers *= 3
-        if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
-            self.fail(f"{value!r} is not one number or three, such as 0.5 or 0.485,0.456,0.406", param, ctx)
-        if any(number > 1.5 or number < -1.5 for number in numbers):
-            self.fail(f"{value!r} is not on the 0 to 1 scale; divide by 255", param, ctx)
-        if self.positive and any(number <= 0 for number in numbers):
-            self.fail(f"{value!r} must be above 0", param, ctx)
-        return (numbers[0], numbers[1], numbers[2])
-
-
-def _stack(function: AnyFunction, *options: Callable[[AnyFunction], AnyFunction]) -> AnyFunction:
-    """Apply click options so that --help lists them in the order given."""
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def preprocessing_options(function: AnyFunction) -> AnyFunction:
-    """Add --size, --crop-fraction, --interpolation, --mean, --std and --color.
-
-    The verb's function gets size (height, width), crop_fraction, interpolation, mean and std (three floats) and color.
-    """
-    return _stack(
-        function,
-        click.option("--size", type=SizeValue(), help="Side of the input in pixels, or height x width: 48x192."),
-        click.option(
-            "--crop-fraction",
-            type=click.FloatRange(0, 1, min_open=True),
-            metavar="F",
-            help="Part of the resized short side that the centre crop keeps.",
-        ),
-        click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="How images are resized."),
-        click.option(
-            "--mean", type=ChannelValues(positive=False), help="Subtracted, one value or three, 0 to 1 scale."
-        ),
-        click.option("--std", type=ChannelValues(positive=True), help="Divided by, one value or three, 0 to 1 scale."),
-        click.option("--color", type=click.Choice(("rgb", "bgr")), help="Channel order that the network wants."),
-    )
 
 
 def model_options(function: AnyFunction) -> AnyFunction:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.data.preprocessing import picture
 from edgekit.errors import InputError
-from edgekit.runtime.decoding import in_two_passes
+from edgekit.runtime.decoding import resized_to
 from edgekit.size import Size, shown
 
 if TYPE_CHECKING:
@@ -148,12 +148,11 @@ def fill(image: Image, preprocessing: Preprocessing, crops: int, out: NDArray[np
     if crops == 1:
         out[0] = picture(image, preprocessing)
         return np.ones(1, np.int64)
-    image, size = image.convert("RGB"), side_of(preprocessing.size, crops)
-    method = PillowImage.Resampling[preprocessing.interpolation.upper()]
+    image, size, how = image.convert("RGB"), side_of(preprocessing.size, crops), preprocessing.contract
     mirror = PillowImage.Transpose.FLIP_LEFT_RIGHT
     plan, place = planned(*image.size, size, crops), 0
     for short, group in groupby(plan, key=lambda each: each[0].short):
-        resized = in_two_passes(image, _resized(*image.size, short), method)
+        resized = resized_to(image, _resized(*image.size, short), how)
         wide, straight, mirrored = resized.width, np.asarray(resized), np.asarray(resized.transpose(mirror))
         for window, _ in group:
             left, top, side = window.left, window.top, window.side
@@ -162,7 +161,7 @@ def fill(image: Image, preprocessing: Preprocessing, crops: int, out: NDArray[np
                 out[place] = straight[top : top + size, left : left + size]
                 out[place + 1] = mirrored[top : top + size, turned : turned + size]
             else:
-                square = in_two_passes(resized.crop((left, top, left + side, top + side)), (size, size), method)
+                square = resized_to(resized.crop((left, top, left + side, top + side)), (size, size), how)
                 out[place], out[place + 1] = np.asarray(square), np.asarray(square.transpose(mirror))
             place += 2
     return np.repeat([count for _, count in plan], 2)

@@ -20,6 +20,7 @@ from edgekit.data.tables import TABLES, read_table
 from edgekit.data.walk import Row, splits_in, walk
 from edgekit.errors import InputError
 from edgekit.file_names import readable
+from edgekit.runtime.rgb import rgb_of
 from edgekit.size import Size
 from edgekit.store import ContentIndex
 
@@ -114,10 +115,10 @@ class FolderSet:
         Raises:
             InputError: the file changed since it was checked and cannot be read any more.
         """
-        return picture(self.decoded(index, max(preprocessing.size)), preprocessing)
+        return picture(self.decoded(index, max(preprocessing.size), preprocessing.exif), preprocessing)
 
-    def decoded(self, index: int, side: int) -> PillowImage.Image:
-        """The image as its file has it, RGB; `side` changes nothing.
+    def decoded(self, index: int, side: int, exif: bool = False) -> PillowImage.Image:
+        """The image as its file has it, 8-bit RGB, turned by EXIF if asked for; `side` changes nothing.
 
         Raises:
             InputError: the file changed since it was checked and cannot be read any more.
@@ -127,28 +128,21 @@ class FolderSet:
         file = self.files[index]
         try:
             with Image.open(file.path, formats=openers()) as image:
-                return image.convert("RGB")
+                made: PillowImage.Image = rgb_of(image, exif)
+                return made
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise InputError(
                 f"cannot read the image {file.path}: {error}", "Replace it, or --skip-bad-images."
             ) from error
 
-    def training_image(self, index: int, size: Size, seed: int) -> tuple[NDArray[np.uint8], int]:
-        """A random crop (a third to all of the area, of `size`'s ratio) at `size`, flipped half of the time, and the
-        label."""
-        import numpy as np
-        from PIL import Image
+    def training_image(
+        self, index: int, size: Size, seed: int, how: Preprocessing | None = None
+    ) -> tuple[NDArray[np.uint8], int]:
+        """A random part of the image at `size`, see edgekit.data.augment, and the label."""
+        from edgekit.data.augment import augmented
 
-        dice = np.random.Generator(np.random.PCG64([seed, index]))
-        with Image.open(self.files[index].path, formats=openers()) as opened:
-            image = opened.convert("RGB")
-        width, height = image.size
-        side, ratio = (width * height * dice.uniform(0.33, 1.0)) ** 0.5, (size[1] / size[0]) ** 0.5
-        wide, high = min(max(1, round(side * ratio)), width), min(max(1, round(side / ratio)), height)
-        left, top = int(dice.integers(0, width - wide + 1)), int(dice.integers(0, height - high + 1))
-        box = (left, top, left + wide, top + high)
-        array = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR, box), dtype=np.uint8)
-        return (array[:, ::-1].copy() if dice.random() < 0.5 else array), _one_label(self.files[index].label)
+        image = self.decoded(index, max(size), how is not None and how.exif)
+        return augmented(image, size, [seed, index], how), _one_label(self.files[index].label)
 
 
 def _one_label(label: Label) -> int:

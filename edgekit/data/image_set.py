@@ -88,8 +88,12 @@ class ImageSet(Protocol):
         """Whether pictures are drawn at the size that is asked for, not read from files of one size."""
         ...
 
-    def decoded(self, index: int, side: int) -> Image:
-        """Image `index` as RGB: as its file has it, or, where `drawn`, with a short side of `side` pixels."""
+    def decoded(self, index: int, side: int, exif: bool = False) -> Image:
+        """Image `index` as 8-bit RGB: as its file has it, or, where `drawn`, with a short side of `side` pixels.
+
+        Args:
+            exif: whether it is turned as its EXIF orientation says.
+        """
         ...
 
 
@@ -157,8 +161,8 @@ class Selection:
     def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
         return self.base.load(self.positions[index], preprocessing)
 
-    def decoded(self, index: int, side: int) -> Image:
-        return self.base.decoded(self.positions[index], side)
+    def decoded(self, index: int, side: int, exif: bool = False) -> Image:
+        return self.base.decoded(self.positions[index], side, exif)
 
 
 def digest_of(hashes: Iterable[str], labels: Iterable[Label]) -> str:

@@ -115,7 +115,7 @@ class SignsSet:
 
         return picture(PillowImage.fromarray(drawn), replace(preprocessing, crop_fraction=1.0))
 
-    def decoded(self, index: int, side: int) -> Image:
+    def decoded(self, index: int, side: int, exif: bool = False) -> Image:
         """The wide picture drawn with that side; pictures are square."""
         from PIL import Image as PillowImage
 

@@ -139,7 +139,8 @@ def with_fixed_input(model: ir.Model, size: Size) -> ir.Model:
     """
     fixed = model.clone()
     value = image_input(fixed)
-    wanted = (1, 3, *size) if layout_of(value) == "NCHW" else (1, *size, 3)
+    channels = dims_of(value)[1 if layout_of(value) == "NCHW" else 3]
+    wanted = (1, channels, *size) if layout_of(value) == "NCHW" else (1, *size, channels)
     for dim, number in zip(dims_of(value), wanted, strict=True):
         if dim > 0 and number != 1 and dim != number:
             what = f"the model's input is {dim} pixels, not {shown(size)}"

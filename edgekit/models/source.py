@@ -14,6 +14,7 @@ from edgekit.models import factory
 from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.hub import Tell, silent
 from edgekit.models.registry import MODELS, find_model
+from edgekit.models.told_input import told_input, told_size
 from edgekit.models.weights import load_into, locate
 from edgekit.recipe import PreprocessingRecipe, Recipe, Task
 from edgekit.size import shown
@@ -200,7 +201,7 @@ def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
 
     path, given = Path(recipe.model), recipe.preprocessing
     digest, found = _onnx_digest(path), peek(path, answer)
-    size = given.size or (found.height, found.width)
+    size = told_size(given) or (found.height, found.width)
     if min(size) <= 0:
         raise InputError(f"{path} leaves its input size open", "Give it with --size.")
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -249,7 +250,7 @@ def _hash_of(path: Path) -> str:
 
 
 def _told(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
-    return replace(base, **{key: value for key, value in told.model_dump().items() if value is not None})
+    return told_input(base, told)
 
 
 def make_network(source: Source) -> nn.Module:

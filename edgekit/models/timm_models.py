@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.data.presets import of_timm
 from edgekit.errors import InputError, UnavailableError
 from edgekit.models import hub
 from edgekit.models.weights import load_into
@@ -54,27 +55,38 @@ def find(name: str) -> TimmModel:
     """
     timm = _imported()
     config = _config(timm, name)
-    channels, height, width = config.input_size
+    channels = config.input_size[0]
     if channels != 3:
-        raise InputError(f"timm:{name} takes {channels}x{height}x{width}, not RGB images", "Choose another.")
-    preprocessing = Preprocessing(
-        (height, width), config.crop_pct, config.interpolation, tuple(config.mean), tuple(config.std), "rgb"
-    )
+        raise InputError(f"timm:{name} takes {config.input_size}, not RGB images", "Choose another.")
     notes: tuple[str, ...] = ()
-    if config.crop_mode != "center":
-        notes = (f"timm:{name} was judged with crop mode {config.crop_mode}; edgekit crops the centre",)
+    told = config.to_dict()
+    try:
+        preset = of_timm(told)
+    except ValueError as error:
+        notes = (f"timm:{name} was judged otherwise than edgekit does ({error}); edgekit crops the centre",)
+        preset = of_timm({**told, "crop_mode": "center"})
     return TimmModel(
         name=name,
         architecture=name.partition(".")[0],
         tag=config.tag or None,
         version=f"timm {timm.__version__}",
-        preprocessing=preprocessing,
+        preprocessing=replace(Preprocessing(), **preset),
         classes=config.num_classes,
         fixed_size=config.fixed_input_size,
         repository=config.hf_hub_id,
         file=config.hf_hub_filename or hub.FILE,
         notes=notes,
     )
+
+
+def config_of(name: str) -> dict[str, Any]:
+    """What timm says of the input and the weights of NAME or NAME.TAG.
+
+    Raises:
+        InputError, UnavailableError: as `find` does.
+    """
+    told: dict[str, Any] = _config(_imported(), name).to_dict()
+    return told
 
 
 def fetch(model: TimmModel, tell: hub.Tell) -> hub.WeightsFile:

@@ -32,7 +32,7 @@ class RecoveryPlan(Plan):
     reestimated_top1: float | None = None
 
 
-def counted(student: nn.Module, size: Size, available: int, images: int) -> tuple[Stage, ...]:
+def counted(student: nn.Module, size: Size, available: int, images: int, channels: int = 3) -> tuple[Stage, ...]:
     """Stages of `images` pictures in all, rounded to whole steps: the same on every machine.
 
     They share the time as SHARES say if a picture takes as long as its area is large.
@@ -41,7 +41,7 @@ def counted(student: nn.Module, size: Size, available: int, images: int) -> tupl
         size: the network's; available: different pictures to train on.
     """
     batch = _batch(available)
-    sizes = sizes_of(student, size)
+    sizes = sizes_of(student, size, channels)
     steps = max(1, round(images / batch))
     weights = [share / (height * width) for (height, width), share in sizes]
     wanted = [steps * weight / sum(weights) for weight in weights]
@@ -54,7 +54,12 @@ def counted(student: nn.Module, size: Size, available: int, images: int) -> tupl
 
 
 def fitting(
-    student: nn.Module, guide: DistillationLoss, size: Size, available: int, seconds_left: Callable[[], float]
+    student: nn.Module,
+    guide: DistillationLoss,
+    size: Size,
+    available: int,
+    seconds_left: Callable[[], float],
+    channels: int = 3,
 ) -> tuple[tuple[Stage, ...], tuple[float, ...]]:
     """Stages that fit into the time at the pace of this machine, and the seconds that a step of each takes.
 
@@ -62,8 +67,8 @@ def fitting(
         size, available: as for `counted`; seconds_left: asked when the pace is known, which takes time too.
     """
     batch = _batch(available)
-    sizes = sizes_of(student, size)
-    paces = [pace(student, guide, each, batch) for each, _ in sizes]
+    sizes = sizes_of(student, size, channels)
+    paces = [pace(student, guide, each, batch, channels) for each, _ in sizes]
     seconds = max(0.0, MARGIN * seconds_left())
     stages = []
     for (each, share), images_per_second in zip(sizes, paces, strict=True):
@@ -72,14 +77,14 @@ def fitting(
     return tuple(stages), tuple(batch / each for each in paces)
 
 
-def sizes_of(student: nn.Module, size: Size) -> list[tuple[Size, float]]:
+def sizes_of(student: nn.Module, size: Size, channels: int = 3) -> list[tuple[Size, float]]:
     """Picture sizes to train at and their shares of the time: growing ones, where the network takes smaller ones."""
     if min(size) < 2 * SMALLEST_SIDE:
         return [(size, 1.0)]
     sizes = [((_part(size[0], part), _part(size[1], part)), share) for part, share in SHARES]
     try:
         with torch.no_grad():
-            student.eval()(torch.zeros(1, 3, *sizes[0][0]))
+            student.eval()(torch.zeros(1, channels, *sizes[0][0]))
     except RuntimeError:
         return [(size, 1.0)]
     return sizes

@@ -31,15 +31,15 @@ SOUND: Final = frozenset(
 """Autograd's names of the operations through which channels can be followed."""
 
 
-def trace(network: nn.Module, size: Size) -> ChannelGraph:
-    """Follows the channels of a classifier that takes (N, 3, height, width).
+def trace(network: nn.Module, size: Size, channels: int = 3) -> ChannelGraph:
+    """Follows the channels of a classifier that takes (N, channels, height, width).
 
     Raises:
         InputError: it cannot be traced; the operation is named.
     """
     import torch_pruning
 
-    picture = torch.zeros(1, 3, *size)
+    picture = torch.zeros(1, channels, *size)
     was_training = network.training
     network.eval()
     geometry = _geometry(network, picture)

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data.preprocessing import Preprocessing
+from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.errors import EdgekitError
 from edgekit.runtime.quiet import no_telemetry
 
@@ -37,8 +37,8 @@ PLAIN: Final = PtqSettings()
 
 
 def normalised(pictures: NDArray[np.uint8], preprocessing: Preprocessing, layout: str) -> NDArray[np.float32]:
-    """uint8 (N, H, W, 3) RGB pictures to the float32 input of the network, in its layout and colour order."""
-    ordered = pictures[..., ::-1] if preprocessing.color == "bgr" else pictures
+    """uint8 (N, H, W, 3) RGB pictures to the float32 input of the network, in its layout and channels."""
+    ordered = in_color(pictures, preprocessing.color)
     mean = np.array(preprocessing.mean, np.float32)
     std = np.array(preprocessing.std, np.float32)
     floats = (ordered.astype(np.float32) / np.float32(255) - mean) / std

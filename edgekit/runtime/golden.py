@@ -6,6 +6,7 @@ from typing import Callable, NamedTuple, Optional, Tuple
 
 import numpy as np
 
+from .activation import ACTIVATE
 from .errors import BundleError
 
 GOLDEN = "golden.npz"
@@ -43,7 +44,7 @@ class Alike(NamedTuple):
         if self.shift is None:
             return "outputs of %d pictures keep a cosine of %.4f (%.2f must be)" % (
                 self.images, self.cosine, GOLDEN_COSINE)  # fmt: skip
-        return "%d of %d pictures have the answer that they had, probabilities differ by up to %.1f points (%.0f may)" % (
+        return "%d of %d pictures have the answer that they had, probabilities differ by at most %.1f points (%.0f)" % (
             self.same, self.images, 100 * self.shift, 100 * GOLDEN_SHIFT)  # fmt: skip
 
 
@@ -70,7 +71,7 @@ def check_golden(
         raise BundleError("the model gives %s where the golden outputs are %s" % (made.shape, wanted.shape))
     found = compare(wanted, made, activation)
     if not found.ok:
-        raise BundleError("this machine computes otherwise than where the bundle was built: %s" % found)
+        raise BundleError("this machine computes otherwise than where the bundle was built: %s" % (str(found),))
     return found
 
 
@@ -83,18 +84,10 @@ def compare(wanted: np.ndarray, made: np.ndarray, activation: str) -> Alike:
     cosine = float(((before * after).sum(1) / np.maximum(lengths, 1e-12)).min())
     if activation == "none":
         return Alike(len(before), len(before), None, cosine)
-    likely, now = probabilities(before, activation), probabilities(after, activation)
+    likely, now = (np.stack([ACTIVATE[activation](row) for row in rows]) for rows in (before, after))
     rows, first, second = np.arange(len(likely)), likely.argmax(1), now.argmax(1)
     same = likely[rows, first] - likely[rows, second] <= GOLDEN_SHIFT
     return Alike(len(likely), int(same.sum()), float(np.abs(likely - now).max()), cosine)
-
-
-def probabilities(logits: np.ndarray, activation: str) -> np.ndarray:
-    """What is made of logits (n, classes), float64."""
-    if activation == "sigmoid":
-        return np.asarray(0.5 * (1 + np.tanh(logits / 2)))
-    powers = np.exp(logits - logits.max(1, keepdims=True))
-    return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
 def _read(path: str, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:

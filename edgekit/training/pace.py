@@ -25,9 +25,9 @@ MARGIN: Final = 0.95
 """Part of the time that a plan fills, so that a run at about its pace is not cut."""
 
 
-def pace(student: nn.Module, guide: DistillationLoss, size: Size, batch: int) -> float:
+def pace(student: nn.Module, guide: DistillationLoss, size: Size, batch: int, channels: int = 3) -> float:
     """Images a second of a training step without the optimiser; pictures are drawn beside it by another process."""
-    pictures = torch.rand(batch, 3, *size).contiguous(memory_format=torch.channels_last)
+    pictures = torch.rand(batch, channels, *size).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.long)
     probe = student.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     before = copy.deepcopy(student.state_dict())

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from edgekit.recipe import ImageSize
+from edgekit.input_recipe import ImageSize
 from edgekit.size import Size
 
 

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.backends.openvino import PRECISION_HINTS
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Channels, Preprocessing
 from edgekit.quantize.ptq import normalised
-from edgekit.runtime.openvino_core import core
+from edgekit.targets.machine import usable_cores
 from edgekit.validate.accuracy import first_right, mcnemar
 from edgekit.validate.chance import near_chance
 from edgekit.validate.label_orders import CONVINCING, Explanation
@@ -68,19 +67,20 @@ CONVENTIONS: Final = (
 
 
 class FloatNetwork:
-    """A float graph in OpenVINO, in true FP32, asked for one picture at a time."""
+    """A float graph in ONNX Runtime, which computes what the graph says, asked for one picture at a time."""
 
     def __init__(self, graph: Path) -> None:
-        model = core().compile_model(str(graph), "CPU", {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["fp32"]})
-        self._layout = "NCHW" if model.input(0).shape[1] in (1, 3) else "NHWC"
-        self._request, self._output = model.create_infer_request(), model.output(0)
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level, options.intra_op_num_threads = 4, usable_cores()
+        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
 
     def answers(self, pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
         """(N, C) of uint8 (N, H, W, 3) RGB."""
-        rows = [
-            self._request.infer([normalised(each[None], preprocessing, self._layout)])[self._output].reshape(-1).copy()
-            for each in pictures
-        ]
+        shown = [normalised(each[None], preprocessing, "NCHW") for each in pictures]
+        rows = [self._session.run(None, {self._input: each})[0].reshape(-1) for each in shown]
         return np.stack(rows).astype(np.float32)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -28,7 +28,7 @@ BATCH_PICTURES: Final = 32
 """The same with one crop."""
 
 Geometry: TypeAlias = Preprocessing
-"""What decides the views of a picture: size, crop_fraction and interpolation; all else has its default."""
+"""What decides the views of a picture; what is done inside the graph has its default."""
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,8 @@ def different_classes(name: str, classes: int, other: str, other_classes: int) -
 
 
 def _geometry(told: Preprocessing) -> Geometry:
-    return Preprocessing(told.size, told.crop_fraction, told.interpolation)
+    unseen = Preprocessing()
+    return replace(told, mean=unseen.mean, std=unseen.std, color=unseen.color)
 
 
 @dataclass(frozen=True)
@@ -180,9 +181,11 @@ def _viewed(images: ImageSet, job: _Job, crops: int) -> dict[Geometry, Weights]:
 
     A drawn picture is drawn at the largest scale of each geometry, and for the own crop at the network's size.
     """
-    image, made = None if images.drawn else images.decoded(job.index, 0), {}
+    made: dict[Geometry, Weights] = {}
+    upright = {each.exif for each in job.rooms}
+    files = {} if images.drawn else {exif: images.decoded(job.index, 0, exif) for exif in upright}
     for geometry, rooms in job.rooms.items():
-        room = rooms[job.place]
+        room, image = rooms[job.place], files.get(geometry.exif)
         room[0] = images.load(job.index, geometry) if image is None else picture(image, geometry)
         if crops == 1:
             made[geometry] = np.ones(1, np.int64)

@@ -121,7 +121,7 @@ def told(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 DELETED = object()
 LIES: list[tuple[str, Any, str]] = [
-    ("schema", 2, "schema 2, this runtime knows up to 1; use a newer edgekit"),
+    ("schema", 3, "schema 3, this runtime knows up to 2; use a newer edgekit"),
     ("schema", 10**400, "use a newer edgekit|no bundle"),
     ("schema", 0, "its schema is 0"),
     ("schema", "1", "its schema is '1'"),
