@@ -33,6 +33,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
     return told.Report(
         schema=1,
         edgekit=__version__,
+        task=plan.task,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         model=told.ModelFacts(
             name=source.name,

@@ -12,7 +12,7 @@ from edgekit import __version__
 from edgekit.build import lock as locks
 from edgekit.build.provenance import engine, engine_settings
 from edgekit.bundle.directory import write_bundle
-from edgekit.bundle.manifest import BuiltFor, Input, Licenses, Manifest, Network
+from edgekit.bundle.manifest import BuiltFor, Input, Licenses, Manifest, Network, Output
 from edgekit.bundle.runtime_archive import NAME as RUNTIME
 from edgekit.bundle.runtime_archive import runtime_archive
 from edgekit.bundle.sbom import SBOM, Images, Product, bill_of_materials
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationSet
     from edgekit.data.image_set import ImageSet
+    from edgekit.models.graph_facts import GraphFacts
+    from edgekit.validate.evaluation import Evaluated
 
 OWN_LICENSE: Final = "Apache-2.0"
 """Of what the project draws and trains itself, and of the public weights that its registry names."""
@@ -44,7 +46,8 @@ class Contents:
     """What goes into a bundle beside what the plan says: the chosen variant with its compiled form, and the evidence.
 
     Attributes:
-        golden: inputs with the logits of all variants; images: that accuracy was measured on, if there were any.
+        golden: inputs with the logits of all variants; images: that accuracy was measured on, if there were any;
+            output: what the network's outputs are.
     """
 
     report: Report
@@ -54,6 +57,18 @@ class Contents:
     form: CompiledForm
     golden: File
     images: ImageSet | None
+    output: Output
+
+
+def output_of(plan: Plan, facts: GraphFacts, evaluated: Evaluated) -> Output:
+    """What the manifest tells of the outputs; the threshold is the one that variants were judged at."""
+    question, score = plan.question(facts), evaluated.variants["fp32"]
+    threshold = question.threshold
+    if score.embedding is not None:
+        threshold = score.embedding.pairs.threshold
+    if question.task == "multilabel" and threshold is None:
+        threshold = 0.5
+    return Output(name=facts.output, activation=question.activation, task=question.task, threshold=threshold)
 
 
 def write(plan: Plan, out: Path, contents: Contents) -> Path:
@@ -120,6 +135,7 @@ def _manifest(plan: Plan, contents: Contents) -> Manifest:
         precision=contents.variant.precision,
         input=Input(name="image", dtype="uint8", shape=(1, height, width, 3), layout="NHWC", color="RGB"),
         preprocessing=plan.source.preprocessing,
+        output=contents.output,
         # Images of some of the classes name only those: their names would stand at the wrong places.
         labels=labels if len(labels) == report.model.classes else (),
         versions={"edgekit": __version__, report.target.runtime: report.target.runtime_version},

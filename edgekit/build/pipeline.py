@@ -111,7 +111,7 @@ def build(
     chosen = next(each for each in variants if each.name == decision.chosen)
     contents = bundle_contents.Contents(
         report, locked(plan, calibration, pruned, mixed, decision), calibration.chosen, chosen, forms[chosen.name],
-        answers.golden, evaluation,
+        answers.golden, evaluation, bundle_contents.output_of(plan, exported.facts, answers.evaluated),
     )  # fmt: skip
     return Built(report, bundle_contents.write(plan, out, contents))
 
