@@ -30,8 +30,8 @@ from edgekit.backends import (
 )
 from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
+from edgekit.runtime.cgroup import usable_cores
 from edgekit.targets import Machine, Release
-from edgekit.targets.machine import usable_cores
 from edgekit.targets.packages import installed_version
 
 if TYPE_CHECKING:

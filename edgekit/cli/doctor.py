@@ -164,6 +164,11 @@ def _advice(machine: Inventory, packages: tuple[Package, ...], cache: Cache) -> 
         if missing:
             how = f"edgekit[{extra}]" if extra else "edgekit"
             advice.append(f"Missing {', '.join(missing)}. Get it with: pip install '{how}'")
+    if machine.quota is not None and machine.quota < 1:
+        advice.append(
+            f"The quota of processor time is {machine.quota:.3g}: even one thread stands still for a part of each"
+            " period, and latencies are those of that. Give it 1 or more."
+        )
     if machine.available_bytes is not None and machine.available_bytes < BUILD_MEMORY_BYTES:
         advice.append(f"Only {_gib(machine.available_bytes)} of memory is free; a full-size build takes up to 3 GiB.")
     if not cache.writable:
@@ -184,6 +189,12 @@ def _gib(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else f"{size_bytes / 2**30:.1f} GiB"
 
 
+def _cores(machine: Inventory) -> str:
+    """Threads of the runtimes, and what they are decided by where that is not all the processors."""
+    quota = "none" if machine.quota is None else f"{machine.quota:.3g}"
+    return f"{machine.usable_cores} usable of {machine.cores} (affinity {machine.affinity}, quota {quota})"
+
+
 def _print(findings: Findings) -> None:
     machine, cache = findings.machine, findings.cache
     gpus = ", ".join(machine.gpus) or "none found"
@@ -191,7 +202,7 @@ def _print(findings: Findings) -> None:
     rows = [
         ("processor", machine.cpu),
         ("features", " ".join(machine.features) or "none of interest"),
-        ("cores", f"{machine.usable_cores} usable of {machine.cores}"),
+        ("cores", _cores(machine)),
         ("memory", f"{_gib(machine.available_bytes)} free of {_gib(machine.memory_bytes)}"),
         ("system", f"{machine.system}, {machine.architecture}, Python {machine.python}"),
         ("NVIDIA GPU", gpus + driver),
