@@ -12,6 +12,7 @@ import numpy as np
 
 from .cgroup import threads_within_quota, usable_cores
 from .errors import BundleError, MissingError
+from .quiet import no_telemetry
 from .settings import Settings
 
 Infer = Callable[[np.ndarray], np.ndarray]
@@ -96,6 +97,7 @@ def _openvino(folder: str, precision: str, settings: Settings) -> Network:
 
 
 def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
+    no_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
