@@ -45,7 +45,9 @@ def emit_json(value: object) -> None:
     Raises:
         ValueError: for NaN or infinity, which JSON has no word for; a value that was not measured is null.
     """
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    # In another encoding a character would be written as it has it, or as an escape that JSON has not.
+    is_utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    click.echo(json.dumps(value, indent=2, ensure_ascii=not is_utf8, allow_nan=False))
 
 
 def note(text: str, level: int = 0) -> None:

@@ -168,7 +168,7 @@ def _number(folder: str, *names: str) -> Optional[int]:
 
 def _table(path: str) -> Dict[str, int]:
     """A file of lines "NAME NUMBER"."""
-    rows = [line.split() for line in _text(path).splitlines()]  # type: List[List[str]]
+    rows = [line.split() for line in _text(path).splitlines()]
     return {row[0]: int(row[1]) for row in rows if len(row) == 2 and row[1].isdigit()}
 
 

@@ -53,7 +53,10 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
 
     facts = {"openvino": str(openvino.__version__), "processor": _processor()}
     sources = [path, path[: -len("xml")] + "bin"]
-    place = path_for(["openvino", facts["processor"]], sources, [wanted, facts], ".blob")
+    try:
+        place = path_for(["openvino", facts["processor"]], sources, [wanted, facts], ".blob")
+    except BundleError:  # nowhere to keep it
+        return _fresh(path, wanted)
     content = kept(place, facts)
     if content is not None:
         try:
