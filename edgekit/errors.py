@@ -5,6 +5,15 @@ from __future__ import annotations
 from edgekit.file_names import readable
 
 
+def install_hint(*extras: str) -> str:
+    """How to get what extras of this project bring (none: its base), as a sentence.
+
+    It is on no package index, so that only a checkout or a wheel of it can be named: see README.md.
+    """
+    told = f"[{','.join(extras)}]" if extras else ""
+    return f"Get it with: pip install '.{told}' in a checkout of edgekit, or pip install 'WHEEL{told}' with its wheel."
+
+
 class EdgekitError(Exception):
     """A failure that the user can do something about.
 

@@ -10,7 +10,7 @@ from edgekit.build.lock import Lock, differences, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
 from edgekit.devices import Connection, Registry, remote
 from edgekit.devices.facts import DeviceFacts
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
 from edgekit.quantize.graph_format import GraphFormat
@@ -167,7 +167,7 @@ def _require(name: str, target: Target) -> None:
             "there is no NVIDIA GPU here", "`--target rtx` builds for GPUs elsewhere, `--target jetson` for Jetsons."
         )
     if backend(name).available() is None:
-        raise UnavailableError(f"{name} is not installed", f"Get it with: pip install 'edgekit[cpu,{target.extra}]'.")
+        raise UnavailableError(f"{name} is not installed", install_hint("cpu", target.extra))
 
 
 def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, list[str]]:

@@ -47,7 +47,9 @@ def emit_json(value: object) -> None:
     Raises:
         ValueError: for NaN or infinity, which JSON has no word for; a value that was not measured is null.
     """
-    click.echo(readable_json(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False)))
+    # In another encoding a character would be written as it has it, or as an escape that JSON has not.
+    is_utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    click.echo(readable_json(json.dumps(value, indent=2, ensure_ascii=not is_utf8, allow_nan=False)))
 
 
 def say(text: str) -> None:

@@ -60,7 +60,7 @@ class Bundle(object):
             path: directory that a build wrote.
             verify: compares every file with its size and SHA-256, refuses what the manifest does not name, and compares
                 what the network gives for the golden inputs here with what it gave where it was built.
-            threads: processor threads; all that the machine has by default.
+            threads: processor threads; by default all that this process may use, by affinity and quota.
             runtime: openvino, onnxruntime, tensorrt or tensorrt-rtx; by default the one that the bundle was built for,
                 or, where that is not installed, another that can run one of its files.
             mode: "latency" for one image at a time, "throughput" for many at once.

@@ -6,10 +6,13 @@ import warnings
 
 
 def no_telemetry() -> None:
-    """To be called before openvino or nncf is imported: OpenVINO reports its import over the network unless it cannot.
+    """To be called before openvino, nncf or onnxruntime is imported: the first and the last report over the network.
 
-    What they report with then counts as not installed.
+    What OpenVINO and NNCF report with then counts as not installed. ONNX Runtime's wheels for Linux report sessions and
+    hashes of networks by themselves from 1.29 on, and keep a data base under ~/.cache and a file among the temporary
+    ones for it; only the environment keeps them from it, `disable_telemetry_events()` comes too late.
     """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what makes an import fail
 
 

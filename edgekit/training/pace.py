@@ -9,10 +9,10 @@ from typing import Final
 import torch
 from torch import nn
 
+from edgekit.runtime.cgroup import usable_cores
 from edgekit.size import Size
 from edgekit.training.autocast import autocast
 from edgekit.training.distillation import DistillationLoss
-from edgekit.training.threads import cores
 
 DRAWING: Final = 0.75
 """What is left of the pace beside drawing or decoding on a core of its own, and the optimiser's own step; measured on
@@ -40,4 +40,4 @@ def pace(student: nn.Module, guide: DistillationLoss, size: Size, batch: int, ch
         times.append(time.monotonic() - began)
         probe.zero_grad(set_to_none=True)
     student.load_state_dict(before)
-    return batch / min(times) * (DRAWING if torch.get_num_threads() < cores() else DRAWING_BESIDE)
+    return batch / min(times) * (DRAWING if torch.get_num_threads() < usable_cores() else DRAWING_BESIDE)
