@@ -14,7 +14,7 @@ from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Channels, Preprocessing
 from edgekit.quantize.ptq import normalised
-from edgekit.targets.machine import usable_cores
+from edgekit.runtime.cgroup import usable_cores
 from edgekit.validate.accuracy import first_right, mcnemar
 from edgekit.validate.chance import near_chance
 from edgekit.validate.label_orders import CONVINCING, Explanation
