@@ -44,6 +44,8 @@ OWN: Final = re.compile(rf"edgekit_.*|{PIXELS}|{INPUT}|{LOGITS}")
 """Names that edgekit gives itself."""
 QUANTIZED: Final = re.compile(r"(DynamicQ|Deq|FakeQ|Q(?!uick)).*|.*(Integer|NBits|Bnb4|FpQ4).*")
 """Operators of networks that are quantized already; QuickGelu is none."""
+NO_NUMBERS: Final = re.compile(r".*(Sequence|String).*|Optional.*|TfIdfVectorizer|RegexFullMatch|ZipMap")
+"""Operators of sequences, optional values, text and tables."""
 TAKEN_APART: Final = {("", "GroupNormalization")}
 """Operators that are taken apart always: shapes cannot be inferred through them, or few runtimes know them."""
 
@@ -90,10 +92,8 @@ def canonical_of(
     float_types = to_float32(model)
     upgrade(model)
     _own_names(model)
-    if answer.output in names:  # what leads elsewhere need not be understood
-        model.graph.outputs[:] = [model.graph.outputs[names.index(answer.output)]]
-        names = [answer.output]
-        drop_unused(model)
+    names, left = _floats_alone(model, names, answer)
+    _refuse_kinds(model)
     set_input(model, found, size)
     _settle(model, found)
     round_down(model)
@@ -102,7 +102,7 @@ def canonical_of(
     if any(numbers_of(each.value) is None for each in outputs) or _open(model):
         _run_for_shapes(model)
     chosen = choose(outputs, answer)
-    notes = [note for note in (unused(outputs, chosen), _computed_in(float_types)) if note is not None]
+    notes = [note for note in (unused(outputs, chosen, left), _computed_in(float_types)) if note is not None]
     model.graph.outputs[:] = [chosen.value]
     drop_unused(model)
     _refuse_types(model)
@@ -134,12 +134,45 @@ def _plain(proto: onnx.ModelProto, where: str) -> ir.Model:
     return model
 
 
+def _floats_alone(model: ir.Model, names: list[str], answer: Answer) -> tuple[list[str], list[str]]:
+    """Leaves the outputs that may hold the answers, in place: the one that is told, else all that are floats.
+
+    What leads elsewhere need not be understood. The names of those that stay are given, and of those that do not.
+    """
+    kept = [place for place, name in enumerate(names) if name == answer.output]
+    kept = kept or [place for place, value in enumerate(model.graph.outputs) if _may_be_floats(value)]
+    if kept and len(kept) < len(names):
+        model.graph.outputs[:] = [model.graph.outputs[place] for place in kept]
+        drop_unused(model)
+        left = [name for place, name in enumerate(names) if place not in kept]
+        return [names[place] for place in kept], left
+    return names, []
+
+
+def _may_be_floats(value: ir.Value) -> bool:
+    return value.dtype in (ir.DataType.FLOAT, None) and not isinstance(value.type, ir.SequenceType | ir.OptionalType)
+
+
+def _refuse_kinds(model: ir.Model) -> None:
+    """Refuses operators of text, of sequences and of tables, which no later step can compute with."""
+    for node in model.graph.all_nodes():
+        if node.domain == "ai.onnx.ml" or NO_NUMBERS.fullmatch(node.op_type):
+            what = f"the network has the operator {called(node)}, which works on no plain tensors of numbers"
+            raise InputError(what, "Export the network without it, or name another output with --output.")
+
+
 def _own_names(model: ir.Model) -> None:
-    """Renames what has a name that edgekit gives itself; inputs are renamed where they are replaced."""
-    edit, inputs = Edit(model), set(model.graph.inputs)
-    for value in list(all_values(model)):
-        if value not in inputs and OWN.fullmatch(name_of(value)):
+    """Renames what has a name that edgekit gives itself, or another tensor in another graph of the model has.
+
+    Inputs are renamed where they are replaced.
+    """
+    edit, inputs, seen = Edit(model), set(model.graph.inputs), {value.name for value in model.graph.inputs}
+    for value in [each for each in all_values(model) if each not in inputs]:
+        if OWN.fullmatch(name_of(value)):
             value.name = edit.name(f"file_{value.name}")
+        elif value.name in seen:
+            value.name = edit.name(name_of(value))
+        seen.add(value.name)
     for node in model.graph.all_nodes():
         if OWN.fullmatch(node.name or ""):
             node.name = edit.name(f"file_{node.name}")
@@ -207,10 +240,8 @@ def _run_for_shapes(model: ir.Model) -> None:
 
 
 def _refuse_types(model: ir.Model) -> None:
-    """Refuses what no later step can compute with."""
+    """Refuses tensors that no later step can compute with."""
     for node in model.graph.all_nodes():
-        if node.domain == "ai.onnx.ml":
-            raise InputError(f"the network has the operator {called(node)}", "Export the network without it.")
         for value in node.outputs:
             kinds = ((ir.SequenceType, "a sequence"), (ir.OptionalType, "optional"))
             kind = next((word for each, word in kinds if isinstance(value.type, each)), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,12 +70,12 @@ def _all(outputs: list[FileOutput]) -> str:
     return ", ".join(map(str, outputs))
 
 
-def unused(outputs: list[FileOutput], chosen: FileOutput) -> str | None:
-    """A line that names the outputs that are not used; None where there are none."""
-    others = [each for each in outputs if each is not chosen]
+def unused(outputs: list[FileOutput], chosen: FileOutput, more: Sequence[str] = ()) -> str | None:
+    """A line that names the outputs that are not used, some by name alone; None where there are none."""
+    others = [*(str(each) for each in outputs if each is not chosen), *more]
     if not others:
         return None
-    return f"the answers are read from the output {chosen}; not used: {_all(others)}"
+    return f"the answers are read from the output {chosen}; not used: {', '.join(others)}"
 
 
 def numbers_of(value: ir.Value) -> int | None:
