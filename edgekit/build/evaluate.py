@@ -137,7 +137,8 @@ def evaluate_input(
     facts: GraphFacts,
 ) -> EvaluateInput:
     """The evaluation images, or where there are none a few that were not calibrated with."""
-    labelled = images is not None and images.labels is not None and not plan.source.random
+    told = images is not None and (images.labels is not None or images.label_sets is not None)
+    labelled = told and not plan.source.random
     if images is None:
         images, indices = calibration.pool, _not_calibrated_with(calibration)
     else:

@@ -194,9 +194,24 @@ def open_images(
         raise InputError(f"none of the {len(skipped)} images in {path} can be read", "Give whole JPEG or PNG files.")
     for reason, names_of in bad.items():
         tally.add(reason, *names_of)
-    name, notes = readable(path.name), (*found.notes, *told.notes)
+    name, notes = readable(path.name), (*found.notes, *told.notes, *_mixed_up(files, labels))
     left_out = tally.found()
     return FolderSet(name, told.classes, tuple(files), skipped, left_out, notes, told.folders, labels.classes)
+
+
+def _mixed_up(files: Sequence[ImageFile], rules: LabelRules) -> list[str]:
+    """What is said of pictures that are there under several labels: no network can be right about them all."""
+    first: dict[str, ImageFile] = {}
+    several = [
+        (each, first[each.sha256])
+        for each in files
+        if each.label is not None and first.setdefault(each.sha256, each).label != each.label
+    ]
+    if not several or not rules.checked:
+        return []
+    (one, other), count = several[0], len(several)
+    how = "image is a copy" if count == 1 else "images are copies"
+    return [f"{count} {how} of others that have another label, first {one.identifier} of {other.identifier}"]
 
 
 def _signs(split: str, keep: Keep | None, limit: int | None, labels: LabelRules) -> ImageSet:

@@ -183,6 +183,15 @@ def test_the_root_of_a_data_set_is_refused(tmp_path: Path) -> None:
     assert len(open_images(tmp_path / "photos", labels=UNJUDGED)) == 4
 
 
+def test_the_same_picture_under_two_labels_is_told_of(photos: Photos) -> None:
+    folder = photos()
+    (folder / "b" / "copy.png").write_bytes((folder / "a" / "1.png").read_bytes())
+    (folder / "a" / "copy.png").write_bytes((folder / "a" / "1.png").read_bytes())
+    images = open_images(folder)
+    assert images.notes == ("1 image is a copy of others that have another label, first b/copy.png of a/1.png",)
+    assert open_images(folder, labels=UNJUDGED).notes == ()
+
+
 def test_classes_called_train_and_test_are_classes(tmp_path: Path) -> None:
     images = open_images(paint_folders(tmp_path / "photos", ["train", "test"], each=2))
     assert labels_of(images) == {"test": 0, "train": 1}

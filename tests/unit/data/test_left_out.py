@@ -17,6 +17,7 @@ from edgekit.data.formats import DECODED, begins_as_image, openers, suffixes
 from edgekit.data.left_out import REASONS, said_of, with_more
 from edgekit.data.walk import SPLITS
 from edgekit.errors import InputError
+from edgekit.runtime.decoding import FORMATS
 from tests.colours import colours, paint
 
 Photos = Callable[..., Path]
@@ -95,6 +96,10 @@ def test_formats_that_start_other_programs_are_none(tmp_path: Path) -> None:
     Image.new("RGB", (8, 8)).save(tmp_path / "a" / "1.jpg", format="EPS")
     with pytest.raises(InputError, match=r"1 of 3 images .* cannot be read: a/1\.jpg"):
         open_images(tmp_path)
+
+
+def test_a_bundle_decodes_what_it_was_evaluated_on() -> None:
+    assert set(FORMATS) == set(DECODED)
 
 
 def test_what_begins_as_an_image() -> None:
