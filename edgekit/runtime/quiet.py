@@ -1,5 +1,6 @@
 """Keeps libraries from saying what nobody asked for: over the network, and between the lines of a command."""
 
+import io
 import os
 import sys
 import warnings
@@ -19,6 +20,21 @@ def no_telemetry() -> None:
 def no_image_warnings() -> None:
     """For commands: Pillow warns of odd images in lines of its own; those that cannot be read are told of anyway."""
     warnings.filterwarnings("ignore", module=r"PIL\b")
+
+
+def any_character() -> None:
+    """For commands: characters that the locale's encoding lacks are written as escapes, and are no error.
+
+    Python 3.6, of older Jetsons, has ASCII where no locale is set.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+        elif hasattr(stream, "buffer"):
+            setattr(
+                sys, name, io.TextIOWrapper(stream.buffer, stream.encoding, "backslashreplace", line_buffering=True)
+            )
 
 
 def nobody_reads() -> None:
