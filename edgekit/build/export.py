@@ -35,8 +35,9 @@ class Exported:
 def _make(given: ExportInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.models.export import export
 
-    write_facts(folder, export(given.source, given.size, folder / GRAPH))
-    return ()
+    told: list[str] = []
+    write_facts(folder, export(given.source, given.size, folder / GRAPH, told.append))
+    return told
 
 
 def write_facts(folder: Path, facts: GraphFacts) -> None:

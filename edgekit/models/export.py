@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,9 +20,11 @@ SMALLEST: Final = 75
 """Side of the smallest image that the networks of the registry take, pixels."""
 
 
-def export(source: Source, size: int, path: Path) -> GraphFacts:
+def export(source: Source, size: int, path: Path, tell: Callable[[str], None] = lambda line: None) -> GraphFacts:
     """Writes the float32 ONNX graph with batch 1 for square images of `size` pixels, and tells its facts.
 
+    Args:
+        tell: hears of what the weights hold and the network has no place for.
     Raises:
         InputError: the network cannot be exported or is no image classifier.
     """
@@ -34,7 +37,7 @@ def export(source: Source, size: int, path: Path) -> GraphFacts:
         return facts(model)
     if source.kind == "registry" and size < SMALLEST:
         raise InputError(f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {size}", "Give a larger --size.")
-    return export_network(make_network(source), size, path)
+    return export_network(make_network(source, tell), size, path)
 
 
 def export_network(network: nn.Module, size: int, path: Path) -> GraphFacts:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,10 @@ from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models import factory
 from edgekit.models.hub import Tell, silent
-from edgekit.models.registry import MODELS, find_model
-from edgekit.models.weights import load_into, locate
-from edgekit.recipe import PreprocessingRecipe, Recipe
+from edgekit.models.keras_weights import SUFFIXES as KERAS_SUFFIXES
+from edgekit.models.registry import MODELS, ModelEntry, find_model
+from edgekit.models.weights import load_into, load_state, locate, outputs_of, read_weights
+from edgekit.recipe import PreprocessingRecipe, Recipe, Task
 from edgekit.store import ContentIndex
 from edgekit.store.keys import NOT_IN_KEY
 
@@ -31,10 +33,12 @@ class Source:
         weights: the weights or ONNX file; None for random weights.
         weights_sha256: of that file, with the external data of an ONNX file.
         origin: registry name, module:factory or timm:name; empty for an ONNX file.
+        classes: its outputs, where somebody said; None leaves it to the weights.
         seed: of what is random in it.
         code: what a network from outside is made by: the SHA-256 of a factory's modules, or the version of timm.
         by_timm: whether the weights are timm's own, which timm reads.
         default_data: the data set its weights were trained on, if edgekit has it.
+        task: what its outputs are where nobody says otherwise.
         notes: what the user should know of it.
     """
 
@@ -51,6 +55,7 @@ class Source:
     code: str | None = None
     by_timm: bool = False
     default_data: str | None = field(default=None, metadata=NOT_IN_KEY)
+    task: Task = field(default="classify", metadata=NOT_IN_KEY)
     notes: tuple[str, ...] = field(default=(), metadata=NOT_IN_KEY)
 
     @property
@@ -74,7 +79,7 @@ def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
         return _from_timm(recipe, tell)
     if ":" in recipe.model:
         return _from_factory(recipe)
-    if recipe.model.endswith((".pt2", ".pth", ".pt", ".safetensors")):
+    if recipe.model.endswith((".pt2", ".pth", ".pt", ".safetensors", *KERAS_SUFFIXES)):
         raise InputError(
             f"{recipe.model} is a weights file",
             f"Give it with --weights beside a --model ({', '.join(MODELS)}), timm:NAME or module:factory.",
@@ -84,7 +89,7 @@ def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
 
 def _from_registry(recipe: Recipe, tell: Tell) -> Source:
     entry, tag_name = find_model(recipe.model)
-    base = Preprocessing(entry.input_size, 0.875, entry.interpolation, entry.mean, entry.std, "rgb")
+    base = Preprocessing(entry.input_size, entry.crop_fraction, entry.interpolation, entry.mean, entry.std, "rgb")
     if recipe.weights is not None:
         weights = None if recipe.weights == "random" else Path(recipe.weights)
         return Source(
@@ -96,8 +101,9 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
             origin=entry.name,
             preprocessing=_told(base, recipe.preprocessing),
             width=recipe.width or 1.0,
-            classes=recipe.num_classes or 1000,
+            classes=_outputs(entry, recipe.num_classes, weights),
             seed=recipe.seed if weights is None else 0,
+            task=entry.task,
         )
     if tag_name is None:
         raise InputError(
@@ -118,7 +124,15 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
         width=tag.width,
         classes=tag.classes,
         default_data=tag.data,
+        task=entry.task,
     )
+
+
+def _outputs(entry: ModelEntry, told: int | None, weights: Path | None) -> int | None:
+    """How many outputs a network gets; None where the weights say it, as those do whose outputs are no classes."""
+    if told is None and entry.task == "embed" and weights is not None:
+        return None
+    return told or entry.outputs
 
 
 def _check_told(weights: str, given: float | None, own: float, flag: str) -> None:
@@ -221,9 +235,11 @@ def _told(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
     return replace(base, **{key: value for key, value in told.model_dump().items() if value is not None})
 
 
-def make_network(source: Source) -> nn.Module:
+def make_network(source: Source, tell: Callable[[str], None] = lambda line: None) -> nn.Module:
     """The torch network of a source, in evaluation mode; an ONNX graph is turned into one.
 
+    Args:
+        tell: hears of tensors of the weights that the network has no place for.
     Raises:
         InputError: the weights do not fit, the factory is not there or gives no module, or the graph has operators that
             no torch network is made of.
@@ -238,12 +254,7 @@ def make_network(source: Source) -> nn.Module:
         return to_torch(read_onnx(source.weights)).eval()
     torch.manual_seed(source.seed)
     if source.kind == "registry":
-        from edgekit.models import create
-
-        network = create(source.name, num_classes=source.classes or 1000, width=source.width or 1.0)
-        if source.weights is not None:
-            load_into(network, source.weights)
-        return network.eval()
+        return _registered(source, tell).eval()
     if source.kind == "timm":
         from edgekit.models import timm_models
 
@@ -253,3 +264,14 @@ def make_network(source: Source) -> nn.Module:
     if source.weights_sha256 is not None and source.weights is not None:
         load_into(network, source.weights)
     return network.eval()
+
+
+def _registered(source: Source, tell: Callable[[str], None]) -> nn.Module:
+    from edgekit.models import create
+
+    state = None if source.weights is None else read_weights(source.weights)
+    outputs = source.classes or (None if state is None else outputs_of(state)) or MODELS[source.name].outputs
+    network = create(source.name, num_classes=outputs, width=source.width or 1.0)
+    if state is not None and source.weights is not None:
+        load_state(network, state, source.weights, tell)
+    return network
