@@ -88,8 +88,12 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 def paired_drop(base: Logits, other: Logits, labels: Labels) -> PairedDrop:
     """The drop of top-1 from `base` to `other`, both (N, C) on the same images."""
-    before, after = first_right(base, labels), first_right(other, labels)
-    lost, won, count = int((before & ~after).sum()), int((~before & after).sum()), len(labels)
+    return paired_outcomes(first_right(base, labels), first_right(other, labels))
+
+
+def paired_outcomes(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> PairedDrop:
+    """The drop between two networks, from (N,) which images each had right."""
+    lost, won, count = int((before & ~after).sum()), int((~before & after).sum()), len(before)
     return PairedDrop(100 * (lost - won) / count, drop_interval(lost, won, count), mcnemar(lost, won), lost, won, count)
 
 
