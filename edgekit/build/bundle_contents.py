@@ -20,6 +20,7 @@ from edgekit.data.calibration import to_json
 from edgekit.data.labels import label_rules
 from edgekit.recipe import to_yaml
 from edgekit.report import RENDERERS, Report
+from edgekit.validate.question import THRESHOLD
 
 if TYPE_CHECKING:
     from edgekit.build.compile import CompiledForm
@@ -67,7 +68,7 @@ def output_of(plan: Plan, facts: GraphFacts, evaluated: Evaluated) -> Output:
     if score.embedding is not None:
         threshold = score.embedding.pairs.threshold
     if question.task == "multilabel" and threshold is None:
-        threshold = 0.5
+        threshold = THRESHOLD
     return Output(name=facts.output, activation=question.activation, task=question.task, threshold=threshold)
 
 

@@ -39,9 +39,10 @@ class Exported:
 def _make(given: ExportInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.models.export import export
 
-    facts = export(given.source, given.size, folder / GRAPH, given.answers_are)
+    told: list[str] = []
+    facts = export(given.source, given.size, folder / GRAPH, told.append, given.answers_are)
     write_facts(folder, facts)
-    return facts.notes
+    return (*told, *facts.notes)
 
 
 def write_facts(folder: Path, facts: GraphFacts) -> None:

@@ -58,6 +58,7 @@ def command(
     """
     settings = _settings(recipe, **flags)
     images, classes = _images(settings, num_classes)
+    from edgekit.errors import InputError
     from edgekit.models import create
     from edgekit.models.registry import find_model
     from edgekit.models.weights import load_into, write_weights
@@ -66,6 +67,8 @@ def command(
     from edgekit.training.loop import RunSettings, seeded, train
 
     entry, _ = find_model(settings.model)
+    if entry.task != "classify":
+        raise InputError(f"{entry.name} makes no classes, and is not trained here", "Give weights of it to build.")
     network = seeded(settings.seed, lambda: create(settings.model, classes, settings.width, settings.dropout))
     if weights is not None:
         load_into(network, Path(weights))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,10 +23,17 @@ SMALLEST: Final = 75
 """Side of the smallest image that the networks of the registry take, pixels."""
 
 
-def export(source: Source, size: Size, path: Path, answers_are: str | None = None) -> GraphFacts:
+def export(
+    source: Source,
+    size: Size,
+    path: Path,
+    tell: Callable[[str], None] = lambda line: None,
+    answers_are: str | None = None,
+) -> GraphFacts:
     """Writes the canonical ONNX graph for images of `size`, and tells its facts; see edgekit.models.canonical.
 
     Args:
+        tell: hears of what the weights hold and the network has no place for.
         answers_are: "softmax" or "sigmoid" where pictures have shown that the answers are such probabilities already,
             although no operator of the graph says so.
     Raises:
@@ -35,7 +42,7 @@ def export(source: Source, size: Size, path: Path, answers_are: str | None = Non
     if source.kind == "registry" and min(size) < SMALLEST:
         what = f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {shown(size)}"
         raise InputError(what, "Give a larger --size.")
-    facts = _export(source, size, path)
+    facts = _export(source, size, path, tell)
     if answers_are is None:
         return facts
     from edgekit.models.activation import with_logits
@@ -46,9 +53,9 @@ def export(source: Source, size: Size, path: Path, answers_are: str | None = Non
     return replace(facts, activation="softmax" if is_binary else answers_are, activation_found=True)
 
 
-def _export(source: Source, size: Size, path: Path) -> GraphFacts:
+def _export(source: Source, size: Size, path: Path, tell: Callable[[str], None]) -> GraphFacts:
     if source.kind != "onnx":
-        return export_network(make_network(source), size, path, source.answer)
+        return export_network(make_network(source, tell), size, path, source.answer)
     from edgekit.models.canonical import canonical
     from edgekit.models.onnx_graph import save
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -13,9 +14,10 @@ from edgekit.file_names import readable
 from edgekit.models import factory
 from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.hub import Tell, silent
-from edgekit.models.registry import MODELS, find_model
+from edgekit.models.keras_weights import SUFFIXES as KERAS_SUFFIXES
+from edgekit.models.registry import MODELS, ModelEntry, find_model
 from edgekit.models.told_input import told_input, told_size
-from edgekit.models.weights import load_into, locate
+from edgekit.models.weights import load_into, load_state, locate, outputs_of, read_weights
 from edgekit.recipe import PreprocessingRecipe, Recipe, Task
 from edgekit.size import shown
 from edgekit.store import ContentIndex
@@ -35,11 +37,13 @@ class Source:
         weights: the weights or ONNX file; None for random weights.
         weights_sha256: of that file, with the external data of an ONNX file.
         origin: registry name, module:factory or timm:name; empty for an ONNX file.
+        classes: its outputs, where somebody said; None leaves it to the weights.
         seed: of what is random in it.
         code: what a network from outside is made by: the SHA-256 of a factory's modules, or the version of timm.
         by_timm: whether the weights are timm's own, which timm reads.
         answer: what is told of its input and answers.
         default_data: the data set its weights were trained on, if edgekit has it.
+        task: what its outputs are where nobody says otherwise.
         notes: what the user should know of it.
     """
 
@@ -66,7 +70,7 @@ class Source:
         return self.weights is None
 
 
-WEIGHTS: Final = (".pth", ".pt", ".safetensors", ".ckpt", ".bin")
+WEIGHTS: Final = (".pth", ".pt", ".safetensors", ".ckpt", ".bin", *KERAS_SUFFIXES)
 
 
 def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
@@ -89,7 +93,7 @@ def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
         found = _from_factory(recipe)
     else:
         found = _from_registry(recipe, tell)
-    return replace(found, answer=answer)
+    return replace(found, answer=replace(answer, task=recipe.task or found.task))
 
 
 def _with_architecture(recipe: Recipe) -> Recipe:
@@ -117,7 +121,8 @@ def _with_architecture(recipe: Recipe) -> Recipe:
 
 def _from_registry(recipe: Recipe, tell: Tell) -> Source:
     entry, tag_name = find_model(recipe.model)
-    base = Preprocessing((entry.input_size, entry.input_size), 0.875, entry.interpolation, entry.mean, entry.std, "rgb")
+    square = (entry.input_size, entry.input_size)
+    base = Preprocessing(square, entry.crop_fraction, entry.interpolation, entry.mean, entry.std, "rgb")
     if recipe.weights is not None:
         weights = None if recipe.weights == "random" else Path(recipe.weights)
         return Source(
@@ -129,8 +134,9 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
             origin=entry.name,
             preprocessing=_told(base, recipe.preprocessing),
             width=recipe.width or 1.0,
-            classes=recipe.num_classes or 1000,
+            classes=_outputs(entry, recipe.num_classes, weights),
             seed=recipe.seed if weights is None else 0,
+            task=entry.task,
         )
     if tag_name is None:
         raise InputError(
@@ -151,7 +157,15 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
         width=tag.width,
         classes=tag.classes,
         default_data=tag.data,
+        task=entry.task,
     )
+
+
+def _outputs(entry: ModelEntry, told: int | None, weights: Path | None) -> int | None:
+    """How many outputs a network gets; None where the weights say it, as those do whose outputs are no classes."""
+    if told is None and entry.task == "embed" and weights is not None:
+        return None
+    return told or entry.outputs
 
 
 def _check_told(weights: str, given: float | None, own: float, flag: str) -> None:
@@ -253,9 +267,11 @@ def _told(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
     return told_input(base, told)
 
 
-def make_network(source: Source) -> nn.Module:
+def make_network(source: Source, tell: Callable[[str], None] = lambda line: None) -> nn.Module:
     """The torch network of a source, in evaluation mode; an ONNX graph is turned into one.
 
+    Args:
+        tell: hears of tensors of the weights that the network has no place for.
     Raises:
         InputError: the weights do not fit, the factory is not there or gives no module, or the graph has operators that
             no torch network is made of.
@@ -270,12 +286,7 @@ def make_network(source: Source) -> nn.Module:
         return to_torch(canonical(source.weights, source.answer, source.preprocessing.size).model).eval()
     torch.manual_seed(source.seed)
     if source.kind == "registry":
-        from edgekit.models import create
-
-        network = create(source.name, num_classes=source.classes or 1000, width=source.width or 1.0)
-        if source.weights is not None:
-            load_into(network, source.weights)
-        return network.eval()
+        return _registered(source, tell).eval()
     if source.kind == "timm":
         from edgekit.models import timm_models
 
@@ -294,3 +305,14 @@ def _answer_with_one(network: nn.Module, source: Source) -> None:
 
     size = source.preprocessing.size
     answer_with_one(network, size, source.answer, lambda made, names: export_torch(made, size, names))
+
+
+def _registered(source: Source, tell: Callable[[str], None]) -> nn.Module:
+    from edgekit.models import create
+
+    state = None if source.weights is None else read_weights(source.weights)
+    outputs = source.classes or (None if state is None else outputs_of(state)) or MODELS[source.name].outputs
+    network = create(source.name, num_classes=outputs, width=source.width or 1.0)
+    if state is not None and source.weights is not None:
+        load_state(network, state, source.weights, tell)
+    return network

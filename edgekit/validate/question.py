@@ -10,6 +10,9 @@ from typing import Final
 USUAL: Final[Mapping[str, str]] = MappingProxyType({"classify": "softmax", "multilabel": "sigmoid", "embed": "none"})
 """Task: what makes probabilities of the outputs, where neither the network nor the user says so."""
 
+THRESHOLD: Final = 0.5
+"""Probability from which a label of a set is given, where nobody says otherwise."""
+
 
 @dataclass(frozen=True)
 class Question:

@@ -14,8 +14,8 @@ from edgekit.validate.accuracy import Accuracy, Fidelity, Logits, PairedDrop, ac
 from edgekit.validate.activation import probabilities
 from edgekit.validate.embedding import EmbeddingScore, nearest, reference
 from edgekit.validate.flips import ClassChanges, Flips, class_changes, flips
-from edgekit.validate.multilabel import THRESHOLD, MultilabelScore, score_multilabel
-from edgekit.validate.question import Question
+from edgekit.validate.multilabel import MultilabelScore, score_multilabel
+from edgekit.validate.question import THRESHOLD, Question
 
 
 @dataclass(frozen=True)
