@@ -48,7 +48,7 @@ def looks_like(state: Mapping[str, Tensor]) -> Likeness | None:
     if alike[name] < ALIKE:
         return None
     known = _made(name)  # a classifier on top of a network that makes vectors is not of it
-    classes = next((shape[0] for key, shape in reversed(given.items()) if len(shape) == 2 and key in known), None)
+    classes = next((shape[0] for key, shape in reversed(list(given.items())) if len(shape) == 2 and key in known), None)
     return Likeness(name, _width(name, given), classes)
 
 
