@@ -26,6 +26,7 @@ from edgekit.report.fields import (
     Share,
     Whole,
 )
+from edgekit.report.metrics import METRICS, Task
 from edgekit.report.model_pruning import PrecisionSearch, Pruning
 from edgekit.report.model_variants import Variant
 
@@ -96,8 +97,9 @@ class Calibration(Measured):
 
 
 class AccuracyVerdict(Measured):
-    """Drop of top-1 from fp32 to the chosen variant on the same images, points; p_value is McNemar's, exact.
+    """Drop of the task's accuracy from fp32 to the chosen variant on the same images, points.
 
+    Of top-1, p_value is McNemar's, exact; of macro average precision, it and the interval come of resampled images.
     Where the labels have nothing to do with what fp32 answers, `ok` is null and `why` says so: no drop is within a
     budget then.
     """
@@ -172,7 +174,7 @@ class Report(Part):
     schema_version: Annotated[Literal[1], WHOLE] = Field(alias="schema")
     edgekit: Name
     created: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}", description="When the build ended, ISO 8601.")
-    task: Name = "classify"
+    task: Task = "classify"
     model: ModelFacts
     target: Target
     data: Data
@@ -194,6 +196,18 @@ class Report(Part):
     def _have_own_names(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
         if len({each.name for each in variants}) != len(variants):
             raise ValueError("two have the same name")
+        return variants
+
+    @field_validator("variants")
+    @classmethod
+    def _are_of_the_task(cls, variants: tuple[Variant, ...], info: ValidationInfo) -> tuple[Variant, ...]:
+        task: Task | None = info.data.get("task")  # absent where it is not valid itself
+        if task is None:
+            return variants
+        for each in variants:
+            lacks = [key for key in METRICS[task].required if key not in each.accuracy.model_fields_set]
+            if lacks:
+                raise ValueError(f"the accuracy of {each.name!r} lacks {lacks[0]}, which the task {task} has")
         return variants
 
     @field_validator("chosen")
