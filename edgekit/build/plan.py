@@ -14,7 +14,7 @@ from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
 from edgekit.quantize.graph_format import GraphFormat
-from edgekit.recipe import Recipe
+from edgekit.recipe import Recipe, Task
 from edgekit.store import Store
 from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
 from edgekit.validate.latency import Measured
@@ -84,7 +84,7 @@ class Plan:
         return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted)
 
     @property
-    def task(self) -> str:
+    def task(self) -> Task:
         """What the outputs are: as told, or the network's own."""
         return self.recipe.task or self.source.task
 

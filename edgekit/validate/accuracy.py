@@ -38,6 +38,8 @@ class PairedDrop:
         ci95: Bonett and Price's adjusted interval of a difference of paired proportions (2012).
         p_value: McNemar's test, exact and two-sided.
         lost, won: images that only the first, only the second had right; images: of both together.
+        counted: whether it is of images that are right or wrong; another metric has no lost and won ones, and its
+            interval and p-value come of resampling.
     """
 
     drop: float
@@ -46,6 +48,7 @@ class PairedDrop:
     lost: int
     won: int
     images: int
+    counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -145,6 +148,8 @@ def images_needed(drop: PairedDrop, budget: float) -> int | None:
     Returns:
         None where no number would do, since the drop is the budget, or none up to MOST_IMAGES.
     """
+    if not drop.counted:
+        return _images_by_width(drop, budget)
     lost, won = drop.lost / drop.images, drop.won / drop.images
 
     def enough(images: int) -> bool:
@@ -157,6 +162,13 @@ def images_needed(drop: PairedDrop, budget: float) -> int | None:
         middle = (too_few + found) // 2
         too_few, found = (too_few, middle) if enough(middle) else (middle, found)
     return found
+
+
+def _images_by_width(drop: PairedDrop, budget: float) -> int | None:
+    """The same of an interval that is only known to shrink with the root of the number of images."""
+    half, away = (drop.ci95[1] - drop.ci95[0]) / 2, abs(drop.drop - budget)
+    needed = drop.images * (half / away) ** 2 if away > 0 else math.inf
+    return math.ceil(needed) if needed <= MOST_IMAGES else None
 
 
 def mcnemar(lost: int, won: int) -> float:

@@ -104,7 +104,7 @@ def score_multilabel(
         classes_without_positive=tuple(int(each) for each in np.flatnonzero(~labels.any(0))),
     )
     drops = 100 * (resampled[0] - resampled[-1])
-    return score, PairedDrop(points[0] - points[-1], _middle(drops), two_sided(drops), 0, 0, len(labels))
+    return score, PairedDrop(points[0] - points[-1], _middle(drops), two_sided(drops), 0, 0, len(labels), False)
 
 
 def _prepared(outputs: Logits, labels: LabelSets, activation: Activation, threshold: float) -> tuple[Scores, LabelSets]:
