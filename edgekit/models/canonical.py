@@ -23,7 +23,7 @@ from edgekit.models.decompose import taken_apart
 from edgekit.models.edit import Edit, all_values, called
 from edgekit.models.float_types import to_float32
 from edgekit.models.graph_facts import GraphFacts
-from edgekit.models.graph_input import INPUT, FileInput, look_at_input, set_input
+from edgekit.models.graph_input import INPUT, FileInput, join_turns, look_at_input, set_input
 from edgekit.models.onnx_file import read_proto
 from edgekit.models.onnx_graph import (
     PIXELS,
@@ -185,6 +185,8 @@ def _settle(model: ir.Model, found: FileInput) -> None:
         take_one(model, found.batch)
         _forget(model)
     fold(model)
+    if found.layout == "NHWC":
+        join_turns(model)
     norms = [node for node in model.graph.all_nodes() if (node.domain, node.op_type) in TAKEN_APART]
     if norms:
         if any(min(dims_of(node.inputs[0]), default=0) < 1 for node in norms):
