@@ -35,9 +35,10 @@ from edgekit.models.onnx_graph import (
     name_of,
     to_proto,
 )
+from edgekit.models.opset import lower
 from edgekit.models.outputs import FileOutput, choose, numbers_of, unused
 from edgekit.models.run_graph import plain, run_graph
-from edgekit.models.upgrade import upgrade
+from edgekit.models.upgrade import TARGET, upgrade
 
 OWN: Final = re.compile(rf"edgekit_.*|{PIXELS}|{INPUT}|{LOGITS}")
 """Names that edgekit gives itself."""
@@ -61,7 +62,8 @@ def canonical(path: Path, answer: Answer, size: tuple[int, int]) -> Canonical:
     """The network of an ONNX file in edgekit's form.
 
     That is: one float32 input `input` (1, C, height, width); one float32 output `logits` (1, classes), which no
-    softmax or sigmoid has been put on; opset 20 or newer; shapes known, constants computed, weights of one layer each.
+    softmax or sigmoid has been put on; opset 20, or a newer one where it must be; shapes known, constants computed,
+    weights of one layer each.
 
     Args:
         answer: what is told of input and output; size: height and width, pixels.
@@ -107,6 +109,7 @@ def canonical_of(
         same_as_file(model, proto, found, (chosen.name, 0))
     ending = end_in_logits(model, chosen, answer)
     give_each_layer_its_own(model)
+    model = _in_target_opset(model)
     if not exported:
         _check(model, where)
     return Canonical(model, _facts(model, chosen, ending, notes))
@@ -156,6 +159,14 @@ def _refuse_kinds(model: ir.Model) -> None:
         if node.domain == "ai.onnx.ml" or NO_NUMBERS.fullmatch(node.op_type):
             what = f"the network has the operator {called(node)}, which works on no plain tensors of numbers"
             raise InputError(what, "Export the network without it, or name another output with --output.")
+
+
+def _in_target_opset(model: ir.Model) -> ir.Model:
+    """The model in opset 20 where it can be written so: NNCF's constants do not fit the Q/DQ nodes of newer ones."""
+    try:
+        return lower(model, TARGET)
+    except InputError:
+        return model
 
 
 def _own_names(model: ir.Model) -> None:
