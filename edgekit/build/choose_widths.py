@@ -78,10 +78,10 @@ def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequenc
     from edgekit.prune.surgery import check
     from edgekit.prune.tracing import trace
 
-    size = given.preprocessing.size
+    size, channels = given.preprocessing.size, given.preprocessing.channels
     network = make_network(given.source)
-    graph = trace(network, size)
-    check(network, graph, size)
+    graph = trace(network, size, channels)
+    check(network, graph, size, channels)
     scores = _importance(given, network, graph, progress)
     whole = WholeNetwork(given, graph, scores, getattr(network, "constant_names", None), progress)
     chosen, latency = _ratio(given, whole) if given.want.kind == "ratio" else _fitted(given, whole, progress)
@@ -194,7 +194,7 @@ class WholeNetwork:
             for name, graph in graphs(folder).items():
                 (folder / name).mkdir()
                 forms[name] = executor.prepared(graph, self._given.precision, folder / name)
-            measured = executor.timed(forms, Timing(*MEASURING, (1, size, size, 3)), self._progress)
+            measured = executor.timed(forms, Timing(*MEASURING, (1, *size, 3)), self._progress)
         return {name: each.p50 for name, each in measured.latency.items()}
 
 

@@ -32,8 +32,8 @@ class Eager:
     num_classes: int
     width: float
     weights: File | None
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True)

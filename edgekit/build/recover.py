@@ -17,6 +17,7 @@ from edgekit.models.source import Source
 from edgekit.prune.choice import unpacked
 from edgekit.prune.recovery import NOTHING, Recovery
 from edgekit.prune.sources import PruningImages
+from edgekit.size import shown
 from edgekit.targets import Machine
 from edgekit.training.record import TrainingRecord
 
@@ -75,7 +76,7 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
 
     began = time.monotonic()
     network = make_network(given.source)
-    graph = trace(network, given.preprocessing.size)
+    graph = trace(network, given.preprocessing.size, given.preprocessing.channels)
     keep = unpacked(given.keep, given.units)
     made, recovery = slimmed(network, graph, keep), NOTHING
     if given.images is not None:
@@ -86,7 +87,8 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(made, folder / WEIGHTS, pruned=True)
-    write_facts(folder, export_network(made, given.preprocessing.size, folder / GRAPH))
+    size, answer = given.preprocessing.size, given.source.answer
+    write_facts(folder, export_network(made, size, folder / GRAPH, answer))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
 
@@ -106,7 +108,7 @@ def _recovered(
 
     def tell(tick: Tick, left: float) -> None:
         spent = time.monotonic() - began
-        detail = f"{tick.size} px, loss {tick.loss:.2f}, {int(left) // 60}:{int(left) % 60:02d} left"
+        detail = f"{shown(tick.size)} px, loss {tick.loss:.2f}, {int(left) // 60}:{int(left) % 60:02d} left"
         progress(round(spent), round(spent + left), detail)
 
     data = RecoveryImages(given.images, tuning_of(given.images, given.preprocessing), given.preprocessing)

@@ -58,14 +58,20 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
 def _show_graph(path: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edgekit.models.onnx_graph import facts, pixel_facts, read_onnx, takes_pixels
+    from edgekit.models.onnx_graph import pixel_facts, takes_pixels
 
     if not takes_pixels(path):
-        known = asdict(facts(read_onnx(path)))
+        from edgekit.models.canonical import canonical
+        from edgekit.models.source import resolve
+        from edgekit.recipe import Recipe
+
+        source = resolve(Recipe(model=str(path)))
+        size = source.preprocessing.size
+        known = asdict(canonical(path, source.answer, size).facts)
     else:
         seen = pixel_facts(path)
         known = {
-            "input": [1, seen.size, seen.size, 3],
+            "input": [1, *seen.size, 3],
             "dtype": seen.dtype,
             "classes": seen.classes,
             "quantized": seen.quantized,

@@ -28,6 +28,7 @@ from edgekit.models.onnx_graph import (
     layout_of,
     name_of,
     opset_of,
+    sides_of,
     with_fixed_input,
 )
 
@@ -45,8 +46,8 @@ def to_torch(model: ir.Model) -> nn.Module:
     """
     if opset_of(model) < OLDEST_OPSET:
         raise _refused(f"its opset is older than {OLDEST_OPSET}")
-    size = dims_of(image_input(model))[2]
-    if size < 1:
+    size = sides_of(image_input(model))
+    if min(size) < 1:
         raise _refused("the size of its input is open")
     fixed = with_fixed_input(model, size)
     made = _Made(fixed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -50,6 +51,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
 
     if not path.is_file():
         raise InputError(f"there is no weights file {path}", "Give a .safetensors or a torch file.")
+    if path.suffix == ".pt2":
+        raise InputError(f"{path} is a program of torch.export, no state dict", "Export it to ONNX, or save weights.")
     state = _read(path)
     for name in ("state_dict", "model", "average"):
         if isinstance(state, Mapping) and isinstance(state.get(name), Mapping):
@@ -79,6 +82,9 @@ def _read(path: Path) -> object:
             return load_file(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
+        if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
+            what = f"cannot read the weights {path}: it holds Python objects, and loading those can run code in them"
+            raise InputError(what, "Save model.state_dict(), or export the network to ONNX.") from error
         raise InputError(
             f"cannot read the weights {path}: {str(error)[:160]}", "It must be safetensors or a plain torch state dict."
         ) from error

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
-from edgekit.data.preprocessing import Preprocessing
+from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
 from edgekit.training.images import ordered
@@ -38,7 +38,7 @@ def training_batches(
 
 @dataclass(frozen=True)
 class Tuning:
-    """Labelled pictures in memory: uint8 (N, size, size, 3) in the network's channel order, and labels (N,)."""
+    """Labelled pictures in memory: uint8 (N, H, W, C) in the network's channels, and labels (N,)."""
 
     pictures: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -59,7 +59,7 @@ def tuning_of(images: PruningImages | None, preprocessing: Preprocessing) -> Tun
     held, indices = images.tuning
     made = np.concatenate([pictures for pictures, _ in batches(held, preprocessing, indices, BATCH)])
     assert held.labels is not None
-    return Tuning(made[..., ::-1] if preprocessing.color == "bgr" else made, held.labels[list(indices)])
+    return Tuning(in_color(made, preprocessing.color), held.labels[list(indices)])
 
 
 def top1(network: nn.Module, tuning: Tuning, preprocessing: Preprocessing) -> float:

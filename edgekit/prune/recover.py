@@ -197,11 +197,12 @@ class _Work:
         if settings.replay is not None:
             return settings.replay.recipe, None
         size, count = self.data.preprocessing.size, self.data.images.train.count
+        channels = self.data.preprocessing.channels
         step_seconds: tuple[float, ...] | None = None
         if settings.images is not None:
-            stages = counted(student, size, count, settings.images)
+            stages = counted(student, size, count, settings.images, channels)
         else:
-            stages, step_seconds = fitting(student, guide, size, count, left)
+            stages, step_seconds = fitting(student, guide, size, count, left, channels)
         recipe = imitating(
             "pruned",
             "pruning images",

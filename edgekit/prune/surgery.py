@@ -12,6 +12,7 @@ from torch import nn
 
 from edgekit.models.weights import resize
 from edgekit.prune.channels import ChannelGraph, Keep, cannot_be_pruned, kept_of
+from edgekit.size import Size
 
 CHOICES: Final = 3
 """Random halves that the graph of a network is checked with: one may by chance remove what hardly matters."""
@@ -39,21 +40,21 @@ def slimmed(network: nn.Module, graph: ChannelGraph, keep: Keep) -> nn.Module:
     return made
 
 
-def check(network: nn.Module, graph: ChannelGraph, size: int) -> None:
+def check(network: nn.Module, graph: ChannelGraph, size: Size, channels: int = 3) -> None:
     """Removes half of the channels at random, some times, and compares with silencing them: whether the graph is right.
 
     Raises:
         InputError: the graph is not, so that pruning would change more than it should.
     """
     for seed in range(CHOICES):
-        _check_choice(network, graph, size, np.random.Generator(np.random.PCG64(seed)))
+        _check_choice(network, graph, (2, channels, *size), np.random.Generator(np.random.PCG64(seed)))
 
 
-def _check_choice(network: nn.Module, graph: ChannelGraph, size: int, dice: np.random.Generator) -> None:
+def _check_choice(network: nn.Module, graph: ChannelGraph, shape: tuple[int, ...], dice: np.random.Generator) -> None:
     keep = dice.random(graph.units) < 0.5
     for group in graph.groups:
         keep[group.units[dice.integers(group.width)]] = True
-    picture = torch.from_numpy(dice.standard_normal((2, 3, size, size), np.float32))
+    picture = torch.from_numpy(dice.standard_normal(shape, np.float32))
     with torch.no_grad():
         try:
             cut = slimmed(network, graph, keep).eval()(picture)

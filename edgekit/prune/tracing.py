@@ -17,6 +17,7 @@ from torch import nn
 
 from edgekit.prune.channels import FIXED, ChannelGraph, Geometry, Group, Kind, Layer, Units, cannot_be_pruned
 from edgekit.prune.concats import mend_concats
+from edgekit.size import Size
 
 SOUND: Final = frozenset(
     """
@@ -30,15 +31,15 @@ SOUND: Final = frozenset(
 """Autograd's names of the operations through which channels can be followed."""
 
 
-def trace(network: nn.Module, size: int) -> ChannelGraph:
-    """Follows the channels of a classifier that takes (N, 3, size, size).
+def trace(network: nn.Module, size: Size, channels: int = 3) -> ChannelGraph:
+    """Follows the channels of a classifier that takes (N, channels, height, width).
 
     Raises:
         InputError: it cannot be traced; the operation is named.
     """
     import torch_pruning
 
-    picture = torch.zeros(1, 3, size, size)
+    picture = torch.zeros(1, channels, *size)
     was_training = network.training
     network.eval()
     geometry = _geometry(network, picture)

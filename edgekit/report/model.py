@@ -53,14 +53,22 @@ class Target(Part):
     features: tuple[str, ...]
 
 
+class LeftOut(Part):
+    """What of the data was not used for one reason: how many, and the names of the first."""
+
+    count: Count
+    first: tuple[str, ...]
+
+
 class Data(Measured):
-    """The evaluation images."""
+    """The evaluation images, and by reason what of the data was not used."""
 
     VALUES: ClassVar = ("name", "images", "digest")
 
     name: str | None
     images: Count | None
     digest: str | None
+    left_out: dict[str, LeftOut] = Field(default_factory=dict, description="Absent where everything was used.")
     why: str | None = None
 
 
@@ -92,6 +100,8 @@ class AccuracyVerdict(Measured):
     """Drop of the task's accuracy from fp32 to the chosen variant on the same images, points.
 
     Of top-1, p_value is McNemar's, exact; of macro average precision, it and the interval come of resampled images.
+    Where the labels have nothing to do with what fp32 answers, `ok` is null and `why` says so: no drop is within a
+    budget then.
     """
 
     VALUES: ClassVar = ("drop", "ci95", "p_value")
@@ -107,6 +117,10 @@ class AccuracyVerdict(Measured):
     images_needed: Positive | None = Field(
         None, description="How many images would decide at the same rates of lost and won ones; null where none would."
     )
+    agreement: Percent | None = Field(
+        None, description="Of the chosen variant with fp32, where that is the budget: without labels."
+    )
+    min_agreement: Percent | None = Field(None, description="Of the images, that must have the answer of fp32.")
     why: str | None = None
 
 
@@ -140,12 +154,14 @@ class StageRun(Part):
 
 
 class Referee(Part):
-    """How far a second, independent runtime agrees with the outputs that the verdict rests on."""
+    """Whether what was compressed answers as the network that came, and the chosen runtime computes it so in FP32."""
 
-    reference: Name = Field(description="The runtime that was asked.")
+    reference: Name = Field(description="The runtime that ran the network as it came.")
+    runtime: Name | None = Field(None, description="The one that was compared with it.")
     images: Count
-    agreement: Percent | None = Field(description="Same first answer, percent.")
+    agreement: Percent | None = Field(description="Same first answer, percent; ties agree.")
     max_logit_difference: Amount | None
+    tolerance: Amount | None = Field(None, description="Largest difference of logits that is allowed.")
     operator: str | None = Field(description="The first operator whose outputs differ, where one was looked for.")
 
 

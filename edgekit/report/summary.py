@@ -90,10 +90,16 @@ def verdict(report: Report) -> str:
     base = baseline(report)
     if base is not None and base.name == report.chosen:
         start = f"{name} was kept as it is: no step is both faster on this target and within the budgets"
-        return "; ".join([start, *_latency_budget(report)]) + "."
+        return "; ".join([start, *_no_evidence(report), *_latency_budget(report)]) + "."
     said = [f"{name} {_speed(report, base)}", _accuracy(report), *_latency_budget(report)]
     sentence = ", ".join(part for part in said if part) + "."
     return sentence[0].upper() + sentence[1:]
+
+
+def _no_evidence(report: Report) -> list[str]:
+    """What is said where the labels have nothing to do with what FP32 answers."""
+    accuracy = report.verdict.accuracy
+    return [accuracy.why] if accuracy.drop is not None and accuracy.ok is None and accuracy.why else []
 
 
 def _speed(report: Report, base: Variant | None) -> str:
@@ -118,6 +124,9 @@ def _accuracy(report: Report) -> str:
     if drop is None:
         agreement = report.chosen_variant.accuracy.agreement
         agrees = "" if agreement is None else f" and agrees with FP32 on {number(agreement)} % of the images"
+        if agrees and accuracy.min_agreement is not None:
+            agrees += f", {'' if accuracy.ok else 'not '}the {number(accuracy.min_agreement, 0)} % that must"
+            agrees += " (but so few images cannot tell)" if accuracy.decided is False else ""
         return f"its accuracy was not measured ({accuracy.why or 'no reason given'}){agrees}"
     amount, digits = abs(drop), 2 if abs(drop) < 0.05 and drop else 1
     cost = f"{'gains' if drop < 0 else 'costs'} {number(amount, digits)} point{'' if amount == 1 else 's'}"
@@ -125,6 +134,8 @@ def _accuracy(report: Report) -> str:
     said = cost + interval(accuracy.ci95, digits, "95 % interval of the drop ")
     if budget is None:
         return f"{said}, no budget set"
+    if _no_evidence(report):
+        return f"{said}, which proves nothing ({accuracy.why})"
     met = accuracy.ok if accuracy.ok is not None else drop <= budget
     said += f", {'within' if met else 'over'} the budget of {number(budget)}"
     if open_to := undecided(report):
@@ -137,7 +148,7 @@ def _accuracy(report: Report) -> str:
 def undecided(report: Report) -> str:
     """What is said where the images cannot tell on which side of the budget the drop is; empty where they can."""
     accuracy = report.verdict.accuracy
-    if accuracy.decided is not False:
+    if accuracy.decided is not False or accuracy.drop is None:
         return ""
     needed, images = accuracy.images_needed, report.chosen_variant.accuracy.images
     more = "no number of them would" if needed is None else f"{about(needed)} would"
@@ -165,6 +176,8 @@ def state(report: Report) -> tuple[str, str]:
     if not report.verdict.ok:
         return "bad", "Budget not met"
     accuracy, latency = report.verdict.accuracy, report.verdict.latency
+    if _no_evidence(report):
+        return "open", "Accuracy in doubt"
     if accuracy.drop is None or latency.p50 is None:
         return "open", "Not fully measured"
     return "good", "Done" if accuracy.budget is None and latency.budget is None else "Within budget"

@@ -9,13 +9,14 @@ import sys
 from typing import List, Optional
 
 from .errors import BundleError, ImageError, MissingError
-from .quiet import no_image_warnings, nobody_reads
+from .quiet import any_character, no_image_warnings, nobody_reads
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Runs one verb; returns the exit code."""
     told = _parser().parse_args(arguments)
     no_image_warnings()
+    any_character()
     try:
         return int(told.run(told))
     except MissingError as error:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from edgekit.errors import EdgekitError
+from edgekit.size import Size, plain
 from edgekit.training.autocast import computing, number_format
 from edgekit.training.auxiliary_heads import AuxiliaryHeads
 from edgekit.training.batches import batches, child_signals_kept
@@ -34,7 +35,7 @@ from edgekit.training.schedule import Schedule, rate_factor
 from edgekit.training.step import Parts, backward, clip, follow
 from edgekit.training.threads import training_threads
 
-Channels = tuple[float, float, float]
+Channels = tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Tick:
     step: int
     steps: int
     images: int
-    size: int
+    size: Size
     learning_rate: float
     loss: float
     top1: float
@@ -131,7 +132,7 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    taps = AuxiliaryHeads(network, recipe.auxiliary, recipe.stages[0].size)
+    taps = AuxiliaryHeads(network, recipe.auxiliary, recipe.stages[0].size, len(settings.mean))
     optimizer = optimizer_for(nn.ModuleList([network, taps]), recipe)
     parts = Parts(network, copy.deepcopy(network).eval(), taps, optimizer)
     fresh = _fresh(recipe, replay, device, settings.workers)
@@ -267,9 +268,9 @@ def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
 
 
 def normalised(pictures: Tensor, mean: Channels, std: Channels) -> Tensor:
-    """uint8 (N, H, W, 3) to float32 (N, 3, H, W), channels last in memory."""
-    shift = torch.tensor(mean, device=pictures.device).view(1, 3, 1, 1)
-    scale = torch.tensor(std, device=pictures.device).view(1, 3, 1, 1)
+    """uint8 (N, H, W, C) to float32 (N, C, H, W), channels last in memory."""
+    shift = torch.tensor(mean, device=pictures.device).view(1, -1, 1, 1)
+    scale = torch.tensor(std, device=pictures.device).view(1, -1, 1, 1)
     inputs = (pictures.permute(0, 3, 1, 2).float().div(255) - shift) / scale
     return inputs.contiguous(memory_format=torch.channels_last)
 
@@ -309,6 +310,6 @@ class _Log:
             seconds_left=watch.seconds_left(course.schedule, course.done),
         )
         with self._path.open("a") as file:
-            file.write(json.dumps(asdict(tick)) + "\n")
+            file.write(json.dumps({**asdict(tick), "size": plain(tick.size)}) + "\n")
         self._clear()
         return tick

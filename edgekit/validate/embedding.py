@@ -184,21 +184,28 @@ def scored(labels: Labels) -> Right:
     return asked
 
 
-def nearest_right(vectors: Vectors, labels: Labels) -> Right:
-    """(N,) whether the nearest other picture by cosine is of the same class; of equally near ones the first counts.
+def nearest(vectors: Vectors) -> Indices:
+    """(N,) row of the nearest other vector by cosine, of equally near ones the first; -1 where there is none.
 
     It works in blocks: 50,000 vectors of 512 numbers take some 300 MB.
     """
     unit, sound = unit_rows(vectors)
-    right = np.zeros(len(unit), np.bool_)
+    found = np.full(len(unit), -1, np.int64)
     step = max(1, _CELLS // max(1, len(unit)))
     for first in range(0, len(unit), step):
         rows = np.arange(first, min(first + step, len(unit)))
         near = unit[rows] @ unit.T
         near[:, ~sound] = _NOWHERE
-        near[np.arange(len(rows)), rows] = _NOWHERE - 1
-        nearest = near.argmax(1)
-        right[rows] = (labels[nearest] == labels[rows]) & sound[rows] & sound[nearest]
+        near[np.arange(len(rows)), rows] = _NOWHERE
+        best = near.argmax(1)
+        found[rows] = np.where(sound[rows] & (near[np.arange(len(rows)), best] > _NOWHERE), best, -1)
+    return found
+
+
+def nearest_right(vectors: Vectors, labels: Labels) -> Right:
+    """(N,) whether the nearest other picture by cosine is of the same class."""
+    found = nearest(vectors)
+    right: Right = (found >= 0) & (labels[found] == labels)
     return right
 
 

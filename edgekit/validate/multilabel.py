@@ -25,14 +25,14 @@ from numpy.typing import NDArray
 from edgekit.errors import InputError
 from edgekit.recipe import Activation
 from edgekit.validate.accuracy import Logits, PairedDrop
+from edgekit.validate.activation import probabilities
+from edgekit.validate.question import THRESHOLD
 
 LabelSets = NDArray[np.bool_]
 """(N, C), which picture has which label."""
 Scores = NDArray[np.float64]
 Counts = NDArray[np.int32]
 
-THRESHOLD: Final = 0.5
-"""Probability from which a label is given, where nobody says otherwise."""
 RESAMPLES: Final = 2_000
 SEED: Final = 0
 
@@ -104,19 +104,7 @@ def score_multilabel(
         classes_without_positive=tuple(int(each) for each in np.flatnonzero(~labels.any(0))),
     )
     drops = 100 * (resampled[0] - resampled[-1])
-    return score, PairedDrop(points[0] - points[-1], _middle(drops), two_sided(drops), 0, 0, len(labels))
-
-
-def probabilities(outputs: Logits, activation: Activation) -> Scores:
-    """(N, C) probabilities of outputs; rows that are not finite become NaN."""
-    wide = np.where(np.isfinite(outputs).all(1, keepdims=True), outputs, np.nan).astype(np.float64)
-    if activation == "sigmoid":
-        return 0.5 * (1 + np.tanh(wide / 2))
-    if activation == "softmax":
-        powers = np.exp(wide - wide.max(1, keepdims=True))
-        shares: Scores = powers / powers.sum(1, keepdims=True)
-        return shares
-    return wide
+    return score, PairedDrop(points[0] - points[-1], _middle(drops), two_sided(drops), 0, 0, len(labels), False)
 
 
 def _prepared(outputs: Logits, labels: LabelSets, activation: Activation, threshold: float) -> tuple[Scores, LabelSets]:

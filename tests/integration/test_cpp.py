@@ -19,7 +19,7 @@ from cpp_library import SOURCES, Pixels, Programs, noise, photo
 from PIL import Image
 
 from edgekit.runtime import Bundle
-from edgekit.runtime.decoding import square
+from edgekit.runtime.decoding import fitted
 from edgekit.runtime.manifest import Contract
 from edgekit.runtime.resize import resample
 
@@ -73,7 +73,7 @@ def test_resize_and_crop_give_the_python_runtimes_pixels(programs: Programs) -> 
         fraction, name = dice.choice([1.0, 0.875, 0.5, dice.uniform(0.2, 1)]), dice.choice(INTERPOLATIONS)
         pixels = noise(dice, width, height)
         requests.append(f"picture {width} {height} {name} {size} {fraction!r}\n".encode() + pixels.tobytes())
-        wanted.append(square(Image.fromarray(pixels), Contract(size, fraction, name)))
+        wanted.append(fitted(Image.fromarray(pixels), Contract((size, size), fraction, name)))
     for request, answer, pixels in zip(requests, programs.ask(requests), wanted, strict=True):
         np.testing.assert_array_equal(answer, pixels, request[:60].decode(errors="replace"))
 

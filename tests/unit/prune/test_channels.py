@@ -35,7 +35,7 @@ def one_thread() -> object:
 @cache
 def traced(name: str) -> tuple[nn.Module, ChannelGraph, int]:
     made, size = network(name)
-    return made, trace(made, size), size
+    return made, trace(made, (size, size)), size
 
 
 def random_keep(graph: ChannelGraph, ratio: float, seed: int) -> Keep:
@@ -113,7 +113,7 @@ def test_every_inception_block_alone(name: str) -> None:
     with torch.no_grad():
         wide = block(stem(torch.zeros(1, 3, 32, 32))).shape[1]
     whole = nn.Sequential(stem, block, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(wide, 5)).eval()
-    graph = trace(whole, 32)
+    graph = trace(whole, (32, 32))
     for seed in range(5):
         keep = random_keep(graph, 0.5, seed)
         cut, mute = slimmed(whole, graph, keep), silenced(whole, graph, keep)
@@ -131,7 +131,8 @@ def test_a_pruned_file_loads_into_the_architecture(tmp_path: object) -> None:
     again = inception_v4.InceptionV4(num_classes=5, width=0.25).eval()
     load_into(again, path)
     torch.testing.assert_close(outputs(again, size), outputs(cut, size), rtol=0.02, atol=0.02)
-    assert widths(trace(again, size), trace(again, size).everything()) == widths(graph, random_keep(graph, 0.4, 3))
+    followed = trace(again, (size, size))
+    assert widths(followed, followed.everything()) == widths(graph, random_keep(graph, 0.4, 3))
 
 
 class Fourier(nn.Module):
@@ -156,12 +157,12 @@ class Shuffled(nn.Module):
 @pytest.mark.parametrize(("made", "operation"), [(Fourier(), "Abs"), (Shuffled(), "Transpose")])
 def test_what_cannot_be_followed_is_named(made: nn.Module, operation: str) -> None:
     with pytest.raises(InputError, match=operation):
-        trace(made, 16)
+        trace(made, (16, 16))
 
 
 def test_a_network_that_does_not_run_is_refused() -> None:
     with pytest.raises(InputError, match="does not run"):
-        trace(nn.Sequential(nn.Conv2d(4, 8, 1), nn.Flatten(), nn.Linear(8, 2)), 16)
+        trace(nn.Sequential(nn.Conv2d(4, 8, 1), nn.Flatten(), nn.Linear(8, 2)), (16, 16))
 
 
 def test_grouped_convolutions_stay_as_they_are() -> None:
@@ -170,7 +171,7 @@ def test_grouped_convolutions_stay_as_they_are() -> None:
         nn.Conv2d(3, 8, 1), nn.ReLU(), nn.Conv2d(8, 8, 3, groups=2), nn.ReLU(), nn.Conv2d(8, 8, 1), nn.ReLU(),
         nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5),
     ).eval()  # fmt: skip
-    graph = trace(made, 16)
+    graph = trace(made, (16, 16))
     assert {group.name for group in graph.groups} == {"4"}
     keep = random_keep(graph, 0.5, 0)
     torch.testing.assert_close(outputs(slimmed(made, graph, keep), 16), outputs(silenced(made, graph, keep), 16))
@@ -221,14 +222,14 @@ def test_what_is_joined_in_ways_that_are_not_followed_is_refused_or_right(
     torch.manual_seed(seed)
     made = make().eval()
     with contextlib.suppress(InputError):
-        graph = trace(made, 16)
-        check(made, graph, 16)
+        graph = trace(made, (16, 16))
+        check(made, graph, (16, 16))
         same(made, graph)
 
 
 def test_the_image_joined_to_channels_is_refused_whatever_the_weights() -> None:
     with pytest.raises(InputError, match="no layer makes"):
-        trace(OfTheImage("cat").eval(), 16)
+        trace(OfTheImage("cat").eval(), (16, 16))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -236,7 +237,7 @@ def test_a_sum_with_the_image_is_refused(seed: int) -> None:
     torch.manual_seed(seed)
     made = OfTheImage("sum").eval()
     with pytest.raises(InputError, match="no longer fit"):
-        check(made, trace(made, 16), 16)
+        check(made, trace(made, (16, 16)), (16, 16))
 
 
 def same(made: nn.Module, graph: ChannelGraph) -> None:
@@ -246,3 +247,10 @@ def same(made: nn.Module, graph: ChannelGraph) -> None:
         torch.testing.assert_close(
             outputs(slimmed(made, graph, keep), 16), outputs(silenced(made, graph, keep), 16), rtol=1e-4, atol=1e-4
         )
+
+
+def test_channels_of_a_network_that_takes_no_squares_are_followed() -> None:
+    made, size = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 14, 5)).eval(), (8, 16)
+    graph = trace(made, size)
+    check(made, graph, size)
+    assert graph.units == 8
