@@ -172,6 +172,10 @@ def test_evaluate_reads_labels_alike(edgekit: Edgekit, tmp_path: Path) -> None:
     (photos / "list.tsv").write_text("File Name\tClass\n" + "".join(f"{n}/0.png\t{n}\n" for n in LETTERS))
     (tmp_path / "names.txt").write_text("\n".join(LETTERS))
     flags = ("--mean", 0, "--std", 1, "--crop-fraction", 1, "--json")
+    plain = edgekit("evaluate", net, "--data", photos, *flags)
+    assert json.loads(plain.stdout)["accuracy"]["top1"] == 0.0
+    assert "is no better than chance" in plain.stderr
+    assert "Give --label-offset 1" in plain.stderr
     moved = json.loads(edgekit("evaluate", net, "--data", photos, "--label-offset", 1, *flags).stdout)
     assert moved["accuracy"]["top1"] == 100.0
     assert moved["data"]["left_out"]["beside the classes"]["count"] == 1
