@@ -53,7 +53,8 @@ class ChannelValues(click.ParamType):  # type: ignore[type-arg]  # older release
             self.fail(f"{value!r} is not one number or three, such as 0.5 or 0.485,0.456,0.406", param, ctx)
         from edgekit.input_recipe import misfit
 
-        if wrong := misfit(tuple(numbers), int((ctx.params.get("scale") if ctx else None) or 1)):
+        scale = ctx.params.get("scale") if ctx else None  # some releases of click have more than None for nothing
+        if wrong := misfit(tuple(numbers), 255 if scale == 255 else 1):
             self.fail(f"{value!r} {wrong}", param, ctx)
         if self.positive and any(number <= 0 for number in numbers):
             self.fail(f"{value!r} must be above 0", param, ctx)

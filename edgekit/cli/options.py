@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.image_options import ChannelValues as ChannelValues
 from edgekit.cli.image_options import preprocessing_options as preprocessing_options
 from edgekit.cli.stacking import AnyFunction
 from edgekit.cli.stacking import stack as _stack

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from edgekit.data.formats import openers
 from edgekit.data.image_set import ImageSet, Keep, Label, Selection, digest_of, spread
-from edgekit.data.labels import PLAIN, Labelled, LabelRules, check_range, of_folders, of_table
+from edgekit.data.labels import PLAIN, Labelled, LabelRules, check_classes, check_range, of_folders, of_table
 from edgekit.data.left_out import LeftOut, Tally, remarks, with_more
 from edgekit.data.preprocessing import picture
 from edgekit.data.reading import ImageFile, read_files, unreadable
@@ -183,6 +183,7 @@ def open_images(
         rows, told = [rows[place] for place in kept], replace(told, labels=[told.labels[place] for place in kept])
     rows, judged = _with_labels(rows, told.labels, labels, tally)
     check_range(str(path), judged, labels)
+    alike = check_classes(str(path), told, judged, labels)
     _count_empty(told, judged, labels, tally)
     chosen = spread(len(rows), limit)
     rows, judged = [rows[place] for place in chosen], [judged[place] for place in chosen]
@@ -194,7 +195,7 @@ def open_images(
         raise InputError(f"none of the {len(skipped)} images in {path} can be read", "Give whole JPEG or PNG files.")
     for reason, names_of in bad.items():
         tally.add(reason, *names_of)
-    name, notes = readable(path.name), (*found.notes, *told.notes, *_mixed_up(files, labels))
+    name, notes = readable(path.name), (*found.notes, *told.notes, *alike, *_mixed_up(files, labels))
     left_out = tally.found()
     return FolderSet(name, told.classes, tuple(files), skipped, left_out, notes, told.folders, labels.classes)
 

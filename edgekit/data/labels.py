@@ -223,7 +223,7 @@ def _index(told: object, rules: LabelRules) -> int:
 
 
 def check_range(place: str, labels: Sequence[Label], rules: LabelRules) -> None:
-    """Refuses labels that cannot be judged by: below 0, above the network's outputs, or all of one class.
+    """Refuses labels that cannot be judged by: below 0, or above the network's outputs.
 
     Raises:
         InputError: with how many, and what may be meant.
@@ -239,8 +239,20 @@ def check_range(place: str, labels: Sequence[Label], rules: LabelRules) -> None:
             f"{len(wrong)} labels of {place} are out of range, first {wrong[0]}; the model has labels from 0{top}",
             range_hint(lowest, highest, rules.offset, rules.classes),
         )
-    if lowest == highest and not rules.sets:
+
+
+def check_classes(place: str, told: Labelled, labels: Sequence[Label], rules: LabelRules) -> list[str]:
+    """What is said of labels that are all the same: a table may mean it, a single folder of a class does not.
+
+    Raises:
+        InputError: a folder has the images of one class alone.
+    """
+    known = {label for label in labels if label is not None}
+    if len(known) != 1 or rules.sets or not rules.checked:
+        return []
+    if told.folders:
         raise InputError(f"the images in {place} are all of one class", "An accuracy needs two classes or more.")
+    return [f"the images in {place} are all of one class: an accuracy of them proves little"]
 
 
 def range_hint(lowest: int, highest: int, offset: int, classes: int | None) -> str:

@@ -17,6 +17,7 @@ from edgekit.errors import InputError
 from edgekit.recipe import PreprocessingRecipe, checked
 
 Preset = Mapping[str, Any]
+"""Also what somebody else's file holds, before it is read."""
 
 IMAGENET: Final = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
 _PLAIN: Final = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
@@ -70,7 +71,7 @@ def preset_of_file(path: Path) -> Preset:
     return layer(checked(PreprocessingRecipe, own, f"preprocessing {path}"))
 
 
-def layer(told: PreprocessingRecipe) -> dict[str, Any]:
+def layer(told: PreprocessingRecipe) -> Preset:
     """What a recipe tells, with mean and std on the 0 to 1 scale; what it leaves out is not there."""
     given = {key: value for key, value in told.model_dump().items() if value is not None}
     scale = given.pop("scale", 1)
@@ -81,7 +82,7 @@ def layer(told: PreprocessingRecipe) -> dict[str, Any]:
     return with_whole(given)
 
 
-def with_whole(told: Mapping[str, Any]) -> dict[str, Any]:
+def with_whole(told: Preset) -> Preset:
     """The same; where pictures are not cropped and nothing is told of a crop fraction, it is 1."""
     whole = {"crop_fraction": 1.0} if told.get("resize", "crop") != "crop" else {}
     return {**whole, **told}
@@ -93,7 +94,7 @@ def preset_of_metadata(properties: Mapping[str, str]) -> Preset | None:
     They are those of Ultralytics' exporter for classifiers, and those that ONNX's own standard names for images.
     """
     if "imgsz" in properties and "stride" in properties and properties.get("task") == "classify":
-        found: dict[str, Any] = {"resize": "crop", "crop_fraction": 1.0, "interpolation": "bilinear", "color": "rgb"}
+        found = {"resize": "crop", "crop_fraction": 1.0, "interpolation": "bilinear", "color": "rgb"}
         size = _literal(properties["imgsz"])
         if isinstance(size, list | tuple) and len(size) == 2 and all(isinstance(each, int) for each in size):
             found["size"] = tuple(size)
@@ -132,7 +133,7 @@ def _guarded(path: Path, read: Any, told: Any) -> Preset:
     return with_whole(layer(checked(PreprocessingRecipe, made, f"preprocessing {path}")))
 
 
-def of_timm(told: Mapping[str, Any]) -> dict[str, Any]:
+def of_timm(told: Preset) -> Preset:
     """The preset of what timm says of a network: input_size, crop_pct, crop_mode, interpolation, mean and std.
 
     Raises:
@@ -166,24 +167,28 @@ def _three(values: Any) -> tuple[float, ...]:
     return tuple(values) * (3 // len(values))
 
 
-def _of_hugging_face(told: Mapping[str, Any]) -> dict[str, Any]:
+def _of_hugging_face(told: Preset) -> Preset:
     """Of a preprocessor_config.json of Hugging Face's transformers."""
-    made = _geometry(told)
     interpolation = RESAMPLE.get(told.get("resample", 2))
     if interpolation is None:
         raise ValueError(f"its resample is {told['resample']}")
     factor = float(told.get("rescale_factor", 1 / 255)) if told.get("do_rescale", True) else 1.0
-    mean, std = (0.0, 0.0, 0.0), (1.0, 1.0, 1.0)
+    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
+    std: tuple[float, ...] = (1.0, 1.0, 1.0)
     if told.get("do_normalize", True):
         mean, std = tuple(told["image_mean"]), tuple(told["image_std"])
     shift = 1.0 if told.get("rescale_offset") else 0.0
-    made["mean"] = tuple((each + shift) / (255 * factor) for each in mean)
-    made["std"] = tuple(each / (255 * factor) for each in std)
     color = "bgr" if told.get("do_flip_channel_order") else "rgb"
-    return {**made, "interpolation": interpolation, "color": "grey" if len(made["mean"]) == 1 else color}
+    return {
+        **_geometry(told),
+        "interpolation": interpolation,
+        "mean": tuple((each + shift) / (255 * factor) for each in mean),
+        "std": tuple(each / (255 * factor) for each in std),
+        "color": "grey" if len(mean) == 1 else color,
+    }
 
 
-def _geometry(told: Mapping[str, Any]) -> dict[str, Any]:
+def _geometry(told: Preset) -> Preset:
     if not told.get("do_resize", True):
         raise ValueError("pictures are not resized")
     size, crop = told["size"], told.get("crop_size") if told.get("do_center_crop") else None
@@ -199,7 +204,7 @@ def _geometry(told: Mapping[str, Any]) -> dict[str, Any]:
     return {"size": cropped, "resize": "squash", "crop_fraction": cropped[0] / sides[0]}
 
 
-def _by_short_side(told: Mapping[str, Any], short: int, cropped: tuple[int, int] | None) -> dict[str, Any]:
+def _by_short_side(told: Preset, short: int, cropped: tuple[int, int] | None) -> Preset:
     if cropped is not None:
         return {"size": cropped, "resize": "crop", "crop_fraction": min(1.0, min(cropped) / short)}
     if "crop_pct" not in told and "ConvNext" not in str(told.get("image_processor_type")):

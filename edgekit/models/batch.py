@@ -55,13 +55,7 @@ def _take_one_row(edit: Edit, node: ir.Node, batch: int) -> None:
     rank = len(dims_of(node.outputs[0]))
     for place, value in enumerate(node.inputs):
         array = constant(value)
-        if (
-            value is None
-            or array is None
-            or array.ndim < 2
-            or array.ndim != (rank or array.ndim)
-            or len(array) != batch
-        ):
+        if value is None or array is None or array.ndim < 2 or array.ndim != (rank or array.ndim):
             continue
         if len(array) == batch and bool((array == array[:1]).all()):
             node.replace_input_with(place, edit.constant(f"{name_of(value)}_row", array[:1]))

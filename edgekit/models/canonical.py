@@ -24,7 +24,7 @@ from edgekit.models.decompose import taken_apart
 from edgekit.models.edit import Edit, all_values, called
 from edgekit.models.float_types import to_float32
 from edgekit.models.graph_facts import GraphFacts
-from edgekit.models.graph_input import INPUT, FileInput, look_at_input, set_input
+from edgekit.models.graph_input import INPUT, FileInput, join_turns, look_at_input, set_input
 from edgekit.models.onnx_file import read_proto
 from edgekit.models.onnx_graph import (
     PIXELS,
@@ -36,9 +36,10 @@ from edgekit.models.onnx_graph import (
     name_of,
     to_proto,
 )
+from edgekit.models.opset import lower
 from edgekit.models.outputs import FileOutput, choose, numbers_of, unused
 from edgekit.models.run_graph import plain, run_graph
-from edgekit.models.upgrade import upgrade
+from edgekit.models.upgrade import TARGET, upgrade
 
 OWN: Final = re.compile(rf"edgekit_.*|{PIXELS}|{INPUT}|{LOGITS}")
 """Names that edgekit gives itself."""
@@ -62,7 +63,8 @@ def canonical(path: Path, answer: Answer, size: tuple[int, int]) -> Canonical:
     """The network of an ONNX file in edgekit's form.
 
     That is: one float32 input `input` (1, C, height, width); one float32 output `logits` (1, classes), which no
-    softmax or sigmoid has been put on; opset 20 or newer; shapes known, constants computed, weights of one layer each.
+    softmax or sigmoid has been put on; opset 20, or a newer one where it must be; shapes known, constants computed,
+    weights of one layer each.
 
     Args:
         answer: what is told of input and output; size: height and width, pixels.
@@ -110,6 +112,7 @@ def canonical_of(
         same_as_file(model, proto, found, (chosen.name, 0))
     ending = end_in_logits(model, chosen, answer)
     give_each_layer_its_own(model)
+    model = _in_target_opset(model)
     if not exported:
         _check(model, where)
     return Canonical(model, replace(_facts(model, chosen, ending, notes), narrow=bool(float_types)))
@@ -161,6 +164,14 @@ def _refuse_kinds(model: ir.Model) -> None:
             raise InputError(what, "Export the network without it, or name another output with --output.")
 
 
+def _in_target_opset(model: ir.Model) -> ir.Model:
+    """The model in opset 20 where it can be written so: NNCF's constants do not fit the Q/DQ nodes of newer ones."""
+    try:
+        return lower(model, TARGET)
+    except InputError:
+        return model
+
+
 def _own_names(model: ir.Model) -> None:
     """Renames what has a name that edgekit gives itself, or another tensor in another graph of the model has.
 
@@ -188,6 +199,8 @@ def _settle(model: ir.Model, found: FileInput) -> None:
         take_one(model, found.batch)
         _forget(model)
     fold(model)
+    if found.layout == "NHWC":
+        join_turns(model)
     norms = [node for node in model.graph.all_nodes() if (node.domain, node.op_type) in TAKEN_APART]
     if norms:
         if any(min(dims_of(node.inputs[0]), default=0) < 1 for node in norms):

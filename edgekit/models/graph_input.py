@@ -14,7 +14,7 @@ from edgekit.errors import InputError
 from edgekit.models.answer import Answer
 from edgekit.models.edit import Edit, integer, integers
 from edgekit.models.onnx_file import read_proto
-from edgekit.models.onnx_graph import constant, dims_of, given_inputs, name_of
+from edgekit.models.onnx_graph import array_of, constant, dims_of, drop_unused, given_inputs, infer_shapes, name_of
 from edgekit.models.run_graph import plain
 
 INPUT: Final = "input"
@@ -173,18 +173,51 @@ def set_input(model: ir.Model, found: FileInput, size: tuple[int, int]) -> None:
     if found.dtype == "uint8" and not _floats_soon(old):
         last = edit.before(first, "Cast", [edit.before(first, "Round", [last])], to=ir.DataType.UINT8.value)
     old.replace_all_uses_with(last, replace_graph_outputs=True)
-    if found.layout == "NHWC" and found.batched and last.producer() is not None:
-        _join_turns(edit, last, image)
 
 
-def _join_turns(edit: Edit, turned: ir.Value, image: ir.Value) -> None:
-    """Leaves out a Transpose to NHWC and the file's own back."""
-    for node in list(turned.consumers()):
-        if node.op_type == "Transpose" and integers(node, "perm") == TO_NCHW and not node.outputs[0].is_graph_output():
-            edit.replace(node, image)
-    producer = turned.producer()
-    if producer is not None and not turned.uses() and not turned.is_graph_output():
-        edit.graph.remove(producer, safe=True)
+def join_turns(model: ir.Model) -> None:
+    """Leaves out a turn of the image to NHWC and the file's own turn back, in place, with what lies between them.
+
+    That is what normalises the image: its constants are turned instead.
+    """
+    edit, image = Edit(model), model.graph.inputs[0]
+    for turn in [each for each in image.consumers() if integers(each, "perm") == TO_NHWC]:
+        last = turn
+        while (reader := _normalising(last)) is not None:
+            last = _turned_after(edit, last, reader)
+        source = last.inputs[0]
+        for back in list(last.outputs[0].consumers()):
+            ends = back.outputs[0].is_graph_output() and source is image
+            if source is not None and integers(back, "perm") == TO_NCHW and not ends:
+                edit.replace(back, source)
+    drop_unused(model)
+    infer_shapes(model)
+
+
+def _turned_after(edit: Edit, turn: ir.Node, reader: ir.Node) -> ir.Node:
+    """Has a reader of a turned image compute before the turn; gives the turn behind it."""
+    inputs = [turn.inputs[0] if value is turn.outputs[0] else _by_channel(edit, value) for value in reader.inputs]
+    turned = edit.before(reader, "Transpose", [edit.before(reader, reader.op_type, inputs)], perm=TO_NHWC)
+    edit.replace(reader, turned)
+    node = turned.producer()
+    assert node is not None
+    return node
+
+
+def _by_channel(edit: Edit, value: ir.Value | None) -> ir.Value:
+    """A constant of NHWC channels, or of one number, for NCHW."""
+    array = array_of(value)
+    return edit.constant("by_channel", array.reshape(-1, 1, 1) if array.size > 1 else array.reshape(()))
+
+
+def _normalising(turn: ir.Node) -> ir.Node | None:
+    """The one reader of a turned image that adds to it or multiplies it, by channels; None where there is no such."""
+    readers = list(turn.outputs[0].consumers())
+    if len(readers) != 1 or turn.outputs[0].is_graph_output() or readers[0].op_type not in ("Add", "Sub", "Mul", "Div"):
+        return None
+    other = next((constant(value) for value in readers[0].inputs if value is not turn.outputs[0]), None)
+    by_channel = other is not None and other.ndim <= 4 and other.size in (1, other.shape[-1] if other.ndim else 1)
+    return readers[0] if by_channel and not readers[0].outputs[0].is_graph_output() else None
 
 
 def _floats_soon(value: ir.Value) -> bool:

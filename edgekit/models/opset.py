@@ -32,6 +32,7 @@ NEW_DEFAULTS: Final = {
     "approximate": "none",
     "stash_type": 1,
     "pooling_type": 0,
+    "round_mode": "up",
 }
 """Attributes that newer opsets added, with the value that means what the older operator did anyway."""
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.data.presets import of_timm
+from edgekit.data.presets import Preset, of_timm
 from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models import hub
 from edgekit.models.weights import load_into
@@ -79,13 +79,13 @@ def find(name: str) -> TimmModel:
     )
 
 
-def config_of(name: str) -> dict[str, Any]:
+def config_of(name: str) -> Preset:
     """What timm says of the input and the weights of NAME or NAME.TAG.
 
     Raises:
         InputError, UnavailableError: as `find` does.
     """
-    told: dict[str, Any] = _config(_imported(), name).to_dict()
+    told: Preset = _config(_imported(), name).to_dict()
     return told
 
 

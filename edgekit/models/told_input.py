@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.presets import Preset, layer, of_timm, preset_named
@@ -29,7 +27,7 @@ def told_input(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
     preset = {} if told.preset is None else dict(_preset(told.preset))
     if given.get("resize") == "crop" and preset.get("resize", "crop") != "crop" and "crop_fraction" not in given:
         preset.pop("crop_fraction", None)  # it was of the other way to resize
-    merged = {**preset, **given}
+    merged: Preset = {**preset, **given}
     _check(base, merged)
     if "color" in merged:
         merged = _one_channel(base, merged, given)
@@ -57,7 +55,7 @@ def _preset(name: str) -> Preset:
         ) from None
 
 
-def _check(base: Preprocessing, merged: Mapping[str, Any]) -> None:
+def _check(base: Preprocessing, merged: Preset) -> None:
     """Refuses what does not go together."""
     resize = merged.get("resize", base.resize)
     interpolation = merged.get("interpolation", base.interpolation)
@@ -72,11 +70,12 @@ def _check(base: Preprocessing, merged: Mapping[str, Any]) -> None:
             raise InputError(f"{flag} says nothing with --resize {resize}", f"Give --resize {' or '.join(of)}.")
 
 
-def _one_channel(base: Preprocessing, merged: dict[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
-    """mean and std as they are for the channels: of one channel they have one value each."""
+def _one_channel(base: Preprocessing, merged: Preset, given: Preset) -> Preset:
+    """What is told, with mean and std as they are for the channels: of one channel they have one value each."""
+    made = dict(merged)
     for key in ("mean", "std"):
         if merged["color"] == "grey" and len(set(given.get(key, ()))) > 1:
             raise InputError(f"--{key} has three values, and the network is for grey pictures", "Give one.")
         if merged["color"] != "grey" and key not in merged and len(getattr(base, key)) == 1:
-            merged[key] = getattr(base, key) * 3
-    return merged
+            made[key] = getattr(base, key) * 3
+    return made

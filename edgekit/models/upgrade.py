@@ -35,7 +35,7 @@ MOVED: Final[dict[str, Moved]] = {
 
 
 def upgrade(model: ir.Model) -> None:
-    """Writes a float32 graph in opset 20, in place; one of a newer opset stays as it is.
+    """Writes a float32 graph in opset 20, in place; one of a newer opset stays so.
 
     Raises:
         InputError: it is older than opset 7, or has an operator that opset 20 does not have; both are named.

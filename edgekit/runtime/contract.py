@@ -2,6 +2,9 @@
 
 from typing import Any, Dict, NamedTuple, Tuple
 
+Table = Dict[str, Any]
+"""A JSON object as it was read, not checked yet."""
+
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos", "area")
 WITHOUT_ANTIALIAS = ("nearest", "bilinear", "bicubic", "area")
 """Those that can be had as OpenCV has them; `area` is only had so."""
@@ -52,7 +55,7 @@ class Output(NamedTuple):
     task: str = "classify"
 
 
-def contract_of(told: Dict[str, Any], size: Tuple[int, int]) -> Contract:
+def contract_of(told: Table, size: Tuple[int, int]) -> Contract:
     """The contract that a manifest's `preprocessing` tells, for an input of `size` (height, width).
 
     Raises:
@@ -96,14 +99,14 @@ def output_of(told: Any) -> Output:
     return Output(words["activation"], words["task"])
 
 
-def _one_of(told: Dict[str, Any], key: str, known: Tuple[str, ...], default: Any) -> str:
+def _one_of(told: Table, key: str, known: Tuple[str, ...], default: Any) -> str:
     value = told.get(key, default)
     if value not in known:
         raise ValueError("preprocessing.%s is %r" % (key, value))
     return str(value)
 
 
-def _flag(told: Dict[str, Any], key: str, default: bool) -> bool:
+def _flag(told: Table, key: str, default: bool) -> bool:
     value = told.get(key, default)
     if not isinstance(value, bool):
         raise ValueError("preprocessing.%s is %r" % (key, value))

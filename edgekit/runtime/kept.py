@@ -74,7 +74,7 @@ def keep(path: str, content: bytes, facts: Dict[str, str]) -> None:
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)
                 os.replace(partial, name)
-            except OSError:
+            except BaseException:  # a signal, too
                 os.unlink(partial)
                 raise
     except OSError as error:

@@ -10,7 +10,7 @@ import re
 import stat
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from .contract import Contract, Output, contract_of, output_of
+from .contract import Contract, Output, Table, contract_of, output_of
 from .errors import BundleError
 from .settings import Settings, engine_settings
 
@@ -25,9 +25,6 @@ MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SIDE = 1 << 14
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "mixed")
-
-Table = Dict[str, Any]
-"""A JSON object as it was read, not checked yet."""
 
 
 class FileFacts(NamedTuple):

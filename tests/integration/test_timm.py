@@ -86,7 +86,7 @@ def test_what_timm_says_of_a_model() -> None:
     assert (source.kind, source.name, source.tag, source.classes) == ("timm", "resnet18", "random", 1000)
     assert canonical(source)[1]["code"] == f"timm {timm.__version__}"
     squashed = resolve(Recipe(model="timm:convnext_base.fb_in22k_ft_in1k_384", weights="random"))
-    assert "squash" in squashed.notes[0]
+    assert (squashed.preprocessing.resize, squashed.preprocessing.crop_fraction, squashed.notes) == ("squash", 1.0, ())
 
 
 @needs_timm

@@ -30,6 +30,24 @@ double cosine(const float* a, const float* b, std::size_t count) {
   return product / std::max(std::sqrt(length_a) * std::sqrt(length_b), 1e-12);
 }
 
+// What makes probabilities of the outputs for one image, by the manifest's word for it.
+std::vector<double> activated(const std::vector<float>& made, const std::string& activation) {
+  std::vector<double> shares(made.begin(), made.end());
+  if (activation == "none" || shares.empty()) return shares;
+  if (activation == "sigmoid") {
+    for (double& each : shares) {
+      const double small = std::exp(-std::abs(each));  // of the size only, which cannot overflow
+      each = (each < 0 ? small : 1.0) / (1.0 + small);
+    }
+    return shares;
+  }
+  const double highest = *std::max_element(shares.begin(), shares.end());
+  for (double& each : shares) each = std::exp(each - highest);
+  const double sum = std::accumulate(shares.begin(), shares.end(), 0.0);
+  for (double& each : shares) each /= sum;
+  return shares;
+}
+
 }  // namespace
 
 const Runtime& runtime_of(const std::string& name) {
@@ -65,7 +83,8 @@ Bundle Bundle::open(const std::string& path, const Options& options) {
   std::vector<std::string> wanted = runtime.files;
   wanted.emplace_back("golden.npz");
   auto files = checked_files(path, state->manifest, wanted, options.check_integrity);
-  state->golden = read_golden(files.at("golden.npz"), state->manifest.preprocessing.size);
+  state->golden =
+      read_golden(files.at("golden.npz"), state->manifest.preprocessing.height, state->manifest.preprocessing.width);
   const std::size_t classes = state->manifest.classes;
   if (classes != 0 && classes != state->golden.classes) {
     refuse("the manifest tells of " + std::to_string(classes) + " classes, the golden outputs of " +
@@ -84,28 +103,27 @@ const std::vector<std::string>& Bundle::labels() const { return state_->manifest
 const Preprocessing& Bundle::preprocessing() const { return state_->manifest.preprocessing; }
 
 std::vector<float> Bundle::logits(const Image& image) const {
-  const auto side = static_cast<std::size_t>(preprocessing().size);
-  if (image.width != preprocessing().size || image.height != preprocessing().size ||
-      image.rgb.size() != side * side * 3) {
-    refuse("a picture must have " + std::to_string(side) + "x" + std::to_string(side) + " RGB pixels",
+  const int width = preprocessing().width, height = preprocessing().height;
+  const std::size_t bytes = static_cast<std::size_t>(width) * static_cast<std::size_t>(height) * 3;
+  if (image.width != width || image.height != height || image.rgb.size() != bytes) {
+    refuse("a picture must be " + std::to_string(width) + " pixels wide and " + std::to_string(height) + " high, RGB",
            "Use classify, which resizes.");
   }
   return state_->infer(image.rgb.data());
 }
 
 std::vector<Ranked> Bundle::classify(const Image& image, std::size_t top) const {
-  const std::vector<float> made = logits(picture(image, preprocessing()));
-  const double highest = *std::max_element(made.begin(), made.end());
-  std::vector<double> weights;
-  for (const float logit : made) weights.push_back(std::exp(double{logit} - highest));
-  const double sum = std::accumulate(weights.begin(), weights.end(), 0.0);
-  std::vector<std::size_t> order(made.size());
+  if (state_->manifest.task == "embed") {
+    refuse("the bundle gives vectors to compare, not classes", "Use logits on what picture makes of the image.");
+  }
+  const std::vector<double> shares = activated(logits(picture(image, preprocessing())), state_->manifest.activation);
+  std::vector<std::size_t> order(shares.size());
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return weights[a] > weights[b]; });
+  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return shares[a] > shares[b]; });
   order.resize(std::min(top, order.size()));
   std::vector<Ranked> ranked;
   for (const std::size_t i : order) {
-    ranked.push_back({static_cast<int>(i), i < labels().size() ? labels()[i] : std::to_string(i), weights[i] / sum});
+    ranked.push_back({static_cast<int>(i), i < labels().size() ? labels()[i] : std::to_string(i), shares[i]});
   }
   return ranked;
 }

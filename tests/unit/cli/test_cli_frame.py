@@ -260,6 +260,46 @@ def test_wrong_values_are_usage_errors(arguments: list[str]) -> None:
     assert CliRunner().invoke(probe(), arguments).exit_code == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "key", "value"),
+    [
+        (["--size", "48x192"], "size", [48, 192]),
+        (["--size", "96"], "size", [96, 96]),
+        (["--mean", "127.5", "--scale", "255"], "mean", [127.5] * 3),
+        (["--pad-color", "114"], "pad_color", [114] * 3),
+        (["--pad-color", "1,2,3"], "pad_color", [1, 2, 3]),
+        (["--no-antialias"], "antialias", False),
+        (["--exif"], "exif", True),
+        (["--preprocessing", "keras-tf"], "preset", "keras-tf"),
+        (["--resize", "letterbox"], "resize", "letterbox"),
+        (["--pad-align", "center"], "pad_align", "center"),
+        (["--color", "grey"], "color", "grey"),
+        (["--interpolation", "area"], "interpolation", "area"),
+    ],
+)
+def test_how_images_are_prepared_can_be_said(arguments: list[str], key: str, value: object) -> None:
+    assert json.loads(CliRunner().invoke(probe(), arguments).stdout)[key] == value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mean", "127.5"], "--scale 255"),
+        (["--scale", "255", "--mean", "0.5"], "leave --scale 255 out"),
+        (["--mean", "0.5", "--scale", "255"], "leave --scale 255 out"),
+        (["--scale", "128"], "neither 1 nor 255"),
+        (["--pad-color", "256"], "levels from 0 to 255"),
+        (["--pad-color", "1,2"], "levels from 0 to 255"),
+        (["--pad-color", ","], "levels from 0 to 255"),
+        (["--size", "48x"], "48x192"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_told(arguments: list[str], words: str) -> None:
+    done = CliRunner().invoke(probe(), arguments)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
 def test_json_refuses_nan() -> None:
     with pytest.raises(ValueError, match="JSON"):
         output.emit_json({"top1": float("nan")})
