@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError, UnavailableError, install_hint
 
 if TYPE_CHECKING:
     import h5py
@@ -156,7 +156,7 @@ def _imported(path: Path) -> Any:
     except ImportError as error:
         raise UnavailableError(
             f"the Keras weights {path} need the package h5py, which is not installed",
-            "Get it with: pip install 'edgekit[keras]'",
+            install_hint("keras"),
         ) from error
     return h5py
 
