@@ -164,8 +164,8 @@ def _tell_sizes(module: Any) -> None:
 
     shape = module.weight.shape
     if isinstance(module, nn.Conv2d):
-        if 1 < module.groups == module.in_channels == module.out_channels:
-            module.groups = shape[0]
+        if module.groups > 1:  # only whole groups are removed
+            module.groups = module.groups * shape[0] // module.out_channels
         module.out_channels, module.in_channels = shape[0], shape[1] * module.groups
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = shape

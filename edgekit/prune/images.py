@@ -15,12 +15,22 @@ from torch import Tensor, nn
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.prune.soundness import noise
 from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
-from edgekit.training.images import ordered
+from edgekit.training.images import in_order, ordered, shape_of
 from edgekit.training.loop import normalised
 
 BATCH: Final = 32
+
+
+def few_pictures(images: PruningImages | None, preprocessing: Preprocessing) -> Tensor:
+    """Some pictures, normalised, to compare networks with: noise, and two training images where there are any."""
+    made = noise(*shape_of(preprocessing))
+    if images is None:
+        return made
+    real, _ = next(training_batches(images, preprocessing, 2, seed=0))
+    return torch.cat([made, real])
 
 
 def training_batches(
@@ -38,7 +48,7 @@ def training_batches(
 
 @dataclass(frozen=True)
 class Tuning:
-    """Labelled pictures in memory: uint8 (N, size, size, 3) in the network's channel order, and labels (N,)."""
+    """Labelled pictures in memory: uint8 (N, H, W, C) in the network's channels, and labels (N,)."""
 
     pictures: NDArray[np.uint8]
     labels: NDArray[np.int64]
@@ -59,7 +69,7 @@ def tuning_of(images: PruningImages | None, preprocessing: Preprocessing) -> Tun
     held, indices = images.tuning
     made = np.concatenate([pictures for pictures, _ in batches(held, preprocessing, indices, BATCH)])
     assert held.labels is not None
-    return Tuning(made[..., ::-1] if preprocessing.color == "bgr" else made, held.labels[list(indices)])
+    return Tuning(in_order(made, preprocessing), held.labels[list(indices)])
 
 
 def top1(network: nn.Module, tuning: Tuning, preprocessing: Preprocessing) -> float:

@@ -60,7 +60,7 @@ def test_a_pruned_network_exports_quantizes_and_compiles(
 ) -> None:
     folder = tmp_path_factory.mktemp(name)
     made, size = network(name, seed)
-    graph = trace(made, size)
+    graph = trace(made, (size, size))
     dice = np.random.Generator(np.random.PCG64(seed))
     scores = {group.name: dice.random(group.width) for group in graph.groups}
     keep = keep_best(graph, ratio_widths(graph, ratio, STEP), scores)
@@ -74,7 +74,7 @@ def test_a_pruned_network_exports_quantizes_and_compiles(
 )
 def test_the_cut_graph_is_that_of_the_pruned_network(name: str, tmp_path: Path) -> None:
     made, size = network(name)
-    graph = trace(made, size)
+    graph = trace(made, (size, size))
     scores = IMPORTANCES["magnitude"](made, graph, ())
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), scores)
     (tmp_path / "dense").mkdir()
@@ -99,7 +99,7 @@ def test_layers_are_timed_as_openvino_runs_them() -> None:
     from edgekit.prune.table import probes_for
 
     made, size = network("depthwise")
-    probes = probes_for(trace(made, size), 16)
+    probes = probes_for(trace(made, (size, size)), 16)
     for precision in ("int8", "fp32"):
         times = layer_timer("openvino", precision)(probes)
         assert len(times) == len(probes)
@@ -113,7 +113,7 @@ def test_measured_importance_finds_the_channels_that_do_nothing(name: str) -> No
     with torch.no_grad():
         made.c[1].weight[:5] = 0
         made.c[1].bias[:5] = 0
-    graph = trace(made, size)
+    graph = trace(made, (size, size))
     images = small_signs(32)
     scores = IMPORTANCES[name](made, graph, training_batches(images, Preprocessing(size), 32, 0))
     group = next(group for group in graph.groups if group.name == "c.0")
@@ -131,7 +131,7 @@ def small_signs(count: int) -> PruningImages:
 
 def test_statistics_are_taken_anew() -> None:
     made, size = network("residual")
-    graph = trace(made, size)
+    graph = trace(made, (size, size))
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
     cut = slimmed(made, graph, keep)
     before = cut.stem[1].running_mean.clone()
@@ -144,7 +144,7 @@ def test_statistics_are_taken_anew() -> None:
 def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tmp_path: Path) -> None:
     made, size = network("residual")
     made.head = torch.nn.Linear(32, 24)
-    graph = trace(made, size)
+    graph = trace(made, (size, size))
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
     images, told = small_signs(48), Preprocessing(size)
     teacher = {key: value.clone() for key, value in made.state_dict().items()}
@@ -202,7 +202,7 @@ def residual() -> tuple[PrunedNetwork, int]:
     """A network whose labels are those of signs, half of it cut away, and its size."""
     made, size = network("residual")
     made.head = torch.nn.Linear(32, 24)
-    graph = trace(made, size)
+    graph = trace(made, (size, size))
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
     return PrunedNetwork(slimmed(made, graph, keep), made, graph, keep), size
 
@@ -268,7 +268,7 @@ def test_unlabelled_images_are_enough_to_distil(photos: Any, tmp_path: Path) -> 
     images = of_folder(open_images(flat))
     assert (images.labelled, images.tuning) == (False, None)
     made, size = network("residual")
-    graph = trace(made, size)
+    graph = trace(made, (size, size))
     keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
     pruned = PrunedNetwork(slimmed(made, graph, keep), made, graph, keep)
     data = RecoveryImages(images, None, Preprocessing(size))

@@ -37,7 +37,7 @@ def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     made, size = network(request.param)
     path = tmp_path_factory.mktemp(request.param) / "core.onnx"
     export_network(made, size, path)
-    return Exported(made.eval(), trace(made, size), size, path)
+    return Exported(made.eval(), trace(made, (size, size)), size, path)
 
 
 @settings(deadline=None, max_examples=8)

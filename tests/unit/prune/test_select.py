@@ -33,7 +33,7 @@ def cost(probe: Probe) -> float:
 @cache
 def made(name: str) -> tuple[ChannelGraph, LatencyTable, dict[str, Any]]:
     net, size = network(name)
-    graph = trace(net, size)
+    graph = trace(net, (size, size))
     probes = probes_for(graph, STEP)
     table = LatencyTable({probe.key(): cost(probe) for probe in probes}, STEP)
     dice = np.random.Generator(np.random.PCG64(0))
