@@ -27,7 +27,8 @@ from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
 from edgekit.training.ceiling import Ceiling, Stopwatch
 from edgekit.training.checkpoint import SPENT, forget, kept
-from edgekit.training.images import ordered
+from edgekit.training.failure import TrainingFailed
+from edgekit.training.images import ordered, shape_of
 from edgekit.training.loop import Looks, RunSettings, Tick, Trained, train
 from edgekit.training.recipe import TrainingRecipe, imitating
 from edgekit.training.record import TrainingRecord
@@ -119,7 +120,7 @@ def recover(
         the recovered network, and what was done.
     Raises:
         InputError: what is in the folder is damaged, or the run to replay had labels and the images have none.
-        EdgekitError: training diverged.
+        TrainingFailed: training diverged; the folder is left as it would be in the end.
     """
     clean = copy.deepcopy(pruned.student)
     for module in pruned.student.modules():
@@ -135,6 +136,9 @@ def recover(
         try:
             plan = kept(folder, RecoveryPlan, lambda: work.plan(copy.deepcopy(clean), guide))
             trained, reached = work.trained(plan, guide, on_tick)
+        except TrainingFailed:
+            forget(folder)
+            raise
         finally:
             guide.close()
     clean.load_state_dict({key: value.cpu() for key, value in trained.network.state_dict().items()})
@@ -197,11 +201,12 @@ class _Work:
         if settings.replay is not None:
             return settings.replay.recipe, None
         size, count = self.data.preprocessing.size, self.data.images.train.count
+        channels = shape_of(self.data.preprocessing)[0]
         step_seconds: tuple[float, ...] | None = None
         if settings.images is not None:
-            stages = counted(student, size, count, settings.images)
+            stages = counted(student, size, count, settings.images, channels)
         else:
-            stages, step_seconds = fitting(student, guide, size, count, left)
+            stages, step_seconds = fitting(student, guide, size, count, left, channels)
         recipe = imitating(
             "pruned",
             "pruning images",

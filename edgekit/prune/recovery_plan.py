@@ -31,7 +31,7 @@ class RecoveryPlan(Plan):
     reestimated_top1: float | None = None
 
 
-def counted(student: nn.Module, size: int, available: int, images: int) -> tuple[Stage, ...]:
+def counted(student: nn.Module, size: int, available: int, images: int, channels: int = 3) -> tuple[Stage, ...]:
     """Stages of `images` pictures in all, rounded to whole steps: the same on every machine.
 
     They share the time as SHARES say if a picture takes as long as its area is large.
@@ -40,7 +40,7 @@ def counted(student: nn.Module, size: int, available: int, images: int) -> tuple
         size: the network's, pixels; available: different pictures to train on.
     """
     batch = _batch(available)
-    sides = sides_of(student, size)
+    sides = sides_of(student, size, channels)
     steps = max(1, round(images / batch))
     weights = [share / side**2 for side, share in sides]
     wanted = [steps * weight / sum(weights) for weight in weights]
@@ -53,7 +53,12 @@ def counted(student: nn.Module, size: int, available: int, images: int) -> tuple
 
 
 def fitting(
-    student: nn.Module, guide: DistillationLoss, size: int, available: int, seconds_left: Callable[[], float]
+    student: nn.Module,
+    guide: DistillationLoss,
+    size: int,
+    available: int,
+    seconds_left: Callable[[], float],
+    channels: int = 3,
 ) -> tuple[tuple[Stage, ...], tuple[float, ...]]:
     """Stages that fit into the time at the pace of this machine, and the seconds that a step of each takes.
 
@@ -61,8 +66,8 @@ def fitting(
         size, available: as for `counted`; seconds_left: asked when the pace is known, which takes time too.
     """
     batch = _batch(available)
-    sides = sides_of(student, size)
-    paces = [pace(student, guide, side, batch) for side, _ in sides]
+    sides = sides_of(student, size, channels)
+    paces = [pace(student, guide, side, batch, channels) for side, _ in sides]
     seconds = max(0.0, MARGIN * seconds_left())
     stages = []
     for (side, share), images_per_second in zip(sides, paces, strict=True):
@@ -71,15 +76,15 @@ def fitting(
     return tuple(stages), tuple(batch / each for each in paces)
 
 
-def sides_of(student: nn.Module, size: int) -> list[tuple[int, float]]:
+def sides_of(student: nn.Module, size: int, channels: int = 3) -> list[tuple[int, float]]:
     """Picture sides to train at and their shares of the time: growing ones, where the network takes smaller ones."""
     if size < 2 * SMALLEST_SIDE:
         return [(size, 1.0)]
     sides = [(max(SMALLEST_SIDE, round(size * part)), share) for part, share in SHARES]
     try:
         with torch.no_grad():
-            student.eval()(torch.zeros(1, 3, sides[0][0], sides[0][0]))
-    except RuntimeError:
+            student.eval()(torch.zeros(1, channels, sides[0][0], sides[0][0]))
+    except Exception:  # whatever a user's network does with pictures of another size
         return [(size, 1.0)]
     return sides
 

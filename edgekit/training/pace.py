@@ -11,6 +11,8 @@ from torch import nn
 
 from edgekit.training.autocast import autocast
 from edgekit.training.distillation import DistillationLoss
+from edgekit.training.step import answers
+from edgekit.training.strides import pixels_left_out_first
 from edgekit.training.threads import cores
 
 DRAWING: Final = 0.75
@@ -24,17 +26,17 @@ MARGIN: Final = 0.95
 """Part of the time that a plan fills, so that a run at about its pace is not cut."""
 
 
-def pace(student: nn.Module, guide: DistillationLoss, side: int, batch: int) -> float:
+def pace(student: nn.Module, guide: DistillationLoss, side: int, batch: int, channels: int = 3) -> float:
     """Images a second of a training step without the optimiser; pictures are drawn beside it by another process."""
-    pictures = torch.rand(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+    pictures = torch.rand(batch, channels, side, side).contiguous(memory_format=torch.channels_last)
     labels = torch.zeros(batch, dtype=torch.long)
     probe = student.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     before = copy.deepcopy(student.state_dict())
     times = []
     for _ in range(3):
         began = time.monotonic()
-        with autocast():
-            logits = probe(pictures)
+        with autocast(), pixels_left_out_first(probe):
+            logits = answers(probe, pictures)
         guide.loss(pictures, logits, labels, 0.0).backward()  # type: ignore[no-untyped-call]
         times.append(time.monotonic() - began)
         probe.zero_grad(set_to_none=True)
