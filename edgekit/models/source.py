@@ -235,7 +235,7 @@ def make_network(source: Source) -> nn.Module:
         from edgekit.models.onnx_graph import read_onnx
 
         assert source.weights is not None  # the file itself
-        return to_torch(read_onnx(source.weights)).eval()
+        return to_torch(read_onnx(source.weights), source.preprocessing.size, checked=True)
     torch.manual_seed(source.seed)
     if source.kind == "registry":
         from edgekit.models import create

@@ -54,7 +54,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise InputError(
-            f"cannot read the weights {path}: {str(error)[:160]}", "It must be safetensors or a plain torch state dict."
+            f"cannot read the weights {path}: {_why_unread(path, error)}",
+            "It must be safetensors or a plain torch state dict.",
         ) from error
     for name in ("state_dict", "model", "average"):
         if isinstance(state, Mapping) and isinstance(state.get(name), Mapping):
@@ -69,6 +70,19 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             "The training diverged, or the file is damaged.",
         )
     return tensors
+
+
+def _why_unread(path: Path, error: Exception) -> str:
+    """What is wrong with a file, in words of which torch and safetensors have few."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head:
+        return "the file is empty"
+    if path.suffix != ".safetensors" and not head.startswith(b"PK"):
+        return "the file is of another kind, or damaged"
+    if path.suffix == ".safetensors" or "central directory" in str(error) or "PytorchStreamReader" in str(error):
+        return f"the file is damaged, or was cut short ({str(error)[:100]})"
+    return str(error)[:160]
 
 
 def load_into(network: nn.Module, path: Path) -> None:
@@ -112,17 +126,21 @@ def _some(keys: list[str], what: str) -> str:
 
 
 def write_weights(network: nn.Module, path: Path, pruned: bool = False) -> None:
-    """Writes a network's state dict as safetensors, floating point in 16 bits.
+    """Writes a network's state dict as safetensors, floating point in 16 bits where that holds the values.
 
     Args:
         pruned: says in the file that layers are narrower than the architecture's own.
     """
-    import torch
     from safetensors.torch import save_file
 
-    state = network.state_dict()
-    plain = {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+    plain = {key: _in_16_bits(value).contiguous() for key, value in network.state_dict().items()}
     save_file(plain, path, {PRUNED: "yes"} if pruned else None)
+
+
+def _in_16_bits(value: Tensor) -> Tensor:
+    """A tensor in FP16; as it is where it has none of floating point, or values beyond what FP16 holds."""
+    half = value.half() if value.is_floating_point() else value
+    return half if not value.is_floating_point() or bool(half.isfinite().all()) else value
 
 
 def is_pruned(path: Path) -> bool:
