@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 from edgekit.build.export import GRAPH, Exported, read_exported, write_facts
 from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.models.answer import Answer
 from edgekit.models.source import Source
 from edgekit.prune.choice import unpacked
 from edgekit.prune.recovery import NOTHING, Recovery
@@ -86,7 +87,9 @@ def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(made, folder / WEIGHTS, pruned=True)
-    size, answer = given.preprocessing.size, given.source.answer
+    # an ONNX graph that became a torch network ends in logits already, whatever was told of the file
+    answer = Answer(given.source.answer.task) if given.source.kind == "onnx" else given.source.answer
+    size = given.preprocessing.size
     write_facts(folder, export_network(made, size, folder / GRAPH, answer))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
