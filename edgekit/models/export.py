@@ -31,6 +31,8 @@ def export(source: Source, size: Size, path: Path, tell: Callable[[str], None] =
     Raises:
         InputError: the network cannot be exported or is no image classifier.
     """
+    if source.kind in ("registry", "timm") and source.preprocessing.channels != 3:
+        raise InputError(f"{source.name} takes RGB, and --color grey makes one channel", "Leave --color out.")
     if source.kind == "registry" and min(size) < SMALLEST:
         what = f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {shown(size)}"
         raise InputError(what, "Give a larger --size.")
