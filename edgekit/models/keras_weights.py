@@ -11,14 +11,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError, UnavailableError, install_hint
 
 if TYPE_CHECKING:
+    import h5py
     import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
+
+Arrays: TypeAlias = "dict[str, h5py.Dataset]"
+"""Arrays of a file by the path of their groups, not read yet."""
 
 SUFFIXES: Final = (".h5", ".hdf5")
 MODEL: Final = "inception_resnet_v1_face"
@@ -152,18 +156,18 @@ def _imported(path: Path) -> Any:
     except ImportError as error:
         raise UnavailableError(
             f"the Keras weights {path} need the package h5py, which is not installed",
-            "Get it with: pip install 'edgekit[keras]'",
+            install_hint("keras"),
         ) from error
     return h5py
 
 
-def _arrays(h5py: Any, file: Any, path: Path) -> dict[str, Any]:
+def _arrays(h5py: Any, file: Any, path: Path) -> Arrays:
     """The arrays of a file by LAYER/WEIGHT, none of them read."""
     start = file
     if _WHERE in file:
         _check_link(h5py, file, _WHERE, path)
         start = file[_WHERE]
-    found: dict[str, Any] = {}
+    found: Arrays = {}
     for steps, array in _walk(h5py, start, path, ()):
         name = f"{steps[0]}/{steps[-1].removesuffix(':0')}"
         if name in found or len(found) >= _MOST_ARRAYS:
@@ -198,7 +202,7 @@ def _points_elsewhere(path: Path, name: str) -> InputError:
     )
 
 
-def _check_names(arrays: Mapping[str, Any], wanted: list[Wanted], path: Path) -> None:
+def _check_names(arrays: Arrays, wanted: list[Wanted], path: Path) -> None:
     known = {each.array for each in wanted}
     missing = [each.array for each in wanted if each.array not in arrays and not each.array.endswith(_OPTIONAL)]
     left = sorted(set(arrays) - known)
@@ -212,7 +216,7 @@ def _check_names(arrays: Mapping[str, Any], wanted: list[Wanted], path: Path) ->
         raise InputError(f"the weights {path} are not those of the public face network: {', '.join(counted)}", _HINT)
 
 
-def _check_sizes(arrays: Mapping[str, Any], wanted: list[Wanted], path: Path) -> None:
+def _check_sizes(arrays: Arrays, wanted: list[Wanted], path: Path) -> None:
     """That every array has the shape and the kind of its tensor, and lies in this file."""
     bottleneck: int | None = None
     for each in wanted:

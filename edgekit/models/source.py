@@ -283,7 +283,8 @@ def make_network(source: Source, tell: Callable[[str], None] = lambda line: None
         from edgekit.models.from_onnx import to_torch
 
         assert source.weights is not None  # the file itself
-        return to_torch(canonical(source.weights, source.answer, source.preprocessing.size).model).eval()
+        model = canonical(source.weights, source.answer, source.preprocessing.size).model
+        return to_torch(model, source.preprocessing.size, checked=True).eval()
     torch.manual_seed(source.seed)
     if source.kind == "registry":
         return _registered(source, tell).eval()

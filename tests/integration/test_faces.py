@@ -167,7 +167,7 @@ def test_the_exported_graph_makes_the_same_vectors(network: nn.Module, faces: An
     import onnxruntime
 
     source = resolve(Recipe(model=NAME, weights=str(keras_file())))
-    facts = export(source, 160, tmp_path / "model.onnx")
+    facts = export(source, (160, 160), tmp_path / "model.onnx")
     assert (facts.classes, facts.height, facts.width) == (128, 160, 160)
     session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"), providers=["CPUExecutionProvider"])
     shown = faces[0][::24]

@@ -74,11 +74,11 @@ def test_the_last_block_is_neither_scaled_nor_rectified() -> None:
 def test_pictures_are_shown_whole_and_as_the_weights_want_them() -> None:
     source = resolve(Recipe(model=NAME, weights="random"))
     how = source.preprocessing
-    assert (how.size, how.crop_fraction, how.color, source.task) == (160, 1.0, "rgb", "embed")
+    assert (how.size, how.crop_fraction, how.color, source.task) == ((160, 160), 1.0, "rgb", "embed")
     pixels = np.array([0, 127.5, 255])
     assert (pixels / 255 - how.mean[0]) / how.std[0] == pytest.approx((pixels - 127.5) / 128, abs=1e-12)
     told = resolve(Recipe(model=NAME, weights="random", preprocessing=PreprocessingRecipe(size=182)))
-    assert told.preprocessing.size == 182
+    assert told.preprocessing.size == (182, 182)
     assert resolve(Recipe(model="inception_v4", weights="random")).task == "classify"
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models import create
 from edgekit.models.keras_weights import Wanted, expected, read
 from edgekit.models.source import make_network, resolve
@@ -313,5 +313,5 @@ def test_without_h5py_the_extra_is_named(written: Callable[..., Path], monkeypat
     assert refusal.value.exit_code == 4
     assert refusal.value.line() == (
         f"edgekit: error: the Keras weights {path} need the package h5py, which is not installed."
-        " Get it with: pip install 'edgekit[keras]'"
+        f" {install_hint('keras')}"
     )
