@@ -87,7 +87,7 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         InputError: the network cannot be pruned after all.
         TrainingFailed: training diverged.
     """
-    from edgekit.models.export import export_network
+    from edgekit.models.export import export_again
     from edgekit.models.source import make_network
     from edgekit.models.weights import write_weights
     from edgekit.prune.images import few_pictures
@@ -110,8 +110,7 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(cut, folder / WEIGHTS, pruned=True)
-    size, answer = given.preprocessing.size, given.source.answer
-    write_facts(folder, export_network(cut, size, folder / GRAPH, answer))
+    write_facts(folder, export_again(given.source, cut, given.preprocessing.size, folder / GRAPH))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
 
