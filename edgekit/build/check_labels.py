@@ -90,7 +90,7 @@ def _read(folder: Path) -> LabelCheck:
     return LabelCheck(Chance(**found["chance"]), None if told is None else Explanation(**told))
 
 
-CHECK_LABELS: Final = Stage("check-labels", ("numpy", "Pillow", "openvino"), _make, _read)
+CHECK_LABELS: Final = Stage("check-labels", ("numpy", "Pillow", "onnxruntime"), _make, _read)
 
 
 def checked(plan: Plan, run: Runner, exported: Exported, images: ImageSet | None) -> str | None:

@@ -115,7 +115,7 @@ def _check(given: NormalisationInput, folder: Path, progress: Progress) -> Seque
     return () if warning is None else (warning,)
 
 
-CHECK_NORMALISATION: Final = Stage("normalisation", ("numpy", "Pillow", "openvino"), _check, lambda folder: None)
+CHECK_NORMALISATION: Final = Stage("normalisation", ("numpy", "Pillow", "onnxruntime"), _check, lambda folder: None)
 """Leaves a warning where another convention plainly scores better."""
 
 

@@ -218,6 +218,8 @@ def _mixed_up(files: Sequence[ImageFile], rules: LabelRules) -> list[str]:
 def _signs(split: str, keep: Keep | None, limit: int | None, labels: LabelRules) -> ImageSet:
     if labels.sets:
         raise InputError("the signs have one label each, and --task multilabel wants sets", "Give --data a table.")
+    if labels.offset and labels.checked:
+        raise InputError("the labels of the signs are those of their networks", "Leave --label-offset out.")
     if keep is None:
         return SignsSet(split, limit)
     every = SignsSet(split)

@@ -156,6 +156,11 @@ def test_sets_where_none_are_wanted_and_none_where_they_are(photos: Photos) -> N
             open_images(spec, labels=LabelRules(sets=True))
 
 
+def test_the_labels_of_the_signs_are_not_moved() -> None:
+    with pytest.raises(InputError, match="labels of the signs"):
+        open_images("signs", limit=4, labels=LabelRules(offset=1))
+
+
 def test_half_labelled_tables_are_judged_on_the_labelled_half(photos: Photos) -> None:
     table = photos(classes=2, count=3) / "half.csv"
     table.write_text("path,label\na/0.png,0\na/1.png,\nb/0.png,1\nb/1.png,\na/2.png,0\n")
