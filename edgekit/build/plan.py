@@ -68,6 +68,11 @@ class Plan:
         """Whether something is quantized, so that calibration images are needed."""
         return "int8" in self.precisions
 
+    @property
+    def runtime_of_answers(self) -> str:
+        """What executes graphs, for accuracy: the target's runtime, or the reference's where that runs nowhere."""
+        return REFERENCE if isinstance(self.executor, ByReference) else self.compiler.RUNTIME
+
     def alternatives(self) -> tuple[Plan, ...]:
         """The same with the target's other runtimes that run here, where none was asked for by name."""
         if self.recipe.runtime is not None or not isinstance(self.executor, Here):

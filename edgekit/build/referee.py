@@ -15,7 +15,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
-from edgekit.build.executor import REFERENCE, ByReference, Executor
+from edgekit.backends import DEFAULTS, backend
+from edgekit.build.executor import Executor, Here
 from edgekit.build.export import EXPORT, ExportInput
 from edgekit.build.stage import File, Progress, Stage
 from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
@@ -25,6 +26,8 @@ from edgekit.errors import InputError, UnavailableError
 from edgekit.models.answer import TOLD_NOTHING
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source
+from edgekit.quantize.graph_format import GraphFormat
+from edgekit.targets import this_machine
 
 if TYPE_CHECKING:
     import numpy as np
@@ -152,32 +155,102 @@ def refereed(
     Raises:
         UnavailableError: no runtime of the target computes the network as it came.
     """
+    if evaluation is not None:
+        images, indices = evaluation, spread(len(evaluation), IMAGES)
+    else:
+        images, every = calibration.pool, calibration.indices
+        indices = [every[place] for place in spread(len(every), IMAGES)]
+    candidates = (plan, *plan.alternatives())
+    courts = tuple(Court(each.executor, each.runtime_of_answers, each.graph_format) for each in candidates)
+    others = tuple(name for name in plan.target.backends if all(each.runtime != name for each in courts))
+    found = judged(plan.source, exported, courts, (images, tuple(indices)), run, others)
+    chosen = replace(candidates[found.court], source=found.source)
+    return chosen, found.exported, found.refereed
+
+
+def checked_runtime(
+    source: Source, exported: Exported, backends: Sequence[str], images: ImageSet, run: Runner
+) -> tuple[Source, Exported, str]:
+    """The same for a network that is only run here: of some backends the first that computes it as it came.
+
+    Raises:
+        UnavailableError: none does.
+    """
+    machine = this_machine()
+    courts = tuple(
+        Court(Here(name, backend(name).identity(machine), DEFAULTS, machine), name, backend(name).graph_format(None))
+        for name in backends
+    )
+    found = judged(source, exported, courts, (images, tuple(range(len(images)))), run, ())
+    return found.source, found.exported, backends[found.court]
+
+
+@dataclass(frozen=True)
+class Court:
+    """Where a network is compared: what executes it, that runtime's name, and the form of graph that it wants."""
+
+    executor: Executor
+    runtime: str
+    graph_format: GraphFormat
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A network with all that pictures have shown of it, its graph, the place of the court that computes it right, and
+    what the referee found there.
+    """
+
+    source: Source
+    exported: Exported
+    court: int
+    refereed: Refereed
+
+
+def judged(
+    source: Source,
+    exported: Exported,
+    courts: Sequence[Court],
+    shown: tuple[ImageSet, tuple[int, ...]],
+    run: Runner,
+    others: Sequence[str],
+) -> Judged:
+    """Asks the referee in one court after the other.
+
+    Args:
+        shown: images, and which of them are looked at; others: runtimes that a user could still ask for.
+    Raises:
+        UnavailableError: the network is computed as it came in none of them.
+    """
     refused: list[Refereed] = []
-    for candidate in (plan, *plan.alternatives()):
-        found = run(REFEREE, _input(candidate, run, exported, evaluation, calibration))
+    for place, court in enumerate(courts):
+        graph = run(WITH_PIXELS, PixelsInput(exported.graph, "fp32", source.preprocessing, court.graph_format))
+        given = RefereeInput(
+            source, exported.facts, exported.graph, graph, court.executor, court.runtime, *shown, source.preprocessing
+        )
+        found = run(REFEREE, given)
         if found.ok:
-            already = _already(plan, run, found)
+            already = _already(source, run, found)
             if already is not None:
-                known = replace(plan, source=replace(plan.source, answers_are=already))
-                given = ExportInput(known.source, known.source.preprocessing.size)
-                return refereed(known, run, run(EXPORT, given), evaluation, calibration)
+                known = replace(source, answers_are=already)
+                again = run(EXPORT, ExportInput(known, known.preprocessing.size))
+                return judged(known, again, courts, shown, run, others)
             run.warn(*(_taken_instead(found, each) for each in refused))
-            return candidate, exported, found
+            return Judged(source, exported, place, found)
         refused.append(found)
         if found.by_reading:
             break
-    raise _refusal(plan, refused)
+    raise _refusal(source, refused, others)
 
 
-def _already(plan: Plan, run: Runner, found: Refereed) -> str | None:
+def _already(source: Source, run: Runner, found: Refereed) -> str | None:
     """The activation that the answers have gone through already, as the pictures show; None for none."""
-    told, kind = plan.source.answer.activation, found.looks_like
-    if kind is None or told == "none" or plan.task == "embed":
+    told, task, kind = source.answer.activation, source.answer.task, found.looks_like
+    if kind is None or told == "none" or task == "embed":
         return None
-    if kind == "softmax" and plan.task == "classify" and told in (None, "softmax"):
+    if kind == "softmax" and task == "classify" and told in (None, "softmax"):
         run.warn("the answers to all pictures are probabilities that add up to 1: no softmax is put on them again")
         return "softmax"
-    if plan.task == "multilabel" or told == "sigmoid":
+    if task == "multilabel" or told == "sigmoid":
         run.warn("the answers to all pictures lie between 0 and 1: they are taken for probabilities as they are")
         return "sigmoid"
     run.warn(
@@ -185,23 +258,6 @@ def _already(plan: Plan, run: Runner, found: Refereed) -> str | None:
         " --activation sigmoid or none, since a softmax is put on them"
     )
     return None
-
-
-def _input(
-    plan: Plan, run: Runner, exported: Exported, evaluation: ImageSet | None, calibration: CalibrationData
-) -> RefereeInput:
-    if evaluation is not None:
-        images, indices = evaluation, spread(len(evaluation), IMAGES)
-    else:
-        images, every = calibration.pool, calibration.indices
-        indices = [every[place] for place in spread(len(every), IMAGES)]
-    preprocessing = plan.source.preprocessing
-    graph = run(WITH_PIXELS, PixelsInput(exported.graph, "fp32", preprocessing, plan.graph_format))
-    runtime = REFERENCE if isinstance(plan.executor, ByReference) else plan.compiler.RUNTIME
-    return RefereeInput(
-        plan.source, exported.facts, exported.graph, graph, plan.executor, runtime, images, tuple(indices),
-        preprocessing,
-    )  # fmt: skip
 
 
 def _taken_instead(taken: Refereed, refused: Refereed) -> str:
@@ -218,15 +274,14 @@ def _difference(found: Refereed) -> str:
     return f"{found.agreement:.0f} % of {found.images} pictures have the same answer, {apart}{operator}"
 
 
-def _refusal(plan: Plan, refused: Sequence[Refereed]) -> UnavailableError:
+def _refusal(source: Source, refused: Sequence[Refereed], others: Sequence[str]) -> UnavailableError:
     first = refused[0]
     if first.by_reading:
         return UnavailableError(
-            f"{plan.source.name} cannot be read right: its canonical graph answers otherwise than the network in"
+            f"{source.name} cannot be read right: its canonical graph answers otherwise than the network in"
             f" {first.reference} ({_difference(first)})",
             "Export it again with a fixed batch of 1 and float32 inputs; plain operators are read best.",
         )
     tried = "; ".join(f"{each.runtime}: {_difference(each)}" for each in refused)
-    others = [name for name in plan.target.backends if all(each.runtime != name for each in refused)]
     hint = f"Try --runtime {' or '.join(others)}." if others else "Export the network without that operator."
-    return UnavailableError(f"no runtime here computes {plan.source.name} as {first.reference} does ({tried})", hint)
+    return UnavailableError(f"no runtime here computes {source.name} as {first.reference} does ({tried})", hint)

@@ -9,11 +9,15 @@ from typing import Final
 from edgekit.backends import DEFAULTS, Compiled, backend
 from edgekit.build.compile import COMPILE, CompileInput, CompileTask
 from edgekit.build.export import EXPORT, Exported, ExportInput
+from edgekit.build.referee import IMAGES as REFEREE_IMAGES
+from edgekit.build.referee import checked_runtime
 from edgekit.build.runner import Listener, Runner, fetching, nobody
 from edgekit.build.stage import File
 from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
 from edgekit.bundle.directory import MANIFEST, check_bundle, read_manifest
+from edgekit.bundle.manifest import Output
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.data.signs_set import SignsSet
 from edgekit.errors import InputError
 from edgekit.models.source import Source, resolve
 from edgekit.models.told_input import told_input
@@ -21,9 +25,12 @@ from edgekit.quantize.graph_format import GraphFormat
 from edgekit.recipe import Recipe
 from edgekit.store import Store, file_sha256
 from edgekit.targets import this_machine
+from edgekit.validate.question import Question, question_of
 
-HERE: Final = "openvino"
-"""The backend that runs what is not a bundle."""
+HERE: Final = ("openvino", "onnxruntime")
+"""Backends that run what is not a bundle: the first, or the next where that computes a network otherwise."""
+
+CLASSES: Final = Question()
 
 
 @dataclass(frozen=True)
@@ -33,6 +40,7 @@ class Runnable:
     Attributes:
         classes: 0 when unknown; default_data: what it was trained on, if edgekit has it.
         network: its name in the registry of models; None when it is of none.
+        question: how its outputs are read; notes: what the user should know of it.
     """
 
     name: str
@@ -43,6 +51,8 @@ class Runnable:
     classes: int
     default_data: str | None
     network: str | None = None
+    question: Question = CLASSES
+    notes: tuple[str, ...] = ()
 
 
 def prepare(recipe: Recipe, precision: str | None, store: Store, on_event: Listener = nobody) -> Runnable:
@@ -62,7 +72,7 @@ def prepare(recipe: Recipe, precision: str | None, store: Store, on_event: Liste
     if path.suffix == ".onnx" and path.is_file() and _takes_pixels(path):
         return _of_graph(path, recipe, run)
     source, exported = export_source(recipe, run)
-    return _of_source(source, exported, precision or "fp32", run)
+    return _of_source(recipe, source, exported, precision or "fp32", run)
 
 
 def is_bundle(recipe: Recipe) -> bool:
@@ -92,7 +102,14 @@ def of_bundle(directory: Path) -> Runnable:
     data = "signs" if model.tag == "signs" else None
     network = None if model.tag is None else model.name
     compiled = compiled_of_bundle(directory, manifest.precision)
-    return Runnable(directory.name, compiled, manifest.preprocessing, height, width, model.classes, data, network)
+    question = CLASSES if manifest.output is None else _question(manifest.output)
+    return Runnable(
+        directory.name, compiled, manifest.preprocessing, height, width, model.classes, data, network, question
+    )
+
+
+def _question(output: Output) -> Question:
+    return Question(output.task, output.activation, output.threshold)
 
 
 def compiled_of_bundle(directory: Path, precision: str) -> Compiled:
@@ -121,23 +138,40 @@ def _of_graph(path: Path, recipe: Recipe, run: Runner) -> Runnable:
     else:
         compiled = _compiled(File(path, file_sha256(path)), precision, run)
     preprocessing = replace(told_input(Preprocessing(), recipe.preprocessing), size=facts.size)
-    return Runnable(path.stem, compiled, preprocessing, *facts.size, facts.classes, None)
+    question = question_of(recipe.task or "classify", recipe.output.activation, "none", recipe.threshold)
+    return Runnable(path.stem, compiled, preprocessing, *facts.size, facts.classes, None, question=question)
 
 
-def _of_source(source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:
+def _of_source(recipe: Recipe, source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:
+    source, exported, runtime = _checked(source, exported, precision, run)
     facts = exported.facts
-    graph = _graph(source, exported, precision, backend(HERE).graph_format(None), run)
+    graph = _graph(source, exported, precision, backend(runtime).graph_format(None), run)
     network = source.name if source.kind == "registry" else None
+    task = recipe.task or source.task
     return Runnable(
         source.name,
-        _compiled(graph, precision, run),
+        _compiled(graph, precision, run, runtime),
         source.preprocessing,
         facts.height,
         facts.width,
         facts.classes,
         source.default_data,
         network,
+        question_of(task, recipe.output.activation, facts.activation, recipe.threshold),
+        tuple(run.warnings),
     )
+
+
+def _checked(source: Source, exported: Exported, precision: str, run: Runner) -> tuple[Source, Exported, str]:
+    """A network of others with a backend that computes it as it came, shown some rendered signs; the own as they are.
+
+    Raises:
+        UnavailableError: no backend computes it so.
+    """
+    if source.kind == "registry" and source.task == "classify":
+        return source, exported, HERE[0]
+    able = [name for name in HERE if precision in backend(name).PRECISIONS]
+    return checked_runtime(source, exported, able, SignsSet("calibration", REFEREE_IMAGES), run)
 
 
 def graph_for(
@@ -168,7 +202,7 @@ def _graph(source: Source, exported: Exported, precision: str, graph_format: Gra
     return run(WITH_PIXELS, PixelsInput(exported.graph, name, source.preprocessing, graph_format))
 
 
-def _compiled(graph: File, precision: str, run: Runner) -> Compiled:
-    identity = backend(HERE).identity(this_machine())
-    given = CompileInput((CompileTask("model", precision, graph, ()),), HERE, identity, DEFAULTS)
+def _compiled(graph: File, precision: str, run: Runner, runtime: str = HERE[0]) -> Compiled:
+    identity = backend(runtime).identity(this_machine())
+    given = CompileInput((CompileTask("model", precision, graph, ()),), runtime, identity, DEFAULTS)
     return run(COMPILE, given)["model"].compiled

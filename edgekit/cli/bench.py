@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgekit.cli.options import json_option, model_options, preprocessing_options, subject_recipe
+from edgekit.cli.options import answer_options, json_option, model_options, preprocessing_options, subject_recipe
 from edgekit.cli.output import emit_json, print_table, progress, warn
 
 
@@ -19,6 +19,7 @@ from edgekit.cli.output import emit_json, print_table, progress, warn
 @click.argument("subjects", nargs=-1)
 @model_options
 @preprocessing_options
+@answer_options
 @click.option(
     "--precision", type=click.Choice(("fp32", "bf16")), help="Of models that are not quantized. Default: fp32."
 )

@@ -13,6 +13,7 @@ from edgekit.cli.options import (
     calibration_settings,
     data_options,
     json_option,
+    label_options,
     model_options,
     nested,
     preprocessing_options,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 )
 @preprocessing_options
 @answer_options
+@label_options
 @click.option(
     "--allow-chance", is_flag=True, default=None, help="Go on where FP32 is no better than with shuffled labels."
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgekit.cli.options import json_option, model_options, preprocessing_options, subject_recipe
+from edgekit.cli.options import answer_options, json_option, model_options, preprocessing_options, subject_recipe
 from edgekit.cli.output import emit_json, progress, warn
 
 
@@ -28,6 +28,7 @@ from edgekit.cli.output import emit_json, progress, warn
 @click.option("--skip-bad-images", is_flag=True, default=None, help="Leave out unreadable images instead of stopping.")
 @model_options
 @preprocessing_options
+@answer_options
 @click.option(
     "--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("calibration.json"), show_default=True
 )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.options import (
+    answer_options,
     json_option,
     model_options,
     preprocessing_options,
@@ -25,6 +26,7 @@ from edgekit.cli.output import emit_json, progress
 @click.argument("subject", required=False)
 @model_options
 @preprocessing_options
+@answer_options
 @click.option("--target", default="cpu", show_default=True, help="What to compile for: cpu, gpu or rtx.")
 @click.option(
     "--precision",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.options import (
+    answer_options,
     data_options,
     json_option,
     label_options,
@@ -43,6 +44,13 @@ DOUBTED = 2_000
 @data_options
 @label_options
 @preprocessing_options
+@answer_options
+@click.option(
+    "--threshold",
+    type=click.FloatRange(-1, 1),
+    metavar="X",
+    help="To embed: a cosine; of sets of labels a probability.",
+)
 @click.option(
     "--precision", type=click.Choice(("fp32", "bf16")), help="Of a model that is not quantized. Default: fp32."
 )
@@ -73,9 +81,12 @@ def command(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Measure top-1 and top-5 of SUBJECT (or --model) on labelled images, with OpenVINO on this processor."""
+    """Measure the accuracy of SUBJECT (or --model) on labelled images, on this processor: top-1 and top-5, or what the
+    task of the network asks for.
+    """
     recipe = subject_recipe(subject, flags)
     from edgekit.build.ensemble import members_of, prepare_ensemble
+    from edgekit.cli.evaluate_task import evaluate_task
     from edgekit.cli.events import shown_on
     from edgekit.store import Store
     from edgekit.validate.scores import scored
@@ -84,6 +95,13 @@ def command(
     keep, left_out = _exclusion(exclude)
     with progress() as bars:
         networks = prepare_ensemble(recipe, items, precision, Store(), shown_on(bars))
+        for line in dict.fromkeys(line for each in networks for line in each.runnable.notes):
+            warn(line)
+        if networks[0].runnable.question.task != "classify":
+            if items or crops != 1:
+                raise click.UsageError("--crops and --ensemble average the probabilities of classes")
+            evaluate_task(networks[0].runnable, _opened(recipe, networks[0], keep), bars, as_json)
+            return
         images, labels = _labelled(recipe, networks[0], keep)
         outcome = _run(networks, images, crops, bars)
     scores = scored(outcome, [each.label for each in networks], labels)
@@ -132,6 +150,16 @@ def _exclusion(exclude: str | None) -> tuple[Keep | None, list[str]]:
 
 def _labelled(recipe: Recipe, first: Named, keep: Keep | None) -> tuple[ImageSet, Any]:
     """The images to evaluate on, and their labels."""
+    from edgekit.errors import InputError
+
+    images = _opened(recipe, first, keep)
+    if images.labels is None:
+        raise InputError(f"the images in {images.name} have no labels", "Give one sub-folder a class, or a table.")
+    return images, images.labels
+
+
+def _opened(recipe: Recipe, first: Named, keep: Keep | None) -> ImageSet:
+    """The images to evaluate on."""
     from edgekit.data.folder import open_images
     from edgekit.data.labels import label_rules
     from edgekit.data.left_out import said_of
@@ -140,14 +168,12 @@ def _labelled(recipe: Recipe, first: Named, keep: Keep | None) -> tuple[ImageSet
     data = recipe.data or first.runnable.default_data
     if data is None:
         raise InputError("there are no images to evaluate on", "Give labelled ones with --data.")
-    classes = first.runnable.classes or None
-    rules = label_rules(recipe, classes)
+    task = first.runnable.question.task
+    rules = label_rules(recipe.model_copy(update={"task": task}), first.runnable.classes or None)
     images = open_images(data, skip_bad=recipe.skip_bad_images, limit=recipe.images, labels=rules, keep=keep)
     for line in said_of(images, data):
         warn(line)
-    if images.labels is None:
-        raise InputError(f"the images in {data} have no labels", "Give one sub-folder a class, or a table.")
-    return images, images.labels
+    return images
 
 
 def _doubt(recipe: Recipe, images: ImageSet, outcome: Outcome) -> None:
@@ -185,7 +211,8 @@ def _run(networks: Sequence[Named], images: ImageSet, crops: int, bars: Progress
         for each in networks:
             compiled = each.runnable.compiled
             session = stack.enter_context(backend(compiled.backend).load(compiled, "throughput"))
-            members.append(Member(each.label, session, each.runnable.preprocessing))
+            activation = each.runnable.question.activation
+            members.append(Member(each.label, session, each.runnable.preprocessing, activation))
         outcome = evaluate(members, images, crops, tell)
     bars.finish("evaluate")
     return outcome

@@ -103,10 +103,7 @@ class PruneAmount(click.ParamType):  # type: ignore[type-arg]
 
 
 def answer_options(function: AnyFunction) -> AnyFunction:
-    """Add --task, --output, --activation, --layout, --labels and --label-offset.
-
-    The verb's function gets task, output, activation, layout and labels (text) and label_offset (int).
-    """
+    """Add --task, --output, --activation and --layout; the verb's function gets them as text."""
     return _stack(
         function,
         click.option(
@@ -123,7 +120,6 @@ def answer_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--layout", type=click.Choice(("nchw", "nhwc")), help="Of the network's input, where it cannot be told."
         ),
-        label_options,
     )
 
 

@@ -9,6 +9,7 @@ import click
 
 from edgekit.cli.options import (
     PruneAmount,
+    answer_options,
     data_options,
     json_option,
     model_options,
@@ -42,6 +43,7 @@ FILES = ("weights.safetensors", "model.onnx", "pruning.json")
 @pruning_options
 @data_options
 @preprocessing_options
+@answer_options
 @click.option("--seed", type=int, metavar="N", help="Of training and of the choice of images.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="Where the files go.")
 @json_option
