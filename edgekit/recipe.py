@@ -104,6 +104,7 @@ class Recipe(_Part):
 
     model: str = "inception_v4"
     weights: str | None = None
+    arch: str | None = Field(default=None, description="the network that a weights file given as the model is of")
     width: float | None = Field(default=None, gt=0)
     num_classes: int | None = Field(default=None, ge=1)
     target: str = "cpu"
@@ -113,7 +114,9 @@ class Recipe(_Part):
     data: str | None = None
     images: int | None = Field(default=None, ge=1)
     skip_bad_images: bool = False
-    task: Task = Field(default="classify", description="classes, sets of labels, or vectors to compare by cosine")
+    task: Task | None = Field(
+        default=None, description="classes, sets of labels, or vectors to compare by cosine; the model's own by default"
+    )
     output: OutputRecipe = OutputRecipe()
     labels: LabelsRecipe = LabelsRecipe()
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()

@@ -150,7 +150,8 @@ def graph_for(
     """
     path = Path(recipe.model)
     if path.suffix == ".onnx" and path.is_file() and _takes_pixels(path):
-        from edgekit.models.onnx_graph import pixel_facts, read_onnx
+        from edgekit.models.onnx_file import read_onnx
+        from edgekit.models.onnx_graph import pixel_facts
         from edgekit.quantize.rules import check
 
         if graph_format.signed:

@@ -157,6 +157,7 @@ class Candidates:
         drop = 100 - near.agreement
         if tuning.labelled and tuning.images.labels is not None:
             drop = paired_drop(self._base, made, tuning.images.labels[list(tuning.indices)]).drop
+        assert near.kl is not None  # of classes there are probabilities
         return Score(drop, near.kl, len(made))
 
     def memory_bytes(self) -> int:

@@ -89,6 +89,22 @@ class Input(_Part):
     color: str = "RGB"
 
 
+class Output(_Part):
+    """What the network's outputs are.
+
+    Attributes:
+        name: of the output in the file that the network came in.
+        activation: what makes probabilities of them; task: what they are.
+        threshold: cosine from which two pictures are one class (embed), probability from which a label is given
+            (multilabel); None for none.
+    """
+
+    name: str | None = None
+    activation: str = "softmax"
+    task: str = "classify"
+    threshold: float | None = None
+
+
 class Licenses(_Part):
     """SPDX expressions; None when unknown."""
 
@@ -127,6 +143,7 @@ class Manifest(_Part):
     precision: str
     input: Input
     preprocessing: Annotated[Preprocessing, BeforeValidator(_read), PlainSerializer(_written)]
+    output: Output | None = None
     labels: tuple[str, ...] = ()
     versions: Mapping[str, str | None] = {}
     licenses: Licenses = Licenses()
@@ -145,6 +162,6 @@ class Manifest(_Part):
 
     def as_json(self) -> dict[str, Any]:
         """As manifest.json has it: the keys that were given, without an engine or settings that there are not."""
-        absent = {name for name in ("engine", "engine_settings") if getattr(self, name) is None}
+        absent = {name for name in ("output", "engine", "engine_settings") if getattr(self, name) is None}
         told = self.model_dump(mode="json", exclude_unset=True, exclude=absent)
         return {"kind": KIND, "schema": schema_of(self.preprocessing, told.get("output") or {}), **told}

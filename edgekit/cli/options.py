@@ -37,18 +37,19 @@ _PLACES = {flag: (part, name) for part, flags in PARTS.items() for flag, name in
 
 
 def model_options(function: AnyFunction) -> AnyFunction:
-    """Add --model, --weights, --width and --num-classes.
+    """Add --model, --weights, --arch, --width and --num-classes.
 
-    The verb's function gets model, weights (text), width (float) and num_classes (int).
+    The verb's function gets model, weights, arch (text), width (float) and num_classes (int).
     """
     return _stack(
         function,
         click.option(
             "--model",
             metavar="MODEL",
-            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx file, or package.module:factory.",
+            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx or .pth file, or package.module:factory.",
         ),
         click.option("--weights", metavar="FILE", help="Weights: a safetensors or torch file, or `random`."),
+        click.option("--arch", metavar="NAME", help="With a .pth as --model: the network its weights are of."),
         click.option(
             "--width",
             type=click.FloatRange(0, min_open=True),
@@ -71,7 +72,7 @@ def data_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--data",
             metavar="DATA",
-            help="`signs`, a folder with one sub-folder a class, or a CSV/JSONL file with path,label.",
+            help="`signs`, a folder with one sub-folder a class, or a CSV, TSV or JSONL file with path,label.",
         ),
         click.option("--images", type=click.IntRange(min=1), metavar="N", help="Use N images, evenly spread."),
         click.option(
@@ -122,6 +123,14 @@ def answer_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--layout", type=click.Choice(("nchw", "nhwc")), help="Of the network's input, where it cannot be told."
         ),
+        label_options,
+    )
+
+
+def label_options(function: AnyFunction) -> AnyFunction:
+    """Add --labels and --label-offset; the verb's function gets labels (text) and label_offset (int)."""
+    return _stack(
+        function,
         click.option(
             "--labels", metavar="FILE", help="Names of the classes: lines, a JSON list or map, or an ONNX file's own."
         ),

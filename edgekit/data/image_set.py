@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from edgekit.data.left_out import LeftOut
     from edgekit.data.preprocessing import Preprocessing
 
 Keep: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 """Chooses among images by their identifiers: gives the positions to keep, in order."""
+
+Label: TypeAlias = int | tuple[int, ...] | None
+"""One class, several (of a set of labels), or none told."""
 
 AT_ONCE: Final = 10_000
 """Images whose hashes are digested at once."""
@@ -47,6 +51,26 @@ class ImageSet(Protocol):
     @property
     def skipped(self) -> tuple[str, ...]:
         """Unreadable images that were left out."""
+        ...
+
+    @property
+    def label_sets(self) -> NDArray[np.bool_] | None:
+        """(N, C) which labels each image has; None where images have one label each, or none."""
+        ...
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What of the data was not used, by reason."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how labels were read."""
+        ...
+
+    @property
+    def folders(self) -> tuple[tuple[str, int], ...]:
+        """Name and label of each class folder with images, sorted as text; empty where classes are no folders."""
         ...
 
     def __len__(self) -> int: ...
@@ -93,6 +117,18 @@ class Selection:
         return self.base.skipped
 
     @property
+    def left_out(self) -> LeftOut:
+        return self.base.left_out
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.base.notes
+
+    @property
+    def folders(self) -> tuple[tuple[str, int], ...]:
+        return self.base.folders
+
+    @property
     def drawn(self) -> bool:
         return self.base.drawn
 
@@ -102,8 +138,15 @@ class Selection:
         return None if labels is None else labels[list(self.positions)]
 
     @cached_property
+    def label_sets(self) -> NDArray[np.bool_] | None:
+        sets = self.base.label_sets
+        return None if sets is None else sets[list(self.positions)]
+
+    @cached_property
     def digest(self) -> str:
-        labels: Iterable[int | None] = [None] * len(self) if self.labels is None else self.labels.tolist()
+        labels: Iterable[Label] = [None] * len(self) if self.labels is None else self.labels.tolist()
+        if self.label_sets is not None:
+            labels = [tuple(row.nonzero()[0].tolist()) for row in self.label_sets]
         return digest_of((self.content_hash(index) for index in range(len(self))), labels)
 
     def __len__(self) -> int:
@@ -122,7 +165,7 @@ class Selection:
         return self.base.decoded(self.positions[index], side, exif)
 
 
-def digest_of(hashes: Iterable[str], labels: Iterable[int | None]) -> str:
+def digest_of(hashes: Iterable[str], labels: Iterable[Label]) -> str:
     """One digest of many images and their labels."""
     total, lines = hashlib.sha256(), (f"{content} {label}\n" for content, label in zip(hashes, labels, strict=True))
     while piece := "".join(islice(lines, AT_ONCE)):

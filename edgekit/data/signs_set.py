@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from edgekit.data.left_out import LeftOut
     from edgekit.data.preprocessing import Preprocessing
 
 DRAWING: Final = "signs-2"
@@ -45,6 +46,22 @@ class SignsSet:
 
     @property
     def skipped(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def label_sets(self) -> None:
+        return None
+
+    @property
+    def left_out(self) -> LeftOut:
+        return {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def folders(self) -> tuple[tuple[str, int], ...]:
         return ()
 
     @property

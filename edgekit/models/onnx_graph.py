@@ -16,6 +16,7 @@ from onnx_ir.passes import common
 
 from edgekit.errors import InputError
 from edgekit.models.graph_facts import GraphFacts
+from edgekit.models.onnx_file import read_onnx
 from edgekit.size import Size, shown
 
 OLDEST_OPSET: Final = 13
@@ -65,36 +66,6 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
     del proto.graph.value_info[:]
     proto.graph.value_info.extend(kept)
     return proto
-
-
-def read_onnx(path: Path) -> ir.Model:
-    """A checked ONNX model; external data is read only from inside the model's own folder.
-
-    Raises:
-        InputError: missing, truncated, no ONNX, opset below 13, or weights that are not finite.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no model file {path}", "Give the path of an .onnx file.")
-    try:
-        proto = onnx.load(str(path))
-        onnx.checker.check_model(proto)
-        model: ir.Model = ir.from_proto(proto)
-    except Exception as error:  # protobuf, checker and external-data errors have no common ancestor
-        why = str(error).splitlines()[0][:140] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path} is not a whole ONNX model: {why}",
-            "The file is truncated or of another kind; export it again.",
-        ) from error
-    if not len(model.graph):
-        raise InputError(f"{path} holds an empty ONNX graph", "The file is truncated or empty; export it again.")
-    if opset_of(model) < OLDEST_OPSET:
-        raise InputError(f"{path} has opset {opset_of(model)}", f"Export it with opset {OLDEST_OPSET} or newer.")
-    for name, value in model.graph.initializers.items():
-        if value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE) and not bool(
-            np.isfinite(array_of(value)).all()
-        ):
-            raise InputError(f"the weights of {path} have NaN or infinite values, first in {name}", "Train it again.")
-    return model
 
 
 def opset_of(model: ir.Model) -> int:
@@ -277,9 +248,10 @@ def give_only(model: ir.Model, values: list[ir.Value]) -> None:
 
 
 def takes_pixels(path: Path) -> bool:
-    """Whether an ONNX file's one input is raw pixels (1, H, W, 3), as in the graphs that edgekit writes.
+    """Whether an ONNX file is a graph of edgekit's own: its one input is raw pixels (1, H, W, 3), prepared inside.
 
-    They are uint8; float32 (for TensorRT before 8.5) where edgekit's own preprocessing is what reads them.
+    They are uint8, or float32 for TensorRT before 8.5. A network from outside that takes uint8 is none: how it wants
+    its pixels laid out is not known by that.
 
     Raises:
         InputError: it is no whole ONNX file.
@@ -289,7 +261,7 @@ def takes_pixels(path: Path) -> bool:
         return False
     readers = [node.name or "" for node in inputs[0].consumers()]
     own = inputs[0].name == PIXELS and bool(readers) and all(name.startswith("edgekit_") for name in readers)
-    return inputs[0].dtype == ir.DataType.UINT8 or (inputs[0].dtype == ir.DataType.FLOAT and own)
+    return own and inputs[0].dtype in (ir.DataType.UINT8, ir.DataType.FLOAT)
 
 
 def pixel_facts(path: Path) -> PixelFacts:

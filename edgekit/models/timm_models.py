@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.presets import Preset, of_timm
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models import hub
 from edgekit.models.weights import load_into
 
@@ -162,7 +162,7 @@ def _imported() -> Any:
             raise
         raise UnavailableError(
             f"models named timm:NAME need the package {error.name}, which is not installed",
-            "Get it with: pip install 'edgekit[timm]'",
+            install_hint("timm"),
         ) from error
     except Exception as error:  # a torchvision that is not of torch's build fails in more than one way
         why, torch, theirs = " ".join(str(error).split())[:160], _version("torch"), _version("torchvision")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.errors import EdgekitError
 from edgekit.runtime.quiet import no_telemetry
+from edgekit.store.root import give_home
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ def quantize(
     """
     os.environ.setdefault("NNCF_CI", "1")  # NNCF sends usage statistics unless it believes itself in a test run
     no_telemetry()
+    give_home()  # NNCF looks for one when it is imported
     logging.getLogger("nncf").setLevel(logging.ERROR)
     import nncf
     import onnx

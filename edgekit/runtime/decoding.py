@@ -25,7 +25,7 @@ MAX_PIXELS = 89478485
 MAX_RESIZED_PIXELS = 1 << 25
 """An extreme ratio makes the resized image far larger than its crop; then only the crop is made, which is slower."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
+FORMATS = tuple("JPEG MPO PNG BMP WEBP PPM TIFF GIF JPEG2000 AVIF TGA ICO DIB PCX SGI SUN DDS PSD QOI".split())
 """What is decoded: Pillow knows more, and some of those run other programs."""
 
 Image = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, np.ndarray]

@@ -9,6 +9,7 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Optio
 
 import numpy as np
 
+from .activation import ACTIVATE
 from .contract import Contract, Output
 from .decoding import MAX_IMAGE_BYTES, MAX_PIXELS, Image, picture
 from .engines import Network
@@ -215,24 +216,6 @@ class Session(object):
     def _check_classes(self) -> None:
         if self._output.task == "embed":
             raise BundleError("the bundle gives vectors to compare, not classes: use logits(), or its task `embed`")
-
-
-def _softmax(row: np.ndarray) -> np.ndarray:
-    weights = np.exp(row - row.max(), dtype=np.float64)
-    return np.asarray(weights / weights.sum())
-
-
-def _sigmoid(row: np.ndarray) -> np.ndarray:
-    small = np.exp(-np.abs(row), dtype=np.float64)  # of the size only, which cannot overflow
-    return np.asarray(np.where(row < 0, small, 1.0) / (1.0 + small))
-
-
-def _none(row: np.ndarray) -> np.ndarray:
-    return row.astype(np.float64)
-
-
-ACTIVATE: Dict[str, Callable[[np.ndarray], np.ndarray]] = {"softmax": _softmax, "sigmoid": _sigmoid, "none": _none}
-"""What makes probabilities (classes,), float64, of the outputs of one image, by the name that a manifest has for it."""
 
 
 def _is_many(image: Any) -> bool:

@@ -9,10 +9,12 @@ from typing import Final
 import torch
 from torch import nn
 
+from edgekit.runtime.cgroup import usable_cores
 from edgekit.size import Size
 from edgekit.training.autocast import autocast
 from edgekit.training.distillation import DistillationLoss
-from edgekit.training.threads import cores
+from edgekit.training.step import answers
+from edgekit.training.strides import pixels_left_out_first
 
 DRAWING: Final = 0.75
 """What is left of the pace beside drawing or decoding on a core of its own, and the optimiser's own step; measured on
@@ -34,10 +36,10 @@ def pace(student: nn.Module, guide: DistillationLoss, size: Size, batch: int, ch
     times = []
     for _ in range(3):
         began = time.monotonic()
-        with autocast():
-            logits = probe(pictures)
+        with autocast(), pixels_left_out_first(probe):
+            logits = answers(probe, pictures)
         guide.loss(pictures, logits, labels, 0.0).backward()  # type: ignore[no-untyped-call]
         times.append(time.monotonic() - began)
         probe.zero_grad(set_to_none=True)
     student.load_state_dict(before)
-    return batch / min(times) * (DRAWING if torch.get_num_threads() < cores() else DRAWING_BESIDE)
+    return batch / min(times) * (DRAWING if torch.get_num_threads() < usable_cores() else DRAWING_BESIDE)

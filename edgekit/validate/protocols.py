@@ -17,6 +17,7 @@ from edgekit.data.crops import fill, scales, side_of
 from edgekit.data.loading import AHEAD, made_ahead
 from edgekit.data.preprocessing import Preprocessing, picture
 from edgekit.errors import InputError
+from edgekit.validate.activation import ACTIVATIONS
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -32,11 +33,12 @@ Geometry: TypeAlias = Preprocessing
 
 @dataclass(frozen=True)
 class Member:
-    """A loaded network, and what it wants to be shown."""
+    """A loaded network, what it wants to be shown, and what makes probabilities of its answers."""
 
     name: str
     session: Session
     preprocessing: Preprocessing
+    activation: str = "softmax"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class Outcome:
 
     Attributes:
         crops: views of the protocol.
-        probabilities: of each network, float32 (N, classes): softmax, averaged over the crops.
-        single: of each network, float32 (N, classes): logits of its own centre crop.
+        probabilities: of each network, float32 (N, classes), averaged over the crops.
+        single: of each network, float32 (N, classes): logits of its own centre crop; activations: what makes
+            probabilities of those.
         views: pictures that were run, in all; own centre crops among them.
         seconds: wall clock, decoding and cropping included.
     """
@@ -56,6 +59,7 @@ class Outcome:
     single: tuple[NDArray[np.float32], ...]
     views: int
     seconds: float
+    activations: tuple[str, ...]
 
     @property
     def images(self) -> int:
@@ -87,6 +91,7 @@ def evaluate(
     geometries = tuple(dict.fromkeys(_geometry(member.preprocessing) for member in members))
     probabilities: list[NDArray[np.float32]] = []
     single: list[NDArray[np.float32]] = []
+    names = tuple(member.activation for member in members)
     began, done, views = time.monotonic(), 0, 0
     with closing(_batches(images, geometries, crops)) as batches:
         for batch in batches:
@@ -99,26 +104,18 @@ def evaluate(
                     _check_classes(members, single)
                 views += len(shown)
                 here = slice(done, done + len(weights))
-                single[place][here], probabilities[place][here] = _averaged(logits, weights)
+                single[place][here], probabilities[place][here] = _averaged(logits, weights, member.activation)
             done += len(weights)
             on_progress(done)
-    return Outcome(crops, tuple(probabilities), tuple(single), views, time.monotonic() - began)
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities (N, classes) of logits; rows that are not finite become NaN."""
-    wide = np.where(np.isfinite(logits).all(1, keepdims=True), logits, np.nan).astype(np.float64)
-    powers = np.exp(wide - wide.max(1, keepdims=True))
-    out: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-    return out
+    return Outcome(crops, tuple(probabilities), tuple(single), views, time.monotonic() - began, names)
 
 
 def _averaged(
-    logits: NDArray[np.float32], weights: Sequence[NDArray[np.int64]]
+    logits: NDArray[np.float32], weights: Sequence[NDArray[np.int64]], activation: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Of each picture the logits of its own centre crop, its first view, and the weighted mean softmax of its views."""
+    """Of each picture the logits of its own centre crop, its first view, and the weighted mean probabilities of all."""
     ends = np.cumsum([len(each) for each in weights])
-    parts = np.split(softmax(logits), ends[:-1])
+    parts = np.split(ACTIVATIONS[activation](logits), ends[:-1])
     means = [each[each > 0] @ part[each > 0] / each.sum() for each, part in zip(weights, parts, strict=True)]
     firsts = ends - [len(each) for each in weights]
     return logits[firsts], np.stack(means)

@@ -15,7 +15,7 @@ import pytest
 from hub_server import Hub, serving
 from test_hub import environment
 
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models.source import make_network, resolve
 from edgekit.models.timm_models import find
 from edgekit.recipe import Recipe
@@ -40,7 +40,7 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
             find("resnet18")
         assert refusal.value.line() == (
             f"edgekit: error: models named timm:NAME need the package {missing}, which is not installed."
-            " Get it with: pip install 'edgekit[timm]'"
+            f" {install_hint('timm')}"
         )
 
 

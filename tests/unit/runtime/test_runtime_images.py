@@ -107,7 +107,7 @@ BAD: dict[str, tuple[Any, str]] = {
     "a PNG cut short": (encoded("png")[:-900], "truncated|broken|unrecognized"),
     "nothing": (b"", "no image that is known"),
     "text": (b"hello, this is no image", "no image that is known"),
-    "another format": (encoded("pcx"), "PCX, which is not read here"),
+    "another format": (encoded("eps"), "EPS, which is not read here"),
     "floats": (np.zeros((4, 4, 3), np.float32), "uint8"),
     "four channels": (np.zeros((4, 4, 4), np.uint8), "uint8"),
     "no pixels": (np.zeros((0, 4, 3), np.uint8), "uint8"),

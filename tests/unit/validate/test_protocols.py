@@ -27,8 +27,9 @@ from edgekit.quantize.graph_format import format_for
 from edgekit.recipe import Recipe
 from edgekit.store import Store
 from edgekit.validate.accuracy import accuracy
+from edgekit.validate.activation import softmax
 from edgekit.validate.evaluation import predict
-from edgekit.validate.protocols import Member, evaluate, softmax
+from edgekit.validate.protocols import Member, evaluate
 from edgekit.validate.scores import averaged, scored
 
 Photos = Callable[..., Path]
