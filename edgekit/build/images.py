@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from edgekit.build.rotation import CHECK_ROTATION, RotationInput
 from edgekit.build.search_precision import MOST, SearchImages
 from edgekit.data.calibration import CalibrationData, choose
 from edgekit.data.folder import FolderSet, open_images
@@ -40,6 +41,8 @@ def evaluation_images(plan: Plan, run: Runner) -> ImageSet | None:
     rules = label_rules(recipe, source.classes)
     images = open_images(data, skip_bad=recipe.skip_bad_images, limit=limit, labels=rules, index=run.store.index)
     run.warn(*said_of(images, data))
+    if isinstance(images, FolderSet) and not source.preprocessing.exif:
+        run(CHECK_ROTATION, RotationInput(images))
     return images
 
 

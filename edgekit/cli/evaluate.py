@@ -163,6 +163,7 @@ def _opened(recipe: Recipe, first: Named, keep: Keep | None) -> ImageSet:
     from edgekit.data.folder import open_images
     from edgekit.data.labels import label_rules
     from edgekit.data.left_out import said_of
+    from edgekit.data.rotated import rotation_warning
     from edgekit.errors import InputError
 
     data = recipe.data or first.runnable.default_data
@@ -171,7 +172,8 @@ def _opened(recipe: Recipe, first: Named, keep: Keep | None) -> ImageSet:
     task = first.runnable.question.task
     rules = label_rules(recipe.model_copy(update={"task": task}), first.runnable.classes or None)
     images = open_images(data, skip_bad=recipe.skip_bad_images, limit=recipe.images, labels=rules, keep=keep)
-    for line in said_of(images, data):
+    rotated = None if first.runnable.preprocessing.exif else rotation_warning(images)
+    for line in (*said_of(images, data), *filter(None, [rotated])):
         warn(line)
     return images
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.data.formats import openers
 from edgekit.errors import InputError
+from edgekit.runtime.rgb import rgb_of
 from edgekit.store import Content, ContentIndex, FolderIndex
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def read_files(
     read."""
     import PIL
 
-    known = index.folder(folder, reader=f"Pillow {PIL.__version__}, {len(openers())} formats")
+    known = index.folder(folder, reader=f"Pillow {PIL.__version__}, {len(openers())} formats, known ranges")
     found = [known.find(row.name) for row in rows]
     unknown = [place for place, content in enumerate(found) if content is None or content.whole is None]
     try:
@@ -113,6 +114,8 @@ def _is_whole(content: bytes) -> bool:
                 # A header says nothing of a file that was cut short: decode, JPEG at an eighth of its size.
                 image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
                 image.load()
+                if image.mode in ("I", "F"):
+                    rgb_of(image)  # whose range may be none that is known
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return False
     return True

@@ -12,7 +12,6 @@ from edgekit.runtime.rgb import bears_rotation
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
-    from edgekit.data.preprocessing import Preprocessing
 
 NAMED = 3
 """Pictures that a warning names."""
@@ -28,10 +27,8 @@ def rotated(images: ImageSet) -> list[str]:
         return [file.identifier for file, turned in zip(images.files, said, strict=True) if turned]
 
 
-def rotation_warning(images: ImageSet, preprocessing: Preprocessing) -> str | None:
-    """What to tell of pictures that are looked at as they lie in their files; None where there are none."""
-    if preprocessing.exif:
-        return None
+def rotation_warning(images: ImageSet) -> str | None:
+    """What to tell of pictures that are looked at as they lie in their files; None where none bears a rotation."""
     found = rotated(images)
     if not found:
         return None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -35,6 +36,7 @@ class FileInput:
         layout: "NCHW" or "NHWC"; batched: whether there is a dimension of images at all.
         batch: how many images it takes at once; 1 where that is open.
         channels, height, width: 0 where a side is open.
+        properties: the metadata of the file.
     """
 
     name: str
@@ -45,6 +47,7 @@ class FileInput:
     channels: int
     height: int
     width: int
+    properties: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def fed(self, pictures: NDArray[np.float32]) -> NDArray[np.generic]:
         """Pictures (N, C, H, W) as the file wants them."""
@@ -88,7 +91,8 @@ def look_at_input(model: ir.Model, answer: Answer) -> FileInput:
     layout, channels = _layout(model, value, whole, answer)
     height, width = (whole[2], whole[3]) if layout == "NCHW" else (whole[1], whole[2])
     dtype = {"FLOAT": "float32", "DOUBLE": "float64"}.get(value.dtype.name, value.dtype.name.lower())
-    return FileInput(name_of(value), dtype, layout, batched, max(1, whole[0]), channels, height, width)
+    sides, said = (channels, height, width), dict(model.metadata_props)
+    return FileInput(name_of(value), dtype, layout, batched, max(1, whole[0]), *sides, properties=said)
 
 
 def _shown(value: ir.Value) -> str:

@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.data.presets import Preset, layer, of_timm, preset_named
+from edgekit.data.presets import Preset, layer, of_timm, preset_named, preset_of_metadata
 from edgekit.errors import InputError
 from edgekit.recipe import PreprocessingRecipe
 from edgekit.runtime.contract import WITHOUT_ANTIALIAS
 from edgekit.size import Size
 
 TIMM = "timm:"
+
+
+def said_by_file(base: Preprocessing, properties: Mapping[str, str]) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The preprocessing of an ONNX file by its metadata, and what the user should know of that.
+
+    Args:
+        base: what holds where they say nothing; its size, and whether it is grey, are the graph's own.
+        properties: the metadata of the file.
+    """
+    preset = dict(preset_of_metadata(properties) or {})
+    preset.pop("size", None)
+    if (preset.get("color") == "grey") != (base.color == "grey"):
+        preset.pop("color", None)
+    if not preset:
+        return base, ()
+    made = replace(base, **preset)
+    said = ", ".join(f"{key} {_shown(getattr(made, key))}" for key in preset)
+    return made, (f"the metadata of the file say how images are prepared: {said}; flags go over that",)
+
+
+def _shown(value: object) -> str:
+    return ",".join(f"{each:g}" for each in value) if isinstance(value, tuple) else str(value)
 
 
 def told_input(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
@@ -27,11 +50,9 @@ def told_input(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
     preset = {} if told.preset is None else dict(_preset(told.preset))
     if given.get("resize") == "crop" and preset.get("resize", "crop") != "crop" and "crop_fraction" not in given:
         preset.pop("crop_fraction", None)  # it was of the other way to resize
-    merged: Preset = {**preset, **given}
+    merged: Preset = {"color": base.color, **preset, **given}
     _check(base, merged)
-    if "color" in merged:
-        merged = _one_channel(base, merged, given)
-    return replace(base, **merged)
+    return replace(base, **_one_channel(base, merged, given))
 
 
 def told_size(told: PreprocessingRecipe) -> Size | None:

@@ -255,7 +255,7 @@ def test_a_network_for_wide_pictures_is_pruned_and_recovers(color: str, tmp_path
     assert record.run is not None
     assert record.run.recipe.stages[0].size == (24, 64)
     assert json.loads((tmp_path / "work" / "log.jsonl").read_text().splitlines()[0])["size"] == [24, 64]
-    facts = export_network(recovered, told.size, tmp_path / "made.onnx", told.channels)
+    facts = export_network(recovered, told.size, tmp_path / "made.onnx")
     assert (facts.height, facts.width, facts.classes) == (24, 64, 24)
 
 
