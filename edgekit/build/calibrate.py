@@ -14,6 +14,7 @@ from edgekit.data.calibration import read as read_set
 from edgekit.data.folder import open_images
 from edgekit.data.image_set import ImageSet
 from edgekit.data.labels import UNJUDGED
+from edgekit.data.left_out import said_of
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.recipe import find_shipped
 
@@ -104,6 +105,7 @@ def calibration_data(
         pool = open_images(
             asked.data or "signs", skip_bad=skip_bad, labels=UNJUDGED, split="calibration", index=run.store.index
         )
+        run.warn(*said_of(pool, asked.data or "signs"))
         features = Features(exported.graph, plan.source.preprocessing) if asked.strategy == "coverage" else None
         count = min(asked.images, len(pool))
         choice = Choice(pool, asked.data or "signs", count, asked.strategy, plan.recipe.seed, features)

@@ -114,7 +114,11 @@ def checked(plan: Plan, run: Runner, exported: Exported, images: ImageSet | None
     chance, explanation = found.chance, found.explanation
     if not chance.doubtful and (explanation is None or explanation.top1 < chance.top1 + PLAIN):
         return None
-    what = chance.said if chance.doubtful else f"the labels look wrong: {chance.top1:.1f} % of FP32's answers are right"
+    what = (
+        f"FP32 {chance.said}"
+        if chance.doubtful
+        else f"the labels look wrong: {chance.top1:.1f} % of FP32's answers are right"
+    )
     hint = UNEXPLAINED if explanation is None else explanation.said
     if chance.refused and not plan.recipe.labels.allow_chance:
         raise InputError(what, f"{hint}; --allow-chance goes on all the same.")

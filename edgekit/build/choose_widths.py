@@ -13,9 +13,11 @@ from pydantic import TypeAdapter
 from edgekit.build.executor import Executor, Timing
 from edgekit.build.stage import File, Progress, Stage
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.errors import InputError
 from edgekit.models.source import Source
 from edgekit.prune.choice import ChosenWidths, LatencyFit, LatencyStep, Sensitivity, Want, changed, packed
 from edgekit.prune.sources import PruningImages
+from edgekit.size import size_of
 from edgekit.store.keys import NOT_IN_KEY
 
 if TYPE_CHECKING:
@@ -74,14 +76,18 @@ class ChooseWidthsInput:
 
 def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.models.source import make_network
+    from edgekit.prune.channels import check_some_left, left_alone
+    from edgekit.prune.images import few_pictures
     from edgekit.prune.select import keep_best
-    from edgekit.prune.surgery import check
+    from edgekit.prune.soundness import sound
     from edgekit.prune.tracing import trace
+    from edgekit.training.images import shape_of
 
-    size, channels = given.preprocessing.size, given.preprocessing.channels
     network = make_network(given.source)
-    graph = trace(network, size, channels)
-    check(network, graph, size, channels)
+    channels, height, width = shape_of(given.preprocessing)
+    graph = trace(network, (height, width), channels)
+    graph = sound(network, graph, few_pictures(given.images, given.preprocessing))
+    check_some_left(graph)
     scores = _importance(given, network, graph, progress)
     whole = WholeNetwork(given, graph, scores, getattr(network, "constant_names", None), progress)
     chosen, latency = _ratio(given, whole) if given.want.kind == "ratio" else _fitted(given, whole, progress)
@@ -95,7 +101,7 @@ def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequenc
         _sensitivity(given, network, graph, scores, progress),
     )
     (folder / CHOICE).write_bytes(TypeAdapter(ChosenWidths).dump_json(found))
-    return ()
+    return left_alone(graph.left)
 
 
 def _ratio(given: ChooseWidthsInput, whole: WholeNetwork) -> tuple[Chosen, LatencyFit | None]:
@@ -105,7 +111,10 @@ def _ratio(given: ChooseWidthsInput, whole: WholeNetwork) -> tuple[Chosen, Laten
     chosen = Chosen(ratio_widths(whole.graph, given.want.ratio, given.granularity), 0.0, 0.0)
     if given.executor.untimed is not None:
         return chosen, None
-    ms = whole.measure(chosen)
+    try:
+        ms = whole.measure(chosen)
+    except InputError:  # the exported graph does not show all layers: the pruned network itself is timed later
+        return chosen, None
     step = LatencyStep(ms, ms)
     return chosen, LatencyFit(given.precision, whole.dense_ms, None, (step,), "not used: a ratio was given", 0)
 
@@ -188,7 +197,7 @@ class WholeNetwork:
         return {"dense": self._given.graph.path, "pruned": path}
 
     def _timed(self, graphs: Callable[[Path], Mapping[str, Path]]) -> dict[str, float]:
-        executor, size = self._given.executor, self._given.preprocessing.size
+        executor, size = self._given.executor, size_of(self._given.preprocessing.size)
         with tempfile.TemporaryDirectory(prefix="edgekit-widths-") as made:
             folder, forms = Path(made), {}
             for name, graph in graphs(folder).items():
@@ -218,6 +227,6 @@ def _read(folder: Path) -> ChosenWidths:
     return TypeAdapter(ChosenWidths).validate_json((folder / CHOICE).read_bytes())
 
 
-PACKAGES: Final = ("torch", "torch-pruning", "onnx", "onnx-ir", "openvino", "onnxruntime", "numpy", "Pillow")
+PACKAGES: Final = ("torch", "onnx", "onnx-ir", "openvino", "onnxruntime", "numpy", "Pillow")
 
 CHOOSE_WIDTHS: Final = Stage("prune", PACKAGES, _make, _read)

@@ -26,7 +26,7 @@ HEAD: Final = (
 
 
 DECIDING: Final = (
-    *("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "openvino", "nncf", "torch-pruning"),
+    *("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "openvino", "nncf"),
     *("numpy", "Pillow", "polygraphy", "tensorrt", "tensorrt-rtx-cu13-bindings"),
 )
 """Packages whose versions can change what is built."""

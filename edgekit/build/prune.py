@@ -15,6 +15,7 @@ from edgekit.errors import BudgetError, InputError
 from edgekit.prune.choice import ChosenWidths, Want, Width
 from edgekit.store.keys import canonical
 from edgekit.targets import this_machine
+from edgekit.training.failure import TrainingFailed
 
 if TYPE_CHECKING:
     from edgekit.build.export import Exported
@@ -90,7 +91,7 @@ def pruned_network(plan: Plan, run: Runner, origin: Origin) -> Pruned:
         run.warn(error.what)
         return Pruned(asked, error.what, True, error.hint)
     except InputError as error:
-        if asked != "auto":
+        if asked != "auto" and not isinstance(error, TrainingFailed):
             raise
         run.warn(f"{error.what}; built without pruning")
         return Pruned(asked, error.what, hint=error.hint)
@@ -130,7 +131,10 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
     asked = str(plan.recipe.prune)
     chosen = run(CHOOSE_WIDTHS, choosing)
     if chosen.kept == chosen.units:
-        return Pruned(asked, f"{choosing.precision} alone meets the latency budget", hint="There is no need.")
+        why = f"{choosing.precision} alone meets the latency budget"
+        if choosing.want.kind != "budget":
+            why = "no narrower widths were found that would be faster and keep what matters"
+        return Pruned(asked, why, hint="There is no need.")
     may_try_again = choosing.want.kind == "knee"
     minutes = plan.recipe.pruning.minutes
     ceiling = 60 * ((MINUTES if may_try_again else FIRST_SHARE * MINUTES) if minutes is None else minutes)
@@ -154,7 +158,11 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
     except BudgetError as error:  # on a noisy machine the two may be too near: the first attempt is judged
         run.warn(error.what)
         return found
-    recovered = run(RECOVER, replace(_recovering(plan, choosing.images, chosen), seconds=left))
+    try:
+        recovered = run(RECOVER, replace(_recovering(plan, choosing.images, chosen), seconds=left))
+    except TrainingFailed as error:
+        run.warn(f"{error.what}; the first attempt stays")
+        return found
     return replace(found, chosen=chosen, recovered=recovered, attempts=2)
 
 

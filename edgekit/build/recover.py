@@ -14,6 +14,7 @@ from edgekit.build.export import GRAPH, Exported, read_exported, write_facts
 from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.source import Source
+from edgekit.prune.channels import cannot_be_pruned
 from edgekit.prune.choice import unpacked
 from edgekit.prune.recovery import NOTHING, Recovery
 from edgekit.prune.sources import PruningImages
@@ -68,27 +69,48 @@ class Recovered:
 
 
 def _make(given: RecoverInput, folder: Path, progress: Progress) -> Sequence[str]:
-    from edgekit.models.export import export_network
+    """Trains in a process of its own: should a kernel of torch's end it, the build still goes on without pruning."""
+    if given.images is None:
+        return made(given, folder, time.monotonic(), progress)
+    from edgekit.training.apart import apart
+
+    warnings: Sequence[str] = apart(f"{__name__}:made", (given, folder, time.monotonic()), progress)
+    return warnings
+
+
+def made(given: RecoverInput, folder: Path, began: float, progress: Progress) -> Sequence[str]:
+    """Writes the pruned network, recovered where there are images, and its graph into a folder.
+
+    Args:
+        began: when the work began, as `time.monotonic` tells it in every process of this machine.
+    Raises:
+        InputError: the network cannot be pruned after all.
+        TrainingFailed: training diverged.
+    """
+    from edgekit.models.export import export_again
     from edgekit.models.source import make_network
     from edgekit.models.weights import write_weights
-    from edgekit.prune.surgery import slimmed
+    from edgekit.prune.images import few_pictures
+    from edgekit.prune.soundness import check_cut
     from edgekit.prune.tracing import trace
+    from edgekit.training.images import shape_of
 
-    began = time.monotonic()
     network = make_network(given.source)
-    graph = trace(network, given.preprocessing.size, given.preprocessing.channels)
+    channels, height, width = shape_of(given.preprocessing)
+    graph = trace(network, (height, width), channels)
+    if graph.units != given.units:
+        raise cannot_be_pruned(f"it has {graph.units} units of channels, and what stays was told of {given.units}")
     keep = unpacked(given.keep, given.units)
-    made, recovery = slimmed(network, graph, keep), NOTHING
+    cut, recovery = check_cut(network, graph, keep, few_pictures(given.images, given.preprocessing)), NOTHING
     if given.images is not None:
         # the ceiling is of the whole stage: to export takes about as long again as to load and trace
         spent = time.monotonic() - began
         given = replace(given, seconds=max(LEAST * given.seconds, given.seconds - 2 * spent))
-        made, recovery = _recovered(given, (made, network, graph, keep), folder, progress)
+        cut, recovery = _recovered(given, (cut, network, graph, keep), folder, progress)
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
-    write_weights(made, folder / WEIGHTS, pruned=True)
-    size, answer = given.preprocessing.size, given.source.answer
-    write_facts(folder, export_network(made, size, folder / GRAPH, answer))
+    write_weights(cut, folder / WEIGHTS, pruned=True)
+    write_facts(folder, export_again(given.source, cut, given.preprocessing.size, folder / GRAPH))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
 

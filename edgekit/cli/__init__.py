@@ -51,7 +51,6 @@ EXTRA_OF: dict[str, str] = {
     "safetensors": "cpu",
     "cyclonedx": "cpu",
     "huggingface_hub": "cpu",
-    "torch_pruning": "cpu",
     "tensorrt": "gpu",
     "tensorrt_rtx": "rtx",
     "tensorrt_rtx_bindings": "rtx",

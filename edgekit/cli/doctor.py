@@ -29,7 +29,6 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("openvino", "openvino", "cpu"),
     ("nncf", "nncf", "cpu"),
     ("safetensors", "safetensors", "cpu"),
-    ("torch-pruning", "torch_pruning", "cpu"),
     ("onnxruntime", "onnxruntime", "cpu"),
     ("huggingface_hub", "huggingface_hub", "cpu"),
     ("timm", "timm", "timm"),

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from edgekit.validate.scores import Scores
 
 
+DOUBTED = 2_000
+"""Images that answers are compared with shuffled labels on, at most."""
+
+
 @click.command(
     epilog="\b\nExamples:\n  edgekit evaluate --model inception_v4 --data signs\n"
     "  edgekit evaluate build/inception_v4-cpu --data signs --images 1000 --json\n"
@@ -83,6 +87,7 @@ def command(
         images, labels = _labelled(recipe, networks[0], keep)
         outcome = _run(networks, images, crops, bars)
     scores = scored(outcome, [each.label for each in networks], labels)
+    _doubt(recipe, images, outcome)
     if as_json:
         emit_json(_told(networks, images, outcome, scores, len(left_out)))
         return
@@ -143,6 +148,24 @@ def _labelled(recipe: Recipe, first: Named, keep: Keep | None) -> tuple[ImageSet
     if images.labels is None:
         raise InputError(f"the images in {data} have no labels", "Give one sub-folder a class, or a table.")
     return images, images.labels
+
+
+def _doubt(recipe: Recipe, images: ImageSet, outcome: Outcome) -> None:
+    """Warns where the first network's answers have nothing to do with the labels, and of what explains them."""
+    from edgekit.data.image_set import spread
+    from edgekit.validate.chance import first_answers, near_chance
+    from edgekit.validate.label_orders import Told, explained
+
+    if images.labels is None or recipe.weights == "random":
+        return
+    some = spread(len(images), DOUBTED)
+    labels, answers, names = images.labels[some], outcome.single[0][some], [images.identifier(at) for at in some]
+    chance = near_chance(answers, labels)
+    if not chance.doubtful:
+        return
+    told = Told(labels, names, images.folders, recipe.labels.offset, recipe.data or images.name)
+    found = explained(first_answers(answers), answers.shape[1], told)
+    warn(f"the network {chance.said}" + ("" if found is None else f". {found.said}"))
 
 
 def _run(networks: Sequence[Named], images: ImageSet, crops: int, bars: Progress) -> Outcome:

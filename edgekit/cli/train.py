@@ -81,7 +81,8 @@ def command(
             detail = f"{shown(tick.size)} px, loss {tick.loss:.3f}, top-1 {tick.top1:.1f} %, {pace}"
             bars.update("train", tick.step, tick.steps, detail)
 
-        run = RunSettings(entry.mean, entry.std, workers=workers, stop_after=stop_after)
+        lower = f"Lower `learning_rate` in the recipe: it is {settings.learning_rate:g}."
+        run = RunSettings(entry.mean, entry.std, workers=workers, stop_after=stop_after, if_diverged=lower)
         average = train(network, images, settings, out, run, on_tick=tell).network
     done = stop_after is None or stop_after >= settings.steps
     if done:

@@ -120,7 +120,7 @@ def of_folders(place: str, folders: Sequence[str], rows: Sequence[Row], rules: L
     elif are_numbers:
         found = _by_numbers(place, filled)
         how = f"are numbers, and were read as numbers: {_span(found)}"
-        notes = (f"the {len(filled)} class folders of {readable(place)} {how}",)
+        notes = (f"the {len(filled)} class folders of {readable(place)} {how}",) if rules.checked else ()
     else:
         found = {each: index for index, each in enumerate(folders)}
     moved = {each: index + rules.offset for each, index in found.items()}

@@ -16,6 +16,7 @@ import yaml
 from edgekit.errors import InputError
 from edgekit.recipe import PreprocessingRecipe, checked
 
+Channels = tuple[float, ...]
 Preset = Mapping[str, Any]
 """Also what somebody else's file holds, before it is read."""
 
@@ -173,8 +174,8 @@ def _of_hugging_face(told: Preset) -> Preset:
     if interpolation is None:
         raise ValueError(f"its resample is {told['resample']}")
     factor = float(told.get("rescale_factor", 1 / 255)) if told.get("do_rescale", True) else 1.0
-    mean: tuple[float, ...] = (0.0, 0.0, 0.0)
-    std: tuple[float, ...] = (1.0, 1.0, 1.0)
+    mean: Channels = (0.0, 0.0, 0.0)
+    std: Channels = (1.0, 1.0, 1.0)
     if told.get("do_normalize", True):
         mean, std = tuple(told["image_mean"]), tuple(told["image_std"])
     shift = 1.0 if told.get("rescale_offset") else 0.0

@@ -20,6 +20,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import fx, nn
 
 from edgekit.errors import InputError
+from edgekit.models.onnx_agreement import check_agreement
 from edgekit.models.onnx_graph import (
     OLDEST_OPSET,
     array_of,
@@ -31,23 +32,29 @@ from edgekit.models.onnx_graph import (
     sides_of,
     with_fixed_input,
 )
+from edgekit.size import Size
 
 FOLDED: Final = frozenset(["Constant", "Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze"])
 """Operators that are computed at once where all they take is constant."""
 
 
-def to_torch(model: ir.Model) -> nn.Module:
+def to_torch(model: ir.Model, size: Size | None = None, checked: bool = False) -> nn.Module:
     """The network of a float32 classifier, in evaluation mode; it takes (N, 3, H, W), also where the graph takes NHWC.
 
     Its attribute `constant_names` has the name of the ONNX constant that the weight of each Conv2d or Linear came from.
 
+    Args:
+        size: of the images, where the graph leaves it open.
+        checked: whether its answers are compared with those of ONNX Runtime for the graph.
     Raises:
-        InputError: something in the graph is not known here; the operator and the node are named.
+        InputError: something in the graph is not known here, or is another thing in torch; the operator and the node
+            are named.
     """
     if opset_of(model) < OLDEST_OPSET:
         raise _refused(f"its opset is older than {OLDEST_OPSET}")
-    size = sides_of(image_input(model))
-    if min(size) < 1:
+    own = sides_of(image_input(model))
+    size = own if min(own) >= 1 else size
+    if size is None:
         raise _refused("the size of its input is open")
     fixed = with_fixed_input(model, size)
     made = _Made(fixed)
@@ -62,7 +69,10 @@ def to_torch(model: ir.Model) -> nn.Module:
     network.constant_names = made.weights  # type: ignore[assignment]
     # Of attributes like this one, fx copies only these with the network.
     network.meta["_user_preserved_attributes"] = {"constant_names": made.weights}
-    return network.eval()
+    network.eval()
+    if checked:
+        check_agreement(fixed, network, {value: node for value, node in made.tensors.items() if value is not None})
+    return network
 
 
 def _refused(why: str) -> InputError:
@@ -138,7 +148,7 @@ class _Made:
         return _short(self.constant(place).item()) if self.inputs[place] is not None else default
 
     def operand(self, place: int) -> fx.Node | float:
-        """A tensor, a number, or a parameter with as many dimensions as what it meets: Torch-Pruning wants that."""
+        """A tensor, a number, or a parameter with as many dimensions as what it meets."""
         if self.inputs[place] in self.tensors:
             return self.tensors[self.inputs[place]]
         value, rank = self.constant(place), len(self.shape(self.inputs[1 - place]))
@@ -243,7 +253,7 @@ def _pool_all(op: _Made) -> fx.Node:
 
 
 def _flatten(op: _Made) -> fx.Node:
-    """Flatten, Reshape and Squeeze; one pixel is squeezed, as Torch-Pruning loses count of reshapes before a concat."""
+    """Flatten, Reshape and Squeeze; one pixel is squeezed, whatever the number of channels."""
     before, after = op.shape(op.inputs[0]), op.shape(op.node.outputs[0])
     if op.kind == "Squeeze" and len(before) > 2 and after == before[:-1]:
         return op.call(torch.squeeze, op.x(), -1)
@@ -263,6 +273,9 @@ def _binary(op: _Made, function: Callable[..., Any]) -> fx.Node:
 
 def _concat(op: _Made) -> fx.Node:
     op.need(op.get("axis") % len(op.shape(op.inputs[0])) == 1, "it is not along the channels")
+    first = op.constants.get(op.inputs[0])
+    if first is not None and first.shape == (1, 1) and not first.any() and len(op.node.inputs) == 2:
+        return op.call(F.pad, op.tensors[op.inputs[1]], (1, 0))  # the two logits of a binary classifier
     op.need(all(value in op.tensors for value in op.node.inputs), "it takes a constant")
     return op.call(torch.cat, [op.tensors[value] for value in op.node.inputs], 1)
 

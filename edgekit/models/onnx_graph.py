@@ -248,9 +248,10 @@ def give_only(model: ir.Model, values: list[ir.Value]) -> None:
 
 
 def takes_pixels(path: Path) -> bool:
-    """Whether an ONNX file's one input is raw pixels (1, H, W, 3), as in the graphs that edgekit writes.
+    """Whether an ONNX file is a graph of edgekit's own: its one input is raw pixels (1, H, W, 3), prepared inside.
 
-    They are uint8; float32 (for TensorRT before 8.5) where edgekit's own preprocessing is what reads them.
+    They are uint8, or float32 for TensorRT before 8.5. A network from outside that takes uint8 is none: how it wants
+    its pixels laid out is not known by that.
 
     Raises:
         InputError: it is no whole ONNX file.
@@ -260,7 +261,7 @@ def takes_pixels(path: Path) -> bool:
         return False
     readers = [node.name or "" for node in inputs[0].consumers()]
     own = inputs[0].name == PIXELS and bool(readers) and all(name.startswith("edgekit_") for name in readers)
-    return inputs[0].dtype == ir.DataType.UINT8 or (inputs[0].dtype == ir.DataType.FLOAT and own)
+    return own and inputs[0].dtype in (ir.DataType.UINT8, ir.DataType.FLOAT)
 
 
 def pixel_facts(path: Path) -> PixelFacts:

@@ -85,9 +85,21 @@ def _read(path: Path) -> object:
         if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
             what = f"cannot read the weights {path}: it holds Python objects, and loading those can run code in them"
             raise InputError(what, "Save model.state_dict(), or export the network to ONNX.") from error
-        raise InputError(
-            f"cannot read the weights {path}: {str(error)[:160]}", "It must be safetensors or a plain torch state dict."
-        ) from error
+        what = f"cannot read the weights {path}: {_why_unread(path, error)}"
+        raise InputError(what, "It must be safetensors or a plain torch state dict.") from error
+
+
+def _why_unread(path: Path, error: Exception) -> str:
+    """What is wrong with a file, in words of which torch and safetensors have few."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head:
+        return "the file is empty"
+    if path.suffix != ".safetensors" and not head.startswith(b"PK"):
+        return "the file is of another kind, or damaged"
+    if path.suffix == ".safetensors" or "central directory" in str(error) or "PytorchStreamReader" in str(error):
+        return f"the file is damaged, or was cut short ({str(error)[:100]})"
+    return str(error)[:160]
 
 
 def load_into(network: nn.Module, path: Path) -> None:
@@ -158,17 +170,21 @@ def _some(keys: list[str], what: str) -> str:
 
 
 def write_weights(network: nn.Module, path: Path, pruned: bool = False) -> None:
-    """Writes a network's state dict as safetensors, floating point in 16 bits.
+    """Writes a network's state dict as safetensors, floating point in 16 bits where that holds the values.
 
     Args:
         pruned: says in the file that layers are narrower than the architecture's own.
     """
-    import torch
     from safetensors.torch import save_file
 
-    state = network.state_dict()
-    plain = {k: (v.to(torch.float16) if v.is_floating_point() else v).contiguous() for k, v in state.items()}
+    plain = {key: _in_16_bits(value).contiguous() for key, value in network.state_dict().items()}
     save_file(plain, path, {PRUNED: "yes"} if pruned else None)
+
+
+def _in_16_bits(value: Tensor) -> Tensor:
+    """A tensor in FP16; as it is where it has none of floating point, or values beyond what FP16 holds."""
+    half = value.half() if value.is_floating_point() else value
+    return half if not value.is_floating_point() or bool(half.isfinite().all()) else value
 
 
 def is_pruned(path: Path) -> bool:
@@ -210,8 +226,8 @@ def _tell_sizes(module: Any) -> None:
 
     shape = module.weight.shape
     if isinstance(module, nn.Conv2d):
-        if 1 < module.groups == module.in_channels == module.out_channels:
-            module.groups = shape[0]
+        if module.groups > 1:  # only whole groups are removed
+            module.groups = module.groups * shape[0] // module.out_channels
         module.out_channels, module.in_channels = shape[0], shape[1] * module.groups
     elif isinstance(module, nn.Linear):
         module.out_features, module.in_features = shape

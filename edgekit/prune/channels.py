@@ -1,4 +1,4 @@
-"""Which channels of a network hang together: through concats, sums, pooling, batch norm and depthwise convolutions.
+"""Which channels of a network hang together: through concats, sums, pooling, batch norm and grouped convolutions.
 
 A unit is what can only be removed as a whole: the channels that are tied to each other in all layers. A group is the
 units that are in the same layers, any of which may go.
@@ -6,7 +6,8 @@ units that are in the same layers, any of which may go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -21,7 +22,11 @@ Keep = NDArray[np.bool_]
 FIXED: Final = -1
 """In place of a unit: a channel that must stay."""
 
-Kind = Literal["conv", "depthwise", "linear", "norm"]
+Kind = Literal["conv", "grouped", "linear", "norm"]
+"""A grouped convolution (a depthwise one is that too) loses whole groups, inputs and outputs together."""
+
+NAMED: Final = 3
+"""So many layers are named where more are meant."""
 
 
 def cannot_be_pruned(why: str) -> InputError:
@@ -35,7 +40,7 @@ class Geometry:
 
     Attributes:
         height, width: of the input, pixels.
-        depthwise: one filter a channel.
+        per_group: channels in and out of each group of a grouped convolution; None where there is one group.
     """
 
     kernel: tuple[int, int]
@@ -44,12 +49,18 @@ class Geometry:
     dilation: tuple[int, int]
     height: int
     width: int
-    depthwise: bool
+    per_group: tuple[int, int] | None = None
+
+    @property
+    def depthwise(self) -> bool:
+        """One filter a channel."""
+        return self.per_group == (1, 1)
 
     def name(self) -> str:
         """A short text that is the same for the same geometry."""
         numbers = (*self.kernel, *self.stride, *self.padding, *self.dilation, self.height, self.width)
-        return "-".join(str(number) for number in numbers) + ("-dw" if self.depthwise else "")
+        grouped = "" if self.per_group is None else "-dw" if self.depthwise else "-g{}x{}".format(*self.per_group)
+        return "-".join(str(number) for number in numbers) + grouped
 
 
 @dataclass(frozen=True)
@@ -57,9 +68,9 @@ class Layer:
     """A layer with weights and the units that its channels belong to.
 
     Attributes:
-        inputs, outputs: (channels,) unit of each, FIXED where it must stay; depthwise and norm have outputs only.
+        inputs, outputs: (channels,) unit of each, FIXED where it must stay; of a norm both are the same.
         geometry: of convolutions and linear layers.
-        normed: whether a batch norm follows it alone.
+        norm: the batch norm that follows it alone; empty where there is none.
     """
 
     name: str
@@ -67,7 +78,12 @@ class Layer:
     inputs: Units
     outputs: Units
     geometry: Geometry | None
-    normed: bool
+    norm: str = ""
+
+    @property
+    def normed(self) -> bool:
+        """Whether a batch norm follows it alone."""
+        return self.norm != ""
 
 
 @dataclass(frozen=True)
@@ -77,10 +93,12 @@ class Group:
     Attributes:
         name: of the first layer that makes them.
         units: their numbers.
+        channels: of that layer, that each unit is.
     """
 
     name: str
     units: Units
+    channels: int = 1
 
     @property
     def width(self) -> int:
@@ -88,20 +106,58 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Left:
+    """A layer whose output channels are left as they are.
+
+    Attributes:
+        operation: through which they cannot be followed; empty where it is something else, which `why` says.
+    """
+
+    layer: str
+    operation: str
+    why: str = ""
+
+    @property
+    def reason(self) -> str:
+        """In words."""
+        return self.why or f"channels cannot be followed through the operation {self.operation}"
+
+
+@dataclass(frozen=True)
 class ChannelGraph:
     """All layers in the order of the forward pass, and the groups of units that may be removed.
 
     Attributes:
-        units: how many there are.
+        units: how many there are, also of such as are in no group and stay.
+        left: layers that are left as they are, though they are not the last one.
     """
 
     layers: Mapping[str, Layer]
     groups: tuple[Group, ...]
     units: int
+    left: tuple[Left, ...] = ()
 
     def everything(self) -> Keep:
         """(units,) nothing removed."""
         return np.ones(self.units, bool)
+
+
+def left_alone(left: Sequence[Left]) -> list[str]:
+    """A sentence for each reason why layers are not pruned; the layers are named, many of them counted."""
+    said = []
+    for reason in dict.fromkeys(each.reason for each in left):
+        names = [each.layer for each in left if each.reason == reason]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        said.append(f"not pruned: {', '.join(names[:NAMED])}{more}: {reason}")
+    return said
+
+
+def check_some_left(graph: ChannelGraph) -> None:
+    """Raises InputError where nothing can be removed, with the commonest reason."""
+    if graph.groups:
+        return
+    reasons = Counter(each.reason for each in graph.left)
+    raise cannot_be_pruned(reasons.most_common(1)[0][0] if reasons else "it has no channels that could go")
 
 
 def kept_of(units: Units, keep: Keep) -> NDArray[np.bool_]:

@@ -47,14 +47,17 @@ class Distillation:
         for hook in self._hooks:
             hook.remove()
 
-    def _features(self) -> Tensor:
+    def _features(self) -> Tensor | float:
         losses = []
         for name, (teacher, student) in self._seen.items():
+            if not teacher or not student:
+                continue  # a layer that is left out in training now and then
             wanted = teacher.pop()[:, self._kept[name]].float()
             made = student.pop().float()
-            spread = wanted.var((0, 2, 3), unbiased=False, keepdim=True) + 1e-3
+            places = [place for place in range(wanted.ndim) if place != 1]
+            spread = wanted.var(places, unbiased=False, keepdim=True) + 1e-3
             losses.append(((made - wanted).square() / spread).mean().clamp(max=4.0))
-        return torch.stack(losses).mean()
+        return torch.stack(losses).mean() if losses else 0.0
 
 
 def compared(graph: ChannelGraph) -> list[str]:

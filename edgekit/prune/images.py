@@ -15,12 +15,22 @@ from torch import Tensor, nn
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing, in_color
+from edgekit.prune.soundness import noise
 from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
-from edgekit.training.images import ordered
+from edgekit.training.images import ordered, shape_of
 from edgekit.training.loop import normalised
 
 BATCH: Final = 32
+
+
+def few_pictures(images: PruningImages | None, preprocessing: Preprocessing) -> Tensor:
+    """Some pictures, normalised, to compare networks with: noise, and two training images where there are any."""
+    made = noise(*shape_of(preprocessing))
+    if images is None:
+        return made
+    real, _ = next(training_batches(images, preprocessing, 2, seed=0))
+    return torch.cat([made, real])
 
 
 def training_batches(

@@ -15,8 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from edgekit.prune.channels import FIXED, ChannelGraph
+from edgekit.prune.channels import FIXED, ChannelGraph, Layer
 from edgekit.training.autocast import autocast
+from edgekit.training.strides import pixels_left_out_first
 
 Scores = dict[str, NDArray[np.float64]]
 Batches: TypeAlias = Iterable[tuple[Tensor, Tensor | None]]
@@ -26,15 +27,15 @@ Batches: TypeAlias = Iterable[tuple[Tensor, Tensor | None]]
 def magnitude(network: nn.Module, graph: ChannelGraph, batches: Batches) -> Scores:
     """The length of a unit's filters as they run, batch norm folded in, against the mean of its group. No images."""
     total = np.zeros(graph.units)
-    layers = list(graph.layers.values())
-    for place, layer in enumerate(layers):
+    for layer in graph.layers.values():
         if layer.kind == "norm":
             continue
         module: Any = network.get_submodule(layer.name)
         length = module.weight.detach().flatten(1).square().sum(1)
-        if layer.normed and place + 1 < len(layers):
-            norm: Any = network.get_submodule(layers[place + 1].name)
-            length = length * norm.weight.detach().square() / (norm.running_var + norm.eps)
+        if layer.normed:
+            norm: Any = network.get_submodule(layer.norm)
+            length = length * (1 if norm.weight is None else norm.weight.detach().square())
+            length = length if norm.running_var is None else length / (norm.running_var + norm.eps)
         _add(total, layer.outputs, length.double().numpy())
     lengths = np.sqrt(total)
     return {g.name: lengths[g.units] / max(float(lengths[g.units].mean()), 1e-30) for g in graph.groups}
@@ -69,32 +70,35 @@ def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callab
     """Means over images of a function of each image's slopes (N, channels) of the loss by the gates."""
     total, images = np.zeros(graph.units), 0
     gated = [layer for layer in graph.layers.values() if not layer.normed and (layer.outputs != FIXED).any()]
-    gates: dict[str, Tensor] = {}
+    gates: list[tuple[Layer, Tensor]] = []
 
-    def hook(name: str) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+    def hook(layer: Layer) -> Callable[[nn.Module, Any, Tensor], Tensor]:
         def multiply(module: nn.Module, given: Any, made: Tensor) -> Tensor:
-            gate = torch.ones(*made.shape[:2], *(1,) * (made.ndim - 2), requires_grad=True)
-            gates[name] = gate
+            axis = made.ndim - 1 if layer.kind == "linear" else 1
+            shape = [len(made), *(made.shape[axis] if place == axis else 1 for place in range(1, made.ndim))]
+            gate = torch.ones(shape, requires_grad=True)
+            gates.append((layer, gate))  # a layer may be called several times
             return made * gate
 
         return multiply
 
-    hooks = [network.get_submodule(layer.name).register_forward_hook(hook(layer.name)) for layer in gated]
+    hooks = [network.get_submodule(layer.name).register_forward_hook(hook(layer)) for layer in gated]
     frozen = [p for p in network.parameters() if p.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_(False)
     try:
         for pictures, labels in batches:
-            with autocast():
+            gates.clear()
+            with autocast(), pixels_left_out_first(network):
                 logits = network(pictures)
             wanted = logits.argmax(1) if labels is None else labels
             nn.functional.cross_entropy(logits.float(), wanted, reduction="sum").backward()  # type: ignore[no-untyped-call]
             slopes = torch.zeros(len(pictures), graph.units)
-            for layer in gated:
+            for layer, gate in gates:
                 there = torch.from_numpy(layer.outputs)
-                of_layer, gate = there != FIXED, gates[layer.name].grad
-                assert gate is not None
-                slopes[:, there[of_layer]] += gate.flatten(1)[:, of_layer]
+                of_layer = there != FIXED
+                if gate.grad is not None:  # None: nothing hangs on it
+                    slopes.index_add_(1, there[of_layer], gate.grad.flatten(1)[:, of_layer])
             total += of(slopes).sum(0).double().numpy()
             images += len(pictures)
     finally:

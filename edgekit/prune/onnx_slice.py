@@ -11,18 +11,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import onnx_ir as ir
-from numpy.typing import NDArray
 
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import array_of, dims_of, forget_shapes, load, name_of, save, set_constant
-from edgekit.prune.channels import ChannelGraph, Keep, Units, kept_of
+from edgekit.models.onnx_graph import array_of, dims_of, forget_shapes, infer_shapes, load, name_of, save, set_constant
+from edgekit.prune.channels import FIXED, ChannelGraph, Keep, kept_of
+from edgekit.prune.onnx_moves import Mask, Passage, Stays
 
 WEIGHT: Final = ".weight"
-
-PER_CHANNEL: Final = frozenset({ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.INT8, ir.DataType.UINT8})
-"""Types of what is held for each channel; shapes and axes are of others."""
 
 
 def cut(
@@ -38,54 +34,34 @@ def cut(
     layers = {f"{name}{WEIGHT}": name for name in channels.layers}
     layers |= {constant: layer for layer, constant in (constants_of or {}).items()}
     model = load(graph)
-    found = set()
-    units: dict[ir.Value | None, Units] = {}
-    vectors: set[ir.Value] = set()
+    infer_shapes(model)
+    passage, found = Passage(model.graph), set[str]()
     for node in model.graph:
-        name = _layer(node, layers) if node.op_type in ("Conv", "Gemm", "MatMul") else None
-        if name is None:
-            _pass_through(node, units, keep, vectors)
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+            passage.through(node)
             continue
-        found.add(name)
-        layer = channels.layers[name]
-        units[node.outputs[0]] = layer.outputs
+        name = _layer(node, layers)
+        layer = channels.layers.get(name or "")
+        if layer is None:
+            continue
+        found.add(layer.name)
         rows, columns = kept_of(layer.outputs, keep), kept_of(layer.inputs, keep)
-        if layer.kind == "depthwise" and "group" in node.attributes:
-            node.attributes.add(ir.AttrInt64("group", int(rows.sum())))
-        _cut_weight(node, rows, None if layer.kind == "depthwise" else columns)
-    wanted = {layer.name for layer in channels.layers.values() if layer.kind != "norm"}
-    if found != wanted:
-        missing = sorted(wanted - found)
-        raise InputError(f"the exported graph does not name the layer {missing[0]}", "Build it with --prune none.")
-    _free_reshapes(model.graph)
+        if not rows.all():
+            axis = len(dims_of(node.outputs[0])) - 1 if node.op_type != "Conv" else 1
+            passage.stays[node.outputs[0]] = Stays(axis, rows)
+        if not (rows.all() and columns.all()):  # what stays whole may be another layer's weight too
+            _cut_layer(node, rows, columns, passage.done)
+    _check_found(channels, found)
     forget_shapes(model.graph)
     save(model, out)
 
 
-def _pass_through(node: ir.Node, units: dict[ir.Value | None, Units], keep: Keep, done: set[ir.Value]) -> None:
-    """Notes which units the channels of a node's output are, and cuts what it holds for each channel: the scales of
-    depthwise inputs, batch norms that are not folded.
-    """
-    known = [units[value] for value in node.inputs if value in units]
-    if not known:
-        return
-    own = np.concatenate(known) if node.op_type == "Concat" else known[0]
-    units |= dict.fromkeys(node.outputs, own)
-    for value in node.inputs:
-        if value is None or not value.is_initializer() or value in done or value.dtype not in PER_CHANNEL:
-            continue
-        shape = dims_of(value)
-        if len(own) in shape and max(shape) == np.prod(shape) > 1:
-            _cut(value, {shape.index(len(own)): kept_of(own, keep)})
-            done.add(value)
-
-
-def _free_reshapes(graph: ir.Graph) -> None:
-    """Lets a flattening before the classifier take as many features as there are."""
-    for node in graph:
-        shape = node.inputs[1] if node.op_type == "Reshape" else None
-        if shape is not None and shape.is_initializer() and dims_of(shape) == (2,):
-            set_constant(shape, np.array([array_of(shape)[0], -1], np.int64))
+def _check_found(channels: ChannelGraph, found: set[str]) -> None:
+    """Raises InputError where a layer is missing; one that stays whole in any case may have another one's weight."""
+    for layer in channels.layers.values():
+        may_change = (layer.outputs != FIXED).any() or (layer.inputs != FIXED).any()
+        if may_change and layer.kind != "norm" and layer.name not in found:
+            raise InputError(f"the exported graph does not name the layer {layer.name}", "Build it with --prune none.")
 
 
 def _layer(node: ir.Node, layers: Mapping[str, str]) -> str | None:
@@ -108,26 +84,33 @@ def _behind(value: ir.Value | None) -> tuple[ir.Value, list[ir.Node]]:
     return value, steps
 
 
-def _cut_weight(node: ir.Node, rows: NDArray[np.bool_], columns: NDArray[np.bool_] | None) -> None:
+def _cut_layer(node: ir.Node, rows: Mask, columns: Mask, done: set[ir.Value]) -> None:
+    """Cuts the weight and the bias of a layer, and the scales that belong to them, once."""
+    groups = node.attributes.get_int("group", 1)
+    if groups > 1:
+        node.attributes.add(ir.AttrInt64("group", groups * int(rows.sum()) // len(rows)))
     weight, steps = _behind(node.inputs[1])
     turned = node.op_type != "Conv" and not node.attributes.get_int("transB", 0)
     for step in steps:
         turned ^= step.op_type == "Transpose"
         for vector in step.inputs[1:]:
-            _cut_vector(vector, rows)
-    axes = {0: rows} if columns is None else {0: rows, 1: columns}
-    _cut(weight, {1 - axis: which for axis, which in axes.items()} if turned else axes)
+            _cut_vector(vector, rows, done)
+    if weight not in done:
+        done.add(weight)
+        axes = {0: rows} if groups > 1 else {0: rows, 1: columns}
+        _cut(weight, {1 - axis: which for axis, which in axes.items()} if turned else axes)
     for bias in node.inputs[2:3]:
-        _cut_vector(None if bias is None else _behind(bias)[0], rows)
+        _cut_vector(None if bias is None else _behind(bias)[0], rows, done)
 
 
-def _cut_vector(value: ir.Value | None, rows: NDArray[np.bool_]) -> None:
+def _cut_vector(value: ir.Value | None, rows: Mask, done: set[ir.Value]) -> None:
     """Cuts what is held for each channel; one scale for all stays."""
-    if value is not None and dims_of(value) == (len(rows),):
+    if value is not None and value not in done and value.is_initializer() and dims_of(value) == (len(rows),):
+        done.add(value)
         _cut(value, {0: rows})
 
 
-def _cut(value: ir.Value, axes: Mapping[int, NDArray[np.bool_]]) -> None:
+def _cut(value: ir.Value, axes: Mapping[int, Mask]) -> None:
     array = array_of(value)
     for axis, which in axes.items():
         array = array[(slice(None),) * axis + (which,)]

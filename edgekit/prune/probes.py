@@ -99,7 +99,7 @@ class _Writer:
     def _add(self, kind: str, inputs: list[str], name: str, probe: Probe | None = None, **attributes: int) -> str:
         told: dict[str, object] = dict(attributes)
         if probe is not None:
-            told = _convolution(probe.geometry, probe.inputs)
+            told = _convolution(probe.geometry, _groups(probe))
         self._nodes.append(helper.make_node(kind, inputs, [name], name=name, **told))
         return name
 
@@ -110,7 +110,7 @@ class _Writer:
         return self._add("DequantizeLinear", [f"{tensor}_q", "scale", "zero"], f"{tensor}_dq")
 
     def _weight(self, name: str, probe: Probe) -> str:
-        inputs = 1 if probe.geometry.depthwise else probe.inputs
+        inputs = probe.inputs // _groups(probe)
         shape = (probe.outputs, inputs, *probe.geometry.kernel)
         if not self._quantized:
             self._constants[f"{name}_weight"] = self._dice.standard_normal(shape, np.float32) * np.float32(0.05)
@@ -127,11 +127,15 @@ class _Writer:
         return f"{name}_bias"
 
 
-def _convolution(geometry: Geometry, inputs: int) -> dict[str, object]:
+def _groups(probe: Probe) -> int:
+    return 1 if probe.geometry.per_group is None else probe.inputs // probe.geometry.per_group[0]
+
+
+def _convolution(geometry: Geometry, groups: int) -> dict[str, object]:
     return {
         "kernel_shape": list(geometry.kernel),
         "strides": list(geometry.stride),
         "pads": [*geometry.padding, *geometry.padding],
         "dilations": list(geometry.dilation),
-        "group": inputs if geometry.depthwise else 1,
+        "group": groups,
     }

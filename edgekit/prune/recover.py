@@ -27,6 +27,7 @@ from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
 from edgekit.training.ceiling import Ceiling, Stopwatch
 from edgekit.training.checkpoint import SPENT, forget, kept
+from edgekit.training.failure import TrainingFailed
 from edgekit.training.images import ordered
 from edgekit.training.loop import Looks, RunSettings, Tick, Trained, train
 from edgekit.training.recipe import TrainingRecipe, imitating
@@ -119,7 +120,7 @@ def recover(
         the recovered network, and what was done.
     Raises:
         InputError: what is in the folder is damaged, or the run to replay had labels and the images have none.
-        EdgekitError: training diverged.
+        TrainingFailed: training diverged; the folder is left as it would be in the end.
     """
     clean = copy.deepcopy(pruned.student)
     for module in pruned.student.modules():
@@ -135,6 +136,9 @@ def recover(
         try:
             plan = kept(folder, RecoveryPlan, lambda: work.plan(copy.deepcopy(clean), guide))
             trained, reached = work.trained(plan, guide, on_tick)
+        except TrainingFailed:
+            forget(folder)
+            raise
         finally:
             guide.close()
     clean.load_state_dict({key: value.cpu() for key, value in trained.network.state_dict().items()})

@@ -85,7 +85,7 @@ def sizes_of(student: nn.Module, size: Size, channels: int = 3) -> list[tuple[Si
     try:
         with torch.no_grad():
             student.eval()(torch.zeros(1, channels, *sizes[0][0]))
-    except RuntimeError:
+    except Exception:  # whatever a user's network does with pictures of another size
         return [(size, 1.0)]
     return sizes
 

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.prune.channels import FIXED, ChannelGraph, Geometry, Keep
+from edgekit.prune.channels import ChannelGraph, Geometry, Group, Keep
 from edgekit.prune.table import LatencyTable
 
 Importance = Mapping[str, NDArray[np.float64]]
@@ -51,11 +51,16 @@ def options(width: int, granularity: int) -> tuple[int, ...]:
     return (*(count for count in range(step, width, step) if count >= floor), width)
 
 
+def options_of(group: Group, granularity: int) -> tuple[int, ...]:
+    """The widths that a group may have, in units, each of which may be several channels."""
+    return options(group.width, max(1, granularity // group.channels))
+
+
 def ratio_widths(graph: ChannelGraph, ratio: float, granularity: int) -> dict[str, int]:
     """Every group narrowed by the same part, to the nearest width that it may have."""
     wanted = {group.name: group.width * (1 - ratio) for group in graph.groups}
     return {
-        group.name: min(options(group.width, granularity), key=lambda count: (abs(count - wanted[group.name]), count))
+        group.name: min(options_of(group, granularity), key=lambda count: (abs(count - wanted[group.name]), count))
         for group in graph.groups
     }
 
@@ -74,7 +79,7 @@ class Knapsack:
 
     def __init__(self, graph: ChannelGraph, importance: Importance, table: LatencyTable, granularity: int) -> None:
         self._names = [group.name for group in graph.groups]
-        self._options = [options(group.width, granularity) for group in graph.groups]
+        self._options = [options_of(group, granularity) for group in graph.groups]
         self._layers = _Layers(graph, table.microseconds, self._options)
         self._worth = [_worth(importance[group.name]) for group in graph.groups]
         self._worths = [worth[list(counts)] for worth, counts in zip(self._worth, self._options, strict=True)]
@@ -231,7 +236,9 @@ class _Layers:
 
 def _side(units: NDArray[np.int64], of_unit: Mapping[int, int], group_widths: Sequence[int]) -> _Side:
     counts: dict[int, int] = {}
-    for unit in units[units != FIXED]:
-        group = of_unit[int(unit)]
-        counts[group] = counts.get(group, 0) + 1
-    return _Side(int((units == FIXED).sum()), {group: n // group_widths[group] for group, n in counts.items()})
+    for unit in units.tolist():
+        group = of_unit.get(unit)  # None: it stays
+        if group is not None:
+            counts[group] = counts.get(group, 0) + 1
+    times = {group: count // group_widths[group] for group, count in counts.items()}
+    return _Side(len(units) - sum(counts.values()), times)

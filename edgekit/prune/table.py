@@ -22,8 +22,9 @@ from edgekit.prune.channels import ChannelGraph, Geometry
 from edgekit.prune.probes import Probe
 
 OUTPUTS: Final = (4, 8, 16, 32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024, 1536, 2048)
+GROUPS: Final = (1, 2, *OUTPUTS)
 INPUTS: Final = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
-"""Channel counts at which layers are timed, as far as a layer reaches."""
+"""Channel counts, and numbers of groups of grouped convolutions, at which layers are timed, as far as they reach."""
 
 AT_ONCE: Final = 96
 """Probes in one graph: enough to spread what a graph costs, few enough to keep memory small."""
@@ -43,9 +44,10 @@ class LatencyTable:
         """What a layer takes, between the measured points; 0 for a layer without channels."""
         if inputs <= 0 or outputs <= 0:
             return 0.0
-        if geometry.depthwise:
-            low, high, part = _around(OUTPUTS, outputs)
-            return self._mixed((geometry, low, low), (geometry, high, high), part)
+        if geometry.per_group is not None:
+            into, out = geometry.per_group
+            low, high, part = _around(_groups(geometry), outputs // out)
+            return self._mixed((geometry, low * into, low * out), (geometry, high * into, high * out), part)
         low, high, part = _around(OUTPUTS, _rounded(outputs, self.granularity))
         first, last, along = _around(INPUTS, inputs)
         few = self._mixed((geometry, first, low), (geometry, first, high), part)
@@ -63,6 +65,11 @@ class LatencyTable:
             for layer in graph.layers.values()
             if layer.geometry is not None
         )
+
+
+def _groups(geometry: Geometry) -> Sequence[int]:
+    """Numbers of groups at which a grouped convolution is timed."""
+    return OUTPUTS if geometry.depthwise else GROUPS
 
 
 def _around(ladder: Sequence[int], count: int) -> tuple[int, int, float]:
@@ -87,8 +94,10 @@ def probes_for(graph: ChannelGraph, granularity: int) -> list[Probe]:
     found = []
     for geometry, (inputs, outputs) in reach.items():
         rows = _up_to(OUTPUTS, _rounded(outputs, granularity))
-        if geometry.depthwise:
-            found += [Probe(geometry, count, count) for count in rows]
+        if geometry.per_group is not None:
+            into, out = geometry.per_group
+            counts = rows if geometry.depthwise else _up_to(GROUPS, outputs // out)
+            found += [Probe(geometry, count * into, count * out) for count in counts]
         else:
             found += [Probe(geometry, i, o) for i in _up_to(INPUTS, inputs) for o in rows]
     return found

@@ -111,6 +111,7 @@ def examined(
 def _mean_loss(out_dir: Path, after: int, until: int) -> float | None:
     """Mean of the logged losses of the steps after `after` up to `until`."""
     ticks = [json.loads(line) for line in (out_dir / "log.jsonl").read_text().splitlines()]
-    losses = [tick["loss"] for tick in ticks if after < tick["step"] <= until]
+    told = [tick["loss"] for tick in ticks if after < tick["step"] <= until]
+    losses = [float("nan") if loss is None else loss for loss in told]  # null: it was no number
     mean = sum(losses) / len(losses) if losses else float("nan")
     return mean if np.isfinite(mean) else None

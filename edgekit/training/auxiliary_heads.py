@@ -18,6 +18,8 @@ class AuxiliaryHeads(nn.Module):
         super().__init__()
         self._seen: list[Tensor] = []
         self.heads = nn.ModuleList()
+        if not names:
+            return
         for name in names:
             network.get_submodule(name).register_forward_hook(lambda module, given, made: self._seen.append(made))
         was_training, device = network.training, next(network.parameters()).device

@@ -43,7 +43,7 @@ class _Positions(Dataset[tuple[Tensor, int]]):
         epoch, place = divmod(position, self._images.count)
         order = _epoch_order(self._images.count, self._seed, epoch)
         picture, label = self._images.training_image(int(order[place]), self._stage.size, self._seed + position)
-        return torch.from_numpy(picture), label
+        return torch.from_numpy(np.require(picture, requirements="W")), label
 
 
 _ORDERS: dict[tuple[int, int, int], NDArray[np.int64]] = {}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,8 +120,16 @@ def resume(path: Path, parts: dict[str, Stateful], recipe: TrainingRecipe, fresh
         return fresh
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-        before, spans = state["recipe"], tuple(Span(**each) for each in state["spans"])
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, pickle.UnpicklingError) as error:
+        kept = Course(
+            Schedule(recipe.stages, tuple(state["steps"]), tuple(Span(**each) for each in state["spans"])),
+            state["threads"],
+            state["number_format"],
+            done=state["step"],
+            rates=state["rates"].tolist(),
+            cut=state["cut"],
+        )
+        before, states = state["recipe"], {name: state[name] for name in parts}
+    except Exception as error:  # a file that was cut, or another one: torch's and pickle's errors have no ancestor
         raise InputError(f"the checkpoint {path} is damaged, or of another version", _AGAIN) from error
     if before != recipe.model_dump_json():
         raise InputError(
@@ -131,15 +138,7 @@ def resume(path: Path, parts: dict[str, Stateful], recipe: TrainingRecipe, fresh
         )
     try:
         for name, part in parts.items():
-            part.load_state_dict(state[name])
-    except (KeyError, RuntimeError, ValueError) as error:
+            part.load_state_dict(states[name])
+    except (KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise InputError(f"the checkpoint {path} does not fit this network", _AGAIN) from error
-    schedule = Schedule(recipe.stages, tuple(state["steps"]), spans)
-    return Course(
-        schedule,
-        state["threads"],
-        state["number_format"],
-        done=state["step"],
-        rates=state["rates"].tolist(),
-        cut=state["cut"],
-    )
+    return kept

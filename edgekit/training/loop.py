@@ -9,7 +9,6 @@ how, and a run from the record ends with the same weights again.
 from __future__ import annotations
 
 import copy
-import json
 import math
 import time
 from collections.abc import Callable
@@ -19,7 +18,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from edgekit.errors import EdgekitError
 from edgekit.size import Size, plain
 from edgekit.training.autocast import computing, number_format
 from edgekit.training.auxiliary_heads import AuxiliaryHeads
@@ -27,12 +25,15 @@ from edgekit.training.batches import batches, child_signals_kept
 from edgekit.training.ceiling import Ceiling, PaceWatch
 from edgekit.training.checkpoint import CHECKPOINT, Course, resume, save
 from edgekit.training.distillation import DistillationLoss
+from edgekit.training.failure import TrainingFailed
 from edgekit.training.images import TrainingImages
+from edgekit.training.log import as_line, step_of
 from edgekit.training.optimizers import optimizer_for
 from edgekit.training.recipe import TrainingRecipe
 from edgekit.training.record import TrainingRecord
 from edgekit.training.schedule import Schedule, rate_factor
 from edgekit.training.step import Parts, backward, clip, follow
+from edgekit.training.strides import pixels_left_out_first
 from edgekit.training.threads import training_threads
 
 Channels = tuple[float, ...]
@@ -123,7 +124,7 @@ def train(
         guide: gives the loss in place of cross-entropy with the labels.
     Raises:
         InputError: the checkpoint there is damaged or was made by another recipe.
-        EdgekitError: training diverged, and `if_diverged` is set.
+        TrainingFailed: training diverged, and `if_diverged` is set.
     """
     settings = settings or RunSettings()
     replay = plan if isinstance(plan, TrainingRecord) else None
@@ -138,7 +139,8 @@ def train(
     fresh = _fresh(recipe, replay, device, settings.workers)
     course = resume(out_dir / CHECKPOINT, parts.stateful(), recipe, fresh)
     course.stop = course.schedule.total if settings.stop_after is None else settings.stop_after
-    with computing(course.threads, course.number_format), child_signals_kept():
+    conditions, strides = computing(course.threads, course.number_format), pixels_left_out_first(network, parts.average)
+    with conditions, child_signals_kept(), strides:
         run = _Run(parts, recipe, replay, course, settings, guide, out_dir)
         is_enough = run.go(images, on_tick)
     record = TrainingRecord(
@@ -226,11 +228,11 @@ class _Run:
         return loss, right
 
     def _check(self, *values: float) -> None:
-        """Raises EdgekitError where a value is not finite and that is to end the run."""
+        """Raises TrainingFailed where a value is not finite and that is to end the run."""
         if self.settings.if_diverged is None or all(math.isfinite(value) for value in values):
             return
         what = f"training diverged at step {self.course.done} of {self.course.schedule.total}"
-        raise EdgekitError(f"{what}: its loss or its weights are not finite", self.settings.if_diverged)
+        raise TrainingFailed(f"{what}: its loss or its weights are not finite", self.settings.if_diverged)
 
     def _looks_at(self) -> Looks | None:
         return None if self.replay is not None else self.settings.looks
@@ -279,8 +281,8 @@ class _Log:
     """Averages over ten steps and writes a line; a resumed run first drops the lines after its checkpoint."""
 
     def __init__(self, path: Path, done: int) -> None:
-        lines = path.read_text().splitlines() if path.exists() else []
-        kept = [line for line in lines if json.loads(line)["step"] <= done]
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        kept = [line for line in lines if step_of(line) <= done]
         path.write_text("".join(line + "\n" for line in kept))
         self._path = path
         self._clear()
@@ -310,6 +312,6 @@ class _Log:
             seconds_left=watch.seconds_left(course.schedule, course.done),
         )
         with self._path.open("a") as file:
-            file.write(json.dumps({**asdict(tick), "size": plain(tick.size)}) + "\n")
+            file.write(as_line({**asdict(tick), "size": plain(tick.size)}))
         self._clear()
         return tick

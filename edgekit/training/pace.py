@@ -13,6 +13,8 @@ from edgekit.runtime.cgroup import usable_cores
 from edgekit.size import Size
 from edgekit.training.autocast import autocast
 from edgekit.training.distillation import DistillationLoss
+from edgekit.training.step import answers
+from edgekit.training.strides import pixels_left_out_first
 
 DRAWING: Final = 0.75
 """What is left of the pace beside drawing or decoding on a core of its own, and the optimiser's own step; measured on
@@ -34,8 +36,8 @@ def pace(student: nn.Module, guide: DistillationLoss, size: Size, batch: int, ch
     times = []
     for _ in range(3):
         began = time.monotonic()
-        with autocast():
-            logits = probe(pictures)
+        with autocast(), pixels_left_out_first(probe):
+            logits = answers(probe, pictures)
         guide.loss(pictures, logits, labels, 0.0).backward()  # type: ignore[no-untyped-call]
         times.append(time.monotonic() - began)
         probe.zero_grad(set_to_none=True)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from edgekit.errors import InputError
 from edgekit.training.autocast import autocast
 from edgekit.training.auxiliary_heads import AuxiliaryHeads
 from edgekit.training.checkpoint import Stateful
@@ -42,7 +43,7 @@ def backward(
     mean, right = 0.0, 0
     for inputs, labels in batch:
         with autocast(inputs.device.type, recipe.bf16):
-            logits = parts.network(inputs)
+            logits = answers(parts.network, inputs)
         if guide is not None:
             loss = guide.loss(inputs, logits, labels, progress)
         else:
@@ -53,6 +54,24 @@ def backward(
         mean += share * float(loss.detach())
         right += int((logits.argmax(1) == labels).sum())
     return mean, right
+
+
+def answers(network: nn.Module, inputs: Tensor) -> Tensor:
+    """The logits (N, classes) of a network in training.
+
+    Raises:
+        InputError: in training it fails, or gives something else, as some networks of others do.
+    """
+    try:
+        made = network(inputs)
+    except (RuntimeError, ValueError, TypeError, IndexError, KeyError, AttributeError, AssertionError) as error:
+        why = " ".join(str(error).split())[:160] or type(error).__name__
+        raise InputError(f"the network cannot be trained: {why}", "Build it with --prune none.") from error
+    if not isinstance(made, Tensor) or made.ndim != 2:
+        given = f"a tensor of {tuple(made.shape)}" if isinstance(made, Tensor) else f"a {type(made).__name__}"
+        what = f"the network cannot be trained: in training it gives {given}, not logits (N, classes)"
+        raise InputError(what, "Build it with --prune none.")
+    return made
 
 
 def clip(parts: Parts, recipe: TrainingRecipe) -> None:

@@ -59,10 +59,10 @@ class Chance:
 
     @property
     def said(self) -> str:
-        """What was found of FP32, in words."""
+        """What was found of a network, in words that follow its name."""
         how = "is no better than chance" if self.top1 <= self.expected else "cannot be told from chance"
         return (
-            f"FP32 {how}: {self.top1:.1f} % top-1 on {self.images} images of {self.classes} classes; with shuffled"
+            f"{how}: {self.top1:.1f} % top-1 on {self.images} images of {self.classes} classes; with shuffled"
             f" labels it is {self.expected:.1f} % (p = {self.p_value:.2g})"
         )
 

@@ -159,3 +159,82 @@ def test_a_network_that_cannot_be_traced_names_the_operation(
     assert told.returncode == 2
     assert "the operation Cumsum" in told.stderr
     assert not (tmp_path / "out").exists()
+
+
+ODD = """
+import os
+import signal
+
+import torch
+from torch import nn
+
+
+class Ends(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.more, self.head = nn.Conv2d(3, 32, 3, 2), nn.Conv2d(32, 32, 3), nn.Linear(32, 4)
+
+    def forward(self, x):
+        if self.training:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        return self.head(torch.relu(self.more(torch.relu(self.conv(x)))).mean((2, 3)))
+
+
+class Norms(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.norm, self.head = nn.Conv2d(3, 32, 3, 2), nn.GroupNorm(4, 32), nn.Linear(32, 4)
+
+    def forward(self, x):
+        return self.head(torch.relu(self.norm(self.conv(x))).mean((2, 3)))
+"""
+
+
+@pytest.fixture
+def odd(tmp_path: Path, photos: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
+    """What a build of one of the networks of ODD takes beside its name."""
+    (tmp_path / "oddnets.py").write_text(ODD)
+    (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 2}\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    train, data = photos("train", classes=4, count=12, seed=1), photos("eval", classes=4, count=8, seed=2)
+    common = ("--size", 32, "--train-data", train, "--data", data, "--max-drop", 100, "--recovery-minutes", 0.05)
+    return (*common, "--recipe", tmp_path / "quick.yaml", "--json")
+
+
+def test_a_training_process_that_dies_ends_the_step_and_not_the_build(
+    odd: tuple[object, ...], tmp_path: Path, edgekit: Run
+) -> None:
+    told = edgekit("build", "--model", "oddnets:Ends", "--prune", 0.5, *odd, "--out", tmp_path / "out")
+    assert told.returncode == 0, told.stderr
+    report = json.loads(told.stdout)
+    assert report["pruning"]["reason"] == "training was ended by signal SIGSEGV"
+    assert not report["pruning"]["kept"]
+    assert any("signal SIGSEGV; built without pruning" in line for line in report["warnings"])
+    alone = edgekit("prune", "--model", "oddnets:Ends", "--prune", 0.5, *odd[:4], "--out", tmp_path / "alone")
+    assert alone.returncode == 2
+    assert "training was ended by signal SIGSEGV" in alone.stderr
+    assert not (tmp_path / "alone").exists()
+
+
+def test_nothing_that_can_be_pruned_is_a_reason_for_auto_and_an_error_for_a_ratio(
+    odd: tuple[object, ...], tmp_path: Path, edgekit: Run
+) -> None:
+    told = edgekit("build", "--model", "oddnets:Norms", *odd, "--out", tmp_path / "out")
+    assert told.returncode == 0, told.stderr
+    assert "through the operation GroupNorm" in json.loads(told.stdout)["pruning"]["reason"]
+    asked = edgekit("build", "--model", "oddnets:Norms", "--prune", 0.5, *odd, "--out", tmp_path / "asked")
+    assert asked.returncode == 2
+    assert "through the operation GroupNorm" in asked.stderr
+
+
+def test_recovery_that_diverges_leaves_the_network_unpruned(
+    tiny_onnx: Any, odd: tuple[object, ...], tmp_path: Path, edgekit: Run
+) -> None:
+    (tmp_path / "quick.yaml").write_text(
+        "latency: {runs: 10, max_seconds: 2}\npruning: {images: 320, learning_rate: 1.0e+30}\n"
+    )
+    told = edgekit("build", "--model", tiny_onnx(), "--prune", 0.5, *odd[2:], "--out", tmp_path / "out")
+    assert told.returncode == 0, told.stderr
+    report = json.loads(told.stdout)
+    assert "training diverged at step" in report["pruning"]["reason"]
+    assert report["chosen"] in ("int8", "bf16", "fp32")

@@ -123,7 +123,8 @@ class Bundle {
   // The `top` classes of an image of any size, best first. Throws Error: the bundle gives vectors, not classes.
   std::vector<Ranked> classify(const Image& image, std::size_t top = 5) const;
 
-  // The golden inputs' least cosine similarity to the kept outputs. Throws Error: it is below 0.99.
+  // The golden inputs' least cosine similarity to the kept outputs. Throws Error: an answer
+  // is another, or a probability moved by more than ten points (vectors: the cosine is below 0.99).
   double check_golden() const;
 
  private:

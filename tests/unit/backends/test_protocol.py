@@ -98,7 +98,7 @@ def test_single_layers_are_timed_by_name(name: str) -> None:
     from edgekit.prune.probes import Probe
     from edgekit.prune.timing import layer_timer
 
-    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), 17, 17, False)
+    geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), 17, 17)
     for precision in ("int8", "fp32"):
         times = layer_timer(name, precision)([Probe(geometry, 16, 16), Probe(geometry, 64, 256)])
         assert len(times) == 2

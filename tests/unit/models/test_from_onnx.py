@@ -20,6 +20,7 @@ from onnx.reference import ReferenceEvaluator
 from torch import Tensor, nn
 
 from edgekit.errors import InputError
+from edgekit.models import from_onnx
 from edgekit.models.from_onnx import to_torch
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.surgery import silenced, slimmed
@@ -414,3 +415,37 @@ def test_what_is_open_or_old_or_constant_is_refused() -> None:
     constant = [helper.make_node("Identity", ["w"], ["out"])]
     with pytest.raises(InputError, match="one output that depends on the image"):
         network_of(graph_of(constant, CONV))
+
+
+def test_an_open_size_is_taken_from_what_is_told() -> None:
+    model = graph_of([helper.make_node("Conv", ["image", "w"], ["out"])], CONV, (1, 3, "height", "width"))
+    back = to_torch(ir.from_proto(model), SIZE, checked=True)
+    assert agree(back(images(1)).detach(), by_onnxruntime(model, images(1)))
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_comes_back_is_compared_with_onnxruntime(kind: Callable[[], nn.Module]) -> None:
+    pytest.importorskip("onnxruntime")
+    to_torch(ir.from_proto(exported(made(kind))), checked=True)
+
+
+def test_another_function_is_refused_by_the_name_of_its_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("onnxruntime")
+    monkeypatch.setitem(from_onnx.OPERATORS, "Tanh", lambda op: op.call(torch.sigmoid, op.x()))
+    nodes = [
+        helper.make_node("Conv", ["image", "w"], ["a"], "first"),
+        helper.make_node("Relu", ["a"], ["b"], "second"),
+        helper.make_node("Tanh", ["b"], ["c"], "third"),
+        helper.make_node("Relu", ["c"], ["out"], "fourth"),
+    ]
+    with pytest.raises(InputError, match=r"operator Tanh \(node third\): it computes something else in torch"):
+        to_torch(ir.from_proto(graph_of(nodes, CONV)), checked=True)
+
+
+def test_a_graph_that_onnxruntime_does_not_run_is_refused() -> None:
+    pytest.importorskip("onnxruntime")
+    nodes = [helper.make_node("Conv", ["image", "w"], ["a"]), helper.make_node("Dropout", ["a"], ["out"])]
+    model = graph_of(nodes, CONV)
+    model.ir_version = 99
+    with pytest.raises(InputError, match="ONNX Runtime does not run it"):
+        to_torch(ir.from_proto(model), checked=True)

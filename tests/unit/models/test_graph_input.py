@@ -14,7 +14,7 @@ from edgekit.errors import InputError
 from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.canonical import Canonical, canonical_of
 from edgekit.models.graph_input import peek
-from edgekit.models.onnx_graph import dims_of, to_proto
+from edgekit.models.onnx_graph import dims_of, takes_pixels, to_proto
 from edgekit.models.source import resolve
 from edgekit.recipe import OutputRecipe, Recipe
 
@@ -142,3 +142,8 @@ def test_a_source_has_the_preprocessing_that_the_input_asks_for(tmp_path: Path) 
     how = source.preprocessing
     assert (how.mean[0], how.std[0], how.color) == (0, pytest.approx(1 / 255), "grey")
     assert source.answer == Answer("multilabel", "y", None, "nhwc")
+
+
+def test_a_file_that_takes_uint8_is_a_network_and_no_graph_of_edgekits(tmp_path: Path) -> None:
+    onnx.save(network([1, 12, 20, 3], TensorProto.UINT8, turn=True), str(tmp_path / "net.onnx"))
+    assert not takes_pixels(tmp_path / "net.onnx")

@@ -13,7 +13,7 @@ from edgekit.errors import InputError
 from edgekit.models import create
 from edgekit.models.recognise import Likeness, looks_like
 from edgekit.models.registry import MODELS
-from edgekit.models.weights import load_into
+from edgekit.models.weights import load_into, write_weights
 
 
 def state_of(name: str, classes: int = 1000, width: float = 1.0) -> dict[str, torch.Tensor]:
@@ -85,3 +85,25 @@ def test_another_width_and_the_background_class_of_slim(tmp_path: Path) -> None:
     error = refusal(create("inception_v4", 1000, 0.1), path, state_of("inception_v4", 1001, 0.1))
     assert "2 shapes differ, first last_linear" in error.what
     assert "with 1001 classes, the first of them TF-slim's background" in error.hint
+
+
+@pytest.mark.parametrize("suffix", ["safetensors", "pth"])
+@pytest.mark.parametrize(("kept", "said"), [(0, "the file is empty"), (700, "was cut short"), (-1, "of another kind")])
+def test_a_damaged_file_is_named(tmp_path: Path, suffix: str, kept: int, said: str) -> None:
+    path, state = tmp_path / f"weights.{suffix}", nn.Linear(40, 30).state_dict()
+    if suffix == "pth":
+        torch.save(state, path)
+    else:
+        save_file(state, path)
+    path.write_bytes(b"<html>not found</html>" if kept < 0 else path.read_bytes()[:kept])
+    with pytest.raises(InputError, match="cannot read the weights") as refused:
+        load_into(nn.Linear(40, 30), path)
+    assert said in refused.value.what or (suffix == "safetensors" and "cut short" in refused.value.what)
+
+
+def test_values_beyond_16_bits_are_kept_as_they_are(tmp_path: Path) -> None:
+    norm, again = nn.BatchNorm2d(2), nn.BatchNorm2d(2)
+    norm.running_var[:] = torch.tensor([1e6, 2.0])
+    write_weights(norm, tmp_path / "weights.safetensors")
+    load_into(again, tmp_path / "weights.safetensors")
+    assert torch.equal(again.running_var, norm.running_var)

@@ -13,12 +13,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import network
+from random_networks import Chain
 from torch import nn
 
 from edgekit.errors import InputError
 from edgekit.models.export import export_network
 from edgekit.prune import onnx_slice
 from edgekit.prune.channels import ChannelGraph, kept_of
+from edgekit.prune.soundness import noise, sound
 from edgekit.prune.surgery import silenced
 from edgekit.prune.tracing import trace
 
@@ -83,3 +85,40 @@ def test_a_graph_of_another_network_is_refused(exported: Exported, tmp_path: Pat
         onnx_slice.cut(
             tmp_path / "other.onnx", tmp_path / "cut.onnx", exported.channels, exported.channels.everything()
         )
+
+
+KINDS = ("groups of 8", "multiplied", "shuffled", "pixels", "joined", "tied", "padded")
+
+
+def of_one_block(kind: str, folder: Path) -> tuple[nn.Module, ChannelGraph, Path]:
+    """A network of pictures that are not square, its channels, and its float graph."""
+    torch.manual_seed(0)
+    made = Chain([kind], 3, 6, 10).eval()
+    path = folder / "core.onnx"
+    with torch.no_grad():
+        torch.onnx.export(made, (torch.zeros(1, 3, 6, 10),), str(path), dynamo=True, opset_version=20, verbose=False)
+    return made, sound(made, trace(made, (6, 10)), noise(3, 6, 10)), path
+
+
+def test_a_layer_that_the_exporter_renames_is_refused_by_name(tmp_path: Path) -> None:
+    """As those over tokens, whose weights are written turned and under other names."""
+    _, channels, path = of_one_block("channels last", tmp_path)
+    with pytest.raises(InputError, match=r"does not name the layer blocks\.0\.up"):
+        onnx_slice.cut(path, tmp_path / "cut.onnx", channels, channels.everything())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_numbers_of_channels_in_reshapes_and_splits_follow(kind: str, tmp_path: Path) -> None:
+    made, channels, path = of_one_block(kind, tmp_path)
+    cut = tmp_path / "cut.onnx"
+    dice, keep = np.random.Generator(np.random.PCG64(0)), channels.everything()
+    for group in channels.groups:
+        keep[group.units] = dice.random(group.width) < 0.5
+        keep[dice.choice(group.units)] = True
+    onnx_slice.cut(path, cut, channels, keep)
+    x = torch.from_numpy(dice.normal(0, 1, (1, 3, 6, 10)).astype(np.float32))
+    session = onnxruntime.InferenceSession(str(cut), providers=["CPUExecutionProvider"])
+    found: Any = session.run(None, {session.get_inputs()[0].name: x.numpy()})[0]
+    with torch.no_grad():
+        wanted = silenced(made, channels, keep)(x).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-3, atol=1e-4)

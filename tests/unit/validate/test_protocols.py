@@ -142,7 +142,7 @@ def test_members_share_decoding_and_get_what_they_would_alone(
     decoded: list[int] = []
     plain = FolderSet.decoded
     monkeypatch.setattr(
-        FolderSet, "decoded", lambda self, index, side, exif=False: (decoded.append(index), plain(self, index, side))[1]
+        FolderSet, "decoded", lambda self, index, *more: (decoded.append(index), plain(self, index, *more))[1]
     )
     outcome = evaluate(members, images, 12)
     assert sorted(decoded) == list(range(17))
