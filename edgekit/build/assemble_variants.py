@@ -24,7 +24,7 @@ NO_LABELS: Final = "the images have no labels"
 def variant_parts(plan: Plan, found: Findings) -> tuple[variants.Variant, ...]:
     """The report's `variants`, and eager torch beside them where it was timed."""
     made = [_variant(plan, found, each) for each in found.variants]
-    return (*made, *([_eager(found)] if EAGER in found.measured.latency else []))
+    return (*made, *([_eager(plan, found)] if EAGER in found.measured.latency else []))
 
 
 def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
@@ -42,7 +42,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         accuracy=_accuracy(plan, found, result),
         latency=_latency(found.measured, one.name),
         energy_j=found.measured.energy_j.get(one.name),
-        fidelity=variants.Fidelity(**asdict(result.fidelity)),
+        fidelity=variants.Fidelity(**{key: each for key, each in asdict(result.fidelity).items() if each is not None}),
         kept=is_chosen,
         reason=decision.reasons[one.name],
         layers=tuple(variants.Layer(**asdict(each)) for each in form.compiled.layers),
@@ -77,10 +77,13 @@ def _accuracy(plan: Plan, found: Findings, result: VariantResult) -> variants.Ac
             map=score.map, f1=score.f1, f1_micro=score.f1_micro, threshold=score.threshold, agreement=agreement,
             images=score.images, ci95=score.ci95,
         )  # fmt: skip
+    return _not_measured(plan, why_no_accuracy(plan, found), agreement, images)
+
+
+def _not_measured(plan: Plan, why: str, agreement: float | None = None, images: int | None = None) -> variants.Accuracy:
+    """The keys that the task has, without values."""
     nothing = dict.fromkeys(METRICS[plan.task].required)
-    return variants.Accuracy.model_validate(
-        {**nothing, "agreement": agreement, "images": images, "why": why_no_accuracy(plan, found)}
-    )
+    return variants.Accuracy.model_validate({**nothing, "agreement": agreement, "images": images, "why": why})
 
 
 def _embedding(score: EmbeddingScore, agreement: float) -> variants.Accuracy:
@@ -152,7 +155,7 @@ def _name(found: Findings, label: int | None) -> str | None:
     return names[label] if len(names) == found.exported.facts.classes else str(label)
 
 
-def _eager(found: Findings) -> variants.Variant:
+def _eager(plan: Plan, found: Findings) -> variants.Variant:
     facts, why = found.exported.facts, "a latency reference: its network and weights are those of fp32"
     return variants.Variant(
         name=EAGER,
@@ -162,7 +165,7 @@ def _eager(found: Findings) -> variants.Variant:
         params=facts.params,
         macs=facts.macs,
         size_bytes=None,
-        accuracy=variants.Accuracy(top1=None, top5=None, agreement=None, images=None, why=why),
+        accuracy=_not_measured(plan, why),
         latency=_latency(found.measured, EAGER),
         kept=False,
         reason="what the network takes without compilation",

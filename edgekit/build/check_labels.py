@@ -102,7 +102,7 @@ def checked(plan: Plan, run: Runner, exported: Exported, images: ImageSet | None
         InputError: a label is out of range, or FP32 is no better than chance on enough images; what explains it is
             named.
     """
-    if images is None or plan.recipe.task == "embed":
+    if images is None or plan.task == "embed":
         return None
     classes, rules = exported.facts.classes, label_rules(plan.recipe, None)
     _check_range(images, classes, rules.offset)

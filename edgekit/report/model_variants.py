@@ -114,13 +114,16 @@ class Latency(Measured):
 
 
 class Fidelity(Measured):
-    """To FP32's outputs, without labels: same first answers in percent, cosine, KL divergence in nats."""
+    """To FP32's outputs, without labels: same first answers in percent, cosine, KL divergence in nats.
+
+    Of vectors, the same answer is the same nearest other image, and there is no `kl`.
+    """
 
     VALUES: ClassVar = ("agreement", "cosine", "kl")
 
     agreement: Percent | None
     cosine: Cosine | None
-    kl: float | None
+    kl: float | None = None
     why: str | None = None
 
 
