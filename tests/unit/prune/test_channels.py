@@ -156,6 +156,12 @@ def test_a_network_that_does_not_run_is_refused() -> None:
         trace(nn.Sequential(nn.Conv2d(4, 8, 1), nn.Flatten(), nn.Linear(8, 2)), 16)
 
 
+def test_what_is_no_row_of_logits_is_refused() -> None:
+    head = nn.Sequential(nn.Conv2d(3, 8, 1), nn.AdaptiveAvgPool2d(1))
+    with pytest.raises(InputError, match=r"does not give logits \(N, classes\): a tensor of \(1, 8, 1, 1\)"):
+        trace(head, (16, 16))
+
+
 def test_grouped_convolutions_lose_whole_groups() -> None:
     torch.manual_seed(0)
     made = nn.Sequential(
