@@ -18,9 +18,9 @@ build: $(VENV)/.edgekit ## the headline command: a trained Inception-v4 to INT8 
 	$(BIN)/edgekit build --model inception_v4 --target cpu
 
 test: lint ## ruff, mypy, import layers and the quick tests
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow and not network'
 
-test-all: lint ## the same with the slow tests
+test-all: lint ## the same with the slow tests, and those that fetch from the package index
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.dev ## ruff, mypy and the import layers

@@ -5,8 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-__version__ = "0.1.0"
-__all__ = ["__version__", "build"]
+__version__ = "0.2.0"
+DISTRIBUTION = "inception-edgekit"
+"""What pip calls this project. `edgekit` is somebody else's there; the package and the command are called so here."""
+
+__all__ = ["DISTRIBUTION", "__version__", "build"]
 
 
 def __getattr__(name: str) -> Any:

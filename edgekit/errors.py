@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
+from edgekit.file_names import readable
+
+
+def install_hint(*extras: str) -> str:
+    """How to get what extras of this project bring (none: its base), as a sentence.
+
+    It is on no package index, so that only a checkout or a wheel of it can be named: see README.md.
+    """
+    told = f"[{','.join(extras)}]" if extras else ""
+    return f"Get it with: pip install '.{told}' in a checkout of edgekit, or pip install 'WHEEL{told}' with its wheel."
+
 
 class EdgekitError(Exception):
     """A failure that the user can do something about.
@@ -15,8 +26,8 @@ class EdgekitError(Exception):
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
-        self.what = " ".join(what.split()).rstrip(".")
-        self.hint = " ".join(hint.split())
+        self.what = readable(" ".join(what.split())).rstrip(".")
+        self.hint = readable(" ".join(hint.split()))
 
     def line(self) -> str:
         """The failure as the one line that the command prints."""

@@ -11,9 +11,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edgekit.errors import InputError
+from edgekit.input_recipe import PreprocessingRecipe as PreprocessingRecipe
 
 Precision = Literal["int8", "mixed", "bf16", "fp16", "fp32"]
-Channels = tuple[float, float, float]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["classify", "multilabel", "embed"]
 Activation = Literal["none", "softmax", "sigmoid"]
@@ -22,17 +22,6 @@ Checked = TypeVar("Checked", bound=BaseModel)
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class PreprocessingRecipe(_Part):
-    """What is told about the images a model wants; what is not told comes from the model."""
-
-    size: int | None = Field(default=None, ge=1)
-    crop_fraction: float | None = Field(default=None, gt=0, le=1)
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos"] | None = None
-    mean: Channels | None = None
-    std: Channels | None = None
-    color: Literal["rgb", "bgr"] | None = None
 
 
 class OutputRecipe(_Part):
@@ -115,6 +104,7 @@ class Recipe(_Part):
 
     model: str = "inception_v4"
     weights: str | None = None
+    arch: str | None = Field(default=None, description="the network that a weights file given as the model is of")
     width: float | None = Field(default=None, gt=0)
     num_classes: int | None = Field(default=None, ge=1)
     target: str = "cpu"
@@ -124,7 +114,9 @@ class Recipe(_Part):
     data: str | None = None
     images: int | None = Field(default=None, ge=1)
     skip_bad_images: bool = False
-    task: Task = Field(default="classify", description="classes, sets of labels, or vectors to compare by cosine")
+    task: Task | None = Field(
+        default=None, description="classes, sets of labels, or vectors to compare by cosine; the model's own by default"
+    )
     output: OutputRecipe = OutputRecipe()
     labels: LabelsRecipe = LabelsRecipe()
     preprocessing: PreprocessingRecipe = PreprocessingRecipe()

@@ -161,3 +161,27 @@ _MORE: dict[str, Any] = {
         "trials": [{"name": "entropy", "drop": 0.25, "kl": 0.001, "images": 300, "seconds": 4.0, "best": True}],
     },
 }  # fmt: skip
+
+
+def embedding_report() -> dict[str, Any]:
+    """A report of a network whose vectors are compared by cosine."""
+    report = copy.deepcopy(SAMPLE_REPORT) | {"task": "embed"}
+    found = ((99.15, 1.0, 1.0, 0.9853, 1.0, 5.17), (99.15, 0.9999, 0.9997, 0.9853, 1.0, 5.17),
+             (98.31, 0.9946, 0.962, 0.9848, 0.85, 5.32))  # fmt: skip
+    for variant, (top1, mean, p1, area, accepted, rejected) in zip(report["variants"], found, strict=True):
+        pairs = {"threshold": 0.2702, "roc_auc": area, "false_accept": accepted, "false_reject": rejected}
+        variant["accuracy"] = {
+            "top1": top1, "cosine": {"mean": mean, "p1": p1}, "pairs": pairs | {"compared": 6903, "of": 6903},
+            "images": 118, "ci95": [95.0, 99.9],
+        }  # fmt: skip
+    return report
+
+
+def multilabel_report() -> dict[str, Any]:
+    """A report of a network that gives sets of labels."""
+    report = copy.deepcopy(SAMPLE_REPORT) | {"task": "multilabel"}
+    for variant, (precision, f1) in zip(report["variants"], ((71.4, 66.0), (71.4, 66.0), (71.15, 65.8)), strict=True):
+        variant["accuracy"] = {
+            "map": precision, "f1": f1, "f1_micro": 70.0, "threshold": 0.5, "images": 500, "ci95": [69.0, 73.5],
+        }  # fmt: skip
+    return report

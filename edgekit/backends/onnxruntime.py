@@ -30,8 +30,8 @@ from edgekit.backends import (
 )
 from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
+from edgekit.runtime.cgroup import usable_cores
 from edgekit.targets import Machine, Release
-from edgekit.targets.machine import usable_cores
 from edgekit.targets.packages import installed_version
 
 if TYPE_CHECKING:
@@ -153,9 +153,11 @@ def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
 
 def _session(compiled: Compiled, threads: int, profile_in: Path | None = None) -> Any:
     """Kernels that add INT8 products up exactly, also where there is no VNNI (edgekit.runtime.engines)."""
-    import onnxruntime
-
     from edgekit.runtime.engines import EXACT_SUMS
+    from edgekit.runtime.quiet import no_telemetry
+
+    no_telemetry()
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = ERRORS_ONLY

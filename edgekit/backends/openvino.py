@@ -21,6 +21,7 @@ from edgekit.backends import (
 )
 from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
+from edgekit.runtime.cgroup import threads_within_quota
 from edgekit.targets import Machine, Release
 from edgekit.targets.packages import installed_version
 
@@ -133,6 +134,7 @@ def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
     settings = {
         "PERFORMANCE_HINT": mode.upper(),
         "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision],
+        **_held_to_quota(),
     }
     session = OpenVinoSession(_core().compile_model(compiled.path, "CPU", settings))
     try:
@@ -145,7 +147,11 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     """Median time of each executed layer over some runs on a grey picture, the slowest first."""
     import numpy as np
 
-    settings = {"PERF_COUNT": "YES", "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision]}
+    settings = {
+        "PERF_COUNT": "YES",
+        "INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision],
+        **_held_to_quota(),
+    }
     model = _core().compile_model(compiled.path, "CPU", settings)
     request = model.create_infer_request()
     picture = np.full(tuple(model.input(0).shape), 128, np.uint8)
@@ -156,6 +162,12 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
             if layer.real_time.total_seconds() > 0:
                 times.setdefault((layer.node_name, layer.exec_type), []).append(layer.real_time.total_seconds() * 1e6)
     return slowest_first(times)
+
+
+def _held_to_quota() -> dict[str, str]:
+    """Threads where a quota of processor time carries fewer than OpenVINO would take, which goes by the affinity."""
+    threads = threads_within_quota()
+    return {"INFERENCE_NUM_THREADS": str(threads)} if threads else {}
 
 
 def _core() -> Any:

@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from importlib.util import find_spec
 from typing import Any, Final, Literal
 
-from edgekit.errors import UnavailableError
+from edgekit.errors import UnavailableError, install_hint
 from edgekit.targets.packages import installed_version
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
@@ -54,9 +54,7 @@ def load_library(flavour: Flavour) -> Any:
         module = _rtx() if flavour == "tensorrt-rtx" else importlib.import_module("tensorrt")
         importlib.import_module("polygraphy")
     except (ImportError, OSError, PackageNotFoundError) as error:
-        raise UnavailableError(
-            f"{flavour} cannot be loaded: {error}", f"Get it with: pip install 'edgekit[cpu,{extra}]'."
-        ) from error
+        raise UnavailableError(f"{flavour} cannot be loaded: {error}", install_hint("cpu", extra)) from error
     from polygraphy.logger import G_LOGGER
 
     G_LOGGER.module_severity = {"": G_LOGGER.CRITICAL}  # what the parser and builder say is told by who calls them

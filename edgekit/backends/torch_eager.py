@@ -40,8 +40,8 @@ class EagerNetwork(BaseModel):
     num_classes: int
     width: float
     weights: str | None
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 def available() -> str | None:
@@ -109,9 +109,16 @@ def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
 
     from edgekit.models import create
     from edgekit.models.weights import load_into
+    from edgekit.runtime.cgroup import threads_within_quota
 
     told = EagerNetwork.model_validate_json(Path(compiled.path).read_text(encoding="utf-8"))
     network = create(told.name, num_classes=told.num_classes, width=told.width)
     if told.weights is not None:
         load_into(network, Path(told.weights))
-    yield TorchSession(network, *(torch.tensor(each).view(1, 3, 1, 1) for each in (told.mean, told.std)))
+    before, held = torch.get_num_threads(), threads_within_quota()
+    if held:
+        torch.set_num_threads(min(before, held))
+    try:
+        yield TorchSession(network, *(torch.tensor(each).view(1, 3, 1, 1) for each in (told.mean, told.std)))
+    finally:
+        torch.set_num_threads(before)

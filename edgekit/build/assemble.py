@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from edgekit import __version__
 from edgekit.build.assemble_variants import variant_parts, why_no_accuracy
+from edgekit.build.decide import agreement_of
 from edgekit.report import model as told
 from edgekit.report import model_pruning as pruning
 from edgekit.validate.accuracy import decides, images_needed
@@ -32,6 +33,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
     return told.Report(
         schema=1,
         edgekit=__version__,
+        task=plan.task,
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         model=told.ModelFacts(
             name=source.name,
@@ -39,7 +41,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
             weights_sha256=source.weights_sha256,
             params=facts.params,
             macs=facts.macs,
-            input=(1, 3, facts.height, facts.width),
+            input=(1, source.preprocessing.channels, facts.height, facts.width),
             classes=facts.classes,
         ),
         target=provenance.target,
@@ -48,6 +50,15 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
         variants=variant_parts(plan, found),
         chosen=found.decision.chosen,
         verdict=_verdict(plan, found),
+        referee=told.Referee(
+            reference=found.referee.reference,
+            runtime=found.referee.runtime,
+            images=found.referee.images,
+            agreement=found.referee.agreement,
+            max_logit_difference=found.referee.max_logit_difference,
+            tolerance=found.referee.tolerance,
+            operator=found.referee.operator,
+        ),
         pruning=_pruning(found),
         tuning=None if found.search is None else _search(*found.search),
         stages=tuple(told.StageRun(name=each.name, seconds=each.seconds, cached=each.cached) for each in run.ran),
@@ -63,7 +74,9 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
 def _data(images: ImageSet | None) -> told.Data:
     if images is None:
         return told.Data(name=None, images=None, digest=None, why="no evaluation images were given (--data)")
-    return told.Data(name=images.name, images=len(images), digest=images.digest)
+    left_out = {reason: told.LeftOut(count=count, first=first) for reason, (count, first) in images.left_out.items()}
+    data = told.Data(name=images.name, images=len(images), digest=images.digest, left_out=left_out)
+    return data.leaving_out("left_out")
 
 
 def _calibration(found: Findings) -> told.Calibration:
@@ -89,18 +102,36 @@ def _accuracy_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:
     chosen, budget = found.decision.chosen, plan.recipe.max_drop
     drop = found.evaluated.variants[chosen].drop
     if drop is None:
-        why = why_no_accuracy(plan, found)
-        return told.AccuracyVerdict(drop=None, ci95=None, p_value=None, budget=budget, ok=None, why=why)
+        return _fidelity_verdict(plan, found)
     is_baseline = next(each for each in found.variants if each.name == chosen).parent is None
     return told.AccuracyVerdict(
         drop=drop.drop,
         ci95=drop.ci95,
         p_value=drop.p_value,
         budget=budget,
-        ok=drop.drop <= budget,
+        ok=drop.drop <= budget if found.doubt is None else None,
         # fp32 is its own baseline: it cannot drop, however few the images
         decided=is_baseline or decides(drop.ci95, budget),
         images_needed=None if is_baseline else images_needed(drop, budget),
+        why=found.doubt,
+    ).leaving_out("why")
+
+
+def _fidelity_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:
+    """Without labels, how often FP32's answer is kept is the budget."""
+    why, least, chosen = why_no_accuracy(plan, found), plan.recipe.min_agreement, found.decision.chosen
+    agreement = agreement_of(plan, found.evaluated, chosen)
+    is_baseline = next(each for each in found.variants if each.name == chosen).parent is None
+    return told.AccuracyVerdict(
+        drop=None,
+        ci95=None,
+        p_value=None,
+        budget=plan.recipe.max_drop,
+        ok=None if agreement is None else agreement.percent >= least,
+        decided=None if agreement is None else is_baseline or agreement.decided(least),
+        agreement=None if agreement is None else agreement.percent,
+        min_agreement=None if agreement is None else least,
+        why=why,
     )
 
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.build.measure import EAGER
 from edgekit.report import model_variants as variants
+from edgekit.report.metrics import METRICS
 
 if TYPE_CHECKING:
     from edgekit.build.findings import Findings
     from edgekit.build.plan import Plan
     from edgekit.build.variant import Variant
-    from edgekit.validate.evaluation import VariantResult
+    from edgekit.validate.embedding import EmbeddingScore
     from edgekit.validate.flips import ClassChanges, Flip
     from edgekit.validate.latency import Measured
+    from edgekit.validate.tasks import VariantResult
 
 NO_LABELS: Final = "the images have no labels"
 
@@ -64,12 +66,39 @@ def why_no_accuracy(plan: Plan, found: Findings) -> str:
 
 def _accuracy(plan: Plan, found: Findings, result: VariantResult) -> variants.Accuracy:
     agreement, images = result.fidelity.agreement, found.evaluated.images
-    if result.accuracy is None:
-        why = why_no_accuracy(plan, found)
-        return variants.Accuracy(top1=None, top5=None, agreement=agreement, images=images, why=why)
-    measured = result.accuracy
+    if result.accuracy is not None:
+        of = result.accuracy
+        return variants.Accuracy(top1=of.top1, top5=of.top5, agreement=agreement, images=images, ci95=of.ci95)
+    if result.embedding is not None:
+        return _embedding(result.embedding, agreement)
+    if result.multilabel is not None:
+        score = result.multilabel
+        return variants.Accuracy(
+            map=score.map, f1=score.f1, f1_micro=score.f1_micro, threshold=score.threshold, agreement=agreement,
+            images=score.images, ci95=score.ci95,
+        )  # fmt: skip
+    nothing = dict.fromkeys(METRICS[plan.task].required)
+    return variants.Accuracy.model_validate(
+        {**nothing, "agreement": agreement, "images": images, "why": why_no_accuracy(plan, found)}
+    )
+
+
+def _embedding(score: EmbeddingScore, agreement: float) -> variants.Accuracy:
+    pairs = score.pairs
     return variants.Accuracy(
-        top1=measured.top1, top5=measured.top5, agreement=agreement, images=images, ci95=measured.ci95
+        top1=score.top1,
+        agreement=agreement,
+        images=score.images,
+        ci95=score.ci95,
+        cosine=variants.CosineToFp32(mean=score.cosine.mean, p1=score.cosine.p1),
+        pairs=variants.PairsOfImages(
+            threshold=pairs.threshold,
+            roc_auc=pairs.roc_auc,
+            false_accept=pairs.false_accept,
+            false_reject=pairs.false_reject,
+            compared=pairs.same + pairs.different,
+            of=pairs.of,
+        ),
     )
 
 

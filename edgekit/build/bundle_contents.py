@@ -12,13 +12,15 @@ from edgekit import __version__
 from edgekit.build import lock as locks
 from edgekit.build.provenance import engine, engine_settings
 from edgekit.bundle.directory import write_bundle
-from edgekit.bundle.manifest import BuiltFor, Input, Licenses, Manifest, Network
+from edgekit.bundle.manifest import BuiltFor, Input, Licenses, Manifest, Network, Output
 from edgekit.bundle.runtime_archive import NAME as RUNTIME
 from edgekit.bundle.runtime_archive import runtime_archive
 from edgekit.bundle.sbom import SBOM, Images, Product, bill_of_materials
 from edgekit.data.calibration import to_json
+from edgekit.data.labels import label_rules
 from edgekit.recipe import to_yaml
 from edgekit.report import RENDERERS, Report
+from edgekit.validate.question import THRESHOLD
 
 if TYPE_CHECKING:
     from edgekit.build.compile import CompiledForm
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationSet
     from edgekit.data.image_set import ImageSet
+    from edgekit.models.graph_facts import GraphFacts
+    from edgekit.validate.evaluation import Evaluated
 
 OWN_LICENSE: Final = "Apache-2.0"
 """Of what the project draws and trains itself, and of the public weights that its registry names."""
@@ -43,7 +47,8 @@ class Contents:
     """What goes into a bundle beside what the plan says: the chosen variant with its compiled form, and the evidence.
 
     Attributes:
-        golden: inputs with the logits of all variants; images: that accuracy was measured on, if there were any.
+        golden: inputs with the logits of all variants; images: that accuracy was measured on, if there were any;
+            output: what the network's outputs are.
     """
 
     report: Report
@@ -53,6 +58,18 @@ class Contents:
     form: CompiledForm
     golden: File
     images: ImageSet | None
+    output: Output
+
+
+def output_of(plan: Plan, facts: GraphFacts, evaluated: Evaluated) -> Output:
+    """What the manifest tells of the outputs; the threshold is the one that variants were judged at."""
+    question, score = plan.question(facts), evaluated.variants["fp32"]
+    threshold = question.threshold
+    if score.embedding is not None:
+        threshold = score.embedding.pairs.threshold
+    if question.task == "multilabel" and threshold is None:
+        threshold = THRESHOLD
+    return Output(name=facts.output, activation=question.activation, task=question.task, threshold=threshold)
 
 
 def write(plan: Plan, out: Path, contents: Contents) -> Path:
@@ -110,7 +127,8 @@ def product(report: Report) -> Product:
 def _manifest(plan: Plan, contents: Contents) -> Manifest:
     report, images = contents.report, contents.images
     _, _, height, width = report.model.input
-    labels = list(images.classes) if images is not None else []
+    named = label_rules(plan.recipe, None).shown
+    labels = named or (images.classes if images is not None else ())
     own_weights = plan.source.kind == "registry" and plan.recipe.weights is None
     return Manifest(
         model=Network.model_validate(report.model.as_dict()),
@@ -118,8 +136,9 @@ def _manifest(plan: Plan, contents: Contents) -> Manifest:
         precision=contents.variant.precision,
         input=Input(name="image", dtype="uint8", shape=(1, height, width, 3), layout="NHWC", color="RGB"),
         preprocessing=plan.source.preprocessing,
+        output=contents.output,
         # Images of some of the classes name only those: their names would stand at the wrong places.
-        labels=tuple(labels) if len(labels) == report.model.classes else (),
+        labels=labels if len(labels) == report.model.classes else (),
         versions={"edgekit": __version__, report.target.runtime: report.target.runtime_version},
         licenses=Licenses(
             weights=plan.recipe.license or (OWN_LICENSE if own_weights else None),

@@ -13,6 +13,8 @@ from edgekit.data.calibration import CalibrationData, CalibrationSet, check_disj
 from edgekit.data.calibration import read as read_set
 from edgekit.data.folder import open_images
 from edgekit.data.image_set import ImageSet
+from edgekit.data.labels import UNJUDGED
+from edgekit.data.left_out import said_of
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.recipe import find_shipped
 
@@ -100,7 +102,10 @@ def calibration_data(
     pinned, pool = _pinned(plan, run)
     if pinned is None:
         skip_bad = plan.recipe.skip_bad_images
-        pool = open_images(asked.data or "signs", skip_bad=skip_bad, split="calibration", index=run.store.index)
+        pool = open_images(
+            asked.data or "signs", skip_bad=skip_bad, labels=UNJUDGED, split="calibration", index=run.store.index
+        )
+        run.warn(*said_of(pool, asked.data or "signs"))
         features = Features(exported.graph, plan.source.preprocessing) if asked.strategy == "coverage" else None
         count = min(asked.images, len(pool))
         choice = Choice(pool, asked.data or "signs", count, asked.strategy, plan.recipe.seed, features)
@@ -126,5 +131,5 @@ def _pinned(plan: Plan, run: Runner) -> tuple[CalibrationSet | None, ImageSet | 
         return None, None
     chosen = read_set(manifest)
     data, split = asked.data or chosen.data, chosen.split or "calibration"
-    pool = open_images(data, skip_bad=True, split=split, index=run.store.index)
+    pool = open_images(data, skip_bad=True, labels=UNJUDGED, split=split, index=run.store.index)
     return renamed(chosen, pool), pool

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from edgekit.validate.accuracy import Agreement
 from edgekit.validate.decision import Budgets, Contender, Decision, decide, settled
 
 if TYPE_CHECKING:
@@ -67,10 +68,22 @@ def decided(
             each.step,
             forms[each.name].compiled.size_bytes,
             evaluated.variants[each.name].drop,
+            agreement_of(plan, evaluated, each.name),
         )
         for each in variants
     ]
-    budgets = Budgets(plan.recipe.max_drop, plan.recipe.latency_budget_ms)
+    budgets = Budgets(plan.recipe.max_drop, plan.recipe.latency_budget_ms, plan.recipe.min_agreement)
     if plan.lock is not None and any(each.name == plan.lock.chosen for each in variants):
         return settled(contenders, measured, plan.lock.chosen, budgets)
-    return decide(contenders, measured, variants[-1].name, budgets)
+    by_name = plan.wanted == "mixed" or isinstance(plan.recipe.prune, float)
+    return decide(contenders, measured, variants[-1].name, budgets, by_name)
+
+
+def agreement_of(plan: Plan, evaluated: Evaluated, name: str) -> Agreement | None:
+    """How often a variant answers as FP32, where that is its budget: there are no labels, and the weights mean
+    something.
+    """
+    if evaluated.labelled or plan.source.random:
+        return None
+    share = evaluated.variants[name].fidelity.agreement
+    return Agreement(round(share * evaluated.images / 100), evaluated.images)

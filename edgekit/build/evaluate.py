@@ -18,11 +18,13 @@ from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.data.image_set import ImageSet, spread
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.recipe import PreprocessingRecipe
+from edgekit.validate.question import Question
 
 if TYPE_CHECKING:
     from edgekit.build.plan import Plan
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationData
+    from edgekit.models.graph_facts import GraphFacts
     from edgekit.validate.evaluation import Evaluated
 
 GOLDEN_IMAGES: Final = 4
@@ -46,7 +48,8 @@ class EvaluateInput:
     """Variants, where they run, and the images that they are shown.
 
     Attributes:
-        indices: positions in the images; labelled: whether the labels mean something to the network.
+        indices: positions in the images; labelled: whether the labels mean something to the network; question: how the
+            outputs are read.
     """
 
     variants: tuple[Executed, ...]
@@ -55,6 +58,7 @@ class EvaluateInput:
     indices: tuple[int, ...]
     preprocessing: Preprocessing
     labelled: bool
+    question: Question
     golden_images: int
 
 
@@ -71,7 +75,7 @@ def _make(given: EvaluateInput, folder: Path, progress: Progress) -> Sequence[st
 
     from edgekit.validate.evaluation import Evaluated, Views, evaluate
 
-    views = Views(given.images, given.indices, given.preprocessing, given.labelled)
+    views = Views(given.images, given.indices, given.preprocessing, given.labelled, given.question)
     total = len(given.indices)
     with given.executor.sessions(networks(given.variants), progress) as loaded:
         found, golden = evaluate(loaded, views, given.golden_images, lambda done: progress(done, total, ""))
@@ -126,16 +130,23 @@ def executed(plan: Plan, variants: Sequence[Variant], forms: Mapping[str, Compil
 
 
 def evaluate_input(
-    plan: Plan, variants: tuple[Executed, ...], images: ImageSet | None, calibration: CalibrationData
+    plan: Plan,
+    variants: tuple[Executed, ...],
+    images: ImageSet | None,
+    calibration: CalibrationData,
+    facts: GraphFacts,
 ) -> EvaluateInput:
     """The evaluation images, or where there are none a few that were not calibrated with."""
-    labelled = images is not None and images.labels is not None and not plan.source.random
+    told = images is not None and (images.labels is not None or images.label_sets is not None)
+    labelled = told and not plan.source.random
     if images is None:
         images, indices = calibration.pool, _not_calibrated_with(calibration)
     else:
         indices = spread(len(images), None if labelled else FIDELITY_IMAGES)
     preprocessing = plan.source.preprocessing
-    return EvaluateInput(variants, plan.executor, images, tuple(indices), preprocessing, labelled, GOLDEN_IMAGES)
+    return EvaluateInput(
+        variants, plan.executor, images, tuple(indices), preprocessing, labelled, plan.question(facts), GOLDEN_IMAGES
+    )
 
 
 def _not_calibrated_with(calibration: CalibrationData) -> list[int]:

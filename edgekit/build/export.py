@@ -11,6 +11,7 @@ from typing import Final
 from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source
+from edgekit.size import Size
 
 GRAPH: Final = "model.onnx"
 FACTS: Final = "facts.json"
@@ -18,10 +19,13 @@ FACTS: Final = "facts.json"
 
 @dataclass(frozen=True)
 class ExportInput:
-    """A network, and the side of the square images that it is shown, pixels."""
+    """A network, the size of the images that it is shown, and the activation that its answers have gone through where
+    only pictures show that.
+    """
 
     source: Source
-    size: int
+    size: Size
+    answers_are: str | None = None
 
 
 @dataclass(frozen=True)
@@ -35,8 +39,10 @@ class Exported:
 def _make(given: ExportInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.models.export import export
 
-    write_facts(folder, export(given.source, given.size, folder / GRAPH))
-    return ()
+    told: list[str] = []
+    facts = export(given.source, given.size, folder / GRAPH, told.append, given.answers_are)
+    write_facts(folder, facts)
+    return (*told, *facts.notes)
 
 
 def write_facts(folder: Path, facts: GraphFacts) -> None:
@@ -46,8 +52,8 @@ def write_facts(folder: Path, facts: GraphFacts) -> None:
 
 def read_exported(folder: Path) -> Exported:
     """What a stage kept that exports a network."""
-    facts = GraphFacts(**json.loads((folder / FACTS).read_text(encoding="utf-8")))
+    facts = GraphFacts.from_dict(json.loads((folder / FACTS).read_text(encoding="utf-8")))
     return Exported(kept_file(folder, GRAPH), facts)
 
 
-EXPORT: Final = Stage("export", ("torch", "onnx", "onnxscript", "onnx-ir"), _make, read_exported)
+EXPORT: Final = Stage("export", ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime"), _make, read_exported)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from edgekit.build.compile import CompiledForm
     from edgekit.build.export import Exported
     from edgekit.build.prune import Pruned
+    from edgekit.build.referee import Refereed
     from edgekit.build.search_precision import Searched, SearchInput
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationData
@@ -26,6 +27,7 @@ class Findings:
 
     Attributes:
         images: that accuracy was measured on, None where there were none; shown, indices: that variants were shown.
+        doubt: why accuracy with the labels of the images proves nothing, if it does not.
         variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
             with; each None where nothing was asked for.
     """
@@ -43,3 +45,5 @@ class Findings:
     evaluated: Evaluated
     measured: Measured
     decision: Decision
+    referee: Refereed
+    doubt: str | None = None

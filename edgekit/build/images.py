@@ -8,6 +8,8 @@ from edgekit.build.search_precision import MOST, SearchImages
 from edgekit.data.calibration import CalibrationData, choose
 from edgekit.data.folder import FolderSet, open_images
 from edgekit.data.image_set import spread
+from edgekit.data.labels import label_rules
+from edgekit.data.left_out import said_of
 from edgekit.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,29 +37,10 @@ def evaluation_images(plan: Plan, run: Runner) -> ImageSet | None:
     if data is None:
         return None
     limit = recipe.images or (SIGNS_IMAGES if data == "signs" else None)
-    images = open_images(
-        data, skip_bad=recipe.skip_bad_images, limit=limit, num_classes=source.classes, index=run.store.index
-    )
-    if images.skipped:
-        named = ", ".join(images.skipped[:3])
-        run.warn(f"{len(images.skipped)} unreadable images of {data} were left out: {named}")
+    rules = label_rules(recipe, source.classes)
+    images = open_images(data, skip_bad=recipe.skip_bad_images, limit=limit, labels=rules, index=run.store.index)
+    run.warn(*said_of(images, data))
     return images
-
-
-def check_labels(images: ImageSet | None, classes: int) -> None:
-    """Refuses labels that the network has no output for.
-
-    Raises:
-        InputError: the highest label is out of range.
-    """
-    if images is None or images.labels is None or classes <= 0:
-        return
-    worst = int(images.labels.max())
-    if worst >= classes:
-        raise InputError(
-            f"label {worst} is out of range: the model has {classes} classes, 0 to {classes - 1}",
-            "Check the labels of --data, or the --model.",
-        )
 
 
 def set_aside(plan: Plan, run: Runner, images: ImageSet | None) -> tuple[ImageSet | None, CalibrationData | None]:
@@ -77,12 +60,20 @@ def set_aside(plan: Plan, run: Runner, images: ImageSet | None) -> tuple[ImageSe
             f"{len(images)} images are too few to evaluate and to calibrate", "Give more, or --calibration."
         )
     chosen = choose(images, count, "stratified", plan.recipe.seed, data=plan.recipe.data)
-    rest = images.without(frozenset(item.sha256 for item in chosen.items))
+    data = CalibrationData(chosen, images)
+    rest = images.without(frozenset(item.sha256 for item in chosen.items), data.indices)
+    copies = len(images) - count - len(rest)
+    if not len(rest):
+        raise InputError(
+            f"nothing is left to evaluate: all of the other {copies} images are copies of the {count} that are"
+            " calibrated with",
+            "Give different images, or others to calibrate with (--calibration).",
+        )
     run.warn(
         f"no calibration images were given: {count} of the {len(images)} in --data were set aside to calibrate with,"
-        f" and accuracy is of the other {len(rest)}"
+        f" and accuracy is of the other {len(rest)}" + (f"; {copies} copies of them were left out" if copies else "")
     )
-    return rest, CalibrationData(chosen, images)
+    return rest, data
 
 
 def held_back(plan: Plan, run: Runner, images: ImageSet | None) -> tuple[ImageSet | None, SearchImages | None]:
@@ -96,9 +87,13 @@ def held_back(plan: Plan, run: Runner, images: ImageSet | None) -> tuple[ImageSe
     held = spread(len(images), min(MOST, len(images) // PART))
     if len(held) < LEAST:
         return images, None
-    rest = images.without(frozenset(images.content_hash(index) for index in held))
+    hashes = frozenset(images.content_hash(index) for index in held)
+    rest = images.without(hashes, held, "copy of a held-back image")
+    copies = len(images) - len(held) - len(rest)
+    if not len(rest):
+        return images, None
     run.warn(
         f"{len(held)} of the {len(images)} evaluation images were held back to choose the mix of precisions by;"
-        f" accuracy is of the other {len(rest)}"
+        f" accuracy is of the other {len(rest)}" + (f"; {copies} copies of them were left out" if copies else "")
     )
     return rest, SearchImages(images, tuple(held), images.labels is not None)

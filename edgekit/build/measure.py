@@ -32,8 +32,8 @@ class Eager:
     num_classes: int
     width: float
     weights: File | None
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,10 @@ def measure_input(plan: Plan, variants: tuple[Executed, ...], facts: GraphFacts)
     """What is timed, and how long."""
     asked = plan.recipe.latency
     timing = Timing(asked.runs, asked.max_seconds, (1, facts.height, facts.width, 3))
-    return MeasureInput(variants, plan.executor, timing, _eager_of(plan))
+    return MeasureInput(variants, plan.executor, timing, _eager_of(plan, facts))
 
 
-def _eager_of(plan: Plan) -> Eager | None:
+def _eager_of(plan: Plan, facts: GraphFacts) -> Eager | None:
     """Eager torch is timed where variants run on this machine, of networks that the registry can make."""
     source = plan.source
     if source.kind != "registry" or not plan.target.can.here or plan.device is not None:
@@ -95,4 +95,4 @@ def _eager_of(plan: Plan) -> Eager | None:
         if is_pruned(source.weights):
             weights = File(source.weights, source.weights_sha256)
     how = source.preprocessing
-    return Eager(source.name, source.classes or 1000, source.width or 1.0, weights, how.mean, how.std)
+    return Eager(source.name, source.classes or facts.classes or 1000, source.width or 1.0, weights, how.mean, how.std)

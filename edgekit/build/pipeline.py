@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edgekit.build import bundle_contents, images
+from edgekit.build import bundle_contents, check_labels, images
 from edgekit.build.assemble import assembled
 from edgekit.build.calibrate import calibration_data
 from edgekit.build.calibration_variance import calibration_variance
@@ -22,6 +22,7 @@ from edgekit.build.plan import planned
 from edgekit.build.provenance import provenance
 from edgekit.build.prune import Origin, Pruned, pruned_network
 from edgekit.build.quantize import QUANTIZE, quantize_input
+from edgekit.build.referee import refereed
 from edgekit.build.runner import Listener, Runner, nobody
 from edgekit.build.search_precision import SEARCH_PRECISION, search_input
 from edgekit.bundle.directory import claim_directory
@@ -75,9 +76,10 @@ def build(
     evaluation, aside = images.set_aside(plan, run, images.evaluation_images(plan, run))
     evaluation, held = images.held_back(plan, run, evaluation)
     exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
-    images.check_labels(evaluation, exported.facts.classes)
+    doubt = check_labels.checked(plan, run, exported, evaluation)
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     check_calibration(plan, calibration)
+    plan, exported, referee = refereed(plan, run, exported, evaluation, calibration)
     dense = run(QUANTIZE, quantize_input(plan, exported, calibration, plan.precisions))
     origin = Origin(exported, dense, calibration, evaluation)
     pruned = pruned_network(plan, run, origin)
@@ -91,7 +93,7 @@ def build(
     variants = variants_of(plan, (exported, dense), (pruned, narrow), mixed)
     forms = run(COMPILE, compile_input(plan, variants))
     ready = executed(plan, variants, forms)
-    shown = evaluate_input(plan, ready, evaluation, calibration)
+    shown = evaluate_input(plan, ready, evaluation, calibration, exported.facts)
     answers = run(EVALUATE, shown)
     checking = normalisation_input(plan, exported.graph, evaluation)
     if checking is not None:
@@ -103,13 +105,13 @@ def build(
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision,
+        answers.evaluated, measured, decision, referee, doubt,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     chosen = next(each for each in variants if each.name == decision.chosen)
     contents = bundle_contents.Contents(
         report, locked(plan, calibration, pruned, mixed, decision), calibration.chosen, chosen, forms[chosen.name],
-        answers.golden, evaluation,
+        answers.golden, evaluation, bundle_contents.output_of(plan, exported.facts, answers.evaluated),
     )  # fmt: skip
     return Built(report, bundle_contents.write(plan, out, contents))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from edgekit.backends import Backend, CompileSettings, backend
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
@@ -10,13 +10,15 @@ from edgekit.build.lock import Lock, differences, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
 from edgekit.devices import Connection, Registry, remote
 from edgekit.devices.facts import DeviceFacts
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError, UnavailableError, install_hint
+from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
 from edgekit.quantize.graph_format import GraphFormat
-from edgekit.recipe import Recipe
+from edgekit.recipe import Recipe, Task
 from edgekit.store import Store
 from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
 from edgekit.validate.latency import Measured
+from edgekit.validate.question import Question, question_of
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,30 @@ class Plan:
     def has_int8(self) -> bool:
         """Whether something is quantized, so that calibration images are needed."""
         return "int8" in self.precisions
+
+    def alternatives(self) -> tuple[Plan, ...]:
+        """The same with the target's other runtimes that run here, where none was asked for by name."""
+        if self.recipe.runtime is not None or not isinstance(self.executor, Here):
+            return ()
+        names = [name for name in self.target.backends.values() if name != self.backend]
+        return tuple(self._with_backend(name) for name in names if backend(name).available() is not None)
+
+    def _with_backend(self, name: str) -> Plan:
+        assert isinstance(self.executor, Here)
+        identity = backend(name).identity(self.executor.machine)
+        executor = replace(self.executor, backend=name, identity=identity)
+        able = tuple(each for each in self.precisions if each in backend(name).PRECISIONS)
+        wanted = self.wanted if self.wanted in backend(name).PRECISIONS else able[-1]
+        return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted)
+
+    @property
+    def task(self) -> Task:
+        """What the outputs are: as told, or the network's own."""
+        return self.recipe.task or self.source.task
+
+    def question(self, facts: GraphFacts) -> Question:
+        """How outputs are read; `facts` are of the network's graph."""
+        return question_of(self.task, self.recipe.output.activation, facts.activation, self.recipe.threshold)
 
     def untimed(self) -> Measured | None:
         """What is told of latencies where variants run nowhere; None where they can be measured."""
@@ -141,7 +167,7 @@ def _require(name: str, target: Target) -> None:
             "there is no NVIDIA GPU here", "`--target rtx` builds for GPUs elsewhere, `--target jetson` for Jetsons."
         )
     if backend(name).available() is None:
-        raise UnavailableError(f"{name} is not installed", f"Get it with: pip install 'edgekit[cpu,{target.extra}]'.")
+        raise UnavailableError(f"{name} is not installed", install_hint("cpu", target.extra))
 
 
 def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, list[str]]:

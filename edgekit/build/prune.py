@@ -226,11 +226,13 @@ def training_images(plan: Plan, calibration: CalibrationData, evaluated: ImageSe
     if plan.source.random:
         return None
     from edgekit.data.folder import FolderSet
+    from edgekit.data.labels import label_rules
     from edgekit.prune.sources import folder_images, of_folder, signs_images
 
     spec = plan.recipe.pruning.train_data
     if spec is not None and spec != "signs":
-        return folder_images(spec, plan.source.classes, evaluated, plan.recipe.skip_bad_images)
+        rules = label_rules(plan.recipe, plan.source.classes)
+        return folder_images(spec, rules, evaluated, plan.recipe.skip_bad_images)
     used = frozenset(item.sha256 for item in calibration.chosen.items)
     if spec == "signs" or plan.source.default_data == "signs":
         return signs_images(used)

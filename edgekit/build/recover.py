@@ -18,6 +18,7 @@ from edgekit.prune.channels import cannot_be_pruned
 from edgekit.prune.choice import unpacked
 from edgekit.prune.recovery import NOTHING, Recovery
 from edgekit.prune.sources import PruningImages
+from edgekit.size import shown
 from edgekit.targets import Machine
 from edgekit.training.record import TrainingRecord
 
@@ -92,11 +93,9 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
     from edgekit.prune.images import few_pictures
     from edgekit.prune.soundness import check_cut
     from edgekit.prune.tracing import trace
-    from edgekit.training.images import shape_of
 
     network = make_network(given.source)
-    channels, height, width = shape_of(given.preprocessing)
-    graph = trace(network, (height, width), channels)
+    graph = trace(network, given.preprocessing.size, given.preprocessing.channels)
     if graph.units != given.units:
         raise cannot_be_pruned(f"it has {graph.units} units of channels, and what stays was told of {given.units}")
     keep = unpacked(given.keep, given.units)
@@ -109,7 +108,8 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(cut, folder / WEIGHTS, pruned=True)
-    write_facts(folder, export_network(cut, given.preprocessing.size, folder / GRAPH))
+    size, answer = given.preprocessing.size, given.source.answer
+    write_facts(folder, export_network(cut, size, folder / GRAPH, answer))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
 
@@ -129,7 +129,7 @@ def _recovered(
 
     def tell(tick: Tick, left: float) -> None:
         spent = time.monotonic() - began
-        detail = f"{tick.size} px, loss {tick.loss:.2f}, {int(left) // 60}:{int(left) % 60:02d} left"
+        detail = f"{shown(tick.size)} px, loss {tick.loss:.2f}, {int(left) // 60}:{int(left) % 60:02d} left"
         progress(round(spent), round(spent + left), detail)
 
     data = RecoveryImages(given.images, tuning_of(given.images, given.preprocessing), given.preprocessing)

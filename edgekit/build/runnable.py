@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -16,6 +16,7 @@ from edgekit.bundle.directory import MANIFEST, check_bundle, read_manifest
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models.source import Source, resolve
+from edgekit.models.told_input import told_input
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.recipe import Recipe
 from edgekit.store import Store, file_sha256
@@ -119,9 +120,8 @@ def _of_graph(path: Path, recipe: Recipe, run: Runner) -> Runnable:
         compiled = Compiled("onnxruntime", str(path), precision, path.stat().st_size)
     else:
         compiled = _compiled(File(path, file_sha256(path)), precision, run)
-    told = {key: value for key, value in recipe.preprocessing.model_dump().items() if value is not None}
-    preprocessing = Preprocessing(**{**told, "size": facts.size})
-    return Runnable(path.stem, compiled, preprocessing, facts.size, facts.size, facts.classes, None)
+    preprocessing = replace(told_input(Preprocessing(), recipe.preprocessing), size=facts.size)
+    return Runnable(path.stem, compiled, preprocessing, *facts.size, facts.classes, None)
 
 
 def _of_source(source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:
@@ -150,7 +150,8 @@ def graph_for(
     """
     path = Path(recipe.model)
     if path.suffix == ".onnx" and path.is_file() and _takes_pixels(path):
-        from edgekit.models.onnx_graph import pixel_facts, read_onnx
+        from edgekit.models.onnx_file import read_onnx
+        from edgekit.models.onnx_graph import pixel_facts
         from edgekit.quantize.rules import check
 
         if graph_format.signed:

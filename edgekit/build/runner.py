@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from edgekit.build.stage import Progress, Stage
+from edgekit.file_names import readable
 from edgekit.store import Store
 
 In = TypeVar("In")
@@ -90,8 +91,8 @@ class Runner:
         return stage.read(entry.path)
 
     def warn(self, *lines: str) -> None:
-        """Notes warnings for the report, each once."""
-        self.warnings.extend(line for line in lines if line not in self.warnings)
+        """Notes warnings for the report, each once; names of files in them as people can read them."""
+        self.warnings.extend(line for line in map(readable, lines) if line not in self.warnings)
 
 
 def fetching(listener: Listener) -> Callable[[str, float, float | None], None]:

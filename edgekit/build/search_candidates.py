@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -156,6 +157,7 @@ class Candidates:
         drop = 100 - near.agreement
         if tuning.labelled and tuning.images.labels is not None:
             drop = paired_drop(self._base, made, tuning.images.labels[list(tuning.indices)]).drop
+        assert near.kl is not None  # of classes there are probabilities
         return Score(drop, near.kl, len(made))
 
     def memory_bytes(self) -> int:
@@ -255,12 +257,12 @@ class Candidates:
         return path
 
     def _logits(self, graph: Path, precision: str) -> NDArray[np.float32]:
-        executor, size, found = self._given.executor, self._given.preprocessing.size, []
+        executor, shape, found = self._given.executor, (*self._given.preprocessing.size, 3), []
         with tempfile.TemporaryDirectory(dir=self._folder) as folder:
             made = executor.prepared(graph, precision, Path(folder))
             with executor.sessions({"one": made}, _silent) as loaded, self._pictures.open("rb") as pictures:
-                while raw := pictures.read(BATCH * size * size * 3):
-                    found.append(loaded["one"].infer_many(np.frombuffer(raw, np.uint8).reshape(-1, size, size, 3)))
+                while raw := pictures.read(BATCH * math.prod(shape)):
+                    found.append(loaded["one"].infer_many(np.frombuffer(raw, np.uint8).reshape(-1, *shape)))
         return np.concatenate(found)
 
     def _with_pixels(self, graph: Path) -> Path:

@@ -22,6 +22,7 @@ from edgekit.runtime.files import problems
 from edgekit.runtime.manifest import KIND, MANIFEST, SIGNATURE, Checked
 from edgekit.runtime.manifest import read_manifest as read
 from edgekit.store import file_sha256
+from edgekit.store.root import may_write
 
 __all__ = ["MANIFEST", "SIGNATURE", "check_bundle", "claim_directory", "place_file", "read_manifest", "write_bundle"]
 
@@ -52,7 +53,7 @@ def claim_directory(out: Path, names: Collection[str] = ()) -> None:
     elif place.exists() or out.is_symlink():
         raise InputError(f"{out} is not empty and not a bundle of edgekit's", "Give another --out, or move it away.")
     nearest = next(parent for parent in [place, *place.parents] if parent.is_dir())
-    if not os.access(nearest, os.W_OK):
+    if not may_write(nearest):
         raise InputError(f"cannot write to {nearest}", "Give another --out.")
 
 

@@ -7,12 +7,50 @@ another release, and keys that this one does not know are kept.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import asdict, fields
+from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.runtime.manifest import KIND, SCHEMA
+from edgekit.runtime.manifest import KIND
+from edgekit.size import plain, size_of
+
+
+def _read(told: Any) -> Any:
+    if not isinstance(told, Mapping) or "size" not in told:
+        return told
+    wanted = (1, 3) if told.get("color") == "grey" else (3,)
+    for key in ("mean", "std"):
+        if isinstance(told.get(key), list) and len(told[key]) not in wanted:
+            raise ValueError(f"preprocessing.{key} has {len(told[key])} values")
+    return {**told, "size": size_of(told["size"])}
+
+
+def _written(preprocessing: Preprocessing) -> dict[str, Any]:
+    """As it was before there was more than a centre crop; of what came later, what is not as it was then."""
+    told = {**asdict(preprocessing), "size": plain(preprocessing.size)}
+    later = {field.name: field.default for field in fields(Preprocessing) if field.name in LATER}
+    return {key: value for key, value in told.items() if value != later.get(key, NotImplemented)}
+
+
+LATER: Final = ("resize", "antialias", "pad_color", "pad_align", "exif")
+"""Parts of Preprocessing that manifests of schema 1 did not have."""
+
+
+def schema_of(preprocessing: Preprocessing, output: Mapping[str, Any]) -> int:
+    """The schema of a manifest: 2 where a runtime that knows 1 alone would misread it.
+
+    It would make other pixels of pictures, or probabilities of outputs that are none.
+    """
+    height, width = preprocessing.size
+    pixels = (
+        height == width
+        and preprocessing.interpolation != "area"
+        and (preprocessing.resize, preprocessing.antialias, preprocessing.exif) == ("crop", True, False)
+    )
+    classes = (output.get("activation", "softmax"), output.get("task", "classify")) == ("softmax", "classify")
+    return 1 if pixels and classes else 2
 
 
 class _Part(BaseModel):
@@ -49,6 +87,22 @@ class Input(_Part):
     shape: tuple[int, int, int, int]
     layout: str = "NHWC"
     color: str = "RGB"
+
+
+class Output(_Part):
+    """What the network's outputs are.
+
+    Attributes:
+        name: of the output in the file that the network came in.
+        activation: what makes probabilities of them; task: what they are.
+        threshold: cosine from which two pictures are one class (embed), probability from which a label is given
+            (multilabel); None for none.
+    """
+
+    name: str | None = None
+    activation: str = "softmax"
+    task: str = "classify"
+    threshold: float | None = None
 
 
 class Licenses(_Part):
@@ -88,7 +142,8 @@ class Manifest(_Part):
     target: BuiltFor
     precision: str
     input: Input
-    preprocessing: Preprocessing
+    preprocessing: Annotated[Preprocessing, BeforeValidator(_read), PlainSerializer(_written)]
+    output: Output | None = None
     labels: tuple[str, ...] = ()
     versions: Mapping[str, str | None] = {}
     licenses: Licenses = Licenses()
@@ -107,5 +162,6 @@ class Manifest(_Part):
 
     def as_json(self) -> dict[str, Any]:
         """As manifest.json has it: the keys that were given, without an engine or settings that there are not."""
-        absent = {name for name in ("engine", "engine_settings") if getattr(self, name) is None}
-        return {"kind": KIND, "schema": SCHEMA, **self.model_dump(mode="json", exclude_unset=True, exclude=absent)}
+        absent = {name for name in ("output", "engine", "engine_settings") if getattr(self, name) is None}
+        told = self.model_dump(mode="json", exclude_unset=True, exclude=absent)
+        return {"kind": KIND, "schema": schema_of(self.preprocessing, told.get("output") or {}), **told}

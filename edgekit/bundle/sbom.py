@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from uuid import NAMESPACE_URL, uuid5
 
-from edgekit import __version__
+from edgekit import DISTRIBUTION, __version__
 from edgekit.bundle.manifest import Licenses
+from edgekit.errors import UnavailableError, install_hint
 from edgekit.store import file_sha256
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def bill_of_materials(product: Product, licenses: Licenses, files: Mapping[str, 
 
     Args:
         files: name in the bundle: a file, or its content.
+    Raises:
+        UnavailableError: edgekit itself is not installed, so that nothing tells what it needs.
     """
     from cyclonedx.model.bom import Bom, BomMetaData
     from cyclonedx.output.json import JsonV1Dot6
@@ -70,9 +73,10 @@ def bill_of_materials(product: Product, licenses: Licenses, files: Mapping[str, 
         metadata=BomMetaData(component=made, timestamp=datetime.fromisoformat(product.created)),
     )
     parts = [*_data(product, licenses.data), *(_file(name, digest) for name, digest in hashes.items())]
-    for found in packages(("edgekit", *EXTRAS)):
+    for found in packages((DISTRIBUTION, *EXTRAS)):
         name = _plain(found.metadata["Name"])
-        purl = PackageURL("pypi", None, name, found.version)
+        # This project is on no index: a URL of the public one would name nothing, or once somebody else's package.
+        purl = PackageURL("generic" if name == DISTRIBUTION else "pypi", None, name, found.version)
         parts.append(_component(name, found.version, "library", _license_of(found), purl=purl, ref=str(purl)))
     for part in parts:
         bom.components.add(part)
@@ -85,6 +89,8 @@ def packages(wanted: tuple[str, ...]) -> list[Distribution]:
 
     Args:
         wanted: the package, then its extras.
+    Raises:
+        UnavailableError: the package itself is not installed.
     """
     found: dict[str, Distribution] = {}
     open_ends = [(wanted[0], frozenset(wanted[1:]))]
@@ -99,6 +105,11 @@ def packages(wanted: tuple[str, ...]) -> list[Distribution]:
             if end not in seen:
                 seen.add(end)
                 open_ends.append(end)
+    if wanted[0] not in found:
+        raise UnavailableError(
+            f"the package {wanted[0]} is not installed, so that a bill of materials would lack what it needs",
+            install_hint(*wanted[1:]),
+        )
     return [found[name] for name in sorted(found)]
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
+from functools import wraps
 from typing import Any, NoReturn
 
 import click
 
-from edgekit.errors import EdgekitError
+from edgekit import __version__
+from edgekit.cli.process import Ended, ended_by_signals, prepare, say_any_character, torch_keeps_nothing
+from edgekit.errors import EdgekitError, install_hint
 
 VERBS: dict[str, tuple[str, str]] = {
     "build": ("edgekit.cli.build", "Compress a classifier for a target: the whole pipeline, to a checked bundle."),
@@ -97,14 +100,21 @@ def _common_options() -> list[click.Option]:
 def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if not value or context.resilient_parsing:
         return
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        found = version("edgekit")
-    except PackageNotFoundError:
-        found = "0+unknown (not installed)"
-    click.echo(f"edgekit {found}")
+    click.echo(f"edgekit {__version__}")
     context.exit()
+
+
+def _prepared(callback: Callable[..., Any] | None, verb: str) -> Callable[..., Any]:
+    """A verb's callback that looks for its folders first; not before --help. `doctor` tells of them itself."""
+
+    @wraps(callback or prepare)
+    def called(*given: Any, **named: Any) -> Any:
+        if verb != "doctor" and (warning := prepare()) is not None:
+            click.echo(f"edgekit: warning: {warning}", err=True)
+        with torch_keeps_nothing():
+            return None if callback is None else callback(*given, **named)
+
+    return called
 
 
 class LazyGroup(click.Group):
@@ -121,6 +131,7 @@ class LazyGroup(click.Group):
         loaded: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
         taken = {name for parameter in loaded.params for name in parameter.opts}
         command = copy(loaded)
+        command.callback = _prepared(loaded.callback, cmd_name)
         command.params = [*loaded.params, *(each for each in _common_options() if not taken.intersection(each.opts))]
         return command
 
@@ -166,13 +177,15 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and leave with its exit code.
 
     0 done; 1 a fault of edgekit's own; 2 bad input or usage; 3 a budget was not met; 4 a target, device or package
-    is not available; 130 interrupted. A verb that returns an int gives the exit code. Every failure is one line on
-    stderr, after its traceback if --debug was given.
+    is not available; 130 interrupted, 143 and 129 ended by SIGTERM and SIGHUP. A verb that returns an int gives the
+    exit code. Every failure is one line on stderr, after its traceback if --debug was given.
     """
     flags = {"debug": False}
     given = None if arguments is None else list(arguments)
+    say_any_character()
     try:
-        result = group.main(args=given, prog_name="edgekit", standalone_mode=False, obj=flags)
+        with ended_by_signals():
+            result = group.main(args=given, prog_name="edgekit", standalone_mode=False, obj=flags)
         code = result if isinstance(result, int) else 0  # a verb returns its code or None
     except BaseException as error:
         code, line = failure(error, flags["debug"])
@@ -187,6 +200,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def failure(error: BaseException, debug: bool = False) -> tuple[int, str]:
     """The exit code of an error, and the line to say about it (empty: nothing to say)."""
+    if isinstance(error, Ended):
+        return 128 + error.number, f"edgekit: ended by {error.name}"
     if isinstance(error, SystemExit):
         return (error.code if isinstance(error.code, int) else int(error.code is not None)), ""
     if isinstance(error, KeyboardInterrupt | click.Abort):
@@ -202,6 +217,8 @@ def failure(error: BaseException, debug: bool = False) -> tuple[int, str]:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         where = f" while writing {error.filename}" if error.filename else ""
         return 2, f"edgekit: error: The disk is full{where}. Free some space, or see `edgekit cache prune`."
+    if isinstance(error, OSError) and "No usable temporary directory" in str(error):  # a text of Python's tempfile
+        return 2, "edgekit: error: No folder for temporary files can be written. Set TMPDIR to one that can."
     what = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     hint = "The traceback is above." if debug else "This is a fault of edgekit's own; --debug shows the traceback."
     return 1, f"edgekit: error: {what.rstrip('.: ')}. {hint}"
@@ -218,8 +235,8 @@ def _usage_line(error: click.ClickException) -> str:
 def _missing_line(error: ImportError) -> str:
     """A missing or broken package of an extra as one line."""
     package = (error.name or "").partition(".")[0]
-    how = f"pip install 'edgekit[{EXTRA_OF[package]}]'"
+    how = install_hint(EXTRA_OF[package])
     if isinstance(error, ModuleNotFoundError) and error.name == package:
-        return f"edgekit: error: The package {package} is not installed. Get it with: {how}"
+        return f"edgekit: error: The package {package} is not installed. {how}"
     why = " ".join(str(error).split())[:200].rstrip(".")
-    return f"edgekit: error: The package {package} cannot be imported: {why}. Install it again with: {how}"
+    return f"edgekit: error: The package {package} cannot be imported: {why}. {how}"

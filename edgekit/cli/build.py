@@ -171,7 +171,7 @@ def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
     return laid
 
 
-PLACES = ("data", "calibration", "train_data", "weights", "device")
+PLACES = ("data", "labels", "calibration", "train_data", "weights", "device")
 """What may be told beside a lock: where its files are on this machine, and which device measures."""
 
 

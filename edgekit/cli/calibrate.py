@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.options import json_option, model_options, preprocessing_options, subject_recipe
-from edgekit.cli.output import emit_json, progress
+from edgekit.cli.output import emit_json, progress, warn
 
 
 @click.command(
@@ -46,12 +46,16 @@ def command(
     from edgekit.cli.events import shown_on
     from edgekit.data.calibration import choose, class_coverage, to_json
     from edgekit.data.folder import open_images
+    from edgekit.data.labels import UNJUDGED
+    from edgekit.data.left_out import said_of
     from edgekit.errors import InputError
     from edgekit.store import Store
 
     if strategy == "coverage" and flags["model"] is None:
         raise InputError("the coverage strategy needs a network to see with", "Give --model.")
-    pool = open_images(data, skip_bad=bool(skip_bad_images), split="calibration")
+    pool = open_images(data, skip_bad=bool(skip_bad_images), labels=UNJUDGED, split="calibration")
+    for line in said_of(pool, data):
+        warn(line)
     features = None
     with progress() as bars:
         if strategy == "coverage":

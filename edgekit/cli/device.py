@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, print_table, progress
+from edgekit.cli.output import emit_json, note, print_table, progress, warn
 
 if TYPE_CHECKING:
     from edgekit.cli.output import Progress
@@ -213,6 +213,8 @@ def evaluate(
     from edgekit.build.runnable import of_bundle
     from edgekit.cli.device_rows import Evaluated, tell
     from edgekit.data.folder import open_images
+    from edgekit.data.labels import LabelRules
+    from edgekit.data.left_out import said_of
     from edgekit.devices.remote import RemoteSession
     from edgekit.errors import InputError
     from edgekit.validate.accuracy import accuracy
@@ -222,9 +224,12 @@ def evaluate(
     found = data or subject.default_data
     if found is None:
         raise InputError("there are no images to evaluate on", "Give labelled ones with --data.")
-    over = open_images(found, skip_bad=skip_bad_images, limit=images, num_classes=subject.classes or None)
+    rules = LabelRules(classes=subject.classes or None)
+    over = open_images(found, skip_bad=skip_bad_images, limit=images, labels=rules)
     if over.labels is None:
         raise InputError(f"the images in {found} have no labels", "Give one sub-folder a class, or a table.")
+    for line in said_of(over, found):
+        warn(line)
     labels, count = over.labels, len(over)
     with progress() as bars:
 

@@ -9,6 +9,8 @@ import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table
+from edgekit.cli.process import check_temporary
+from edgekit.errors import InputError, install_hint
 
 if TYPE_CHECKING:
     from edgekit.targets import Inventory, Target
@@ -55,12 +57,13 @@ class Package:
 
 @dataclass(frozen=True)
 class Cache:
-    """Where the stage store is, and the free bytes on its disk."""
+    """Where the stage store is, and the free bytes on its disk; `why` nothing can be kept, where that is so."""
 
     path: str
     exists: bool
     writable: bool
     free_bytes: int
+    why: str | None = None
 
 
 @dataclass(frozen=True)
@@ -128,14 +131,17 @@ def _package(distribution: str, module: str, extra: str) -> Package:
 
 
 def _cache() -> Cache:
-    import os
     import shutil
 
     from edgekit.store import default_root
+    from edgekit.store.root import may_write
 
-    root = default_root()
+    try:
+        root = default_root()
+    except InputError as error:
+        return Cache("none", False, False, 0, f"{error.what}. {error.hint}")
     existing = next(path for path in (root, *root.parents) if path.exists())
-    return Cache(str(root), root.exists(), os.access(existing, os.W_OK), shutil.disk_usage(existing).free)
+    return Cache(str(root), root.exists(), may_write(existing), shutil.disk_usage(existing).free)
 
 
 def _missing(packages: tuple[Package, ...], extra: str | None) -> list[str]:
@@ -149,7 +155,7 @@ def _target(target: Target, machine: Inventory, packages: tuple[Package, ...]) -
     if target.can.gpu and not machine.gpus:
         why = "no NVIDIA GPU here"
     elif missing:
-        why, hint = f"missing: {', '.join(missing)}", f"pip install 'edgekit[{target.extra}]'"
+        why, hint = f"missing: {', '.join(missing)}", install_hint(target.extra)
     elif target.can.layers and machine.architecture not in ("x86_64", "AMD64", "aarch64", "arm64"):
         why = f"OpenVINO does not run on {machine.architecture}"
     return Readiness(target.name, not why, target.fast_here(machine.features), why or None, hint or None)
@@ -161,11 +167,21 @@ def _advice(machine: Inventory, packages: tuple[Package, ...], cache: Cache) -> 
     for extra in (None, "cpu"):
         missing = _missing(packages, extra)
         if missing:
-            how = f"edgekit[{extra}]" if extra else "edgekit"
-            advice.append(f"Missing {', '.join(missing)}. Get it with: pip install '{how}'")
+            advice.append(f"Missing {', '.join(missing)}. {install_hint(*([extra] if extra else []))}")
+    try:
+        check_temporary()
+    except InputError as error:
+        advice.append(f"{error.what}. {error.hint}")
+    if machine.quota is not None and machine.quota < 1:
+        advice.append(
+            f"The quota of processor time is {machine.quota:.3g}: even one thread stands still for a part of each"
+            " period, and latencies are those of that. Give it 1 or more."
+        )
     if machine.available_bytes is not None and machine.available_bytes < BUILD_MEMORY_BYTES:
         advice.append(f"Only {_gib(machine.available_bytes)} of memory is free; a full-size build takes up to 3 GiB.")
-    if not cache.writable:
+    if cache.why is not None:
+        advice.append(cache.why)
+    elif not cache.writable:
         advice.append(f"The cache {cache.path} cannot be written. Set EDGEKIT_CACHE to a folder that can.")
     elif cache.free_bytes < BUILD_DISK_BYTES:
         advice.append(f"Only {_gib(cache.free_bytes)} of disk is free. See: edgekit cache prune")
@@ -183,6 +199,12 @@ def _gib(size_bytes: int | None) -> str:
     return "unknown" if size_bytes is None else f"{size_bytes / 2**30:.1f} GiB"
 
 
+def _cores(machine: Inventory) -> str:
+    """Threads of the runtimes, and what they are decided by where that is not all the processors."""
+    quota = "none" if machine.quota is None else f"{machine.quota:.3g}"
+    return f"{machine.usable_cores} usable of {machine.cores} (affinity {machine.affinity}, quota {quota})"
+
+
 def _print(findings: Findings) -> None:
     machine, cache = findings.machine, findings.cache
     gpus = ", ".join(machine.gpus) or "none found"
@@ -190,7 +212,7 @@ def _print(findings: Findings) -> None:
     rows = [
         ("processor", machine.cpu),
         ("features", " ".join(machine.features) or "none of interest"),
-        ("cores", f"{machine.usable_cores} usable of {machine.cores}"),
+        ("cores", _cores(machine)),
         ("memory", f"{_gib(machine.available_bytes)} free of {_gib(machine.memory_bytes)}"),
         ("system", f"{machine.system}, {machine.architecture}, Python {machine.python}"),
         ("NVIDIA GPU", gpus + driver),
@@ -212,4 +234,4 @@ def _print(findings: Findings) -> None:
 
 
 def _origin(extra: str | None) -> str:
-    return f"edgekit[{extra}]" if extra else "edgekit"
+    return f"extra {extra}" if extra else "edgekit"

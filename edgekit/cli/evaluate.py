@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.options import data_options, json_option, model_options, preprocessing_options, subject_recipe
+from edgekit.cli.options import (
+    data_options,
+    json_option,
+    label_options,
+    model_options,
+    preprocessing_options,
+    subject_recipe,
+)
 from edgekit.cli.output import Progress, emit_json, print_table, progress, warn
 
 if TYPE_CHECKING:
@@ -17,6 +24,10 @@ if TYPE_CHECKING:
     from edgekit.recipe import Recipe
     from edgekit.validate.protocols import Outcome
     from edgekit.validate.scores import Scores
+
+
+DOUBTED = 2_000
+"""Images that answers are compared with shuffled labels on, at most."""
 
 
 @click.command(
@@ -30,6 +41,7 @@ if TYPE_CHECKING:
 @click.argument("subject", required=False)
 @model_options
 @data_options
+@label_options
 @preprocessing_options
 @click.option(
     "--precision", type=click.Choice(("fp32", "bf16")), help="Of a model that is not quantized. Default: fp32."
@@ -75,14 +87,13 @@ def command(
         images, labels = _labelled(recipe, networks[0], keep)
         outcome = _run(networks, images, crops, bars)
     scores = scored(outcome, [each.label for each in networks], labels)
+    _doubt(recipe, images, outcome)
     if as_json:
         emit_json(_told(networks, images, outcome, scores, len(left_out)))
         return
     _say(networks, images, outcome, scores)
     if left_out:
         click.echo(f"{len(left_out)} images left out by --exclude")
-    if images.skipped:
-        click.echo(f"{len(images.skipped)} unreadable images left out: {', '.join(images.skipped[:3])}")
 
 
 def _exclusion(exclude: str | None) -> tuple[Keep | None, list[str]]:
@@ -122,16 +133,39 @@ def _exclusion(exclude: str | None) -> tuple[Keep | None, list[str]]:
 def _labelled(recipe: Recipe, first: Named, keep: Keep | None) -> tuple[ImageSet, Any]:
     """The images to evaluate on, and their labels."""
     from edgekit.data.folder import open_images
+    from edgekit.data.labels import label_rules
+    from edgekit.data.left_out import said_of
     from edgekit.errors import InputError
 
     data = recipe.data or first.runnable.default_data
     if data is None:
         raise InputError("there are no images to evaluate on", "Give labelled ones with --data.")
     classes = first.runnable.classes or None
-    images = open_images(data, skip_bad=recipe.skip_bad_images, limit=recipe.images, num_classes=classes, keep=keep)
+    rules = label_rules(recipe, classes)
+    images = open_images(data, skip_bad=recipe.skip_bad_images, limit=recipe.images, labels=rules, keep=keep)
+    for line in said_of(images, data):
+        warn(line)
     if images.labels is None:
         raise InputError(f"the images in {data} have no labels", "Give one sub-folder a class, or a table.")
     return images, images.labels
+
+
+def _doubt(recipe: Recipe, images: ImageSet, outcome: Outcome) -> None:
+    """Warns where the first network's answers have nothing to do with the labels, and of what explains them."""
+    from edgekit.data.image_set import spread
+    from edgekit.validate.chance import first_answers, near_chance
+    from edgekit.validate.label_orders import Told, explained
+
+    if images.labels is None or recipe.weights == "random":
+        return
+    some = spread(len(images), DOUBTED)
+    labels, answers, names = images.labels[some], outcome.single[0][some], [images.identifier(at) for at in some]
+    chance = near_chance(answers, labels)
+    if not chance.doubtful:
+        return
+    told = Told(labels, names, images.folders, recipe.labels.offset, recipe.data or images.name)
+    found = explained(first_answers(answers), answers.shape[1], told)
+    warn(f"the network {chance.said}" + ("" if found is None else f". {found.said}"))
 
 
 def _run(networks: Sequence[Named], images: ImageSet, crops: int, bars: Progress) -> Outcome:
@@ -161,6 +195,7 @@ def _told(
     networks: Sequence[Named], images: ImageSet, outcome: Outcome, scores: Scores, excluded: int
 ) -> dict[str, Any]:
     """What --json prints."""
+    from edgekit.data.left_out import as_json
     from edgekit.report.protocols import gain_values, score_values
 
     first = networks[0].runnable
@@ -173,6 +208,7 @@ def _told(
             "images": outcome.images,
             "digest": images.digest,
             "skipped": len(images.skipped),
+            "left_out": as_json(images.left_out),
         },
         **score_values(scores.whole),
         "crops": outcome.crops,

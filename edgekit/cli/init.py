@@ -49,12 +49,16 @@ target: {target}         # see `edgekit targets`
 #   dla: false                   # run on the deep-learning accelerator what can
 
 # preprocessing:                 # what the network was trained with; set it for a model of your own
-#   size: 299
+#   size: 299                    # or height x width: 48x192
+#   resize: crop                 # the centre; or squash, letterbox, pad
 #   crop_fraction: 0.875
 #   interpolation: bicubic
-#   mean: [0.5, 0.5, 0.5]        # on the 0 to 1 scale
+#   antialias: true              # as Pillow resizes; false: as OpenCV does
+#   mean: [0.5, 0.5, 0.5]
 #   std: [0.5, 0.5, 0.5]
-#   color: rgb
+#   scale: 1                     # what white is for mean and std: 1 or 255
+#   color: rgb                   # or bgr, grey
+#   exif: false                  # turn images as they say
 """
 """The recipe that is written; `{name}`, `{model}` and `{target}` are filled in."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from edgekit.backends import LayerTime
     from edgekit.bundle.manifest import Manifest
     from edgekit.report.model_pruning import Pruning
+
+USUAL_SIDE: Final = 224
+"""Pixels that a network is looked at with which leaves its size open."""
 
 
 @click.command(
@@ -58,14 +61,20 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
 def _show_graph(path: Path, as_json: bool) -> None:
     from dataclasses import asdict
 
-    from edgekit.models.onnx_graph import facts, pixel_facts, read_onnx, takes_pixels
+    from edgekit.models.onnx_graph import pixel_facts, takes_pixels
 
     if not takes_pixels(path):
-        known = asdict(facts(read_onnx(path)))
+        from edgekit.models.answer import TOLD_NOTHING
+        from edgekit.models.canonical import canonical
+        from edgekit.models.graph_input import peek
+
+        found = peek(path, TOLD_NOTHING)
+        size = (found.height or USUAL_SIDE, found.width or USUAL_SIDE)
+        known = {**asdict(canonical(path, TOLD_NOTHING, size).facts), "height": found.height, "width": found.width}
     else:
         seen = pixel_facts(path)
         known = {
-            "input": [1, seen.size, seen.size, 3],
+            "input": [1, *seen.size, 3],
             "dtype": seen.dtype,
             "classes": seen.classes,
             "quantized": seen.quantized,

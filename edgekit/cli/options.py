@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from edgekit.cli.image_options import ChannelValues as ChannelValues
+from edgekit.cli.image_options import preprocessing_options as preprocessing_options
+from edgekit.cli.stacking import AnyFunction
+from edgekit.cli.stacking import stack as _stack
 
 if TYPE_CHECKING:
     from edgekit.recipe import Recipe
 
-AnyFunction = TypeVar("AnyFunction", bound=Callable[..., Any])
-
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
-
 PARTS: Mapping[str, Mapping[str, str]] = {
-    "preprocessing": {key: key for key in ("size", "crop_fraction", "interpolation", "mean", "std", "color")},
+    "preprocessing": {
+        **{key: key for key in ("preset", "size", "crop_fraction", "interpolation", "mean", "std", "scale", "color")},
+        **{key: key for key in ("resize", "pad_color", "pad_align", "antialias", "exif")},
+    },
     "output": {"output": "name", "activation": "activation", "layout": "layout"},
     "labels": {"labels": "file", "label_offset": "offset", "allow_chance": "allow_chance"},
     "pruning": {
@@ -33,78 +36,20 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 _PLACES = {flag: (part, name) for part, flags in PARTS.items() for flag, name in flags.items()}
 
 
-class ChannelValues(click.ParamType):  # type: ignore[type-arg]  # older releases of click cannot subscript it
-    """One value for all three channels, or three separated by commas or blanks, on the 0 to 1 scale."""
-
-    name = "V or R,G,B"
-
-    def __init__(self, positive: bool) -> None:
-        self.positive = positive
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[float, float, float]:
-        """Parse to three finite numbers; a usage error otherwise."""
-        if isinstance(value, tuple):
-            return (value[0], value[1], value[2])
-        try:
-            numbers = [float(part) for part in str(value).replace(",", " ").split()]
-        except ValueError:
-            self.fail(f"{value!r} is not one number or three, such as 0.5 or 0.485,0.456,0.406", param, ctx)
-        if len(numbers) == 1:
-            numbers *= 3
-        if len(numbers) != 3 or not all(math.isfinite(number) for number in numbers):
-            self.fail(f"{value!r} is not one number or three, such as 0.5 or 0.485,0.456,0.406", param, ctx)
-        if any(number > 1.5 or number < -1.5 for number in numbers):
-            self.fail(f"{value!r} is not on the 0 to 1 scale; divide by 255", param, ctx)
-        if self.positive and any(number <= 0 for number in numbers):
-            self.fail(f"{value!r} must be above 0", param, ctx)
-        return (numbers[0], numbers[1], numbers[2])
-
-
-def _stack(function: AnyFunction, *options: Callable[[AnyFunction], AnyFunction]) -> AnyFunction:
-    """Apply click options so that --help lists them in the order given."""
-    for option in reversed(options):
-        function = option(function)
-    return function
-
-
-def preprocessing_options(function: AnyFunction) -> AnyFunction:
-    """Add --size, --crop-fraction, --interpolation, --mean, --std and --color.
-
-    The verb's function gets size (pixels), crop_fraction, interpolation, mean and std (three floats) and color.
-    """
-    return _stack(
-        function,
-        click.option("--size", type=click.IntRange(min=1), metavar="PIXELS", help="Side of the square input."),
-        click.option(
-            "--crop-fraction",
-            type=click.FloatRange(0, 1, min_open=True),
-            metavar="F",
-            help="Part of the resized short side that the centre crop keeps.",
-        ),
-        click.option("--interpolation", type=click.Choice(INTERPOLATIONS), help="How images are resized."),
-        click.option(
-            "--mean", type=ChannelValues(positive=False), help="Subtracted, one value or three, 0 to 1 scale."
-        ),
-        click.option("--std", type=ChannelValues(positive=True), help="Divided by, one value or three, 0 to 1 scale."),
-        click.option("--color", type=click.Choice(("rgb", "bgr")), help="Channel order that the network wants."),
-    )
-
-
 def model_options(function: AnyFunction) -> AnyFunction:
-    """Add --model, --weights, --width and --num-classes.
+    """Add --model, --weights, --arch, --width and --num-classes.
 
-    The verb's function gets model, weights (text), width (float) and num_classes (int).
+    The verb's function gets model, weights, arch (text), width (float) and num_classes (int).
     """
     return _stack(
         function,
         click.option(
             "--model",
             metavar="MODEL",
-            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx file, or package.module:factory.",
+            help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx or .pth file, or package.module:factory.",
         ),
         click.option("--weights", metavar="FILE", help="Weights: a safetensors or torch file, or `random`."),
+        click.option("--arch", metavar="NAME", help="With a .pth as --model: the network its weights are of."),
         click.option(
             "--width",
             type=click.FloatRange(0, min_open=True),
@@ -127,7 +72,7 @@ def data_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--data",
             metavar="DATA",
-            help="`signs`, a folder with one sub-folder a class, or a CSV/JSONL file with path,label.",
+            help="`signs`, a folder with one sub-folder a class, or a CSV, TSV or JSONL file with path,label.",
         ),
         click.option("--images", type=click.IntRange(min=1), metavar="N", help="Use N images, evenly spread."),
         click.option(
@@ -178,6 +123,14 @@ def answer_options(function: AnyFunction) -> AnyFunction:
         click.option(
             "--layout", type=click.Choice(("nchw", "nhwc")), help="Of the network's input, where it cannot be told."
         ),
+        label_options,
+    )
+
+
+def label_options(function: AnyFunction) -> AnyFunction:
+    """Add --labels and --label-offset; the verb's function gets labels (text) and label_offset (int)."""
+    return _stack(
+        function,
         click.option(
             "--labels", metavar="FILE", help="Names of the classes: lines, a JSON list or map, or an ONNX file's own."
         ),

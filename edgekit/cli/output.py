@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
+from edgekit.file_names import readable, readable_json
+
 if TYPE_CHECKING:
     import rich.progress
 
@@ -45,23 +47,34 @@ def emit_json(value: object) -> None:
     Raises:
         ValueError: for NaN or infinity, which JSON has no word for; a value that was not measured is null.
     """
-    click.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+    # In another encoding a character would be written as it has it, or as an escape that JSON has not.
+    is_utf8 = (getattr(sys.stdout, "encoding", None) or "").lower().replace("-", "") == "utf8"
+    click.echo(readable_json(json.dumps(value, indent=2, ensure_ascii=not is_utf8, allow_nan=False)))
+
+
+def say(text: str) -> None:
+    """Print a line of results on stdout; names in it that no terminal can show are escaped."""
+    click.echo(_lines(text))
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(readable, text.split("\n")))
 
 
 def note(text: str, level: int = 0) -> None:
     """Say something on stderr, unless -q; level 1 needs -v, level 2 needs -vv."""
     if verbosity() >= level:
-        click.echo(text, err=True)
+        click.echo(_lines(text), err=True)
 
 
 def warn(text: str) -> None:
     """Say on stderr, even with -q, that a result needs care."""
-    click.echo(f"edgekit: warning: {text}", err=True)
+    click.echo(f"edgekit: warning: {readable(text)}", err=True)
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table on stdout: drawn with rich on a terminal, aligned columns of plain text elsewhere."""
-    cells = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    cells = [["" if cell is None else readable(str(cell)) for cell in row] for row in rows]
     if is_fancy(sys.stdout):
         from rich.box import SIMPLE_HEAD
         from rich.console import Console

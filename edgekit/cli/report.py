@@ -74,11 +74,13 @@ def _write(out: Path, text: str) -> None:
 def print_report(report: Report) -> None:
     """Print the verdict and a table that fits a terminal."""
     from edgekit.report import summary
+    from edgekit.report.metrics import metric
 
     click.echo(f"{summary.title(report)}: {summary.state(report)[1]}")
     click.echo(summary.verdict(report))
     click.echo()
-    shown = {"variant", "runtime", "size, MB", "top-1, %", "p50, ms", "p99, ms", "speedup", "kept"}
+    accuracy = metric(report).title
+    shown = {"variant", "runtime", "size, MB", accuracy, "p50, ms", "p99, ms", "speedup", "kept"}
     columns = [each for each in summary.columns(report) if each.title in shown]
     rows = [[column.cell(report, variant) for column in columns] for variant in report.variants]
     for row, variant in zip(rows, report.variants, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections import deque
@@ -15,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, progress, warn
+from edgekit.cli.output import emit_json, note, progress, say, warn
+from edgekit.file_names import readable_json
 
 if TYPE_CHECKING:
     from edgekit.cli.output import Progress
@@ -123,19 +125,19 @@ def _paths(given: tuple[str, ...]) -> Any:
         InputError: a folder without images.
     """
     if "-" in given:
-        lines = (line.rstrip("\n") for line in sys.stdin)
+        lines = (os.fsdecode(line.rstrip(b"\n")) for line in sys.stdin.buffer)  # paths are bytes, and need not be text
         return ((path, path) for each in given for path in (lines if each == "-" else _in(each)) if path)
     return [(path, path) for each in given for path in _in(each)]
 
 
 def _in(given: str) -> list[str]:
-    from edgekit.data.folder import SUFFIXES
+    from edgekit.data.formats import suffixes
     from edgekit.errors import InputError
 
     folder = Path(given)
     if not folder.is_dir():
         return [given]
-    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = sorted(str(path) for path in folder.rglob("*") if path.suffix.lower() in suffixes() and path.is_file())
     if not found:
         raise InputError(f"there are no images in {given}", "Give JPEG or PNG files, or a folder of them.")
     return found
@@ -212,9 +214,9 @@ def _print_one(answer: Answer, jsonl: bool, kept: list[Answer] | None) -> None:
     if kept is not None:
         kept.append(answer)
     elif jsonl:
-        click.echo(json.dumps(answer.as_json(), ensure_ascii=False, allow_nan=False))
+        click.echo(readable_json(json.dumps(answer.as_json(), ensure_ascii=False, allow_nan=False)))
     elif answer.error is None:
-        click.echo(f"{answer.image}: {', '.join(f'{label} {share:.1%}' for label, share in answer.ranked)}")
+        say(f"{answer.image}: {', '.join(f'{label} {share:.1%}' for label, share in answer.ranked)}")
 
 
 @contextmanager

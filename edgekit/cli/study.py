@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import click
@@ -28,13 +27,13 @@ from edgekit.cli.output import emit_json, note, progress
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
+    default=None,
     show_default="processors",
     metavar="N",
     help="Runs at a time.",
 )
 @json_option
-def command(recipe: str, out: Path, jobs: int, as_json: bool) -> None:
+def command(recipe: str, out: Path, jobs: int | None, as_json: bool) -> None:
     """Train networks side by side and compare their error epoch by epoch; goes on where it was stopped.
 
     Leaves study.json, study.md and a figure for each comparison. The shipped study repeats the paper's: Inception
@@ -42,12 +41,13 @@ def command(recipe: str, out: Path, jobs: int, as_json: bool) -> None:
     """
     from edgekit.recipe import checked, read_yaml, recipe_path
     from edgekit.report.study import figures, markdown
+    from edgekit.runtime.cgroup import usable_cores
     from edgekit.study.grid import collected, study
     from edgekit.study.recipe import StudyRecipe
 
     told = checked(StudyRecipe, read_yaml(recipe_path("study", recipe)), "study recipe")
     with progress() as bars:
-        study(told, out, jobs, lambda done, total, what: bars.update("study", done, total, what))
+        study(told, out, jobs or usable_cores(), lambda done, total, what: bars.update("study", done, total, what))
         bars.finish("study")
     found = collected(told, out)
     (out / "study.json").write_text(json.dumps(found.model_dump(mode="json"), indent=1) + "\n", encoding="utf-8")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, progress
+from edgekit.cli.output import emit_json, note, progress, warn
 
 if TYPE_CHECKING:
     from edgekit.training.images import TrainingImages
@@ -58,13 +58,17 @@ def command(
     """
     settings = _settings(recipe, **flags)
     images, classes = _images(settings, num_classes)
+    from edgekit.errors import InputError
     from edgekit.models import create
     from edgekit.models.registry import find_model
     from edgekit.models.weights import load_into, write_weights
     from edgekit.report.curve import Progress, curve
+    from edgekit.size import shown, size_of
     from edgekit.training.loop import RunSettings, seeded, train
 
     entry, _ = find_model(settings.model)
+    if entry.task != "classify":
+        raise InputError(f"{entry.name} makes no classes, and is not trained here", "Give weights of it to build.")
     network = seeded(settings.seed, lambda: create(settings.model, classes, settings.width, settings.dropout))
     if weights is not None:
         load_into(network, Path(weights))
@@ -73,9 +77,8 @@ def command(
 
         def tell(tick: Tick) -> None:
             last[:] = [tick]
-            detail = (
-                f"{tick.size} px, loss {tick.loss:.3f}, top-1 {tick.top1:.1f} %, {tick.images_per_second:.0f} images/s"
-            )
+            pace = f"{tick.images_per_second:.0f} images/s"
+            detail = f"{shown(tick.size)} px, loss {tick.loss:.3f}, top-1 {tick.top1:.1f} %, {pace}"
             bars.update("train", tick.step, tick.steps, detail)
 
         lower = f"Lower `learning_rate` in the recipe: it is {settings.learning_rate:g}."
@@ -86,7 +89,7 @@ def command(
         write_weights(average, out / "weights.safetensors")
         (out / "recipe.json").write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
         lines = [json.loads(line) for line in (out / "log.jsonl").read_text(encoding="utf-8").splitlines()]
-        ticks = [Progress(each["images"], each["size"], each["top1"]) for each in lines]
+        ticks = [Progress(each["images"], shown(size_of(each["size"])), each["top1"]) for each in lines]
         (out / "curve.svg").write_text(curve(ticks), encoding="utf-8")
     if as_json:
         emit_json(
@@ -114,6 +117,8 @@ def _settings(recipe: str, **flags: Any) -> TrainingRecipe:
 def _images(settings: TrainingRecipe, num_classes: int | None) -> tuple[TrainingImages, int]:
     """What is trained on, and how many classes the network gets."""
     from edgekit.data.folder import FolderSet, open_images
+    from edgekit.data.labels import LabelRules
+    from edgekit.data.left_out import said_of
     from edgekit.errors import InputError
 
     if settings.data == "signs":
@@ -121,7 +126,9 @@ def _images(settings: TrainingRecipe, num_classes: int | None) -> tuple[Training
         from edgekit.data.training_signs import TrainingSigns
 
         return TrainingSigns(crops=settings.crops), num_classes or len(CLASSES)
-    images = open_images(settings.data, num_classes=num_classes)
+    images = open_images(settings.data, labels=LabelRules(classes=num_classes))
+    for line in said_of(images, settings.data):
+        warn(line)
     if not isinstance(images, FolderSet) or images.labels is None:
         raise InputError(f"the images in {settings.data} have no labels", "Give one sub-folder a class, or a table.")
     return images, num_classes or int(images.labels.max()) + 1

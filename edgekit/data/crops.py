@@ -26,7 +26,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from edgekit.data.preprocessing import picture
-from edgekit.runtime.decoding import in_two_passes
+from edgekit.errors import InputError
+from edgekit.runtime.decoding import resized_to
+from edgekit.size import Size, shown
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,9 +79,21 @@ class Window:
     side: int
 
 
-def scales(size: int, crops: int) -> tuple[int, ...]:
-    """Short sides, pixels, that a network of `size` sees under a protocol of several views."""
-    return tuple(round(scale * size / SCALES_FOR) for scale in PROTOCOLS[crops].scales)
+def side_of(size: Size, crops: int) -> int:
+    """The side, pixels, of the squares that a network of `size` sees under a protocol of several views.
+
+    Raises:
+        InputError: the network does not take squares, which the protocols are made of.
+    """
+    if size[0] != size[1]:
+        what = f"the protocol of {crops} crops is for square networks, and this one takes {shown(size)}"
+        raise InputError(what, "Leave --crops out.")
+    return size[0]
+
+
+def scales(side: int, crops: int) -> tuple[int, ...]:
+    """Short sides, pixels, that a network of `side` sees under a protocol of several views."""
+    return tuple(round(scale * side / SCALES_FOR) for scale in PROTOCOLS[crops].scales)
 
 
 @lru_cache(maxsize=1024)
@@ -113,18 +127,18 @@ def views(image: Image, preprocessing: Preprocessing, crops: int) -> tuple[NDArr
     Args:
         crops: 1 or a key of PROTOCOLS.
     Returns:
-        uint8 (n, size, size, 3) RGB, a mirrored view after each that is not (none with one crop), and int64 (n,) that
-        sums to `crops`.
+        uint8 (n, height, width, 3) RGB, a mirrored view after each that is not (none with one crop), and int64 (n,)
+        that sums to `crops`.
     """
     import numpy as np
 
-    out = np.empty((crops, preprocessing.size, preprocessing.size, 3), np.uint8)
+    out = np.empty((crops, *preprocessing.size, 3), np.uint8)
     weights = fill(image, preprocessing, crops, out)
     return out[: len(weights)], weights
 
 
 def fill(image: Image, preprocessing: Preprocessing, crops: int, out: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Like `views`, into the first pictures of `out`, uint8 (crops or more, size, size, 3); returns the weights (n,).
+    """Like `views`, into the first pictures of `out`, uint8 (views, height, width, 3); returns their weights, (n,).
 
     Each scale is resized, and turned over, once; all views but whole squares are then cut out of it.
     """
@@ -134,12 +148,11 @@ def fill(image: Image, preprocessing: Preprocessing, crops: int, out: NDArray[np
     if crops == 1:
         out[0] = picture(image, preprocessing)
         return np.ones(1, np.int64)
-    image, size = image.convert("RGB"), preprocessing.size
-    method = PillowImage.Resampling[preprocessing.interpolation.upper()]
+    image, size, how = image.convert("RGB"), side_of(preprocessing.size, crops), preprocessing.contract
     mirror = PillowImage.Transpose.FLIP_LEFT_RIGHT
     plan, place = planned(*image.size, size, crops), 0
     for short, group in groupby(plan, key=lambda each: each[0].short):
-        resized = in_two_passes(image, _resized(*image.size, short), method)
+        resized = resized_to(image, _resized(*image.size, short), how)
         wide, straight, mirrored = resized.width, np.asarray(resized), np.asarray(resized.transpose(mirror))
         for window, _ in group:
             left, top, side = window.left, window.top, window.side
@@ -148,7 +161,7 @@ def fill(image: Image, preprocessing: Preprocessing, crops: int, out: NDArray[np
                 out[place] = straight[top : top + size, left : left + size]
                 out[place + 1] = mirrored[top : top + size, turned : turned + size]
             else:
-                square = in_two_passes(resized.crop((left, top, left + side, top + side)), (size, size), method)
+                square = resized_to(resized.crop((left, top, left + side, top + side)), (size, size), how)
                 out[place], out[place + 1] = np.asarray(square), np.asarray(square.transpose(mirror))
             place += 2
     return np.repeat([count for _, count in plan], 2)

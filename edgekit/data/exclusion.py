@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from edgekit.data.tables import plain_text
 from edgekit.errors import InputError
+from edgekit.file_names import readable
 
 _LAST_NUMBER: Final = re.compile(r"[0-9]+$")
 _COMMENT: Final = re.compile(r"(^|\s)#.*")
@@ -36,12 +38,10 @@ def read_list(path: Path) -> tuple[str, ...]:
     """
     hint = "Give a text file with one image a line: a name, or the number that its name ends in."
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        text = plain_text(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read the list of images {path}: {error}", hint) from error
-    if "\0" in text:
-        raise InputError(f"the list of images {path} is no text", hint)
-    entries = (_COMMENT.sub("", line).strip() for line in text.splitlines())
+    entries = (readable(_COMMENT.sub("", line).strip()) for line in text.splitlines())
     named = tuple(dict.fromkeys(entry for entry in entries if entry))
     if not named:
         raise InputError(f"the list of images {path} names none", hint)

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING
 
-from edgekit.data.image_set import ImageSet, Keep, Selection, digest_of, spread
+from edgekit.data.formats import openers
+from edgekit.data.image_set import ImageSet, Keep, Label, Selection, digest_of, spread
+from edgekit.data.labels import PLAIN, Labelled, LabelRules, check_classes, check_range, of_folders, of_table
+from edgekit.data.left_out import LeftOut, Tally, remarks, with_more
 from edgekit.data.preprocessing import picture
+from edgekit.data.reading import ImageFile, read_files, unreadable
 from edgekit.data.signs_set import SignsSet
+from edgekit.data.tables import TABLES, read_table
+from edgekit.data.walk import Row, splits_in, walk
 from edgekit.errors import InputError
-from edgekit.store import Content, ContentIndex, FolderIndex
+from edgekit.file_names import readable
+from edgekit.runtime.rgb import rgb_of
+from edgekit.size import Size
+from edgekit.store import ContentIndex
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,32 +31,27 @@ if TYPE_CHECKING:
 
     from edgekit.data.preprocessing import Preprocessing
 
-SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm", ".tif", ".tiff", ".gif"})
-TABLES: Final = frozenset({".csv", ".jsonl"})
-
-
-@dataclass(frozen=True, slots=True)
-class ImageFile:
-    """One file: where it is, what people call it, its label and the SHA-256 of its bytes."""
-
-    location: str
-    identifier: str
-    label: int | None
-    sha256: str
-
-    @property
-    def path(self) -> Path:
-        return Path(self.location)
-
 
 @dataclass(frozen=True)
 class FolderSet:
-    """Image files; see ImageSet. `skipped` names the unreadable ones that were left out."""
+    """Image files; see ImageSet.
+
+    Attributes:
+        skipped: names of the unreadable ones that were left out.
+        left_out: all that was not used, by reason.
+        notes: what the user should know of how the labels were read.
+        folders: name and label of each class folder with images, sorted as text; empty of a table.
+        width: outputs that sets of labels are of, where known.
+    """
 
     name: str
     classes: tuple[str, ...]
     files: tuple[ImageFile, ...]
     skipped: tuple[str, ...] = ()
+    left_out: LeftOut = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    folders: tuple[tuple[str, int], ...] = ()
+    width: int | None = None
 
     def __len__(self) -> int:
         return len(self.files)
@@ -68,16 +69,39 @@ class FolderSet:
     def labels(self) -> NDArray[np.int64] | None:
         import numpy as np
 
-        labels = [file.label for file in self.files if file.label is not None]
+        labels = [file.label for file in self.files if isinstance(file.label, int)]
         return np.array(labels, np.int64) if len(labels) == len(self.files) else None
+
+    @cached_property
+    def label_sets(self) -> NDArray[np.bool_] | None:
+        import numpy as np
+
+        sets = [file.label for file in self.files if isinstance(file.label, tuple)]
+        if len(sets) < len(self.files):
+            return None
+        width = max(self.width or 0, len(self.classes), 1 + max((n for each in sets for n in each), default=-1))
+        made = np.zeros((len(sets), width), np.bool_)
+        for row, each in enumerate(sets):
+            made[row, list(each)] = True
+        return made
 
     @cached_property
     def digest(self) -> str:
         return digest_of((file.sha256 for file in self.files), (file.label for file in self.files))
 
-    def without(self, hashes: frozenset[str]) -> FolderSet:
-        """The same set without the images of these contents."""
-        return replace(self, files=tuple(file for file in self.files if file.sha256 not in hashes))
+    def without(
+        self, hashes: frozenset[str], taken: Iterable[int] = (), reason: str = "copy of a calibration image"
+    ) -> FolderSet:
+        """The same set without the images of these contents.
+
+        Args:
+            taken: positions of those that are used elsewhere; what else has their content is counted as left out.
+            reason: it is counted for.
+        """
+        own = set(taken)
+        copies = (f.identifier for at, f in enumerate(self.files) if own and f.sha256 in hashes and at not in own)
+        left_out = with_more(self.left_out, reason, copies)
+        return replace(self, files=tuple(f for f in self.files if f.sha256 not in hashes), left_out=left_out)
 
     def identifier(self, index: int) -> str:
         return self.files[index].identifier
@@ -86,15 +110,15 @@ class FolderSet:
         return self.files[index].sha256
 
     def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-        """The image decoded, resized and cropped to uint8 (size, size, 3) RGB.
+        """The image decoded, resized and cropped to uint8 (height, width, 3) RGB.
 
         Raises:
             InputError: the file changed since it was checked and cannot be read any more.
         """
-        return picture(self.decoded(index, preprocessing.size), preprocessing)
+        return picture(self.decoded(index, max(preprocessing.size), preprocessing.exif), preprocessing)
 
-    def decoded(self, index: int, side: int) -> PillowImage.Image:
-        """The image as its file has it, RGB; `side` changes nothing.
+    def decoded(self, index: int, side: int, exif: bool = False) -> PillowImage.Image:
+        """The image as its file has it, 8-bit RGB, turned by EXIF if asked for; `side` changes nothing.
 
         Raises:
             InputError: the file changed since it was checked and cannot be read any more.
@@ -103,28 +127,26 @@ class FolderSet:
 
         file = self.files[index]
         try:
-            with Image.open(file.path) as image:
-                return image.convert("RGB")
+            with Image.open(file.path, formats=openers()) as image:
+                made: PillowImage.Image = rgb_of(image, exif)
+                return made
         except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
             raise InputError(
                 f"cannot read the image {file.path}: {error}", "Replace it, or --skip-bad-images."
             ) from error
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
-        """A random crop (a third to all of the area) at `size`, flipped half of the time, and the label."""
-        import numpy as np
-        from PIL import Image
+    def training_image(
+        self, index: int, size: Size, seed: int, how: Preprocessing | None = None
+    ) -> tuple[NDArray[np.uint8], int]:
+        """A random part of the image at `size`, see edgekit.data.augment, and the label."""
+        from edgekit.data.augment import augmented
 
-        dice = np.random.Generator(np.random.PCG64([seed, index]))
-        with Image.open(self.files[index].path) as opened:
-            image = opened.convert("RGB")
-        width, height = image.size
-        side = max(1, round((width * height * dice.uniform(0.33, 1.0)) ** 0.5))
-        wide, high = min(side, width), min(side, height)
-        left, top = int(dice.integers(0, width - wide + 1)), int(dice.integers(0, height - high + 1))
-        box = (left, top, left + wide, top + high)
-        array = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box), dtype=np.uint8)
-        return (array[:, ::-1].copy() if dice.random() < 0.5 else array), int(self.files[index].label or 0)
+        image = self.decoded(index, max(size), how is not None and how.exif)
+        return augmented(image, size, [seed, index], how), _one_label(self.files[index].label)
+
+
+def _one_label(label: Label) -> int:
+    return label if isinstance(label, int) else 0
 
 
 def open_images(
@@ -132,172 +154,132 @@ def open_images(
     *,
     skip_bad: bool = False,
     limit: int | None = None,
-    num_classes: int | None = None,
+    labels: LabelRules = PLAIN,
     split: str = "validation",
     keep: Keep | None = None,
     index: ContentIndex | None = None,
 ) -> ImageSet:
-    """Opens `signs`, a folder (one sub-folder a class; without sub-folders: no labels) or a CSV/JSONL table.
+    """Opens `signs`, a folder (one sub-folder a class; without sub-folders: no labels) or a CSV, TSV or JSONL table.
 
     Args:
         skip_bad: leaves out unreadable images instead of stopping.
         limit: takes that many images, evenly spread.
-        num_classes: labels must be below it.
+        labels: how labels are read, and what they must be below.
         split: of the signs.
         keep: chooses among all images before `limit` does; what it leaves out is not even opened.
         index: of files that were read before; the one of the user's own store by default.
     Raises:
-        InputError: nothing there, no images, one class only, a label out of range, unreadable images.
+        InputError: nothing there, no images, one class only, a label out of range or unknown, unreadable images.
     """
     if str(spec) == "signs":
-        signs = SignsSet(split, limit)
-        return signs if keep is None else _kept_signs(split, keep, limit)
-    path = Path(spec)
-    if path.suffix.lower() in TABLES and path.is_file():
-        folder, (classes, rows) = path.parent, _read_table(path)
-    elif path.is_dir():
-        folder, (classes, rows) = path, _walk(path)
-    else:
-        raise InputError(f"there is no image folder or table at {path}", "Give a folder, a .csv or .jsonl, or `signs`.")
-    if not rows:
-        raise InputError(
-            f"there are no images in {path}", "Expected one sub-folder of images for each class, or path,label rows."
-        )
+        return _signs(split, keep, limit, labels)
+    path, tally = Path(spec), Tally()
+    found = _found(path, labels, tally)
+    rows, told = found.rows, found.labelled
     if keep is not None:
-        rows = [rows[place] for place in keep([row.identifier for row in rows])]
-    _check_labels(path, [row.label for row in rows if row.label is not None], num_classes)
-    chosen = [rows[place] for place in spread(len(rows), limit)]
-    files, bad = _checked(str(folder), chosen, index or ContentIndex())
-    if bad and not skip_bad:
-        named = ", ".join(bad[:3]) + (", ..." if len(bad) > 3 else "")
-        raise InputError(
-            f"{len(bad)} of {len(files) + len(bad)} images in {path} cannot be read: {named}",
-            "Replace them, or leave them out with --skip-bad-images.",
-        )
+        kept = keep([row.identifier for row in rows])
+        names = {row.identifier for row in rows}.difference(rows[place].identifier for place in kept)
+        tally.add("excluded", *sorted(names))
+        rows, told = [rows[place] for place in kept], replace(told, labels=[told.labels[place] for place in kept])
+    rows, judged = _with_labels(rows, told.labels, labels, tally)
+    check_range(str(path), judged, labels)
+    alike = check_classes(str(path), told, judged, labels)
+    _count_empty(told, judged, labels, tally)
+    chosen = spread(len(rows), limit)
+    rows, judged = [rows[place] for place in chosen], [judged[place] for place in chosen]
+    files, bad = read_files(str(found.folder), rows, judged, index or ContentIndex())
+    skipped = tuple(name for names in bad.values() for name in names)
+    if skipped and not skip_bad:
+        raise unreadable(path, bad, len(rows))
     if not files:
-        raise InputError(f"none of the {len(bad)} images in {path} can be read", "Give whole JPEG or PNG files.")
-    return FolderSet(path.name, classes, tuple(files), tuple(bad))
+        raise InputError(f"none of the {len(skipped)} images in {path} can be read", "Give whole JPEG or PNG files.")
+    for reason, names_of in bad.items():
+        tally.add(reason, *names_of)
+    name, notes = readable(path.name), (*found.notes, *told.notes, *alike, *_mixed_up(files, labels))
+    left_out = tally.found()
+    return FolderSet(name, told.classes, tuple(files), skipped, left_out, notes, told.folders, labels.classes)
 
 
-def _kept_signs(split: str, keep: Keep, limit: int | None) -> ImageSet:
+def _mixed_up(files: Sequence[ImageFile], rules: LabelRules) -> list[str]:
+    """What is said of pictures that are there under several labels: no network can be right about them all."""
+    first: dict[str, ImageFile] = {}
+    several = [
+        (each, first[each.sha256])
+        for each in files
+        if each.label is not None and first.setdefault(each.sha256, each).label != each.label
+    ]
+    if not several or not rules.checked:
+        return []
+    (one, other), count = several[0], len(several)
+    how = "image is a copy" if count == 1 else "images are copies"
+    return [f"{count} {how} of others that have another label, first {one.identifier} of {other.identifier}"]
+
+
+def _signs(split: str, keep: Keep | None, limit: int | None, labels: LabelRules) -> ImageSet:
+    if labels.sets:
+        raise InputError("the signs have one label each, and --task multilabel wants sets", "Give --data a table.")
+    if keep is None:
+        return SignsSet(split, limit)
     every = SignsSet(split)
     return Selection(every, tuple(keep([every.identifier(index) for index in range(len(every))])[:limit]))
 
 
-class Row(NamedTuple):
-    """An image file before it is read: its path relative to the folder or the table's, its identifier, its label."""
+@dataclass(frozen=True)
+class _Found:
+    """Image files before they are read: the folder that their names are relative to, and their labels."""
 
-    name: str
-    identifier: str
-    label: int | None
-
-
-def _walk(folder: Path) -> tuple[tuple[str, ...], list[Row]]:
-    inside = sorted(child.name for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
-    if not inside:
-        return (), [Row(name, name.rpartition("/")[2], None) for name in _images_in(str(folder), "")]
-    return tuple(inside), [
-        Row(name, name, label)
-        for label, child in enumerate(inside)
-        for name in _images_in(os.path.join(folder, child), f"{child}/")
-    ]
+    folder: Path
+    rows: list[Row]
+    labelled: Labelled
+    notes: tuple[str, ...] = ()
 
 
-def _images_in(folder: str, before: str) -> Iterator[str]:
-    """Image files in and below a folder, `before` put before their names, in the order of the paths' parts."""
-    try:
-        with os.scandir(folder) as found:
-            inside = sorted(found, key=lambda each: each.name)
-    except PermissionError:
-        return
-    for each in inside:
-        if each.is_dir(follow_symlinks=False):
-            yield from _images_in(each.path, f"{before}{each.name}/")
-        elif each.name[0] != "." and os.path.splitext(each.name)[1].lower() in SUFFIXES and each.is_file():
-            yield before + each.name
-
-
-def _read_table(table: Path) -> tuple[tuple[str, ...], list[Row]]:
-    """Rows of path and label (whole numbers, or none at all); paths are relative to the table."""
-    try:
-        text = table.read_text(encoding="utf-8-sig")
-        if table.suffix.lower() == ".csv":
-            records: Sequence[Any] = list(csv.DictReader(text.splitlines()))
-        else:
-            records = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise InputError(f"cannot read the table {table}: {error}", "It needs the columns path,label.") from error
-    rows: list[Row] = []
-    for number, record in enumerate(records, 1):
-        name = record.get("path") if isinstance(record, dict) else None
-        if not isinstance(name, str) or not name:
-            raise InputError(f"row {number} of {table} has no path", "It needs the columns path,label.")
-        told = record.get("label")
-        try:
-            label = None if told is None or told == "" else int(str(told))
-        except ValueError:
-            raise InputError(f"row {number} of {table} has the label {told!r}", "Labels are whole numbers.") from None
-        rows.append(Row(name, name, label))
-    return (), rows
-
-
-def _check_labels(path: Path, labels: Sequence[int], num_classes: int | None) -> None:
-    if labels and len(set(labels)) == 1:
-        raise InputError(f"the images in {path} are all of one class", "An accuracy needs two classes or more.")
-    wrong = [n for n in labels if n < 0 or (num_classes is not None and n >= num_classes)]
-    if wrong:
-        top = "" if num_classes is None else f" to {num_classes - 1}"
+def _found(path: Path, rules: LabelRules, tally: Tally) -> _Found:
+    """The image files that a folder or a table names."""
+    notes: tuple[str, ...] = ()
+    if path.suffix.lower() in TABLES and os.path.isfile(path):
+        folder, (rows, notes) = path.parent, read_table(path)
+        told = of_table(str(path), rows, rules) if rows else None
+    elif os.path.isdir(path):
+        walked = walk(str(path), tally)
+        folder, rows = path, walked.rows
+        splits = splits_in(walked) if rules.checked else ()
+        if splits:
+            part = next((each for each in splits if not each.lower().startswith("train")), splits[0])
+            raise InputError(
+                f"{path} is the root of a data set: its folders are {', '.join(splits)}, not classes",
+                f"Give one of them, such as {path / part}.",
+            )
+        told = of_folders(path.name, walked.folders, rows, rules) if rows else None
+    else:
         raise InputError(
-            f"{len(wrong)} labels of {path} are out of range, first {wrong[0]}; the model has labels from 0{top}",
-            "Check the labels of --data, or the --model.",
+            f"there is no image folder or table at {path}", "Give a folder, a .csv, .tsv or .jsonl, or `signs`."
         )
+    if told is None:
+        seen = "; ".join(remarks(tally.found()))
+        raise InputError(
+            f"there are no images in {path}" + (f": {seen}" if seen else ""),
+            "Expected one sub-folder of images for each class, or path,label rows.",
+        )
+    return _Found(folder, rows, told, notes)
 
 
-def _checked(folder: str, rows: Sequence[Row], index: ContentIndex) -> tuple[list[ImageFile], list[str]]:
-    """The files with their hashes, and the names of those that are not whole images; what is known is not read."""
-    import PIL
-
-    known = index.folder(folder, reader=f"Pillow {PIL.__version__}")
-    found = [known.find(row.name) for row in rows]
-    unknown = [place for place, content in enumerate(found) if content is None or content.whole is None]
-    try:
-        with ThreadPoolExecutor(4) as pool:
-            read = pool.map(lambda place: _read(known, rows[place].name), unknown)
-            for place, content in zip(unknown, read, strict=True):
-                found[place] = content
-    finally:
-        known.save()  # what an interrupted reading has is not lost
-    files, bad = [], []
-    for (name, identifier, label), content in zip(rows, found, strict=True):
-        if content is not None and content.whole:
-            files.append(ImageFile(os.path.join(folder, name), identifier, label, content.sha256))
-        else:
-            bad.append(identifier)
-    return files, bad
+def _with_labels(
+    rows: list[Row], labels: list[Label], rules: LabelRules, tally: Tally
+) -> tuple[list[Row], list[Label]]:
+    """The rows that have labels, where some have, and labels are judged by; the others are counted."""
+    without = [row.identifier for row, label in zip(rows, labels, strict=True) if label is None]
+    if not rules.checked or not without or len(without) == len(rows):
+        return rows, labels
+    tally.add("no label", *without)
+    kept = [place for place, label in enumerate(labels) if label is not None]
+    return [rows[place] for place in kept], [labels[place] for place in kept]
 
 
-def _read(known: FolderIndex, name: str) -> Content | None:
-    """What is in an image file; None when it cannot be read."""
-    try:
-        return known.image(name, _is_whole)
-    except (OSError, ValueError):
-        return None
-
-
-def _is_whole(content: bytes) -> bool:
-    """Whether these are the bytes of a whole image, which can be decoded."""
-    import io
-    import warnings
-
-    from PIL import Image
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content)) as image:
-                # A header says nothing of a file that was cut short: decode, JPEG at an eighth of its size.
-                image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
-                image.load()
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return False
-    return True
+def _count_empty(told: Labelled, labels: Sequence[Label], rules: LabelRules, tally: Tally) -> None:
+    """Counts the classes of --labels that no image is of."""
+    if not rules.names or not rules.checked or all(label is None for label in labels):
+        return
+    used = {n for label in labels if label is not None for n in (label if isinstance(label, tuple) else (label,))}
+    first = max(rules.offset, 0)
+    tally.add("class without images", *(name for n, name in enumerate(told.classes) if n >= first and n not in used))

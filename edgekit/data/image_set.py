@@ -14,10 +14,14 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from edgekit.data.left_out import LeftOut
     from edgekit.data.preprocessing import Preprocessing
 
 Keep: TypeAlias = Callable[[Sequence[str]], Sequence[int]]
 """Chooses among images by their identifiers: gives the positions to keep, in order."""
+
+Label: TypeAlias = int | tuple[int, ...] | None
+"""One class, several (of a set of labels), or none told."""
 
 AT_ONCE: Final = 10_000
 """Images whose hashes are digested at once."""
@@ -49,6 +53,26 @@ class ImageSet(Protocol):
         """Unreadable images that were left out."""
         ...
 
+    @property
+    def label_sets(self) -> NDArray[np.bool_] | None:
+        """(N, C) which labels each image has; None where images have one label each, or none."""
+        ...
+
+    @property
+    def left_out(self) -> LeftOut:
+        """What of the data was not used, by reason."""
+        ...
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how labels were read."""
+        ...
+
+    @property
+    def folders(self) -> tuple[tuple[str, int], ...]:
+        """Name and label of each class folder with images, sorted as text; empty where classes are no folders."""
+        ...
+
     def __len__(self) -> int: ...
 
     def identifier(self, index: int) -> str: ...
@@ -56,7 +80,7 @@ class ImageSet(Protocol):
     def content_hash(self, index: int) -> str: ...
 
     def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-        """Image `index` as uint8 (size, size, 3) RGB."""
+        """Image `index` as uint8 (H, W, 3) RGB, as the network takes it."""
         ...
 
     @property
@@ -64,8 +88,12 @@ class ImageSet(Protocol):
         """Whether pictures are drawn at the size that is asked for, not read from files of one size."""
         ...
 
-    def decoded(self, index: int, side: int) -> Image:
-        """Image `index` as RGB: as its file has it, or, where `drawn`, with a short side of `side` pixels."""
+    def decoded(self, index: int, side: int, exif: bool = False) -> Image:
+        """Image `index` as 8-bit RGB: as its file has it, or, where `drawn`, with a short side of `side` pixels.
+
+        Args:
+            exif: whether it is turned as its EXIF orientation says.
+        """
         ...
 
 
@@ -89,6 +117,18 @@ class Selection:
         return self.base.skipped
 
     @property
+    def left_out(self) -> LeftOut:
+        return self.base.left_out
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return self.base.notes
+
+    @property
+    def folders(self) -> tuple[tuple[str, int], ...]:
+        return self.base.folders
+
+    @property
     def drawn(self) -> bool:
         return self.base.drawn
 
@@ -98,8 +138,15 @@ class Selection:
         return None if labels is None else labels[list(self.positions)]
 
     @cached_property
+    def label_sets(self) -> NDArray[np.bool_] | None:
+        sets = self.base.label_sets
+        return None if sets is None else sets[list(self.positions)]
+
+    @cached_property
     def digest(self) -> str:
-        labels: Iterable[int | None] = [None] * len(self) if self.labels is None else self.labels.tolist()
+        labels: Iterable[Label] = [None] * len(self) if self.labels is None else self.labels.tolist()
+        if self.label_sets is not None:
+            labels = [tuple(row.nonzero()[0].tolist()) for row in self.label_sets]
         return digest_of((self.content_hash(index) for index in range(len(self))), labels)
 
     def __len__(self) -> int:
@@ -114,11 +161,11 @@ class Selection:
     def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
         return self.base.load(self.positions[index], preprocessing)
 
-    def decoded(self, index: int, side: int) -> Image:
-        return self.base.decoded(self.positions[index], side)
+    def decoded(self, index: int, side: int, exif: bool = False) -> Image:
+        return self.base.decoded(self.positions[index], side, exif)
 
 
-def digest_of(hashes: Iterable[str], labels: Iterable[int | None]) -> str:
+def digest_of(hashes: Iterable[str], labels: Iterable[Label]) -> str:
     """One digest of many images and their labels."""
     total, lines = hashlib.sha256(), (f"{content} {label}\n" for content, label in zip(hashes, labels, strict=True))
     while piece := "".join(islice(lines, AT_ONCE)):

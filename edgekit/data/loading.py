@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgekit.runtime.cgroup import usable_cores
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -21,7 +22,7 @@ Made = TypeVar("Made")
 
 AHEAD: Final = 4
 """Batches decoded but not yet taken, at most: what bounds the memory."""
-WORKERS: Final = max(2, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2)
+WORKERS: Final = max(2, usable_cores())
 """Threads that decode: as many as there are processors, for networks that are as fast as decoding."""
 
 
@@ -53,7 +54,7 @@ def batches(
     batch: int,
     workers: int = WORKERS,
 ) -> Iterator[tuple[NDArray[np.uint8], Sequence[int]]]:
-    """Yields (uint8 (n, size, size, 3), positions) in the order of `indices`; the last batch may be smaller."""
+    """Yields (uint8 (n, H, W, 3), positions) in the order of `indices`; the last batch may be smaller."""
     pictures = made_ahead(lambda index: images.load(index, preprocessing), indices, AHEAD * batch, workers)
     for first in range(0, len(indices), batch):
         group = indices[first : first + batch]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from PIL.Image import Image
 
+    from edgekit.data.left_out import LeftOut
     from edgekit.data.preprocessing import Preprocessing
 
 DRAWING: Final = "signs-2"
@@ -45,6 +46,22 @@ class SignsSet:
 
     @property
     def skipped(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def label_sets(self) -> None:
+        return None
+
+    @property
+    def left_out(self) -> LeftOut:
+        return {}
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def folders(self) -> tuple[tuple[str, int], ...]:
         return ()
 
     @property
@@ -85,12 +102,20 @@ class SignsSet:
         return hashlib.sha256(f"{DRAWING}/{self.split}/{index}".encode()).hexdigest()
 
     def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
-        """The picture drawn at the size that the network takes; there is nothing to crop."""
+        """The picture drawn with the longer side that the network takes, so that a square needs no resizing; there is
+        nothing to crop but what does not fit its ratio."""
+        from edgekit.data.preprocessing import picture
         from edgekit.data.signs import draw
 
-        return draw(self.split, index, preprocessing.size)
+        height, width = preprocessing.size
+        drawn = draw(self.split, index, max(height, width))
+        if height == width:
+            return drawn
+        from PIL import Image as PillowImage
 
-    def decoded(self, index: int, side: int) -> Image:
+        return picture(PillowImage.fromarray(drawn), replace(preprocessing, crop_fraction=1.0))
+
+    def decoded(self, index: int, side: int, exif: bool = False) -> Image:
         """The wide picture drawn with that side; pictures are square."""
         from PIL import Image as PillowImage
 

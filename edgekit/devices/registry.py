@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edgekit.errors import InputError
+from edgekit.runtime.home import expanded
+from edgekit.store.root import no_home
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _HOST = re.compile(r"[A-Za-z0-9_\[:][A-Za-z0-9._:\]%-]*")  # a leading "-" would be an option to ssh
@@ -61,12 +63,18 @@ def parse(url: str, name: str | None = None, python: str = "python3") -> Device:
     return Device(name or host, host, user, port, python)
 
 
+def _config() -> Path:
+    try:
+        return Path(expanded(os.environ.get("XDG_CONFIG_HOME") or "~/.config"))
+    except OSError as error:
+        raise no_home(error) from error
+
+
 class Registry:
     """The file of named devices; read each time, written whole."""
 
     def __init__(self, path: Path | None = None) -> None:
-        config = os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config")
-        self.path = path or Path(config) / "edgekit" / "devices.json"
+        self.path = path or _config() / "edgekit" / "devices.json"
 
     def all(self) -> Mapping[str, Device]:
         """Name: device.

@@ -1,14 +1,18 @@
-"""Networks as ONNX graphs: float32, batch 1, logits out."""
+"""Networks as canonical ONNX graphs: float32, batch 1, logits out."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import InputError, UnavailableError
+from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, make_network
+from edgekit.size import Size, shown
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -19,38 +23,78 @@ SMALLEST: Final = 75
 """Side of the smallest image that the networks of the registry take, pixels."""
 
 
-def export(source: Source, size: int, path: Path) -> GraphFacts:
-    """Writes the float32 ONNX graph with batch 1 for square images of `size` pixels, and tells its facts.
+def export(
+    source: Source,
+    size: Size,
+    path: Path,
+    tell: Callable[[str], None] = lambda line: None,
+    answers_are: str | None = None,
+) -> GraphFacts:
+    """Writes the canonical ONNX graph for images of `size`, and tells its facts; see edgekit.models.canonical.
 
+    Args:
+        tell: hears of what the weights hold and the network has no place for.
+        answers_are: "softmax" or "sigmoid" where pictures have shown that the answers are such probabilities already,
+            although no operator of the graph says so.
     Raises:
         InputError: the network cannot be exported or is no image classifier.
     """
-    if source.kind == "onnx":
-        from edgekit.models.onnx_graph import facts, read_onnx, save, with_fixed_input
+    if source.kind == "registry" and min(size) < SMALLEST:
+        what = f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {shown(size)}"
+        raise InputError(what, "Give a larger --size.")
+    facts = _export(source, size, path, tell)
+    if answers_are is None:
+        return facts
+    from edgekit.models.activation import with_logits
+    from edgekit.models.onnx_graph import load, save
 
-        assert source.weights is not None  # the file itself
-        model = with_fixed_input(read_onnx(source.weights), size)
-        save(model, path)
-        return facts(model)
-    if source.kind == "registry" and size < SMALLEST:
-        raise InputError(f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {size}", "Give a larger --size.")
-    return export_network(make_network(source), size, path)
+    save(with_logits(load(path), answers_are), path)
+    is_binary = facts.activation == "softmax" and answers_are == "sigmoid"
+    return replace(facts, activation="softmax" if is_binary else answers_are, activation_found=True)
 
 
-def export_network(network: nn.Module, size: int, path: Path) -> GraphFacts:
-    """Writes the float32 ONNX graph of a torch network with batch 1, and tells its facts.
+def _export(source: Source, size: Size, path: Path, tell: Callable[[str], None]) -> GraphFacts:
+    if source.kind != "onnx":
+        return export_network(make_network(source, tell), size, path, source.answer)
+    from edgekit.models.canonical import canonical
+    from edgekit.models.onnx_graph import save
 
+    assert source.weights is not None  # the file itself
+    made = canonical(source.weights, source.answer, size)
+    save(made.model, path)
+    return made.facts
+
+
+def export_network(network: nn.Module, size: Size, path: Path, answer: Answer = TOLD_NOTHING) -> GraphFacts:
+    """Writes the canonical ONNX graph of a torch network, and tells its facts.
+
+    Args:
+        answer: what is told of its answers; a classifier's by default.
+    Raises:
+        InputError: the network cannot be exported, or does not answer with one vector.
+    """
+    from edgekit.models.canonical import canonical_of
+    from edgekit.models.onnx_graph import save, to_proto
+    from edgekit.models.torch_outputs import chosen_of
+
+    chosen = chosen_of(network)
+    proto = to_proto(export_torch(network, size))
+    made = canonical_of(proto, replace(answer, output=None, layout="nchw"), size, "the network", exported=True)
+    save(made.model, path)
+    if chosen is None:
+        return made.facts
+    notes = made.facts.notes if chosen.note is None else (chosen.note, *made.facts.notes)
+    return replace(made.facts, output=chosen.name, notes=notes)
+
+
+def export_torch(network: nn.Module, size: Size, outputs: Sequence[str] = ("logits",)) -> ir.Model:
+    """What torch's exporter makes of a network for one image.
+
+    Args:
+        size: height and width, pixels; outputs: names of the tensors that it answers with.
     Raises:
         InputError: the network cannot be exported.
     """
-    from edgekit.models.onnx_graph import facts, save
-
-    model = _export_torch(network, size)
-    save(model, path)
-    return facts(model)
-
-
-def _export_torch(network: nn.Module, size: int) -> ir.Model:
     import io
     import logging
     from contextlib import redirect_stderr, redirect_stdout
@@ -58,7 +102,7 @@ def _export_torch(network: nn.Module, size: int) -> ir.Model:
     import torch
     from onnx_ir.passes import common
 
-    from edgekit.models.onnx_graph import with_fixed_input
+    from edgekit.models.torch_outputs import channels_of
 
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
@@ -66,11 +110,11 @@ def _export_torch(network: nn.Module, size: int) -> ir.Model:
             warnings.simplefilter("ignore")
             program = torch.onnx.export(
                 network,
-                (torch.zeros(1, 3, size, size),),
+                (torch.zeros(1, channels_of(network), *size),),
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=["input"],
-                output_names=["logits"],
+                output_names=list(outputs),
                 verbose=False,
             )
     except Exception as error:  # whatever the user's network does under export
@@ -79,4 +123,4 @@ def _export_torch(network: nn.Module, size: int) -> ir.Model:
         raise UnavailableError("torch gave no ONNX program", "Install the cpu extra again.")
     # where the code of each operator lies on this machine is nobody's affair, and would make other bytes elsewhere
     common.ClearMetadataAndDocStringPass()(program.model)
-    return with_fixed_input(program.model, size)
+    return program.model

@@ -39,6 +39,10 @@ def find_module(module: str) -> Path:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         spec = None
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the packages above it are imported: whatever the user's code does
+        raise InputError(f"{module} cannot be imported: {_told(error)}", "See --debug.") from error
     if spec is None or spec.origin is None:
         raise InputError(f"there is no Python module {module!r}", "It must be importable where edgekit runs.")
     return Path(spec.origin)
@@ -73,10 +77,11 @@ def make(origin: str) -> nn.Module:
     if not callable(factory):
         raise InputError(f"{module} has no factory {name!r}", "Give module:factory, a function without arguments.")
     try:
-        network = factory()
-    except Exception as error:  # whatever the user's code does
-        what = f"{origin} raised {type(error).__name__}: {error}"
-        raise InputError(what, "It is called without arguments.") from error
+        network = factory if isinstance(factory, nn.Module) else factory()
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the user's code does, sys.exit too
+        raise InputError(f"{origin} raised {_told(error)}", "It is called without arguments.") from error
     _loaded[module] |= _users(set(sys.modules) - before)
     _note(module)
     if not isinstance(network, nn.Module):
@@ -88,10 +93,18 @@ def _import(module: str) -> None:
     before = set(sys.modules)
     try:
         importlib.import_module(module)
-    except Exception as error:  # whatever the user's code does
-        raise InputError(f"{module} cannot be imported: {type(error).__name__}: {error}", "See --debug.") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the user's code does, sys.exit too
+        raise InputError(f"{module} cannot be imported: {_told(error)}", "See --debug.") from error
     found = _users((set(sys.modules) - before) | {module, *_parents(module)})
     _loaded[module] = _loaded.get(module, {}) | found
+
+
+def _told(error: BaseException) -> str:
+    """What was raised, with its words where it has any."""
+    words = " ".join(str(error).split())[:200]
+    return f"{type(error).__name__}: {words}" if words else type(error).__name__
 
 
 def _parents(module: str) -> Iterator[str]:

@@ -29,14 +29,16 @@ from edgekit.models.onnx_graph import (
     layout_of,
     name_of,
     opset_of,
+    sides_of,
     with_fixed_input,
 )
+from edgekit.size import Size
 
 FOLDED: Final = frozenset(["Constant", "Identity", "Cast", "Transpose", "Reshape", "Squeeze", "Unsqueeze"])
 """Operators that are computed at once where all they take is constant."""
 
 
-def to_torch(model: ir.Model, size: int | None = None, checked: bool = False) -> nn.Module:
+def to_torch(model: ir.Model, size: Size | None = None, checked: bool = False) -> nn.Module:
     """The network of a float32 classifier, in evaluation mode; it takes (N, 3, H, W), also where the graph takes NHWC.
 
     Its attribute `constant_names` has the name of the ONNX constant that the weight of each Conv2d or Linear came from.
@@ -50,8 +52,8 @@ def to_torch(model: ir.Model, size: int | None = None, checked: bool = False) ->
     """
     if opset_of(model) < OLDEST_OPSET:
         raise _refused(f"its opset is older than {OLDEST_OPSET}")
-    own = dims_of(image_input(model))[2]
-    size = own if own >= 1 else size
+    own = sides_of(image_input(model))
+    size = own if min(own) >= 1 else size
     if size is None:
         raise _refused("the size of its input is open")
     fixed = with_fixed_input(model, size)

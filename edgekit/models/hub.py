@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from edgekit.errors import EdgekitError, InputError, UnavailableError
 from edgekit.store import file_sha256
+from edgekit.store.root import give_home
 
 FILE: Final = "model.safetensors"
 OTHER_WAYS: Final = (
@@ -71,6 +72,7 @@ def _quiet_client() -> None:
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     # Plain HTTP: it is what mirrors speak and what the client's time limits hold for.
     os.environ.setdefault("HF_HUB_DISABLE_XET", "1")
+    give_home()  # it names its cache when it is imported, in a folder called ~ where there is no home
     from huggingface_hub import constants
     from huggingface_hub.utils import logging
 

@@ -16,6 +16,8 @@ from onnx_ir.passes import common
 
 from edgekit.errors import InputError
 from edgekit.models.graph_facts import GraphFacts
+from edgekit.models.onnx_file import read_onnx
+from edgekit.size import Size, shown
 
 OLDEST_OPSET: Final = 13
 
@@ -31,13 +33,13 @@ class PixelFacts:
     """What a graph that takes pixels says of itself.
 
     Attributes:
-        size: side of its input, pixels; classes: outputs, 0 when the graph leaves them open.
+        size: of its input; classes: outputs, 0 when the graph leaves them open.
         quantized: whether there are Q/DQ nodes.
         dtype: of the pixels, "uint8" or "float32".
         for_tensorrt: all zero points are signed, parts of the graph compute in FP16, or the pixels are float32.
     """
 
-    size: int
+    size: Size
     classes: int
     quantized: bool
     for_tensorrt: bool
@@ -64,36 +66,6 @@ def to_proto(model: ir.Model) -> onnx.ModelProto:
     del proto.graph.value_info[:]
     proto.graph.value_info.extend(kept)
     return proto
-
-
-def read_onnx(path: Path) -> ir.Model:
-    """A checked ONNX model; external data is read only from inside the model's own folder.
-
-    Raises:
-        InputError: missing, truncated, no ONNX, opset below 13, or weights that are not finite.
-    """
-    if not path.is_file():
-        raise InputError(f"there is no model file {path}", "Give the path of an .onnx file.")
-    try:
-        proto = onnx.load(str(path))
-        onnx.checker.check_model(proto)
-        model: ir.Model = ir.from_proto(proto)
-    except Exception as error:  # protobuf, checker and external-data errors have no common ancestor
-        why = str(error).splitlines()[0][:140] if str(error) else type(error).__name__
-        raise InputError(
-            f"{path} is not a whole ONNX model: {why}",
-            "The file is truncated or of another kind; export it again.",
-        ) from error
-    if not len(model.graph):
-        raise InputError(f"{path} holds an empty ONNX graph", "The file is truncated or empty; export it again.")
-    if opset_of(model) < OLDEST_OPSET:
-        raise InputError(f"{path} has opset {opset_of(model)}", f"Export it with opset {OLDEST_OPSET} or newer.")
-    for name, value in model.graph.initializers.items():
-        if value.dtype in (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE) and not bool(
-            np.isfinite(array_of(value)).all()
-        ):
-            raise InputError(f"the weights of {path} have NaN or infinite values, first in {name}", "Train it again.")
-    return model
 
 
 def opset_of(model: ir.Model) -> int:
@@ -159,18 +131,20 @@ def infer_shapes(model: ir.Model) -> None:
         model.graph.initializers.add(value)
 
 
-def with_fixed_input(model: ir.Model, size: int) -> ir.Model:
-    """The same model with batch 1 and a `size` x `size` input written into its shapes, and the shapes inferred.
+def with_fixed_input(model: ir.Model, size: Size) -> ir.Model:
+    """The same model with batch 1 and an input of `size` written into its shapes, and the shapes inferred.
 
     Raises:
         InputError: the model does not take one float image, or another size is fixed in it.
     """
     fixed = model.clone()
     value = image_input(fixed)
-    wanted = (1, 3, size, size) if layout_of(value) == "NCHW" else (1, size, size, 3)
+    channels = dims_of(value)[1 if layout_of(value) == "NCHW" else 3]
+    wanted = (1, channels, *size) if layout_of(value) == "NCHW" else (1, *size, channels)
     for dim, number in zip(dims_of(value), wanted, strict=True):
         if dim > 0 and number != 1 and dim != number:
-            raise InputError(f"the model's input is {dim} pixels, not {size}", "Give the matching --size.")
+            what = f"the model's input is {dim} pixels, not {shown(size)}"
+            raise InputError(what, "Give the matching --size, as height x width.")
     value.shape = ir.Shape(wanted)
     for output in fixed.graph.outputs:
         dims = dims_of(output)
@@ -201,18 +175,19 @@ def image_input(model: ir.Model) -> ir.Value:
 
 
 def layout_of(value: ir.Value) -> Literal["NCHW", "NHWC"]:
-    """NCHW or NHWC, by where the three channels are.
+    """NCHW or NHWC, by where the three channels are, or the one of grey pictures.
 
     Raises:
-        InputError: there are no three channels.
+        InputError: there are no such channels.
     """
     dims = dims_of(value)
-    if dims[1] == 3:
+    if dims[1] in (1, 3):
         return "NCHW"
-    if dims[3] == 3:
+    if dims[3] in (1, 3):
         return "NHWC"
     raise InputError(
-        f"the model's input {list(dims)} has no dimension of three channels", "edgekit takes RGB classifiers."
+        f"the model's input {list(dims)} has no dimension of three channels, or of one",
+        "edgekit takes networks for RGB or grey pictures.",
     )
 
 
@@ -273,9 +248,10 @@ def give_only(model: ir.Model, values: list[ir.Value]) -> None:
 
 
 def takes_pixels(path: Path) -> bool:
-    """Whether an ONNX file's one input is raw pixels (1, H, W, 3), as in the graphs that edgekit writes.
+    """Whether an ONNX file is a graph of edgekit's own: its one input is raw pixels (1, H, W, 3), prepared inside.
 
-    They are uint8; float32 (for TensorRT before 8.5) where edgekit's own preprocessing is what reads them.
+    They are uint8, or float32 for TensorRT before 8.5. A network from outside that takes uint8 is none: how it wants
+    its pixels laid out is not known by that.
 
     Raises:
         InputError: it is no whole ONNX file.
@@ -285,7 +261,7 @@ def takes_pixels(path: Path) -> bool:
         return False
     readers = [node.name or "" for node in inputs[0].consumers()]
     own = inputs[0].name == PIXELS and bool(readers) and all(name.startswith("edgekit_") for name in readers)
-    return inputs[0].dtype == ir.DataType.UINT8 or (inputs[0].dtype == ir.DataType.FLOAT and own)
+    return own and inputs[0].dtype in (ir.DataType.UINT8, ir.DataType.FLOAT)
 
 
 def pixel_facts(path: Path) -> PixelFacts:
@@ -296,7 +272,7 @@ def pixel_facts(path: Path) -> PixelFacts:
     half = any(value.dtype == ir.DataType.FLOAT16 for value in graph.initializers.values())
     image, out = next(value for value in graph.inputs if not value.is_initializer()), dims_of(graph.outputs[0])
     return PixelFacts(
-        size=dims_of(image)[1],
+        size=(dims_of(image)[1], dims_of(image)[2]),
         classes=out[-1] if out else 0,
         quantized=bool(zeros),
         for_tensorrt=half or (bool(zeros) and signed) or image.dtype == ir.DataType.FLOAT,

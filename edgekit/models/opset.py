@@ -1,7 +1,8 @@
 """Older opsets for older parsers: TensorRT 8 knows less of ONNX than what torch exports.
 
 The onnx package's own converter cannot go back over ReduceMean and several others, so the few differences that matter
-to classifiers are undone here; what is left is checked against the older schemas.
+to classifiers are undone here, and operators that are newer are taken apart; what is left is checked against the older
+schemas.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import onnx
 import onnx_ir as ir
 
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import constant, drop_unused, opset_of, to_proto
+from edgekit.models.decompose import taken_apart
+from edgekit.models.edit import Edit
+from edgekit.models.onnx_graph import constant, dims_of, drop_unused, infer_shapes, opset_of, to_proto
 
 REDUCTIONS: Final = {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd", "ReduceSumSquare"}
 AXES_ARE_INPUTS: Final = 18
@@ -23,6 +26,13 @@ NEW_DEFAULTS: Final = {
     "block_size": 0,
     "output_dtype": 0,
     "precision": 0,
+    "antialias": 0,
+    "keep_aspect_ratio_policy": "stretch",
+    "reduction": "none",
+    "approximate": "none",
+    "stash_type": 1,
+    "pooling_type": 0,
+    "round_mode": "up",
 }
 """Attributes that newer opsets added, with the value that means what the older operator did anyway."""
 
@@ -37,6 +47,7 @@ def lower(model: ir.Model, opset: int) -> ir.Model:
     if now <= opset:
         return model
     out = model.clone()
+    _take_apart(out, opset)
     for node in out.graph:
         if node.op_type in REDUCTIONS and opset < AXES_ARE_INPUTS <= now and len(node.inputs) > 1:
             axes = constant(node.inputs[1])
@@ -47,6 +58,8 @@ def lower(model: ir.Model, opset: int) -> ir.Model:
         shape = constant(node.inputs[1]) if node.op_type == "Reshape" else None
         if shape is not None and 0 not in shape:  # what a zero means is no question where there is none
             node.attributes.pop("allowzero", None)
+        if node.op_type == "Split" and "num_outputs" in node.attributes:
+            _split_evenly(node)
         _drop_new_attributes(node, opset)
     for domain in {"", "ai.onnx"} & set(out.opset_imports):
         out.opset_imports[domain] = opset
@@ -61,6 +74,30 @@ def lower(model: ir.Model, opset: int) -> ir.Model:
             "Export the model with that opset.",
         ) from error
     return out
+
+
+def _take_apart(model: ir.Model, opset: int) -> None:
+    """Puts older operators in the place of those that the opset does not have, in place."""
+    newer = [node for node in model.graph if node.domain == "" and not _is_in(node.op_type, opset)]
+    if newer:
+        infer_shapes(model)  # tells what is FP16, and how many dimensions there are
+        edit = Edit(model)
+        for node in newer:
+            taken_apart(edit, node)
+
+
+def _is_in(kind: str, opset: int) -> bool:
+    try:
+        return not onnx.defs.get_schema(kind, opset, "").deprecated
+    except onnx.defs.SchemaError:
+        return False
+
+
+def _split_evenly(node: ir.Node) -> None:
+    """Before opset 18 a Split without sizes made equal parts, as many as it has outputs."""
+    sizes = {dims_of(value) for value in node.outputs}
+    if len(sizes) == 1 and len(node.outputs) == node.attributes["num_outputs"].as_int():
+        del node.attributes["num_outputs"]
 
 
 def _drop_new_attributes(node: ir.Node, opset: int) -> None:

@@ -47,7 +47,8 @@ def looks_like(state: Mapping[str, Tensor]) -> Likeness | None:
     name = max(alike, key=lambda each: alike[each])
     if alike[name] < ALIKE:
         return None
-    classes = next((shape[0] for shape in reversed(list(given.values())) if len(shape) == 2), None)
+    known = _made(name)  # a classifier on top of a network that makes vectors is not of it
+    classes = next((shape[0] for key, shape in reversed(list(given.items())) if len(shape) == 2 and key in known), None)
     return Likeness(name, _width(name, given), classes)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
 from edgekit.errors import InputError
 
@@ -44,8 +45,11 @@ class ModelEntry:
     Attributes:
         factory: `module:Class`, called with num_classes and width.
         input_size: side of the square input, pixels.
-        params, gmacs: at width 1 with 1000 classes.
+        params, gmacs: at width 1 with `outputs` outputs.
         default_tag: the weights that it has when none are named; None while it has none.
+        task: what its outputs are, as a recipe names it: "classify", or "embed" for vectors to compare by cosine.
+        outputs: how many it has where neither the weights nor the recipe say so.
+        crop_fraction: of the evaluation crop, where no tag says so.
     """
 
     name: str
@@ -59,6 +63,9 @@ class ModelEntry:
     mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     std: tuple[float, float, float] = (0.5, 0.5, 0.5)
     interpolation: str = "bicubic"
+    task: Literal["classify", "multilabel", "embed"] = "classify"
+    outputs: int = 1000
+    crop_fraction: float = 0.875
     aliases: tuple[str, ...] = field(default=())
 
 
@@ -117,6 +124,23 @@ MODELS: Mapping[str, ModelEntry] = MappingProxyType(
             gmacs=6.206,
             default_tag="signs",
             tags=MappingProxyType({"signs": _signs("inception_resnet_v1")}),
+        ),
+        "inception_resnet_v1_face": ModelEntry(
+            name="inception_resnet_v1_face",
+            description="Inception-ResNet-v1 for faces, 160x160 to 512 or 128 numbers, as facenet-pytorch has it",
+            factory="edgekit.models.inception_resnet_face:InceptionResNetV1Face",
+            input_size=160,
+            params=23_482_624,
+            gmacs=1.418,
+            default_tag=None,
+            tags=MappingProxyType({}),
+            # (x - 127.5) / 128, of pictures that hold a face and little else
+            mean=(127.5 / 255,) * 3,
+            std=(128 / 255,) * 3,
+            interpolation="bilinear",
+            task="embed",
+            outputs=512,
+            crop_fraction=1.0,
         ),
         "inception_resnet_v2": ModelEntry(
             name="inception_resnet_v2",

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
+from edgekit.file_names import readable
 from edgekit.models import factory
+from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.hub import Tell, silent
-from edgekit.models.registry import MODELS, find_model
-from edgekit.models.weights import load_into, locate
-from edgekit.recipe import PreprocessingRecipe, Recipe
+from edgekit.models.keras_weights import SUFFIXES as KERAS_SUFFIXES
+from edgekit.models.registry import MODELS, ModelEntry, find_model
+from edgekit.models.told_input import told_input, told_size
+from edgekit.models.weights import load_into, load_state, locate, outputs_of, read_weights
+from edgekit.recipe import PreprocessingRecipe, Recipe, Task
+from edgekit.size import shown
 from edgekit.store import ContentIndex
 from edgekit.store.keys import NOT_IN_KEY
 
@@ -31,10 +37,13 @@ class Source:
         weights: the weights or ONNX file; None for random weights.
         weights_sha256: of that file, with the external data of an ONNX file.
         origin: registry name, module:factory or timm:name; empty for an ONNX file.
+        classes: its outputs, where somebody said; None leaves it to the weights.
         seed: of what is random in it.
         code: what a network from outside is made by: the SHA-256 of a factory's modules, or the version of timm.
         by_timm: whether the weights are timm's own, which timm reads.
+        answer: what is told of its input and answers.
         default_data: the data set its weights were trained on, if edgekit has it.
+        task: what its outputs are where nobody says otherwise.
         notes: what the user should know of it.
     """
 
@@ -50,13 +59,18 @@ class Source:
     seed: int = 0
     code: str | None = None
     by_timm: bool = False
+    answer: Answer = TOLD_NOTHING
     default_data: str | None = field(default=None, metadata=NOT_IN_KEY)
+    task: Task = field(default="classify", metadata=NOT_IN_KEY)
     notes: tuple[str, ...] = field(default=(), metadata=NOT_IN_KEY)
 
     @property
     def random(self) -> bool:
         """Whether the weights are random, so that accuracy has no meaning."""
         return self.weights is None
+
+
+WEIGHTS: Final = (".pth", ".pt", ".safetensors", ".ckpt", ".bin", *KERAS_SUFFIXES)
 
 
 def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
@@ -68,36 +82,61 @@ def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
         InputError: unknown model, missing file or missing factory.
         UnavailableError: the weights cannot be fetched, or a package is missing.
     """
+    recipe = _with_architecture(recipe)
+    told = recipe.output
+    answer = Answer(recipe.task or "classify", told.name, told.activation, told.layout)
     if recipe.model.endswith(".onnx"):
-        return _from_onnx(recipe)
+        return _from_onnx(recipe, answer)
     if recipe.model.startswith("timm:"):
-        return _from_timm(recipe, tell)
-    if ":" in recipe.model:
-        return _from_factory(recipe)
-    if recipe.model.endswith((".pt2", ".pth", ".pt", ".safetensors")):
+        found = _from_timm(recipe, tell)
+    elif ":" in recipe.model:
+        found = _from_factory(recipe)
+    else:
+        found = _from_registry(recipe, tell)
+    return replace(found, answer=replace(answer, task=recipe.task or found.task))
+
+
+def _with_architecture(recipe: Recipe) -> Recipe:
+    """The recipe where a file of weights, which was given as the model, is the weights of its architecture.
+
+    Raises:
+        InputError: it is not told what network the weights are of; or the file is a program of torch's.
+    """
+    if recipe.model.endswith(".pt2"):
+        what = f"{recipe.model} is a program of torch.export, and to load one can run code that is in it"
+        raise InputError(what, "Where you trust it, export it to ONNX: torch.onnx.export.")
+    if not recipe.model.endswith(WEIGHTS):
+        if recipe.arch is not None:
+            raise InputError(f"--arch says what weights are of, and {recipe.model} is no weights file", "Leave it out.")
+        return recipe
+    if recipe.arch is None:
         raise InputError(
-            f"{recipe.model} is a weights file",
-            f"Give it with --weights beside a --model ({', '.join(MODELS)}), timm:NAME or module:factory.",
+            f"{recipe.model} is a weights file, which does not say what network it is of",
+            f"Say it with --arch: {', '.join(MODELS)}, timm:NAME or module:factory.",
         )
-    return _from_registry(recipe, tell)
+    if recipe.weights is not None:
+        raise InputError(f"there are two files of weights: {recipe.model} and {recipe.weights}", "Leave --weights out.")
+    return recipe.model_copy(update={"model": recipe.arch, "weights": recipe.model, "arch": None})
 
 
 def _from_registry(recipe: Recipe, tell: Tell) -> Source:
     entry, tag_name = find_model(recipe.model)
-    base = Preprocessing(entry.input_size, 0.875, entry.interpolation, entry.mean, entry.std, "rgb")
+    square = (entry.input_size, entry.input_size)
+    base = Preprocessing(square, entry.crop_fraction, entry.interpolation, entry.mean, entry.std, "rgb")
     if recipe.weights is not None:
         weights = None if recipe.weights == "random" else Path(recipe.weights)
         return Source(
             kind="registry",
             name=entry.name,
-            tag="random" if weights is None else weights.stem,
+            tag="random" if weights is None else readable(weights.stem),
             weights=weights,
             weights_sha256=None if weights is None else _hash_of(weights),
             origin=entry.name,
             preprocessing=_told(base, recipe.preprocessing),
             width=recipe.width or 1.0,
-            classes=recipe.num_classes or 1000,
+            classes=_outputs(entry, recipe.num_classes, weights),
             seed=recipe.seed if weights is None else 0,
+            task=entry.task,
         )
     if tag_name is None:
         raise InputError(
@@ -118,7 +157,15 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
         width=tag.width,
         classes=tag.classes,
         default_data=tag.data,
+        task=entry.task,
     )
+
+
+def _outputs(entry: ModelEntry, told: int | None, weights: Path | None) -> int | None:
+    """How many outputs a network gets; None where the weights say it, as those do whose outputs are no classes."""
+    if told is None and entry.task == "embed" and weights is not None:
+        return None
+    return told or entry.outputs
 
 
 def _check_told(weights: str, given: float | None, own: float, flag: str) -> None:
@@ -149,26 +196,34 @@ def _from_timm(recipe: Recipe, tell: Tell) -> Source:
     )
     own_size, size = found.preprocessing.size, source.preprocessing.size
     if found.fixed_size and size != own_size:
-        raise InputError(f"{recipe.model} takes images of {own_size}x{own_size}, not {size}", "Leave --size out.")
+        what = f"{recipe.model} takes images of {shown(own_size)} pixels, not {shown(size)}"
+        raise InputError(what, "Leave --size out.")
     if not source.classes and recipe.weights is not None:
         raise InputError(f"{recipe.model} has no classifier of its own", "Give --num-classes.")
     if recipe.weights == "random":
         return replace(source, tag="random", seed=recipe.seed)
     if recipe.weights is not None:
         weights = Path(recipe.weights)
-        return replace(source, tag=weights.stem, weights=weights, weights_sha256=_hash_of(weights))
+        return replace(source, tag=readable(weights.stem), weights=weights, weights_sha256=_hash_of(weights))
     _check_told(recipe.model, recipe.num_classes, found.classes, "--num-classes")
     file = timm_models.fetch(found, tell)
     return replace(source, tag=found.tag, weights=file.path, weights_sha256=file.sha256, by_timm=True)
 
 
-def _from_onnx(recipe: Recipe) -> Source:
-    path = Path(recipe.model)
-    digest = _onnx_digest(path)
-    given = recipe.preprocessing
-    size = given.size or _onnx_size(path)
-    base = Preprocessing(size, 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb")
-    return Source("onnx", path.stem, None, path, digest, "", _told(base, given), classes=recipe.num_classes)
+def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
+    from edgekit.models.graph_input import peek
+
+    path, given = Path(recipe.model), recipe.preprocessing
+    digest, found = _onnx_digest(path), peek(path, answer)
+    size = told_size(given) or (found.height, found.width)
+    if min(size) <= 0:
+        raise InputError(f"{path} leaves its input size open", "Give it with --size.")
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    if found.dtype == "uint8":  # it takes the pixels as they are, and scales them itself
+        mean, std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
+    base = Preprocessing(size, 0.875, "bicubic", mean, std, "grey" if found.channels == 1 else "rgb")
+    told = _told(base, given)
+    return Source("onnx", readable(path.stem), None, path, digest, "", told, classes=recipe.num_classes, answer=answer)
 
 
 def _onnx_digest(path: Path) -> str:
@@ -183,24 +238,15 @@ def _onnx_digest(path: Path) -> str:
     return hashlib.sha256(f"{own}\n{whole}".encode()).hexdigest() if others else own
 
 
-def _onnx_size(path: Path) -> int:
-    from edgekit.models.onnx_graph import image_input, read_onnx, sides_of
-
-    size = sides_of(image_input(read_onnx(path)))[0]
-    if size <= 0:
-        raise InputError(f"{path} leaves its input size open", "Give it with --size.")
-    return size
-
-
 def _from_factory(recipe: Recipe) -> Source:
     module, _, name = recipe.model.partition(":")
     file = factory.find_module(module)
     weights = None if recipe.weights in (None, "random") else Path(str(recipe.weights))
-    base = Preprocessing(224, 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb")
+    base = Preprocessing((224, 224), 0.875, "bicubic", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), "rgb")
     return Source(
         kind="factory",
         name=name,
-        tag=None if weights is None else weights.stem,
+        tag=None if weights is None else readable(weights.stem),
         weights=weights if weights is not None else file if recipe.weights is None else None,
         weights_sha256=None if weights is None else _hash_of(weights),
         origin=recipe.model,
@@ -218,12 +264,14 @@ def _hash_of(path: Path) -> str:
 
 
 def _told(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
-    return replace(base, **{key: value for key, value in told.model_dump().items() if value is not None})
+    return told_input(base, told)
 
 
-def make_network(source: Source) -> nn.Module:
+def make_network(source: Source, tell: Callable[[str], None] = lambda line: None) -> nn.Module:
     """The torch network of a source, in evaluation mode; an ONNX graph is turned into one.
 
+    Args:
+        tell: hears of tensors of the weights that the network has no place for.
     Raises:
         InputError: the weights do not fit, the factory is not there or gives no module, or the graph has operators that
             no torch network is made of.
@@ -231,19 +279,15 @@ def make_network(source: Source) -> nn.Module:
     import torch
 
     if source.kind == "onnx":
+        from edgekit.models.canonical import canonical
         from edgekit.models.from_onnx import to_torch
-        from edgekit.models.onnx_graph import read_onnx
 
         assert source.weights is not None  # the file itself
-        return to_torch(read_onnx(source.weights), source.preprocessing.size, checked=True)
+        model = canonical(source.weights, source.answer, source.preprocessing.size).model
+        return to_torch(model, source.preprocessing.size, checked=True)
     torch.manual_seed(source.seed)
     if source.kind == "registry":
-        from edgekit.models import create
-
-        network = create(source.name, num_classes=source.classes or 1000, width=source.width or 1.0)
-        if source.weights is not None:
-            load_into(network, source.weights)
-        return network.eval()
+        return _registered(source, tell).eval()
     if source.kind == "timm":
         from edgekit.models import timm_models
 
@@ -252,4 +296,24 @@ def make_network(source: Source) -> nn.Module:
     network = factory.make(source.origin)
     if source.weights_sha256 is not None and source.weights is not None:
         load_into(network, source.weights)
+    _answer_with_one(network, source)
     return network.eval()
+
+
+def _answer_with_one(network: nn.Module, source: Source) -> None:
+    from edgekit.models.export import export_torch
+    from edgekit.models.torch_outputs import answer_with_one
+
+    size = source.preprocessing.size
+    answer_with_one(network, size, source.answer, lambda made, names: export_torch(made, size, names))
+
+
+def _registered(source: Source, tell: Callable[[str], None]) -> nn.Module:
+    from edgekit.models import create
+
+    state = None if source.weights is None else read_weights(source.weights)
+    outputs = source.classes or (None if state is None else outputs_of(state)) or MODELS[source.name].outputs
+    network = create(source.name, num_classes=outputs, width=source.width or 1.0)
+    if state is not None and source.weights is not None:
+        load_state(network, state, source.weights, tell)
+    return network

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.errors import InputError, UnavailableError
+from edgekit.data.presets import Preset, of_timm
+from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models import hub
 from edgekit.models.weights import load_into
 
@@ -49,32 +50,43 @@ def find(name: str) -> TimmModel:
     """What timm says of NAME or NAME.TAG.
 
     Raises:
-        InputError: there is no such model or tag, the nearest are named; or it is no classifier of square RGB images.
+        InputError: there is no such model or tag, the nearest are named; or it is no classifier of RGB images.
         UnavailableError: timm, or the torchvision that it needs, cannot be imported.
     """
     timm = _imported()
     config = _config(timm, name)
-    channels, height, width = config.input_size
-    if channels != 3 or height != width:
-        raise InputError(f"timm:{name} takes {channels}x{height}x{width}, not square RGB images", "Choose another.")
-    preprocessing = Preprocessing(
-        height, config.crop_pct, config.interpolation, tuple(config.mean), tuple(config.std), "rgb"
-    )
+    channels = config.input_size[0]
+    if channels != 3:
+        raise InputError(f"timm:{name} takes {config.input_size}, not RGB images", "Choose another.")
     notes: tuple[str, ...] = ()
-    if config.crop_mode != "center":
-        notes = (f"timm:{name} was judged with crop mode {config.crop_mode}; edgekit crops the centre",)
+    told = config.to_dict()
+    try:
+        preset = of_timm(told)
+    except ValueError as error:
+        notes = (f"timm:{name} was judged otherwise than edgekit does ({error}); edgekit crops the centre",)
+        preset = of_timm({**told, "crop_mode": "center"})
     return TimmModel(
         name=name,
         architecture=name.partition(".")[0],
         tag=config.tag or None,
         version=f"timm {timm.__version__}",
-        preprocessing=preprocessing,
+        preprocessing=replace(Preprocessing(), **preset),
         classes=config.num_classes,
         fixed_size=config.fixed_input_size,
         repository=config.hf_hub_id,
         file=config.hf_hub_filename or hub.FILE,
         notes=notes,
     )
+
+
+def config_of(name: str) -> Preset:
+    """What timm says of the input and the weights of NAME or NAME.TAG.
+
+    Raises:
+        InputError, UnavailableError: as `find` does.
+    """
+    told: Preset = _config(_imported(), name).to_dict()
+    return told
 
 
 def fetch(model: TimmModel, tell: hub.Tell) -> hub.WeightsFile:
@@ -150,7 +162,7 @@ def _imported() -> Any:
             raise
         raise UnavailableError(
             f"models named timm:NAME need the package {error.name}, which is not installed",
-            "Get it with: pip install 'edgekit[timm]'",
+            install_hint("timm"),
         ) from error
     except Exception as error:  # a torchvision that is not of torch's build fails in more than one way
         why, torch, theirs = " ".join(str(error).split())[:160], _version("torch"), _version("torchvision")

@@ -1,12 +1,14 @@
-"""Weights files: safetensors, or torch files read with weights_only=True, so that reading never runs code."""
+"""Weights files: safetensors, torch files read with weights_only=True, Keras files: reading never runs their code."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import pickle
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.errors import InputError, UnavailableError
+from edgekit.models import keras_weights
 from edgekit.models.hub import Tell, WeightsFile, fetch, silent
 from edgekit.models.recognise import looks_like
 from edgekit.models.registry import WEIGHTS_DIR, TagEntry
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 
 PRUNED: Final = "edgekit.pruned"
 """In a safetensors file's metadata: its layers are narrower than the architecture's own."""
+
+CLASSIFIER_ON_TOP: Final = "logits."
+"""Begins the names of the layer that a face network is trained with and its vectors are taken without."""
 
 
 def locate(tag: TagEntry, tell: Tell = silent) -> WeightsFile:
@@ -36,27 +41,19 @@ def locate(tag: TagEntry, tell: Tell = silent) -> WeightsFile:
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    """The state dict in a safetensors or torch file, floating point as float32.
+    """The state dict in a safetensors, torch or Keras file, floating point as float32.
 
     Raises:
+        UnavailableError: the package that reads it is not installed.
         InputError: missing, unreadable, not a state dict, or with values that are not finite.
     """
     import torch
 
     if not path.is_file():
         raise InputError(f"there is no weights file {path}", "Give a .safetensors or a torch file.")
-    try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state: object = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise InputError(
-            f"cannot read the weights {path}: {_why_unread(path, error)}",
-            "It must be safetensors or a plain torch state dict.",
-        ) from error
+    if path.suffix == ".pt2":
+        raise InputError(f"{path} is a program of torch.export, no state dict", "Export it to ONNX, or save weights.")
+    state = _read(path)
     for name in ("state_dict", "model", "average"):
         if isinstance(state, Mapping) and isinstance(state.get(name), Mapping):
             state = state[name]
@@ -85,16 +82,57 @@ def _why_unread(path: Path, error: Exception) -> str:
     return str(error)[:160]
 
 
+def _read(path: Path) -> object:
+    """What a weights file holds: a state dict, one inside other mappings, or something else."""
+    if path.suffix.lower() in keras_weights.SUFFIXES:
+        return keras_weights.read(path)
+    import torch
+
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
+            what = f"cannot read the weights {path}: it holds Python objects, and loading those can run code in them"
+            raise InputError(what, "Save model.state_dict(), or export the network to ONNX.") from error
+        raise InputError(
+            f"cannot read the weights {path}: {_why_unread(path, error)}",
+            "It must be safetensors or a plain torch state dict.",
+        ) from error
+
+
 def load_into(network: nn.Module, path: Path) -> None:
     """Loads a weights file into a network, every name and shape the same.
 
     Raises:
         InputError: the file is of another architecture, width or number of classes.
     """
-    given = read_weights(path)
+    load_state(network, read_weights(path), path)
+
+
+def load_state(
+    network: nn.Module, given: dict[str, Tensor], path: Path, tell: Callable[[str], None] = lambda line: None
+) -> None:
+    """Loads what `read_weights` read into a network, every name and shape the same.
+
+    A classifier on top of a network that ends in a vector is left out.
+
+    Args:
+        path: of the file, which errors name.
+        tell: hears of tensors that are left out.
+    Raises:
+        InputError: the file is of another architecture, width or number of classes.
+    """
+    wanted = network.state_dict()
+    if outputs_of(wanted) is not None and (on_top := [key for key in given if key.startswith(CLASSIFIER_ON_TOP)]):
+        given = {key: value for key, value in given.items() if key not in on_top}
+        tell(f"the weights {path.name} have a classifier on top, which is not used: {', '.join(on_top)}")
     if is_pruned(path):
         resize(network, given)
-    wanted = network.state_dict()
+        wanted = network.state_dict()
     missing, unexpected = _unlike(wanted, given), _unlike(given, wanted)
     if missing or unexpected:
         alike = looks_like(given)
@@ -112,6 +150,14 @@ def load_into(network: nn.Module, path: Path) -> None:
             (f"They look like {alike}. " if alike else "") + "Give the matching --width and --num-classes.",
         )
     network.load_state_dict(given, strict=False)
+
+
+def outputs_of(state: Mapping[str, Tensor]) -> int | None:
+    """Numbers in the vector that a network makes, by its state dict; None where it does not end in a bottleneck with a
+    batch norm.
+    """
+    ends = "last_bn.weight" in state and "last_linear.weight" in state
+    return int(state["last_linear.weight"].shape[0]) if ends and state["last_linear.weight"].ndim == 2 else None
 
 
 def _unlike(state: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> list[str]:

@@ -14,11 +14,11 @@ from torch import Tensor, nn
 
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
-from edgekit.data.preprocessing import Preprocessing
+from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.prune.soundness import noise
 from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
-from edgekit.training.images import in_order, ordered, shape_of
+from edgekit.training.images import ordered
 from edgekit.training.loop import normalised
 
 BATCH: Final = 32
@@ -26,7 +26,7 @@ BATCH: Final = 32
 
 def few_pictures(images: PruningImages | None, preprocessing: Preprocessing) -> Tensor:
     """Some pictures, normalised, to compare networks with: noise, and two training images where there are any."""
-    made = noise(*shape_of(preprocessing))
+    made = noise(preprocessing.channels, *preprocessing.size)
     if images is None:
         return made
     real, _ = next(training_batches(images, preprocessing, 2, seed=0))
@@ -69,7 +69,7 @@ def tuning_of(images: PruningImages | None, preprocessing: Preprocessing) -> Tun
     held, indices = images.tuning
     made = np.concatenate([pictures for pictures, _ in batches(held, preprocessing, indices, BATCH)])
     assert held.labels is not None
-    return Tuning(in_order(made, preprocessing), held.labels[list(indices)])
+    return Tuning(in_color(made, preprocessing.color), held.labels[list(indices)])
 
 
 def top1(network: nn.Module, tuning: Tuning, preprocessing: Preprocessing) -> float:

@@ -28,7 +28,7 @@ from edgekit.training.autocast import autocast
 from edgekit.training.ceiling import Ceiling, Stopwatch
 from edgekit.training.checkpoint import SPENT, forget, kept
 from edgekit.training.failure import TrainingFailed
-from edgekit.training.images import ordered, shape_of
+from edgekit.training.images import ordered
 from edgekit.training.loop import Looks, RunSettings, Tick, Trained, train
 from edgekit.training.recipe import TrainingRecipe, imitating
 from edgekit.training.record import TrainingRecord
@@ -202,7 +202,7 @@ class _Work:
         if settings.replay is not None:
             return settings.replay.recipe, None
         size, count = self.data.preprocessing.size, self.data.images.train.count
-        channels = shape_of(self.data.preprocessing)[0]
+        channels = self.data.preprocessing.channels
         step_seconds: tuple[float, ...] | None = None
         if settings.images is not None:
             stages = counted(student, size, count, settings.images, channels)

@@ -17,6 +17,7 @@ from edgekit.errors import InputError
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
+    from edgekit.data.labels import LabelRules
     from edgekit.training.images import TrainingImages
 
 TUNING_IMAGES: Final = 800
@@ -50,13 +51,16 @@ def signs_images(used: frozenset[str]) -> PruningImages:
     return PruningImages(TrainingSigns(), True, (pool, chosen), f"signs {SignsSet('train', 1).digest} {len(chosen)}")
 
 
-def folder_images(spec: str, classes: int | None, evaluated: ImageSet | None, skip_bad: bool) -> PruningImages:
+def folder_images(spec: str, labels: LabelRules, evaluated: ImageSet | None, skip_bad: bool) -> PruningImages:
     """A user's training images, one in ten of which is held back to choose by.
+
+    Args:
+        labels: how their labels are read.
 
     Raises:
         InputError: there are none, or some of them are evaluated on as well.
     """
-    images = open_images(spec, skip_bad=skip_bad, num_classes=classes)
+    images = open_images(spec, skip_bad=skip_bad, labels=labels)
     if not isinstance(images, FolderSet):
         raise InputError(f"{spec} is no folder or table of training images", "Give --train-data a folder.")
     if evaluated is not None:

@@ -8,6 +8,7 @@ from onnx import version_converter
 
 from edgekit.errors import InputError
 from edgekit.models.onnx_graph import constant, forget_shapes, opset_of, to_proto
+from edgekit.runtime.quiet import no_telemetry
 
 OLDEST_OPSET = 19
 """From here on Q/DQ may have FP16 scales."""
@@ -34,6 +35,7 @@ def to_half(model: ir.Model) -> ir.Model:
     Raises:
         InputError: a quantized graph of an opset in which scales are float32 only, and which cannot be raised.
     """
+    no_telemetry()
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     if any(isinstance(value.const_value, ir.ExternalTensor) for value in model.graph.initializers.values()):

@@ -14,9 +14,10 @@ from typing import Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data.preprocessing import Preprocessing
+from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.errors import EdgekitError
 from edgekit.runtime.quiet import no_telemetry
+from edgekit.store.root import give_home
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,8 @@ PLAIN: Final = PtqSettings()
 
 
 def normalised(pictures: NDArray[np.uint8], preprocessing: Preprocessing, layout: str) -> NDArray[np.float32]:
-    """uint8 (N, H, W, 3) RGB pictures to the float32 input of the network, in its layout and colour order."""
-    ordered = pictures[..., ::-1] if preprocessing.color == "bgr" else pictures
+    """uint8 (N, H, W, 3) RGB pictures to the float32 input of the network, in its layout and channels."""
+    ordered = in_color(pictures, preprocessing.color)
     mean = np.array(preprocessing.mean, np.float32)
     std = np.array(preprocessing.std, np.float32)
     floats = (ordered.astype(np.float32) / np.float32(255) - mean) / std
@@ -78,6 +79,7 @@ def quantize(
     """
     os.environ.setdefault("NNCF_CI", "1")  # NNCF sends usage statistics unless it believes itself in a test run
     no_telemetry()
+    give_home()  # NNCF looks for one when it is imported
     logging.getLogger("nncf").setLevel(logging.ERROR)
     import nncf
     import onnx

@@ -163,12 +163,13 @@ def _plan(network: nn.Module, guide: Answers, data: QatImages, settings: QatSett
         return Plan(recipe=settings.replay.recipe)
     began, available, size = stopwatch.seconds(), data.images.count, data.preprocessing.size
     batch = min(settings.batch, max(2, available // 4))
-    together = _at_once(network, size, batch, settings.memory_bytes)
+    channels = data.preprocessing.channels
+    together = _at_once(network, (channels, *size), batch, settings.memory_bytes)
     step_seconds: tuple[float, ...] | None = None
     if settings.images is not None:
         count = max(1, round(settings.images / batch)) * batch
     else:
-        images_per_second = pace(network, guide, size, together)
+        images_per_second = pace(network, guide, size, together, channels)
         left = settings.seconds - stopwatch.seconds() - began  # writing takes no longer than reading did
         count = max(batch, int(min(MARGIN * left * images_per_second, MOST_EPOCHS * available)))
         step_seconds = (batch / images_per_second,)
@@ -184,12 +185,12 @@ def _plan(network: nn.Module, guide: Answers, data: QatImages, settings: QatSett
     return Plan(recipe=recipe, step_seconds=step_seconds)
 
 
-def _at_once(network: nn.Module, side: int, batch: int, memory_bytes: int | None) -> int:
+def _at_once(network: nn.Module, shape: tuple[int, int, int], batch: int, memory_bytes: int | None) -> int:
     """How many pictures of a batch go through together; what each step computes is the same."""
     if memory_bytes is None:
         return batch
     give_back()
-    together = at_once(network.train(), side, batch, memory_bytes - resident_bytes())
+    together = at_once(network.train(), shape[1:], batch, memory_bytes - resident_bytes(), shape[0])
     if together == 0:
         why = f"a training step does not fit into the memory budget of {memory_bytes / 1e9:.1f} GB"
         raise InputError(why, "Give it more: --memory-budget.")

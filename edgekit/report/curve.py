@@ -10,10 +10,10 @@ WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 320, 56, 24, 16, 44
 
 @dataclass(frozen=True)
 class Progress:
-    """A line of the log: images trained on so far, their side in pixels, top-1 of the last ones in percent."""
+    """A line of the log: images trained on so far, their side in pixels or HxW, top-1 percent of the last ones."""
 
     images: int
-    size: int
+    size: int | str
     top1: float
 
 
@@ -59,9 +59,9 @@ def curve(ticks: Sequence[Progress]) -> str:
     return "\n".join(parts)
 
 
-def _spans(ticks: Sequence[Progress]) -> list[tuple[int, int, int]]:
+def _spans(ticks: Sequence[Progress]) -> list[tuple[int | str, int, int]]:
     """(size, first image, last image) of each stretch at one resolution."""
-    spans: list[tuple[int, int, int]] = []
+    spans: list[tuple[int | str, int, int]] = []
     before = 0
     for tick in ticks:
         if spans and spans[-1][0] == tick.size:

@@ -44,7 +44,7 @@ class Measured(Part):
 
     @model_validator(mode="after")
     def _says_why(self) -> Measured:
-        missing = [key for key in self.VALUES if getattr(self, key) is None]
+        missing = [key for key in self.VALUES if key in self.model_fields_set and getattr(self, key) is None]
         if missing and not getattr(self, "why", None):
             raise ValueError(f"{missing[0]} is null, and no why says why")
         return self
@@ -73,6 +73,8 @@ Percent = Annotated[float, Field(ge=0, le=100)]
 Points = Annotated[float, Field(ge=-100, le=100)]
 """Percentage points."""
 Share = Annotated[float, Field(ge=0, le=1)]
+Cosine = Annotated[float, Field(ge=-1.000001, le=1.000001)]
+"""With room for rounding."""
 Name = Annotated[str, Field(min_length=1)]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Interval = Annotated[

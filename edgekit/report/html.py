@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from edgekit.report import plot, summary
 from edgekit.report.html_sections import changes, pruning, search
 from edgekit.report.method import method
+from edgekit.report.metrics import metric
 from edgekit.report.model import Report
 from edgekit.report.model_variants import Variant
 from edgekit.report.page import markup, render
@@ -64,11 +65,16 @@ def _key_figures(report: Report) -> list[KeyFigure]:
     def size(variant: Variant | None) -> str:
         return _unit(summary.megabytes(variant.size_bytes if variant else None), "MB")
 
+    of_task = metric(report).name
     drop = [_range(verdict.accuracy.ci95, ""), summary.undecided(report)]
     figures = [
         ("Median latency", latency(ours), before(latency(base))),
         ("Speed against FP32", summary.times(verdict.latency.speedup_vs_fp32), _range(verdict.latency.ci95, "x")),
-        ("Top-1 drop", _unit(summary.number(verdict.accuracy.drop), "points"), "; ".join(filter(None, drop))),
+        (
+            f"{of_task[0].upper()}{of_task[1:]} drop",
+            _unit(summary.number(verdict.accuracy.drop), "points"),
+            "; ".join(filter(None, drop)),
+        ),
         ("Size", size(ours), before(size(base))),
     ]
     return [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgekit.report.metrics import metric
 from edgekit.report.model import CalibrationVariance, Report
 from edgekit.report.summary import MISSING, interval, model_name, number, times
 
@@ -21,13 +22,29 @@ def method(report: Report) -> list[tuple[str, str]]:
         lines.append(("Features", ", ".join(target.features)))
     lines += _images(report)
     if report.verdict.accuracy.p_value is not None:
-        text = "Paired on the same images, 95 % interval, exact McNemar test"
+        text = f"Paired on the same images, 95 % interval, {metric(report).test}"
         lines.append(("Accuracy drop", f"{text}: p = {report.verdict.accuracy.p_value:.2g}"))
+    lines += _thresholds(report)
     if latency.runs and latency.p50 is not None:
         runs = f"{latency.runs} runs after {latency.warmup or 0} warm-up runs"
         text = f"{runs}, one fresh process, variants interleaved"
         lines.append(("Latency", f"{text}, batch {model.input[0]}; speedup is the ratio of the medians"))
     return [*lines, *_ratios(report), *_referee(report)]
+
+
+def _thresholds(report: Report) -> list[tuple[str, str]]:
+    """From where on two pictures are one class, or a label is given, and how many pairs were looked at."""
+    told = report.chosen_variant.accuracy
+    if told.threshold is not None:
+        return [("Labels", f"given from a probability of {told.threshold:g} on")]
+    pairs = told.pairs
+    if pairs is None:
+        return []
+    text = f"of one class from a cosine of {number(pairs.threshold, 4)} on, the same for all variants"
+    if pairs.compared is not None and pairs.of is not None:
+        sample = "all" if pairs.compared == pairs.of else f"{number(pairs.compared, 0)} drawn of"
+        text += f"; {sample} {number(pairs.of, 0)} pairs of images"
+    return [("Pairs", text)]
 
 
 def _images(report: Report) -> list[tuple[str, str]]:

@@ -26,6 +26,7 @@ from edgekit.report.fields import (
     Share,
     Whole,
 )
+from edgekit.report.metrics import METRICS, Task
 from edgekit.report.model_pruning import PrecisionSearch, Pruning
 from edgekit.report.model_variants import Variant
 
@@ -52,14 +53,22 @@ class Target(Part):
     features: tuple[str, ...]
 
 
+class LeftOut(Part):
+    """What of the data was not used for one reason: how many, and the names of the first."""
+
+    count: Count
+    first: tuple[str, ...]
+
+
 class Data(Measured):
-    """The evaluation images."""
+    """The evaluation images, and by reason what of the data was not used."""
 
     VALUES: ClassVar = ("name", "images", "digest")
 
     name: str | None
     images: Count | None
     digest: str | None
+    left_out: dict[str, LeftOut] = Field(default_factory=dict, description="Absent where everything was used.")
     why: str | None = None
 
 
@@ -88,7 +97,12 @@ class Calibration(Measured):
 
 
 class AccuracyVerdict(Measured):
-    """Drop of top-1 from fp32 to the chosen variant on the same images, points; p_value is McNemar's, exact."""
+    """Drop of the task's accuracy from fp32 to the chosen variant on the same images, points.
+
+    Of top-1, p_value is McNemar's, exact; of macro average precision, it and the interval come of resampled images.
+    Where the labels have nothing to do with what fp32 answers, `ok` is null and `why` says so: no drop is within a
+    budget then.
+    """
 
     VALUES: ClassVar = ("drop", "ci95", "p_value")
 
@@ -103,6 +117,10 @@ class AccuracyVerdict(Measured):
     images_needed: Positive | None = Field(
         None, description="How many images would decide at the same rates of lost and won ones; null where none would."
     )
+    agreement: Percent | None = Field(
+        None, description="Of the chosen variant with fp32, where that is the budget: without labels."
+    )
+    min_agreement: Percent | None = Field(None, description="Of the images, that must have the answer of fp32.")
     why: str | None = None
 
 
@@ -136,12 +154,14 @@ class StageRun(Part):
 
 
 class Referee(Part):
-    """How far a second, independent runtime agrees with the outputs that the verdict rests on."""
+    """Whether what was compressed answers as the network that came, and the chosen runtime computes it so in FP32."""
 
-    reference: Name = Field(description="The runtime that was asked.")
+    reference: Name = Field(description="The runtime that ran the network as it came.")
+    runtime: Name | None = Field(None, description="The one that was compared with it.")
     images: Count
-    agreement: Percent | None = Field(description="Same first answer, percent.")
+    agreement: Percent | None = Field(description="Same first answer, percent; ties agree.")
     max_logit_difference: Amount | None
+    tolerance: Amount | None = Field(None, description="Largest difference of logits that is allowed.")
     operator: str | None = Field(description="The first operator whose outputs differ, where one was looked for.")
 
 
@@ -154,7 +174,7 @@ class Report(Part):
     schema_version: Annotated[Literal[1], WHOLE] = Field(alias="schema")
     edgekit: Name
     created: str = Field(pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}", description="When the build ended, ISO 8601.")
-    task: Name = "classify"
+    task: Task = "classify"
     model: ModelFacts
     target: Target
     data: Data
@@ -176,6 +196,18 @@ class Report(Part):
     def _have_own_names(cls, variants: tuple[Variant, ...]) -> tuple[Variant, ...]:
         if len({each.name for each in variants}) != len(variants):
             raise ValueError("two have the same name")
+        return variants
+
+    @field_validator("variants")
+    @classmethod
+    def _are_of_the_task(cls, variants: tuple[Variant, ...], info: ValidationInfo) -> tuple[Variant, ...]:
+        task: Task | None = info.data.get("task")  # absent where it is not valid itself
+        if task is None:
+            return variants
+        for each in variants:
+            lacks = [key for key in METRICS[task].required if key not in each.accuracy.model_fields_set]
+            if lacks:
+                raise ValueError(f"the accuracy of {each.name!r} lacks {lacks[0]}, which the task {task} has")
         return variants
 
     @field_validator("chosen")

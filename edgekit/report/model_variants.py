@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from edgekit.report.fields import (
     Amount,
+    Cosine,
     Count,
     Interval,
     Measured,
@@ -19,21 +20,64 @@ from edgekit.report.fields import (
     Precision,
     Share,
 )
+from edgekit.report.metrics import METRICS
 
 _MEMORY = r"^memory(_[a-z0-9_]+)?$"
 
 
+class CosineToFp32(Part):
+    """Cosines between a variant's vectors and FP32's of the same images."""
+
+    mean: Cosine
+    p1: Cosine = Field(description="1st percentile.")
+
+
+class PairsOfImages(Part):
+    """How well cosines tell pairs of images of one class from others."""
+
+    threshold: Cosine = Field(description="From which two images are taken for one class.")
+    roc_auc: Share
+    false_accept: Percent = Field(description="Of the pairs of different classes, at the threshold.")
+    false_reject: Percent = Field(description="Of the pairs of the same class, at the threshold.")
+    compared: Count | None = Field(None, description="Pairs that were looked at.")
+    of: Count | None = Field(None, description="Pairs that there are.")
+
+
+def _of_one_task(schema: dict[str, Any], model: type[Accuracy]) -> None:
+    """Says in the JSON schema what keys there are, by the task, and why what is null is."""
+    base: Any = Measured.model_config["json_schema_extra"]
+    base(schema, model)
+    schema["anyOf"] = [{"required": list(each.required)} for each in METRICS.values()]
+
+
 class Accuracy(Measured):
-    """Of a variant on the evaluation images, in percent; `agreement` is with FP32's first answers."""
+    """Of a variant on the evaluation images, in percent; which keys there are depends on the task.
 
-    VALUES: ClassVar = ("top1", "top5", "agreement")
+    `top1` is of first answers, or for the task embed of nearest neighbours; `agreement` is with FP32's first answers.
+    """
 
-    top1: Percent | None
-    top5: Percent | None
-    agreement: Percent | None
+    model_config = ConfigDict(json_schema_extra=_of_one_task)
+    VALUES: ClassVar = ("top1", "top5", "agreement", "map", "f1", "cosine", "pairs")
+
+    top1: Percent | None = None
+    top5: Percent | None = None
+    agreement: Percent | None = None
+    map: Percent | None = Field(None, description="Macro average precision.")
+    f1: Percent | None = Field(None, description="Macro F1 at the threshold.")
+    f1_micro: Percent | None = None
+    threshold: Share | None = Field(None, description="Probability from which a label is given, for F1.")
+    cosine: CosineToFp32 | None = None
+    pairs: PairsOfImages | None = None
     images: Count | None
-    ci95: Interval | None = Field(None, description="Interval of top-1.")
+    ci95: Interval | None = Field(None, description="Interval of top1 or map.")
     why: str | None = None
+
+    @model_validator(mode="after")
+    def _is_of_a_task(self) -> Accuracy:
+        if not any(set(each.required) <= self.model_fields_set for each in METRICS.values()):
+            sets = "; or ".join(" and ".join(each.required) for each in METRICS.values())
+            raise ValueError(f"keys are missing: {sets}")
+        return self
 
 
 def _memory(schema: dict[str, Any], model: type[Latency]) -> None:
@@ -75,7 +119,7 @@ class Fidelity(Measured):
     VALUES: ClassVar = ("agreement", "cosine", "kl")
 
     agreement: Percent | None
-    cosine: float | None = Field(ge=-1.000001, le=1.000001)
+    cosine: Cosine | None
     kl: float | None
     why: str | None = None
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from edgekit.report import summary
 from edgekit.report.escaping import html_text
 from edgekit.report.labels import Box, Label, place, text_width
+from edgekit.report.metrics import metric
 from edgekit.report.model import Report
 from edgekit.report.model_variants import Accuracy
 
@@ -55,15 +56,17 @@ def wilson(percent: float, count: int) -> tuple[float, float]:
 
 
 def points(report: Report) -> tuple[str, list[Point]]:
-    """What is on the y axis (top1, agreement or nothing), and every variant with a latency."""
+    """What is on the y axis ("accuracy" of the task, "agreement" or nothing), and every variant with a latency."""
     timed = [(each, each.latency.p50) for each in report.variants if each.latency.p50]
-    y_key = next((key for key in ("top1", "agreement") if any(_y(v.accuracy, key) is not None for v, _ in timed)), "")
+    keys = ("accuracy", "agreement")
+    y_key = next((key for key in keys if any(_y(report, v.accuracy, key) is not None for v, _ in timed)), "")
     found = []
     for variant, p50 in timed:
         accuracy = variant.accuracy
-        y = _y(accuracy, y_key)
-        ends = accuracy.ci95 if y_key == "top1" else None
-        if ends is None and y is not None and accuracy.images:
+        y = _y(report, accuracy, y_key)
+        ends = accuracy.ci95 if y_key == "accuracy" else None
+        is_share = y_key == "agreement" or metric(report).is_share
+        if ends is None and y is not None and accuracy.images and is_share:
             ends = wilson(y, accuracy.images)
         look = "chosen" if variant.name == report.chosen else "kept" if variant.kept else "left"
         x_end = max(variant.latency.p90 or 0, p50)
@@ -71,9 +74,11 @@ def points(report: Report) -> tuple[str, list[Point]]:
     return y_key, found
 
 
-def _y(accuracy: Accuracy, y_key: str) -> float | None:
+def _y(report: Report, accuracy: Accuracy, y_key: str) -> float | None:
     """What the y axis shows of a variant."""
-    return accuracy.top1 if y_key == "top1" else accuracy.agreement if y_key == "agreement" else None
+    if y_key == "accuracy":
+        return metric(report).value(accuracy)
+    return accuracy.agreement if y_key == "agreement" else None
 
 
 def _nice_step(span: float, count: int) -> float:
@@ -113,15 +118,16 @@ def svg(report: Report) -> str:
     x_axis = make(min(xs), max(xs), LEFT, WIDTH - RIGHT)
     y_axis = _y_axis(report, y_key, found)
     spots = [(p, x_axis.at(p.x), _height(i, p, len(found), y_axis)) for i, p in enumerate(found)]
-    marks = [_marks(p, x, y, x_axis, y_axis, _y_words(p, y_key)) for p, x, y in spots]
+    name = metric(report).name if y_key == "accuracy" else "agreement"
+    marks = [_marks(p, x, y, x_axis, y_axis, _y_words(p, name)) for p, x, y in spots]
     lines, line_boxes = _budgets(report, y_key, x_axis, y_axis)
     parts = [
-        *_grid(x_axis, y_axis, y_key),
+        *_grid(x_axis, y_axis, metric(report).axis if y_key == "accuracy" else "top-1 agreement with FP32"),
         *lines,
         *(each[0] for each in marks),
         *_labels(spots, [*line_boxes, *(box for each in marks for box in each[1])]),
     ]
-    about = "; ".join(f"{p.name}: p50 {summary.milliseconds(p.x)} ms, {_y_words(p, y_key)}" for p in found)
+    about = "; ".join(f"{p.name}: p50 {summary.milliseconds(p.x)} ms, {_y_words(p, name)}" for p in found)
     return (
         f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-labelledby="plot-title plot-about">'
         f'<title id="plot-title">Accuracy against latency</title><desc id="plot-about">{html_text(about)}</desc>\n'
@@ -142,11 +148,10 @@ def _y_axis(report: Report, y_key: str, found: Sequence[Point]) -> Axis | None:
 
 
 def _y_budget(report: Report, y_key: str) -> float | None:
-    """The lowest top-1 within the budget, in percent."""
+    """The lowest accuracy within the budget, in percent."""
     base, budget = summary.baseline(report), report.verdict.accuracy.budget
-    if y_key != "top1" or base is None or budget is None or base.accuracy.top1 is None:
-        return None
-    return max(0.0, base.accuracy.top1 - budget)
+    before = None if base is None else metric(report).value(base.accuracy)
+    return None if y_key != "accuracy" or budget is None or before is None else max(0.0, before - budget)
 
 
 def _height(index: int, point: Point, count: int, axis: Axis | None) -> float:
@@ -156,8 +161,8 @@ def _height(index: int, point: Point, count: int, axis: Axis | None) -> float:
     return HEIGHT - BOTTOM - 17 if point.y is None else axis.at(point.y)
 
 
-def _grid(x_axis: Axis, y_axis: Axis | None, y_key: str) -> list[str]:
-    """Lines, ticks and titles of the axes."""
+def _grid(x_axis: Axis, y_axis: Axis | None, y_title: str) -> list[str]:
+    """Lines, ticks and titles of the axes; that of y is in percent."""
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
     for tick in x_axis.ticks:
@@ -175,11 +180,10 @@ def _grid(x_axis: Axis, y_axis: Axis | None, y_key: str) -> list[str]:
         f"← faster · p50 latency, ms{scale}</text>"
     )
     if y_axis:
-        words = "top-1 accuracy, %" if y_key == "top1" else "top-1 agreement with FP32, %"
         middle = (TOP + bottom) / 2
         parts.append(
             f'<text class="axis-title" transform="translate(16 {middle:.0f}) rotate(-90)" text-anchor="middle">'
-            f"{words} · better →</text>"
+            f"{y_title}, % · better →</text>"
         )
     return parts
 
@@ -204,10 +208,10 @@ def _budgets(report: Report, y_key: str, x_axis: Axis, y_axis: Axis | None) -> t
     return parts, boxes
 
 
-def _y_words(point: Point, y_key: str) -> str:
+def _y_words(point: Point, name: str) -> str:
     if point.y is None:
         return "accuracy not measured"
-    return f"{summary.number(point.y, 2)} % {'top-1' if y_key == 'top1' else 'agreement'}"
+    return f"{summary.number(point.y, 2)} % {name}"
 
 
 def _marks(point: Point, x: float, y: float, x_axis: Axis, y_axis: Axis | None, words: str) -> tuple[str, list[Box]]:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from edgekit.report.metrics import METRICS, Task, metric
 from edgekit.report.model import Report
-from edgekit.report.model_variants import Accuracy, Latency, Variant
+from edgekit.report.model_variants import Accuracy, CosineToFp32, Latency, PairsOfImages, Variant
 from edgekit.validate.rounding import about
 
 MISSING = "–"
 """A cell whose value was not measured; `gaps` says why."""
+
+Cell = Callable[[Report, Variant], str]
+"""Makes the text of a cell."""
 
 _ACRONYMS = frozenset({"fp32", "fp16", "bf16", "int8", "int4", "qat"})
 
@@ -21,7 +25,7 @@ class Column:
 
     title: str
     meaning: str
-    cell: Callable[[Report, Variant], str]
+    cell: Cell
     is_text: bool = False
 
 
@@ -86,10 +90,16 @@ def verdict(report: Report) -> str:
     base = baseline(report)
     if base is not None and base.name == report.chosen:
         start = f"{name} was kept as it is: no step is both faster on this target and within the budgets"
-        return "; ".join([start, *_latency_budget(report)]) + "."
+        return "; ".join([start, *_no_evidence(report), *_latency_budget(report)]) + "."
     said = [f"{name} {_speed(report, base)}", _accuracy(report), *_latency_budget(report)]
     sentence = ", ".join(part for part in said if part) + "."
     return sentence[0].upper() + sentence[1:]
+
+
+def _no_evidence(report: Report) -> list[str]:
+    """What is said where the labels have nothing to do with what FP32 answers."""
+    accuracy = report.verdict.accuracy
+    return [accuracy.why] if accuracy.drop is not None and accuracy.ok is None and accuracy.why else []
 
 
 def _speed(report: Report, base: Variant | None) -> str:
@@ -114,12 +124,18 @@ def _accuracy(report: Report) -> str:
     if drop is None:
         agreement = report.chosen_variant.accuracy.agreement
         agrees = "" if agreement is None else f" and agrees with FP32 on {number(agreement)} % of the images"
+        if agrees and accuracy.min_agreement is not None:
+            agrees += f", {'' if accuracy.ok else 'not '}the {number(accuracy.min_agreement, 0)} % that must"
+            agrees += " (but so few images cannot tell)" if accuracy.decided is False else ""
         return f"its accuracy was not measured ({accuracy.why or 'no reason given'}){agrees}"
     amount, digits = abs(drop), 2 if abs(drop) < 0.05 and drop else 1
     cost = f"{'gains' if drop < 0 else 'costs'} {number(amount, digits)} point{'' if amount == 1 else 's'}"
+    cost += "" if report.task == "classify" else f" of {metric(report).name}"
     said = cost + interval(accuracy.ci95, digits, "95 % interval of the drop ")
     if budget is None:
         return f"{said}, no budget set"
+    if _no_evidence(report):
+        return f"{said}, which proves nothing ({accuracy.why})"
     met = accuracy.ok if accuracy.ok is not None else drop <= budget
     said += f", {'within' if met else 'over'} the budget of {number(budget)}"
     if open_to := undecided(report):
@@ -132,7 +148,7 @@ def _accuracy(report: Report) -> str:
 def undecided(report: Report) -> str:
     """What is said where the images cannot tell on which side of the budget the drop is; empty where they can."""
     accuracy = report.verdict.accuracy
-    if accuracy.decided is not False:
+    if accuracy.decided is not False or accuracy.drop is None:
         return ""
     needed, images = accuracy.images_needed, report.chosen_variant.accuracy.images
     more = "no number of them would" if needed is None else f"{about(needed)} would"
@@ -160,30 +176,48 @@ def state(report: Report) -> tuple[str, str]:
     if not report.verdict.ok:
         return "bad", "Budget not met"
     accuracy, latency = report.verdict.accuracy, report.verdict.latency
+    if _no_evidence(report):
+        return "open", "Accuracy in doubt"
     if accuracy.drop is None or latency.p50 is None:
         return "open", "Not fully measured"
     return "good", "Done" if accuracy.budget is None and latency.budget is None else "Within budget"
 
 
 def columns(report: Report) -> list[Column]:
-    """The columns of the table of variants; memory and energy only where one was measured."""
+    """The columns of the table of variants: those of accuracy by the task, memory and energy only where one was
+    measured.
+    """
     optional = []
     if any(each.memory_bytes is not None for each in report.variants):
         optional.append(Column("memory, MB", "peak memory, megabytes", lambda r, v: megabytes(v.memory_bytes)))
     if any(each.energy_j is not None for each in report.variants):
         optional.append(Column("energy, J", "energy of one inference, joules", lambda r, v: number(v.energy_j, 3)))
-    return [*_COLUMNS[:-2], *optional, *_COLUMNS[-2:]]
+    first, last = _COLUMNS[:_ACCURACY_AT], _COLUMNS[_ACCURACY_AT:]
+    return [*first, *_OF_TASK[report.task], *last[:-2], *optional, *last[-2:]]
 
 
 def _scaled(value: float | None, unit: float, digits: int = 1) -> str:
     return number(None if value is None else value / unit, digits)
 
 
-def _accuracy_cell(value: Callable[[Accuracy], float | None]) -> Callable[[Report, Variant], str]:
+def _accuracy_cell(value: Callable[[Accuracy], float | None]) -> Cell:
     return lambda report, variant: number(value(variant.accuracy), 2)
 
 
-def _latency_cell(value: Callable[[Latency], float | None]) -> Callable[[Report, Variant], str]:
+def _cosine_cell(value: Callable[[CosineToFp32], float]) -> Cell:
+    return lambda report, variant: MISSING if (to := variant.accuracy.cosine) is None else number(value(to), 4)
+
+
+def _pairs_cell(value: Callable[[PairsOfImages], float], digits: int) -> Cell:
+    return lambda report, variant: MISSING if (of := variant.accuracy.pairs) is None else number(value(of), digits)
+
+
+def _accuracy_column(task: Task) -> Column:
+    of_task = METRICS[task]
+    return Column(of_task.title, of_task.meaning, _accuracy_cell(of_task.value))
+
+
+def _latency_cell(value: Callable[[Latency], float | None]) -> Cell:
     return lambda report, variant: milliseconds(value(variant.latency))
 
 
@@ -194,9 +228,6 @@ _COLUMNS: tuple[Column, ...] = (
     Column("size, MB", "file size, megabytes", lambda r, v: megabytes(v.size_bytes)),
     Column("params, M", "parameters, millions", lambda r, v: _scaled(v.params, 1e6, 2)),
     Column("GMACs", "multiply-accumulates of one image, billions", lambda r, v: _scaled(v.macs, 1e9, 2)),
-    Column("top-1, %", "first answer is the label", _accuracy_cell(lambda a: a.top1)),
-    Column("top-5, %", "label is among the first five answers", _accuracy_cell(lambda a: a.top5)),
-    Column("agreement, %", "same first answer as fp32", _accuracy_cell(lambda a: a.agreement)),
     Column("p50, ms", "median latency", _latency_cell(lambda t: t.p50)),
     Column("p90, ms", "nine of ten runs are faster", _latency_cell(lambda t: t.p90)),
     Column("p99, ms", "99 of 100 runs are faster", _latency_cell(lambda t: t.p99)),
@@ -205,6 +236,29 @@ _COLUMNS: tuple[Column, ...] = (
     Column("kept", "whether the step paid and stays", lambda r, v: "yes" if v.kept else "no", True),
     Column("reason", "why it was kept or taken back", lambda r, v: v.reason, True),
 )
+_ACCURACY_AT = next(place for place, each in enumerate(_COLUMNS) if each.title == "p50, ms")
+"""Where the columns of the task stand: before those of latency."""
+
+_OF_TASK: Mapping[Task, tuple[Column, ...]] = {
+    "classify": (
+        _accuracy_column("classify"),
+        Column("top-5, %", "label is among the first five answers", _accuracy_cell(lambda a: a.top5)),
+        Column("agreement, %", "same first answer as fp32", _accuracy_cell(lambda a: a.agreement)),
+    ),
+    "embed": (
+        _accuracy_column("embed"),
+        Column("cosine", "with fp32's vectors, mean", _cosine_cell(lambda c: c.mean)),
+        Column("cosine, p1", "its 1st percentile", _cosine_cell(lambda c: c.p1)),
+        Column("ROC AUC", "of cosines of pairs of one class against others", _pairs_cell(lambda p: p.roc_auc, 4)),
+        Column("false accepts, %", "of pairs of different classes", _pairs_cell(lambda p: p.false_accept, 2)),
+        Column("false rejects, %", "of pairs of the same class", _pairs_cell(lambda p: p.false_reject, 2)),
+    ),
+    "multilabel": (
+        _accuracy_column("multilabel"),
+        Column("F1, %", "macro, at the threshold of probability", _accuracy_cell(lambda a: a.f1)),
+        Column("micro F1, %", "of all labels together", _accuracy_cell(lambda a: a.f1_micro)),
+    ),
+}
 
 
 def gaps(report: Report) -> list[str]:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Callable, Dict, Tuple  # noqa: F401  # in a ty
 
 from . import frames
 from .frames import Header
+from .home import home as user_home
 
 SILENCE_SECONDS = 90.0
 """A host that says nothing for so long (it says it is alive every ten seconds) is taken for gone."""
@@ -32,7 +33,8 @@ Verb = Callable[[Header, BinaryIO, Talk], None]
 
 def home() -> str:
     """The folder of everything that edgekit keeps on this device."""
-    return os.environ.get("EDGEKIT_DEVICE_HOME") or os.path.expanduser("~/.cache/edgekit/device")
+    # As the host's shell commands name it, which know $HOME alone.
+    return os.environ.get("EDGEKIT_DEVICE_HOME") or os.path.join(user_home() or "/", ".cache/edgekit/device")
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ class Bundle(object):
     Attributes:
         path: its directory (str); manifest: the content of manifest.json (dict, as JSON has it).
         labels: class names by index (list of str; may be empty).
-        size: side of the square input in pixels (int).
+        size: (height, width) of the input in pixels (ints).
         runtime: what it is run with here (str).
         signer: who signed it, of the allowed signers (str; None when that was not asked for).
     """
@@ -60,7 +60,7 @@ class Bundle(object):
             path: directory that a build wrote.
             verify: compares every file with its size and SHA-256, refuses what the manifest does not name, and compares
                 what the network gives for the golden inputs here with what it gave where it was built.
-            threads: processor threads; all that the machine has by default.
+            threads: processor threads; by default all that this process may use, by affinity and quota.
             runtime: openvino, onnxruntime, tensorrt or tensorrt-rtx; by default the one that the bundle was built for,
                 or, where that is not installed, another that can run one of its files.
             mode: "latency" for one image at a time, "throughput" for many at once.
@@ -120,7 +120,7 @@ class Bundle(object):
             raise BundleError("the bundle is closed")
         asked = (runtime or self._asked[0], threads or self._asked[1], mode or self._asked[2])
         network = self._network if asked == self._asked else self._load(*asked)
-        made = Session(network, self._told.contract, self.labels, Limits(max_bytes, max_pixels))
+        made = Session(network, self._told.contract, self.labels, Limits(max_bytes, max_pixels), self._told.output)
         made.warm_up(warmup)
         self._sessions.add(made)
         return made
@@ -142,6 +142,14 @@ class Bundle(object):
 
         Raises:
             BundleError: they differ too much.
+        """
+        return self.compare_golden().cosine
+
+    def compare_golden(self) -> golden.Alike:
+        """Runs the golden inputs: how what comes out compares with what came out where the bundle was built.
+
+        Raises:
+            BundleError: the answers are others.
         """
         return self._check(self._network)
 
@@ -165,7 +173,7 @@ class Bundle(object):
             self._check(network)
         return network
 
-    def _check(self, network: Optional[Network]) -> float:
+    def _check(self, network: Optional[Network]) -> golden.Alike:
         if network is None:
             raise BundleError("the bundle is closed")
-        return golden.check_golden(self.path, self.size, self._told.classes, network)
+        return golden.check_golden(self.path, self.size, self._told.classes, network, self._told.output.activation)

@@ -1,21 +1,26 @@
 """`python3 edgekit_runtime.pyz classify BUNDLE IMAGE...` and `verify BUNDLE`: what a device without edgekit has.
 
-Exit codes: 0 done, 2 a bad bundle, image or use, 4 something is missing on this device, 130 interrupted.
+Exit codes: 0 done, 2 a bad bundle, image or use, 4 something is missing on this device, 130 interrupted, 143 and 129
+stopped by SIGTERM and SIGHUP.
 """
 
 import argparse
 import json
+import signal
 import sys
-from typing import List, Optional
+import threading
+from typing import Any, List, Optional
 
 from .errors import BundleError, ImageError, MissingError
-from .quiet import no_image_warnings, nobody_reads
+from .quiet import any_character, no_image_warnings, nobody_reads
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Runs one verb; returns the exit code."""
     told = _parser().parse_args(arguments)
     no_image_warnings()
+    any_character()
+    before = _stop_in_order()
     try:
         return int(told.run(told))
     except MissingError as error:
@@ -27,6 +32,26 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except BrokenPipeError:
         nobody_reads()
         return 0
+    finally:
+        for number in before:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _stop_in_order() -> List[int]:
+    """Lets SIGTERM and SIGHUP leave blocks in order; the first process of a container would not end by them at all.
+
+    Those that are handled or ignored already stay so; what is told are the others.
+    """
+
+    def end(number: int, frame: Any) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        return []
+    taken = [each for each in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) is signal.SIG_DFL]
+    for number in taken:
+        signal.signal(number, end)
+    return [int(number) for number in taken]
 
 
 def _fail(error: BundleError, code: int) -> int:

@@ -1,7 +1,7 @@
 """From what an application has to the network's input: files and bytes through Pillow, arrays as they are.
 
-An image is read as evaluation reads it: the first frame, converted to RGB (transparency is dropped, a palette is looked
-up), and an EXIF orientation is NOT applied: turn such photos before, here and in the evaluation set alike.
+An image is read as evaluation reads it: the first frame, to 8-bit RGB as edgekit.runtime.rgb has it, and turned as its
+EXIF orientation says only where the contract says so. An array is upright.
 """
 
 import io
@@ -11,9 +11,12 @@ from typing import Any, Tuple, Union
 
 import numpy as np
 
+from .contract import Contract
 from .errors import ImageError, MissingError
-from .manifest import Contract
-from .resize import plan, resize_and_crop
+from .geometry import plan
+from .opencv_resize import Window, resample
+from .resize import by_opencv, fit, padded
+from .rgb import rgb_of
 
 MAX_IMAGE_BYTES = 128 << 20
 MAX_PIXELS = 89478485
@@ -22,14 +25,14 @@ MAX_PIXELS = 89478485
 MAX_RESIZED_PIXELS = 1 << 25
 """An extreme ratio makes the resized image far larger than its crop; then only the crop is made, which is slower."""
 
-FORMATS = ("JPEG", "MPO", "PNG", "BMP", "WEBP", "PPM", "TIFF", "GIF")
+FORMATS = tuple("JPEG MPO PNG BMP WEBP PPM TIFF GIF JPEG2000 AVIF TGA ICO DIB PCX SGI SUN DDS PSD QOI".split())
 """What is decoded: Pillow knows more, and some of those run other programs."""
 
 Image = Union[str, "os.PathLike[str]", bytes, bytearray, memoryview, np.ndarray]
 
 
 def picture(image: Image, contract: Contract, max_bytes: int = MAX_IMAGE_BYTES, max_pixels: int = MAX_PIXELS) -> Any:
-    """An image as the network's input, uint8 (size, size, 3) RGB: resized and cropped as in evaluation.
+    """An image as the network's input, uint8 (height, width, 3) RGB: fitted as in evaluation.
 
     Args:
         image: a path, the bytes of a file (JPEG, PNG and the others of FORMATS), or a uint8 (H, W, 3) RGB array.
@@ -38,7 +41,7 @@ def picture(image: Image, contract: Contract, max_bytes: int = MAX_IMAGE_BYTES, 
         MissingError: a path or bytes, and no Pillow.
     """
     if isinstance(image, np.ndarray):
-        return _fitted(_checked(image, max_pixels), contract)
+        return _of_array(_checked(image, max_pixels), contract)
     if isinstance(image, (bytes, bytearray, memoryview)):
         content, name = bytes(image), "of %d bytes" % len(image)
         if len(content) > max_bytes:
@@ -48,7 +51,7 @@ def picture(image: Image, contract: Contract, max_bytes: int = MAX_IMAGE_BYTES, 
         content = _read(name, max_bytes)
     else:
         raise ImageError("an image is a path, bytes or a uint8 (H, W, 3) array, not %s" % type(image).__name__)
-    return square(_decoded(content, name, max_pixels), contract)
+    return fitted(_decoded(content, name, max_pixels, contract.exif), contract)
 
 
 def _checked(pixels: np.ndarray, max_pixels: int) -> np.ndarray:
@@ -77,8 +80,8 @@ def _without_waiting(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _decoded(content: bytes, name: str, max_pixels: int) -> Any:
-    """The image as Pillow's RGB. Its size is looked at before it is decoded."""
+def _decoded(content: bytes, name: str, max_pixels: int, exif: bool) -> Any:
+    """The image as Pillow's RGB, turned by EXIF if asked for. Its size is looked at before it is decoded."""
     try:
         from PIL import Image as Pillow
     except ImportError:
@@ -90,7 +93,7 @@ def _decoded(content: bytes, name: str, max_pixels: int) -> Any:
                 raise ImageError("the image %s is %s, which is not read here" % (name, opened.format))
             if width * height > max_pixels:
                 raise ImageError("the image %s has %d x %d pixels, the limit is %d" % (name, width, height, max_pixels))
-            return opened.convert("RGB")
+            return rgb_of(opened, exif)
     except ImageError:
         raise
     except Exception as error:  # damaged bytes make decoders raise what they like
@@ -100,31 +103,41 @@ def _decoded(content: bytes, name: str, max_pixels: int) -> Any:
         raise ImageError("cannot read the image %s: %s" % (name, words[:200] or type(error).__name__))
 
 
-def _fitted(pixels: np.ndarray, contract: Contract) -> np.ndarray:
-    """An array resized and cropped; Pillow, where it is, is faster and gives the same pixels."""
+def _of_array(pixels: np.ndarray, contract: Contract) -> np.ndarray:
+    """An array fitted; Pillow, where it is, is faster and gives the same pixels."""
     height, width = pixels.shape[:2]
-    if (height, width) == (contract.size, contract.size) and plan(width, height, *contract[:2])[:2] == (width, height):
+    if (height, width) == contract.size and plan(width, height, contract)[:2] == (width, height):
         return pixels
     try:
         from PIL import Image as Pillow
     except ImportError:
-        return resize_and_crop(pixels, *contract)
-    return square(Pillow.fromarray(np.ascontiguousarray(pixels)), contract)
+        return fit(pixels, contract)
+    return fitted(Pillow.fromarray(np.ascontiguousarray(pixels)), contract)
 
 
-def square(image: Any, contract: Contract) -> np.ndarray:
-    """A Pillow image, RGB, as the network's input, uint8 (size, size, 3): what edgekit.runtime.resize defines."""
+def fitted(image: Any, contract: Contract) -> np.ndarray:
+    """A Pillow image, RGB, as the network's input, uint8 (height, width, 3): what edgekit.runtime.resize defines."""
     from PIL import Image as Pillow
 
     width, height = image.size
-    to = plan(width, height, contract.size, contract.crop_fraction)
-    if to.width * max(to.height, height) > MAX_RESIZED_PIXELS:
-        return resize_and_crop(np.asarray(image, dtype=np.uint8), *contract)
+    to = plan(width, height, contract)
+    if by_opencv(contract) or to.width * max(to.height, height) > MAX_RESIZED_PIXELS:
+        return fit(np.asarray(image, dtype=np.uint8), contract)
     method = getattr(Pillow, contract.interpolation.upper())
     part = in_two_passes(image, (to.width, to.height), method).crop(
-        (to.left, to.top, to.left + contract.size, to.top + contract.size)
+        (to.left, to.top, to.left + to.wide, to.top + to.high)
     )
-    return np.asarray(part, dtype=np.uint8)
+    return padded(np.asarray(part, dtype=np.uint8), to, contract)
+
+
+def resized_to(image: Any, size: Tuple[int, int], contract: Contract) -> Any:
+    """A Pillow image, RGB, resized to `size` (width, height) as the contract says, whatever its ratio."""
+    from PIL import Image as Pillow
+
+    if not by_opencv(contract):
+        return in_two_passes(image, size, getattr(Pillow, contract.interpolation.upper()))
+    window = Window(size[0], size[1], (0, size[0]), (0, size[1]))
+    return Pillow.fromarray(resample(np.asarray(image, dtype=np.uint8), window, contract.interpolation))
 
 
 def in_two_passes(image: Any, size: Tuple[int, int], method: Any) -> Any:

@@ -10,7 +10,9 @@ from typing import Any, Callable, Dict, Iterable, List  # noqa: F401  # in a typ
 
 import numpy as np
 
+from .cgroup import threads_within_quota, usable_cores
 from .errors import BundleError, MissingError
+from .quiet import no_telemetry
 from .settings import Settings
 
 Infer = Callable[[np.ndarray], np.ndarray]
@@ -95,12 +97,13 @@ def _openvino(folder: str, precision: str, settings: Settings) -> Network:
 
 
 def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
+    no_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # errors
     options.add_session_config_entry(*EXACT_SUMS)
-    threads, many = settings.threads, settings.mode == "throughput"
+    threads, many = settings.threads or threads_within_quota(), settings.mode == "throughput"
     if many or threads:  # for throughput each call has a thread of its own instead of a share of every layer
         options.intra_op_num_threads = 1 if many else threads
     path = os.path.join(folder, "model.onnx")
@@ -113,7 +116,7 @@ def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
     def infer(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(session.run(None, {name: pixels.astype(kind, copy=False)})[0], dtype=np.float32)
 
-    return Network("onnxruntime", infer, (threads or processors()) if many else 1)
+    return Network("onnxruntime", infer, (threads or usable_cores()) if many else 1)
 
 
 def pixel_type(session: Any) -> Any:
@@ -142,11 +145,6 @@ def _in_turn(infer: Infer) -> Infer:
             return infer(pixels)
 
     return locked
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 RUNTIMES = {

@@ -1,6 +1,7 @@
 """What a device made of a bundle's graph and keeps, because making it again takes long: engines and compiled networks.
 
-Kept in $EDGEKIT_ENGINES or ~/.cache/edgekit/engines, each beside a note of what it belongs to; whole or not at all.
+Kept in $EDGEKIT_ENGINES or ~/.cache/edgekit/engines, each beside a note of what it belongs to; whole or not at all. A
+user without a home has a temporary folder for it (see .home).
 """
 
 import hashlib
@@ -11,15 +12,30 @@ import tempfile
 from typing import Any, Dict, List, Optional
 
 from .errors import BundleError
+from .home import expanded
 
 
 def place() -> str:
-    """The folder of what is kept."""
-    return os.environ.get("EDGEKIT_ENGINES") or os.path.expanduser("~/.cache/edgekit/engines")
+    """The folder of what is kept.
+
+    Raises:
+        BundleError: this user has no home, and no folder in its place can be made.
+    """
+    try:
+        return expanded(os.environ.get("EDGEKIT_ENGINES") or "~/.cache/edgekit/engines")
+    except OSError as error:
+        raise BundleError(
+            "this user has no home folder, and %s cannot be used (%s): set EDGEKIT_ENGINES to a folder for what is kept"
+            % (error.filename or "no temporary one", error.strerror)
+        )
 
 
 def path_for(words: List[str], sources: List[str], settings: Any, suffix: str) -> str:
-    """Where something is kept that is made of these files with these settings; words are for people."""
+    """Where something is kept that is made of these files with these settings; words are for people.
+
+    Raises:
+        BundleError: see `place`.
+    """
     digest = hashlib.sha256()
     for source in sources:
         with open(source, "rb") as file:
@@ -58,7 +74,7 @@ def keep(path: str, content: bytes, facts: Dict[str, str]) -> None:
                 with os.fdopen(handle, "wb") as file:
                     file.write(data)
                 os.replace(partial, name)
-            except OSError:
+            except BaseException:  # a signal, too
                 os.unlink(partial)
                 raise
     except OSError as error:
@@ -72,5 +88,5 @@ def drop_oldest(suffix: str, count: int) -> None:
         for path in sorted(there, key=os.path.getmtime)[:-count]:
             for each in (path, path + ".json"):
                 os.unlink(each)
-    except OSError:  # another process was faster, or nothing may be removed here
+    except (BundleError, OSError):  # another process was faster, or nothing may be removed here
         pass

@@ -10,32 +10,21 @@ import re
 import stat
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
+from .contract import Contract, Output, Table, contract_of, output_of
 from .errors import BundleError
 from .settings import Settings, engine_settings
 
 KIND = "edgekit-bundle"
-SCHEMA = 1
-"""The newest manifest that this runtime knows: it rises when an older runtime would misread one, not with new keys."""
+SCHEMA = 2
+"""The newest manifest that this runtime knows: it rises when an older runtime would misread one, not with new keys.
+
+Schema 2 may say that inputs are no squares, other resizing than a centre crop as Pillow resizes, that images are turned
+by EXIF, and other outputs than classes by softmax."""
 
 MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SIDE = 1 << 14
-INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "mixed")
-
-Table = Dict[str, Any]
-"""A JSON object as it was read, not checked yet."""
-
-
-class Contract(NamedTuple):
-    """What is done to an image before the network sees it; the rest is inside the graph.
-
-    size: side of the square input in pixels; crop_fraction: part of the resized short side that the centre crop keeps.
-    """
-
-    size: int
-    crop_fraction: float
-    interpolation: str
 
 
 class FileFacts(NamedTuple):
@@ -50,6 +39,7 @@ class Checked(NamedTuple):
 
     name: of the network, None where it is not told; classes: 0 when unknown; labels: class names, empty when unknown.
     runtime: that it was built for; precision: of the network; settings: how a device builds its engine.
+    contract: what is done to images before it; output: what its outputs are.
     files: all but the manifest and its signature, by name.
     content: all that manifest.json says, as JSON has it.
     """
@@ -61,6 +51,7 @@ class Checked(NamedTuple):
     runtime: str
     precision: str
     contract: Contract
+    output: Output
     settings: Settings
     files: Dict[str, FileFacts]
     content: Table
@@ -135,7 +126,8 @@ def _checked(told: Table) -> Checked:
         raise ValueError("target.runtime is no text")
     if told["precision"] not in PRECISIONS:
         raise ValueError("precision is %r" % (told["precision"],))
-    contract = _contract(_table(told, "preprocessing"), _side(_table(told, "input")))
+    contract = contract_of(_table(told, "preprocessing"), _size(_table(told, "input")))
+    output = output_of(told.get("output"))
     model = _table(told, "model")
     classes: Any = model.get("classes")
     if not _whole(classes, 0):
@@ -146,8 +138,8 @@ def _checked(told: Table) -> Checked:
     if labels and len(labels) != classes:
         raise ValueError("%d labels for %d classes" % (len(labels), classes))
     settings = engine_settings(told.get("engine_settings"))
-    name = model.get("name")
-    return Checked(told["schema"], name, classes, labels, runtime, told["precision"], contract, settings, files, told)
+    facts = (told["schema"], model.get("name"), classes, labels, runtime, told["precision"])
+    return Checked(*facts, contract=contract, output=output, settings=settings, files=files, content=told)
 
 
 def _files(told: Table) -> Dict[str, FileFacts]:
@@ -163,28 +155,15 @@ def _files(told: Table) -> Dict[str, FileFacts]:
     return files
 
 
-def _side(told: Table) -> int:
-    """Side of the square input, pixels."""
+def _size(told: Table) -> Tuple[int, int]:
+    """Height and width of the input, pixels."""
     shape = told["shape"]
     if told.get("dtype") != "uint8" or told.get("layout") != "NHWC" or told.get("color") != "RGB":
         raise ValueError("the input is not uint8 NHWC RGB")
     sized = isinstance(shape, list) and len(shape) == 4 and all(_whole(each, 1) for each in shape)
     if not sized or shape[0] != 1 or shape[3] != 3 or max(shape) > MAX_SIDE:
         raise ValueError("the input's shape is %r" % (shape,))
-    if shape[1] != shape[2]:
-        raise ValueError("the input is not square: %r" % (shape,))
-    return int(shape[1])
-
-
-def _contract(told: Table, side: int) -> Contract:
-    if not _whole(told.get("size"), 1) or told["size"] != side:
-        raise ValueError("preprocessing.size is %r, the input is %d" % (told.get("size"), side))
-    fraction = told.get("crop_fraction")
-    if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0.01 <= fraction <= 1:
-        raise ValueError("preprocessing.crop_fraction is %r" % (fraction,))
-    if told.get("interpolation") not in INTERPOLATIONS:
-        raise ValueError("preprocessing.interpolation is %r" % (told.get("interpolation"),))
-    return Contract(side, float(fraction), str(told["interpolation"]))
+    return int(shape[1]), int(shape[2])
 
 
 def _table(told: Table, key: str) -> Table:

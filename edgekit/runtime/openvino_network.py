@@ -10,6 +10,7 @@ from typing import Any, Callable, Deque, Dict, Tuple
 
 import numpy as np
 
+from .cgroup import threads_within_quota
 from .errors import BundleError
 from .kept import drop_oldest, keep, kept, path_for
 from .openvino_core import core
@@ -30,8 +31,9 @@ def load(folder: str, precision: str, settings: Settings) -> Tuple[Callable[[np.
         "PERFORMANCE_HINT": settings.mode.upper(),
         "INFERENCE_PRECISION_HINT": "bf16" if precision in ("bf16", "mixed") else "f32",
     }
-    if settings.threads:
-        wanted["INFERENCE_NUM_THREADS"] = str(settings.threads)
+    threads = settings.threads or threads_within_quota()
+    if threads:
+        wanted["INFERENCE_NUM_THREADS"] = str(threads)
     path = os.path.join(folder, "model.xml")
     try:
         compiled = _compiled(path, wanted) if settings.keep else _fresh(path, wanted)
@@ -51,7 +53,10 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
 
     facts = {"openvino": str(openvino.__version__), "processor": _processor()}
     sources = [path, path[: -len("xml")] + "bin"]
-    place = path_for(["openvino", facts["processor"]], sources, [wanted, facts], ".blob")
+    try:
+        place = path_for(["openvino", facts["processor"]], sources, [wanted, facts], ".blob")
+    except BundleError:  # nowhere to keep it
+        return _fresh(path, wanted)
     content = kept(place, facts)
     if content is not None:
         try:

@@ -8,6 +8,8 @@ import subprocess
 import sys
 from typing import Any, Dict, List, Optional
 
+from .cgroup import usable_cores
+
 RUNTIMES = ("tensorrt", "tensorrt_rtx", "openvino", "onnxruntime", "numpy")
 
 JETPACKS = (
@@ -38,7 +40,7 @@ def probe(home: str, root: str = "/") -> Dict[str, Any]:
         "model": text(os.path.join(root, "proc/device-tree/model")) or None,
         "architecture": platform.machine(),
         "cpu": _cpu(root),
-        "cores": os.cpu_count(),
+        "cores": usable_cores(root),
         "memory_bytes": _memory(root),
         "free_disk_bytes": shutil.disk_usage(home).free,
         "system": "%s %s" % (platform.system(), platform.release()),

@@ -1,21 +1,40 @@
 """Keeps libraries from saying what nobody asked for: over the network, and between the lines of a command."""
 
+import io
 import os
 import sys
 import warnings
 
 
 def no_telemetry() -> None:
-    """To be called before openvino or nncf is imported: OpenVINO reports its import over the network unless it cannot.
+    """To be called before openvino, nncf or onnxruntime is imported: the first and the last report over the network.
 
-    What they report with then counts as not installed.
+    What OpenVINO and NNCF report with then counts as not installed. ONNX Runtime's wheels for Linux report sessions and
+    hashes of networks by themselves from 1.29 on, and keep a data base under ~/.cache and a file among the temporary
+    ones for it; only the environment keeps them from it, `disable_telemetry_events()` comes too late.
     """
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # what makes an import fail
 
 
 def no_image_warnings() -> None:
     """For commands: Pillow warns of odd images in lines of its own; those that cannot be read are told of anyway."""
     warnings.filterwarnings("ignore", module=r"PIL\b")
+
+
+def any_character() -> None:
+    """For commands: characters that the locale's encoding lacks are written as escapes, and are no error.
+
+    Python 3.6, of older Jetsons, has ASCII where no locale is set.
+    """
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+        elif hasattr(stream, "buffer"):
+            setattr(
+                sys, name, io.TextIOWrapper(stream.buffer, stream.encoding, "backslashreplace", line_buffering=True)
+            )
 
 
 def nobody_reads() -> None:

@@ -1,10 +1,8 @@
-"""The one definition of how an image of any size becomes the network's square: resize, then crop the centre.
+"""How an image becomes the network's input: the geometry of edgekit.runtime.geometry, and resampling.
 
-Geometry. The short side becomes `short = max(size, round(size / crop_fraction))`, the long side keeps the ratio, and
-the centre is cropped; `round` rounds a half to the even neighbour, as Python's does.
-
-Resampling. The same pixels as Pillow gives for uint8 RGB when it resizes the width and then the height, written in
-numpy alone: for devices without Pillow, and to read when it is written in another language. (Asked for both at once,
+Resampling is as Pillow does it, which antialiases, or as OpenCV does, see edgekit.runtime.opencv_resize. Here is the
+first: the same pixels as Pillow gives for uint8 RGB when it resizes the width and then the height, written in numpy
+alone, for devices without Pillow, and to read when it is written in another language. (Asked for both at once,
 Pillow up to 12 does the same, 13 sometimes begins with the height, which changes pixels.) Two passes, first along rows,
 then along columns, each rounded to uint8:
 
@@ -19,9 +17,14 @@ A side that keeps its length is not passed over. `nearest` takes the pixel at tr
 is scale / 2 and each next one is the one before plus scale (added up, not multiplied: that decides ties).
 """
 
-from typing import Callable, Dict, NamedTuple, Tuple
+from typing import Callable, Dict, Tuple
 
 import numpy as np
+
+from . import opencv_resize
+from .contract import Contract
+from .geometry import Plan, is_whole, plan
+from .opencv_resize import Window
 
 PRECISION_BITS = 32 - 8 - 2
 ROWS = 256
@@ -30,35 +33,36 @@ ROWS = 256
 Filter = Callable[[np.ndarray], np.ndarray]
 
 
-class Plan(NamedTuple):
-    """What an image is resized to, and where in that the square begins; pixels."""
-
-    width: int
-    height: int
-    left: int
-    top: int
-
-
-def plan(width: int, height: int, size: int, crop_fraction: float) -> Plan:
-    """The geometry for an image of width x height pixels and a square of `size`."""
-    short = max(size, round(size / crop_fraction))
-    scale = short / min(width, height)
-    wide, high = max(size, round(width * scale)), max(size, round(height * scale))
-    return Plan(wide, high, round((wide - size) / 2), round((high - size) / 2))
-
-
-def resize_and_crop(pixels: np.ndarray, size: int, crop_fraction: float, interpolation: str) -> np.ndarray:
+def fit(pixels: np.ndarray, contract: Contract) -> np.ndarray:
     """An image as the network's input, with numpy alone.
 
     Args:
-        pixels: uint8 (H, W, 3); interpolation: a key of FILTERS, or nearest.
+        pixels: uint8 (H, W, 3).
     Returns:
-        uint8 (size, size, 3).
+        uint8 (height, width, 3), as the contract's size has them.
     """
-    height, width = pixels.shape[:2]
-    to = plan(width, height, size, crop_fraction)
-    columns, rows = (to.left, to.left + size), (to.top, to.top + size)
-    return resample(pixels, to.width, to.height, interpolation, columns, rows)
+    to = plan(pixels.shape[1], pixels.shape[0], contract)
+    columns, rows = (to.left, to.left + to.wide), (to.top, to.top + to.high)
+    if by_opencv(contract):
+        part = opencv_resize.resample(pixels, Window(to.width, to.height, columns, rows), contract.interpolation)
+    else:
+        part = resample(pixels, to.width, to.height, contract.interpolation, columns, rows)
+    return padded(part, to, contract)
+
+
+def by_opencv(contract: Contract) -> bool:
+    """Whether an image is resized as OpenCV does it, see edgekit.runtime.opencv_resize."""
+    return contract.interpolation == "area" or not contract.antialias
+
+
+def padded(part: np.ndarray, to: Plan, contract: Contract) -> np.ndarray:
+    """The part of an image that is shown, where it lies in the input: uint8 (height, width, 3)."""
+    if is_whole(to, contract):
+        return part
+    made = np.empty(contract.size + (3,), np.uint8)
+    made[:] = contract.pad_color
+    made[to.y : to.y + to.high, to.x : to.x + to.wide] = part
+    return made
 
 
 def resample(

@@ -9,10 +9,11 @@ from typing import Any, Callable, Deque, Dict, Iterable, List, NamedTuple, Optio
 
 import numpy as np
 
+from .activation import ACTIVATE
+from .contract import Contract, Output
 from .decoding import MAX_IMAGE_BYTES, MAX_PIXELS, Image, picture
 from .engines import Network
 from .errors import BundleError, ImageError
-from .manifest import Contract
 
 WINDOW = 2048
 """Latencies that the counters look at: the last ones, so that memory stays what it is."""
@@ -34,18 +35,25 @@ class Session(object):
     """Made by `Bundle.session`. A context manager; may be used by any number of threads at once.
 
     An image is a path, the bytes of a JPEG or PNG file, or a uint8 (H, W, 3) RGB array (not OpenCV's BGR) of any size:
-    it is resized and cropped as in evaluation. With `ready`, arrays are at the network's size already and go in as
-    they are.
+    it is fitted to the network's size as in evaluation. With `ready`, arrays are at that size already and go in as they
+    are.
 
     Attributes:
         runtime: what runs the network (str).
         labels: class names by index; empty when unknown.
-        size: side of the network's input, pixels.
+        size: (height, width) of the network's input, pixels.
     """
 
-    def __init__(self, network: Network, contract: Contract, labels: Sequence[str], limits: Limits) -> None:
+    def __init__(
+        self,
+        network: Network,
+        contract: Contract,
+        labels: Sequence[str],
+        limits: Limits,
+        output: Output = Output(),  # noqa: B008  a tuple: nothing in it changes
+    ) -> None:
         self.runtime, self.labels, self.size = network.runtime, list(labels), contract.size
-        self._network, self._contract, self._limits = network, contract, limits
+        self._network, self._contract, self._limits, self._output = network, contract, limits, output
         self._state = threading.Condition()
         self._latencies: Deque[float] = deque(maxlen=WINDOW)
         self._images = self._errors = self._running = 0
@@ -63,12 +71,15 @@ class Session(object):
     def classify(self, image: Any, top: int = 5, ready: bool = False) -> Any:
         """The `top` classes of an image, best first, as [(label, probability), ...]; a label is a name, or an index.
 
+        Probabilities are by softmax, of each class alone by sigmoid, or the outputs as they are, as the manifest says.
+
         Args:
             image: see the class; a list of them, or an array (N, H, W, 3), gives a list of answers.
         Raises:
             ImageError: an image cannot be read, is too large or is none.
-            BundleError: the session is closed, or the network failed.
+            BundleError: the session is closed, the network failed, or it gives vectors, not classes.
         """
+        self._check_classes()
         if _is_many(image):
             return [self._ranked(row, top) for row in self._rows(image, ready)]
         return self._ranked(self._row(image, ready), top)
@@ -89,8 +100,9 @@ class Session(object):
         from a Future's callback.
 
         Raises:
-            BundleError: the session is closed.
+            BundleError: the session is closed, or the network gives vectors, not classes.
         """
+        self._check_classes()
         return self._start(lambda: self._ranked(self._row(image, ready, taken=True), top))
 
     def counters(self) -> Dict[str, Optional[float]]:
@@ -106,7 +118,7 @@ class Session(object):
 
     def warm_up(self, runs: int) -> None:
         """Runs a grey picture some times on every request that the network has; not counted."""
-        grey = np.full((1, self.size, self.size, 3), 128, np.uint8)
+        grey = np.full((1,) + self.size + (3,), 128, np.uint8)
         if runs and self._network.parallel == 1:
             for _ in range(runs):
                 self._network(grey)
@@ -184,7 +196,7 @@ class Session(object):
                 self._state.notify_all()
 
     def _checked(self, image: Any) -> np.ndarray:
-        wanted = (self.size, self.size, 3)
+        wanted = self.size + (3,)
         if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.shape != wanted:
             found = "%s %s" % (image.dtype, image.shape) if isinstance(image, np.ndarray) else type(image).__name__
             raise ImageError("images must be uint8 (%d, %d, 3) RGB, not %s" % (wanted[:2] + (found,)))
@@ -197,10 +209,13 @@ class Session(object):
     def _ranked(self, row: np.ndarray, top: int) -> Ranked:
         if self.labels and len(self.labels) != len(row):
             raise BundleError("the network gives %d classes, the manifest names %d" % (len(row), len(self.labels)))
-        weights = np.exp(row - row.max(), dtype=np.float64)
-        weights /= weights.sum()
-        order = np.argsort(-weights, kind="stable")[:top].tolist()
-        return [(self.labels[i] if self.labels else i, float(weights[i])) for i in order]
+        shares = ACTIVATE[self._output.activation](row)
+        order = np.argsort(-shares, kind="stable")[:top].tolist()
+        return [(self.labels[i] if self.labels else i, float(shares[i])) for i in order]
+
+    def _check_classes(self) -> None:
+        if self._output.task == "embed":
+            raise BundleError("the bundle gives vectors to compare, not classes: use logits(), or its task `embed`")
 
 
 def _is_many(image: Any) -> bool:

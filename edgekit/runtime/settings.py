@@ -6,8 +6,8 @@ from typing import Any, NamedTuple, Optional, Tuple
 class Settings(NamedTuple):
     """What a runtime is asked for; each takes what it knows.
 
-    threads, mode, keep: for processors: how many threads (0: all), "latency" or "throughput", and whether what was
-    compiled is kept for the next time.
+    threads, mode, keep: for processors: how many threads (0: all that the affinity and a quota allow), "latency" or
+    "throughput", and whether what was compiled is kept for the next time.
     typed: whether the graph carries its precisions (TensorRT 10 and later); else flags allow FP16 and INT8.
     dla_core: of TensorRT: it runs what it can, the rest is run on the GPU; workspace_bytes: memory of its kernels.
     calibration_cache: without its first line, for the INT8 of a DLA before TensorRT 11.

@@ -9,6 +9,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Tuple
 
 import numpy as np
 
+from . import cgroup
 from .power import Sampler, power_mode
 
 Infer = Callable[..., Any]
@@ -64,8 +65,10 @@ def bench(
         many: makes the function of a name that takes many pictures.
     Returns:
         JSON: {"timed": {name: {the fields of Times, "throughput_ips", "energy_j" of one image or None}}, "conditions":
-        power, temperatures and clocks while latencies were timed, see edgekit.runtime.power.summary}.
+        power, temperatures and clocks while latencies were timed, see edgekit.runtime.power.summary; a quota of
+        processor time that was used up in all of this is a reason of throttling}.
     """
+    before = cgroup.periods()
     with Sampler() as sampler:
         timed = time_networks(networks, picture, runs, max_seconds, on_progress)
     told = {}  # type: Dict[str, Any]
@@ -75,7 +78,11 @@ def bench(
             ips = throughput_ips(infer_many, picture)
         watts = own.told["mean_power_w"]
         told[name] = dict(times._asdict(), throughput_ips=ips, energy_j=None if watts is None else watts / ips)
-    return {"timed": told, "conditions": dict(sampler.told, power_mode=power_mode())}
+    conditions = dict(sampler.told, power_mode=power_mode())
+    stopped = cgroup.throttling(before, cgroup.periods())
+    if stopped is not None:
+        conditions.update(throttled=True, throttle_reasons=[*conditions["throttle_reasons"], stopped])
+    return {"timed": told, "conditions": conditions}
 
 
 def _block(infer: Infer, picture: np.ndarray) -> List[float]:

@@ -93,4 +93,4 @@ def _computes(folder: str, runtime: Optional[str]) -> Tuple[bool, str]:
     from .bundle import Bundle
 
     with Bundle.open(folder, verify=False, runtime=runtime) as bundle:
-        return True, "cosine %.4f with %s" % (bundle.check_golden(), bundle.runtime)
+        return True, "%s, with %s" % (bundle.compare_golden(), bundle.runtime)

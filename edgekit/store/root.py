@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from edgekit.errors import InputError
+from edgekit.runtime.home import expanded, home, home_or_own_folder
 
 README: Final = """\
 This is the cache of edgekit: what its builds have finished, so that they need not do it again.
@@ -30,11 +31,47 @@ FOLDERS: Final = frozenset(
 
 
 def default_root() -> Path:
-    """$EDGEKIT_CACHE, or edgekit/ in $XDG_CACHE_HOME or ~/.cache."""
+    """$EDGEKIT_CACHE, or edgekit/ in $XDG_CACHE_HOME or ~/.cache; of a user without a home, in a temporary folder.
+
+    Raises:
+        InputError: this user has no home, and no folder in its place can be made.
+    """
+    try:
+        named = os.environ.get("EDGEKIT_CACHE")
+        if named:
+            return Path(expanded(named))
+        return Path(expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "edgekit"
+    except OSError as error:
+        raise no_home(error) from error
+
+
+def give_home() -> str | None:
+    """Sets $HOME for a user who has none: some libraries insist on one when they are imported, NNCF for one.
+
+    It is the folder of $EDGEKIT_CACHE, or else a temporary one of this user's alone.
+
+    Returns:
+        the temporary folder, which somebody should be told of; None where there is a home, or EDGEKIT_CACHE is set.
+    Raises:
+        InputError: there is no home, and no folder in its place can be made.
+    """
+    if home() is not None:
+        return None
     named = os.environ.get("EDGEKIT_CACHE")
-    if named:
-        return Path(named).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").expanduser() / "edgekit"
+    try:
+        os.environ["HOME"] = os.path.abspath(expanded(named)) if named else home_or_own_folder()
+    except OSError as error:
+        raise no_home(error) from error
+    return None if named else os.environ["HOME"]
+
+
+def no_home(error: OSError) -> InputError:
+    """What to say where a user has no home, and a temporary folder cannot take its place."""
+    why = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror or error)
+    return InputError(
+        f"this user has no home folder, and no temporary one can take its place ({why})",
+        "Set HOME, or EDGEKIT_CACHE to a folder for what edgekit keeps.",
+    )
 
 
 def prepared(root: Path, folder: str) -> Path:
@@ -52,6 +89,11 @@ def prepared(root: Path, folder: str) -> Path:
                 with contextlib.suppress(FileExistsError), (root / name).open("x", encoding="utf-8") as file:
                     file.write(text)
     return made
+
+
+def may_write(folder: Path) -> bool:
+    """Whether this process may make files there, with the rights that it has now and not those that it began with."""
+    return os.access(folder, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
 
 
 def file_sha256(path: Path) -> str:

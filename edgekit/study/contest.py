@@ -12,9 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs import CLASSES, draw, label_of
 from edgekit.models import create
 from edgekit.models.registry import find_model
+from edgekit.size import Size
 from edgekit.study.outcome import EpochResult
 from edgekit.study.recipe import Contest, Contestant, StudyRecipe
 from edgekit.training.autocast import autocast
@@ -33,7 +35,9 @@ class KeptSigns:
     def count(self) -> int:
         return len(self.pictures)
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
+    def training_image(
+        self, index: int, size: Size, seed: int, how: Preprocessing | None = None
+    ) -> tuple[NDArray[np.uint8], int]:
         """Picture `index` as it was drawn, and its label."""
         return self.pictures[index].copy(), label_of(index)
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 
 from edgekit.errors import InputError
+from edgekit.runtime.cgroup import usable_cores
 from edgekit.study.contest import results, run
 from edgekit.study.outcome import ContestOutcome, RunOutcome, StudyOutcome
 from edgekit.study.recipe import Contest, Contestant, StudyRecipe
@@ -99,7 +100,7 @@ def _begin(jobs: int) -> None:
     """
     import torch
 
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // jobs))
+    torch.set_num_threads(max(1, usable_cores() // jobs))
     study = multiprocessing.parent_process()
 
     def follow() -> None:

@@ -9,6 +9,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from edgekit.runtime import cgroup
+
 INTERESTING_FEATURES = (
     *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16"),
     *("amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve"),
@@ -33,8 +35,9 @@ class Machine:
 
     Attributes:
         features: those of INTERESTING_FEATURES that the processor has.
-        usable_cores: logical processors that may be used.
-        settings: name and value of what else decides: THREAD_SETTINGS that are set; of a device, what its probe told.
+        usable_cores: processors that runtimes have threads for, by affinity and quota (edgekit.runtime.cgroup).
+        settings: name and value of what else decides: THREAD_SETTINGS that are set, and a quota that stops even one
+            thread; of a device, what its probe told.
         gpus: names of the NVIDIA GPUs; driver: its version. Empty where no GPU takes part.
     """
 
@@ -53,12 +56,10 @@ def this_machine(gpu: bool = False) -> Machine:
     gpus, driver = _nvidia() if gpu else ((), None)
     given = ((name, os.environ.get(name)) for name in THREAD_SETTINGS)
     settings = tuple((name, value) for name, value in given if value and OWN_SETTINGS.get(name) != value.upper())
-    return Machine(cpu, platform.machine(), features, usable_cores(), settings, gpus, driver)
-
-
-def usable_cores() -> int:
-    """Logical processors that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroup.quota()
+    if quota is not None and quota < 1:
+        settings += (("cpu quota", f"{quota:.3g}"),)
+    return Machine(cpu, platform.machine(), features, cgroup.usable_cores(), settings, gpus, driver)
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,9 @@ class Inventory:
         cpu: the processor's name.
         architecture: such as "x86_64" or "aarch64".
         features: those of INTERESTING_FEATURES that the processor has.
-        cores: logical processors; usable_cores: those that this process may run on.
+        cores: logical processors; affinity: those that this process may run on.
+        quota: how many processors' worth of time its container leaves it; None where nothing limits that.
+        usable_cores: how many threads runtimes are given, by affinity and quota.
         memory_bytes: physical memory; available_bytes: of it, free for a new program (a container's limit counts).
         system: such as "Linux 6.1".
         python: such as "3.11.7".
@@ -82,6 +85,8 @@ class Inventory:
     architecture: str
     features: tuple[str, ...]
     cores: int
+    affinity: int
+    quota: float | None
     usable_cores: int
     memory_bytes: int | None
     available_bytes: int | None
@@ -96,7 +101,7 @@ def describe() -> Inventory:
     """Look at this machine. Takes some milliseconds, and a second or so where nvidia-smi is slow; changes nothing."""
     cpu, features = processor()
     memory = _memory()
-    limit = _container_limit()
+    limit = cgroup.free_memory()
     available = memory.get("MemAvailable")
     gpus, driver = _nvidia()
     return Inventory(
@@ -104,7 +109,9 @@ def describe() -> Inventory:
         architecture=platform.machine(),
         features=features,
         cores=os.cpu_count() or 1,
-        usable_cores=usable_cores(),
+        affinity=cgroup.affinity(),
+        quota=cgroup.quota(),
+        usable_cores=cgroup.usable_cores(),
         memory_bytes=memory.get("MemTotal"),
         available_bytes=available if available is None or limit is None else min(available, limit),
         system=f"{platform.system()} {platform.release()}",
@@ -140,14 +147,6 @@ def _memory() -> dict[str, int]:
         if number.isdigit():
             amounts[key] = int(number) * 1024
     return amounts
-
-
-def _container_limit() -> int | None:
-    """The memory in bytes that this process's control group may still take, if it is limited."""
-    limit, used = _text(Path("/sys/fs/cgroup/memory.max")), _text(Path("/sys/fs/cgroup/memory.current"))
-    if limit is None or used is None or not limit.isdigit() or not used.isdigit():
-        return None
-    return max(0, int(limit) - int(used))
 
 
 def _nvidia() -> tuple[tuple[str, ...], str | None]:

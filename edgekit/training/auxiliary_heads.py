@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from edgekit.size import Size
+
 
 class AuxiliaryHeads(nn.Module):
     """Classifiers on modules inside a network (section 4 of arXiv 1512.00567), there only while it is trained.
@@ -12,7 +14,7 @@ class AuxiliaryHeads(nn.Module):
     A tap joins the mean and the maximum of each channel of its module's output and feeds them to a linear layer.
     """
 
-    def __init__(self, network: nn.Module, names: tuple[str, ...], size: int) -> None:
+    def __init__(self, network: nn.Module, names: tuple[str, ...], size: Size, channels: int = 3) -> None:
         super().__init__()
         self._seen: list[Tensor] = []
         self.heads = nn.ModuleList()
@@ -22,7 +24,7 @@ class AuxiliaryHeads(nn.Module):
             network.get_submodule(name).register_forward_hook(lambda module, given, made: self._seen.append(made))
         was_training, device = network.training, next(network.parameters()).device
         with torch.no_grad():
-            classes = network.eval()(torch.zeros(1, 3, size, size, device=device)).shape[1]
+            classes = network.eval()(torch.zeros(1, channels, *size, device=device)).shape[1]
         network.train(was_training)
         for seen in self._seen:
             self.heads.append(nn.Linear(2 * seen.shape[1], classes, device=device))

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.util import get_temp_dir
 from typing import Protocol
 
 import numpy as np
@@ -62,6 +63,10 @@ def batches(images: TrainingImages, course: Course, seed: int, workers: int) -> 
 
     Whoever takes a batch counts it in `course.done` before the next; steps that are cut meanwhile are left out.
     """
+    if workers:
+        # Workers share tensors through a temporary folder. Made here it is theirs too, and this process removes it;
+        # one that a worker makes stays when a signal ends the worker.
+        get_temp_dir()
     for place, stage in enumerate(course.schedule.stages):
         first = sum(course.schedule.steps[:place])
         left = first + course.schedule.steps[place] - course.done

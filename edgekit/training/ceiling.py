@@ -90,7 +90,7 @@ class PaceWatch:
 
     def __init__(self, stages: Sequence[Stage], ceiling: Ceiling | None) -> None:
         self._ceiling = ceiling or Ceiling(float("inf"), Stopwatch())
-        areas = tuple(float(stage.batch * stage.size**2) for stage in stages)
+        areas = tuple(float(stage.batch * stage.pixels) for stage in stages)
         self._costs = self._ceiling.step_seconds or areas
         self._ratios: deque[float] = deque(maxlen=WINDOW)
         self._mark, self._warm = self._now(), -1

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.data.preprocessing import Preprocessing
-from edgekit.size import size_of
-
-
-def shape_of(preprocessing: Preprocessing) -> tuple[int, int, int]:
-    """(channels, height, width) of what a network takes."""
-    return 1 if preprocessing.color == "grey" else 3, *size_of(preprocessing.size)
-
-
-GREY: Final = np.array([0.299, 0.587, 0.114], np.float32)
-"""What red, green and blue count in grey (ITU-R BT.601)."""
+from edgekit.data.preprocessing import Preprocessing, in_color
+from edgekit.size import Size
 
 
 class TrainingImages(Protocol):
@@ -27,14 +18,20 @@ class TrainingImages(Protocol):
     @property
     def count(self) -> int: ...
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
-        """Picture `index` as (size, size, 3) uint8 RGB, augmented from `seed`, and its label."""
+    def training_image(
+        self, index: int, size: Size, seed: int, how: Preprocessing | None = None
+    ) -> tuple[NDArray[np.uint8], int]:
+        """Picture `index` as (height, width, 3) uint8 RGB, augmented from `seed`, and its label.
+
+        Args:
+            how: pictures come to the size, if not by crops of its ratio: size and crop fraction of it say nothing.
+        """
         ...
 
 
 @dataclass(frozen=True)
-class Ordered:
-    """Training images in the channels of a network that wants others than RGB."""
+class Prepared:
+    """Training images as a network wants them: brought to their size as it is judged on, in its channels."""
 
     images: TrainingImages
     preprocessing: Preprocessing
@@ -43,21 +40,18 @@ class Ordered:
     def count(self) -> int:
         return self.images.count
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[NDArray[np.uint8], int]:
-        picture, label = self.images.training_image(index, size, seed)
-        return in_order(picture, self.preprocessing), label
-
-
-def in_order(pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.uint8]:
-    """Pictures (..., H, W, 3) RGB as a network takes them: turned to BGR, or to grey (..., H, W, 1)."""
-    if preprocessing.color == "bgr":
-        return np.ascontiguousarray(pictures[..., ::-1])
-    if preprocessing.color == "grey" and pictures.shape[-1] == 3:
-        grey: NDArray[np.uint8] = np.rint(pictures @ GREY).astype(np.uint8)[..., None]
-        return grey
-    return pictures
+    def training_image(
+        self, index: int, size: Size, seed: int, how: Preprocessing | None = None
+    ) -> tuple[NDArray[np.uint8], int]:
+        told = how or self.preprocessing
+        if told.resize == "crop" and not told.exif:
+            picture, label = self.images.training_image(index, size, seed)
+        else:
+            picture, label = self.images.training_image(index, size, seed, told)
+        return np.ascontiguousarray(in_color(picture, self.preprocessing.color)), label
 
 
 def ordered(images: TrainingImages, preprocessing: Preprocessing) -> TrainingImages:
-    """Training images in the channel order that the network wants."""
-    return images if preprocessing.color == "rgb" else Ordered(images, preprocessing)
+    """Training images as the network wants them."""
+    plain = preprocessing.color == "rgb" and preprocessing.resize == "crop" and not preprocessing.exif
+    return images if plain else Prepared(images, preprocessing)

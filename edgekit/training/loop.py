@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from edgekit.size import Size, plain
 from edgekit.training.autocast import computing, number_format
 from edgekit.training.auxiliary_heads import AuxiliaryHeads
 from edgekit.training.batches import batches, child_signals_kept
@@ -45,7 +46,7 @@ class Tick:
     step: int
     steps: int
     images: int
-    size: int
+    size: Size
     learning_rate: float
     loss: float
     top1: float
@@ -132,7 +133,7 @@ def train(
     out_dir.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    taps = AuxiliaryHeads(network, recipe.auxiliary, recipe.stages[0].size)
+    taps = AuxiliaryHeads(network, recipe.auxiliary, recipe.stages[0].size, len(settings.mean))
     optimizer = optimizer_for(nn.ModuleList([network, taps]), recipe)
     parts = Parts(network, copy.deepcopy(network).eval(), taps, optimizer)
     fresh = _fresh(recipe, replay, device, settings.workers)
@@ -310,6 +311,6 @@ class _Log:
             seconds_left=watch.seconds_left(course.schedule, course.done),
         )
         with self._path.open("a") as file:
-            file.write(as_line(asdict(tick)))
+            file.write(as_line({**asdict(tick), "size": plain(tick.size)}))
         self._clear()
         return tick

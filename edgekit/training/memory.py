@@ -7,6 +7,7 @@ from typing import Final
 import torch
 from torch import Tensor, nn
 
+from edgekit.size import Size
 from edgekit.training.autocast import autocast
 
 COPIES: Final = 6
@@ -21,20 +22,20 @@ WORKERS_BYTES: Final = 250_000_000
 """What two processes that draw or decode pictures take of their own; measured."""
 
 
-def at_once(network: nn.Module, side: int, batch: int, free_bytes: int) -> int:
+def at_once(network: nn.Module, size: Size, batch: int, free_bytes: int, channels: int = 3) -> int:
     """How many pictures of a batch can go through a network and back together; 0 if not even one fits.
 
     Args:
         network: on the processor; free_bytes: what the training may take beside what is held now.
     """
-    one, two = (kept_bytes(network, side, count) for count in (1, 2))
+    one, two = (kept_bytes(network, size, count, channels) for count in (1, 2))
     each, fixed = max(1, two - one), max(0, 2 * one - two)
     learned = sum(p.numel() * p.element_size() for p in network.parameters() if p.requires_grad)
     left = free_bytes - WORKERS_BYTES - COPIES * learned - fixed
     return max(0, min(batch, int(left / (BESIDE * each))))
 
 
-def kept_bytes(network: nn.Module, side: int, batch: int) -> int:
+def kept_bytes(network: nn.Module, size: Size, batch: int, channels: int = 3) -> int:
     """What a forward pass of training keeps for the way back: each piece of memory once, parameters too."""
     seen: dict[int, int] = {}
 
@@ -43,7 +44,7 @@ def kept_bytes(network: nn.Module, side: int, batch: int) -> int:
         seen[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    pictures = torch.zeros(batch, 3, side, side).contiguous(memory_format=torch.channels_last)
+    pictures = torch.zeros(batch, channels, *size).contiguous(memory_format=torch.channels_last)
     with (
         torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor),
         autocast(),

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from edgekit.input_recipe import ImageSize
+from edgekit.size import Size
 
 
 class Stage(BaseModel):
-    """A stretch of training at one resolution: `images` pictures of `size` pixels, `batch` a step.
+    """A stretch of training at one resolution: `images` pictures of `size` (height, width), `batch` a step.
 
     `at_once` go through the network together, all of a step if it is not told: less memory, and the same gradients
     unless batch norms take statistics.
@@ -16,14 +19,26 @@ class Stage(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    size: int = Field(ge=8)
+    size: ImageSize
     images: int = Field(gt=0)
     batch: int = Field(gt=1)
     at_once: int | None = Field(default=None, gt=0)
 
+    @field_validator("size")
+    @classmethod
+    def _is_large_enough(cls, size: Size) -> Size:
+        if min(size) < 8:
+            raise ValueError("a side has 8 pixels or more")
+        return size
+
     @property
     def steps(self) -> int:
         return max(1, self.images // self.batch)
+
+    @property
+    def pixels(self) -> int:
+        """Of one picture."""
+        return self.size[0] * self.size[1]
 
 
 class TrainingRecipe(BaseModel):
@@ -54,7 +69,7 @@ class TrainingRecipe(BaseModel):
     auxiliary: tuple[str, ...] = Field(default=(), description="modules that get a classifier of their own in training")
     auxiliary_weight: float = Field(default=0.3, ge=0, description="of those losses, falling to 0 over the run")
     bf16: bool = Field(default=True, description="where the hardware has it; elsewhere float32 is faster")
-    stages: tuple[Stage, ...] = (Stage(size=299, images=9_600_000, batch=32),)
+    stages: tuple[Stage, ...] = (Stage(size=(299, 299), images=9_600_000, batch=32),)
 
     @property
     def steps(self) -> int:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
+from edgekit.runtime.cgroup import usable_cores
 from edgekit.training.autocast import computing
 from edgekit.training.record import TrainingRecord
 
@@ -23,15 +24,10 @@ def training_threads(workers: int) -> int:
     Args:
         workers: processes that draw pictures; 0: the training itself does.
     """
-    threads = torch.get_num_threads()
-    if workers == 0 or "OMP_NUM_THREADS" in os.environ:
-        return threads
-    return max(1, min(threads, cores() - 1))
-
-
-def cores() -> int:
-    """That this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if "OMP_NUM_THREADS" in os.environ:
+        return torch.get_num_threads()
+    # torch itself goes by the affinity, and knows of no quota
+    return max(1, min(torch.get_num_threads(), usable_cores() - (workers > 0)))
 
 
 def conditions(replay: TrainingRecord | None, workers: int) -> AbstractContextManager[None]:

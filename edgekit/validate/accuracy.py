@@ -38,6 +38,8 @@ class PairedDrop:
         ci95: Bonett and Price's adjusted interval of a difference of paired proportions (2012).
         p_value: McNemar's test, exact and two-sided.
         lost, won: images that only the first, only the second had right; images: of both together.
+        counted: whether it is of images that are right or wrong; another metric has no lost and won ones, and its
+            interval and p-value come of resampling.
     """
 
     drop: float
@@ -46,6 +48,30 @@ class PairedDrop:
     lost: int
     won: int
     images: int
+    counted: bool = True
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How many of some images two networks answer alike; ci95 is Wilson's interval of the percentage."""
+
+    agreeing: int
+    images: int
+
+    @property
+    def percent(self) -> float:
+        """Of the images."""
+        return 100 * self.agreeing / self.images
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Percent."""
+        return wilson(self.agreeing, self.images)
+
+    def decided(self, least: float) -> bool:
+        """Whether the whole interval lies on one side of the percentage that is wanted."""
+        low, high = self.ci95
+        return low >= least or high < least
 
 
 @dataclass(frozen=True)
@@ -55,12 +81,12 @@ class Fidelity:
     Attributes:
         agreement: percent of images with the same first answer.
         cosine: mean cosine similarity of the logits.
-        kl: mean Kullback-Leibler divergence of the class probabilities, nats.
+        kl: mean Kullback-Leibler divergence of the class probabilities, nats; None where there are none.
     """
 
     agreement: float
     cosine: float
-    kl: float
+    kl: float | None
 
 
 def first_right(logits: Logits, labels: Labels) -> NDArray[np.bool_]:
@@ -88,8 +114,12 @@ def wilson(right: int, count: int) -> tuple[float, float]:
 
 def paired_drop(base: Logits, other: Logits, labels: Labels) -> PairedDrop:
     """The drop of top-1 from `base` to `other`, both (N, C) on the same images."""
-    before, after = first_right(base, labels), first_right(other, labels)
-    lost, won, count = int((before & ~after).sum()), int((~before & after).sum()), len(labels)
+    return paired_outcomes(first_right(base, labels), first_right(other, labels))
+
+
+def paired_outcomes(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> PairedDrop:
+    """The drop between two networks, from (N,) which images each had right."""
+    lost, won, count = int((before & ~after).sum()), int((~before & after).sum()), len(before)
     return PairedDrop(100 * (lost - won) / count, drop_interval(lost, won, count), mcnemar(lost, won), lost, won, count)
 
 
@@ -118,6 +148,8 @@ def images_needed(drop: PairedDrop, budget: float) -> int | None:
     Returns:
         None where no number would do, since the drop is the budget, or none up to MOST_IMAGES.
     """
+    if not drop.counted:
+        return _images_by_width(drop, budget)
     lost, won = drop.lost / drop.images, drop.won / drop.images
 
     def enough(images: int) -> bool:
@@ -132,6 +164,13 @@ def images_needed(drop: PairedDrop, budget: float) -> int | None:
     return found
 
 
+def _images_by_width(drop: PairedDrop, budget: float) -> int | None:
+    """The same of an interval that is only known to shrink with the root of the number of images."""
+    half, away = (drop.ci95[1] - drop.ci95[0]) / 2, abs(drop.drop - budget)
+    needed = drop.images * (half / away) ** 2 if away > 0 else math.inf
+    return math.ceil(needed) if needed <= MOST_IMAGES else None
+
+
 def mcnemar(lost: int, won: int) -> float:
     """Exact two-sided p-value that as many are lost as won, of a fair coin thrown lost + won times."""
     thrown = lost + won
@@ -139,10 +178,14 @@ def mcnemar(lost: int, won: int) -> float:
     return min(1.0, 2 * tail / 2**thrown) if thrown else 1.0
 
 
-def fidelity(base: Logits, other: Logits) -> Fidelity:
-    """How near `other` is to `base`, both (N, C)."""
+def fidelity(base: Logits, other: Logits, activation: str = "softmax") -> Fidelity:
+    """How near `other` is to `base`, both (N, C); `activation` makes probabilities of them."""
     a, b = base.astype(np.float64), other.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
-    cosine = float(np.mean((a * b).sum(1) / np.maximum(lengths, 1e-30)))
-    kl = float(np.mean(divergence(a, b)))
-    return Fidelity(100 * float(np.mean(a.argmax(1) == b.argmax(1))), cosine, max(0.0, kl))
+    kl = None if activation == "none" else max(0.0, float(np.mean(divergence(a, b, activation))))
+    return Fidelity(100 * float(np.mean(a.argmax(1) == b.argmax(1))), mean_cosine(a, b), kl)
+
+
+def mean_cosine(base: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Of the rows of two arrays (N, C)."""
+    lengths = np.linalg.norm(base, axis=1) * np.linalg.norm(other, axis=1)
+    return float(np.mean((base * other).sum(1) / np.maximum(lengths, 1e-30)))

@@ -2,7 +2,8 @@
 
 A step stays if it keeps the accuracy budget and is faster than the variant that it was made from and than every simpler
 one that keeps the budget too, each by the lower end of the 95 % interval of the paired ratio. A tie goes to the simpler
-one. Where no latency could be measured, the accuracy budget alone decides.
+one. Where no latency could be measured, the accuracy budget alone decides. Without labels, the budget is how many
+images keep the baseline's answer.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edgekit.validate.accuracy import PairedDrop, decides, images_needed
+from edgekit.validate.accuracy import Agreement, PairedDrop, decides, images_needed
 from edgekit.validate.latency import Measured, Ratio
 from edgekit.validate.rounding import about
 
@@ -24,6 +25,7 @@ class Contender:
         simpler: names of the variants that it must beat beside its parent, the simplest first.
         step: what made it of its parent, as a sentence begins with it, such as "pruning".
         drop: points of top-1 against the baseline; None where there are no labels.
+        agreement: how often it answers as the baseline does, where that is what it is judged by.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Contender:
     step: str
     size_bytes: int
     drop: PairedDrop | None
+    agreement: Agreement | None = None
 
 
 @dataclass(frozen=True)
@@ -52,10 +55,13 @@ class Ruling:
 
 @dataclass(frozen=True)
 class Budgets:
-    """Points of top-1 that may be lost, and milliseconds that the median may take (None: any)."""
+    """Points of top-1 that may be lost, milliseconds that the median may take (None: any), and the percent of images
+    that must keep the baseline's answer where there are no labels.
+    """
 
     max_drop: float
     latency_ms: float | None
+    min_agreement: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -69,11 +75,14 @@ class Decision:
     warnings: tuple[str, ...]
 
 
-def decide(contenders: Sequence[Contender], measured: Measured, wanted: str, budgets: Budgets) -> Decision:
+def decide(
+    contenders: Sequence[Contender], measured: Measured, wanted: str, budgets: Budgets, by_name: bool = False
+) -> Decision:
     """Keeps the wanted variant if it pays, else the fastest other one that does.
 
     Args:
         contenders: the baseline first; wanted: name of the one that was asked for.
+        by_name: whether its step was asked for expressly, so that one that breaks a budget is a budget missed.
     """
     known = {each.name: each for each in contenders}
     rulings = {each.name: _ruled(each, known, measured, budgets) for each in contenders}
@@ -81,7 +90,7 @@ def decide(contenders: Sequence[Contender], measured: Measured, wanted: str, bud
     if rulings[wanted].refusal is not None:
         chosen = _fallback(contenders, rulings, measured, wanted)
         warnings.append(f"{wanted} was taken back: {rulings[wanted].refusal}; {chosen} is in the bundle")
-    return _decision(contenders, measured, wanted, chosen, (budgets, rulings, warnings))
+    return _decision(contenders, measured, (wanted, chosen, by_name), (budgets, rulings, warnings))
 
 
 def settled(contenders: Sequence[Contender], measured: Measured, chosen: str, budgets: Budgets) -> Decision:
@@ -92,22 +101,21 @@ def settled(contenders: Sequence[Contender], measured: Measured, chosen: str, bu
     rulings = {each.name: _ruled(each, known, measured, budgets) for each in contenders}
     refusal = rulings[chosen].refusal
     warnings = [f"{chosen} was locked, and stays although {refusal}"] if refusal is not None else []
-    return _decision(contenders, measured, chosen, chosen, (budgets, rulings, warnings))
+    return _decision(contenders, measured, (chosen, chosen, False), (budgets, rulings, warnings))
 
 
 def _decision(
     contenders: Sequence[Contender],
     measured: Measured,
-    wanted: str,
-    chosen: str,
+    names: tuple[str, str, bool],
     found: tuple[Budgets, Mapping[str, Ruling], Sequence[str]],
 ) -> Decision:
-    budgets, rulings, warnings = found
+    (wanted, chosen, by_name), (budgets, rulings, warnings) = names, found
     known = {each.name: each for each in contenders}
     doubtful = [chosen] if chosen == wanted or not _over(known[wanted], budgets) else [chosen, wanted]
     doubts = [line for name in doubtful if (line := undecided(known[name], budgets)) is not None]
-    # Who asks for a mix of precisions asks for a network within the budget: a fallback to another is none.
-    missed = known[wanted].precision == "mixed" and _over(known[wanted], budgets)
+    # Who asks for a step by its name asks for it within the budget: a fallback to another network is none.
+    missed = by_name and _over(known[wanted], budgets)
     late = budgets.latency_ms is not None and measured.latency and measured.latency[chosen].p50 > budgets.latency_ms
     reasons = {each.name: _reason(each, known, chosen, wanted, (rulings[each.name], measured)) for each in contenders}
     ok = not missed and not late and not _over(known[chosen], budgets)
@@ -122,10 +130,7 @@ def _ruled(one: Contender, known: Mapping[str, Contender], measured: Measured, b
     rivals = tuple(name for name in rivals if name == one.parent or not _over(known[name], budgets))
     ratios = tuple(found for name in rivals if (found := measured.ratio(name, one.name)) is not None)
     if _over(one, budgets):
-        assert one.drop is not None
-        return Ruling(
-            f"it costs {one.drop.drop:.2f} points, more than the budget of {budgets.max_drop:g}", None, ratios
-        )
+        return Ruling(_broken(one, budgets), None, ratios)
     lost = next((each for each in ratios if each.low <= 1.0), None)
     if lost is None:
         return Ruling(None, None, ratios)
@@ -138,7 +143,21 @@ def _ruled(one: Contender, known: Mapping[str, Contender], measured: Measured, b
 
 
 def _over(one: Contender, budgets: Budgets) -> bool:
-    return one.drop is not None and one.drop.drop > budgets.max_drop
+    if one.drop is not None:
+        return one.drop.drop > budgets.max_drop
+    return one.parent is not None and one.agreement is not None and one.agreement.percent < budgets.min_agreement
+
+
+def _broken(one: Contender, budgets: Budgets) -> str:
+    """How a variant breaks the budget of accuracy, or of agreement."""
+    if one.drop is not None:
+        return f"it costs {one.drop.drop:.2f} points, more than the budget of {budgets.max_drop:g}"
+    assert one.agreement is not None  # one of the two is broken
+    low, high = one.agreement.ci95
+    return (
+        f"it answers as FP32 on {one.agreement.percent:.1f} % of {one.agreement.images:,} images ({low:.1f} to"
+        f" {high:.1f}), fewer than the {budgets.min_agreement:g} % that must"
+    )
 
 
 def shown(one: Contender) -> str:
@@ -162,7 +181,7 @@ def _reason(
         return ruling.refusal or ("the baseline" if one.parent is None else "stands beside the others for comparison")
     if one.parent is None:
         return "the baseline" if wanted == one.name else "the steps after it did not pay"
-    within = "within the accuracy budget" if one.drop is not None else "accuracy not measured"
+    within = "within the accuracy budget" if one.drop is not None else _agrees(one)
     if not measured.latency:
         return f"latency not measured, {within}"
     if not ruling.ratios:
@@ -171,6 +190,12 @@ def _reason(
     base = shown(known[nearest.base])
     faster = f"{nearest.times_faster:.2f} times faster than {base} ({nearest.low:.2f} to {nearest.high:.2f})"
     return f"{faster} on this target, {within}"
+
+
+def _agrees(one: Contender) -> str:
+    if one.agreement is None:
+        return "accuracy not measured"
+    return f"accuracy not measured, FP32's answer on {one.agreement.percent:.1f} % of the images"
 
 
 def undecided(one: Contender, budgets: Budgets) -> str | None:

@@ -12,15 +12,8 @@ from numpy.typing import NDArray
 from edgekit.backends import Session
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
-from edgekit.validate.accuracy import (
-    Accuracy,
-    Fidelity,
-    PairedDrop,
-    accuracy,
-    fidelity,
-    paired_drop,
-)
-from edgekit.validate.flips import ClassChanges, Flips, class_changes, flips
+from edgekit.validate.question import Question
+from edgekit.validate.tasks import Truth, VariantResult, judge
 from edgekit.validate.thumbnails import thumbnail
 
 if TYPE_CHECKING:
@@ -48,19 +41,6 @@ def predict(
 
 
 @dataclass(frozen=True)
-class VariantResult:
-    """What a variant answers: its accuracy and its drop from `fp32` (None without labels), its distance from `fp32`
-    without labels, and what it changed; the last two are None of `fp32` itself, classes also without labels.
-    """
-
-    accuracy: Accuracy | None
-    drop: PairedDrop | None
-    fidelity: Fidelity
-    flips: Flips | None
-    classes: ClassChanges | None
-
-
-@dataclass(frozen=True)
 class Evaluated:
     """What variants answer to the same images.
 
@@ -77,23 +57,24 @@ class Evaluated:
 
 @dataclass(frozen=True)
 class Views:
-    """Images as networks are shown them: a set, positions in it, how they are prepared, and whether the labels of the
-    set mean something to the networks.
+    """Images as networks are shown them: a set, positions in it, how they are prepared, whether the labels of the set
+    mean something to the networks, and how their outputs are read.
     """
 
     images: ImageSet
     indices: Sequence[int]
     preprocessing: Preprocessing
     labelled: bool
+    question: Question
 
     @property
-    def labels(self) -> NDArray[np.int64] | None:
-        """(N,) of the positions; None where they mean nothing."""
-        labels = self.images.labels if self.labelled else None
-        return None if labels is None else labels[list(self.indices)]
+    def truth(self) -> Truth:
+        """Labels (N,), or sets of labels (N, C), of the positions; None where they mean nothing."""
+        known = self.images.label_sets if self.question.task == "multilabel" else self.images.labels
+        return None if known is None or not self.labelled else known[list(self.indices)]
 
     def picture(self, row: int) -> NDArray[np.uint8]:
-        """What networks see of the image of a row of the logits, uint8 (size, size, 3)."""
+        """What networks see of the image of a row of the logits, uint8 (H, W, 3)."""
         return self.images.load(self.indices[row], self.preprocessing)
 
 
@@ -111,23 +92,12 @@ def evaluate(
         the results, and the arrays "inputs" (uint8) and "logits-NAME" (float32) of the first images.
     """
     logits = predict(sessions, views.images, views.preprocessing, views.indices, on_progress)
-    labels = views.labels
-    results = {name: _against(logits["fp32"], made, labels, name == "fp32") for name, made in logits.items()}
+    truth = views.truth
+    judged = judge(views.question, logits["fp32"], truth)
+    results = {name: judged(made, name == "fp32") for name, made in logits.items()}
     shown = {flip.index for each in results.values() if each.flips is not None for flip in each.flips.shown}
     pictures = {row: thumbnail(views.picture(row)) for row in sorted(shown)}
     golden = np.stack([views.picture(row) for row in range(min(golden_images, len(views.indices)))])
     arrays: dict[str, NDArray[Any]] = {"inputs": golden}
     arrays |= {f"logits-{name}": made[:golden_images] for name, made in logits.items()}
-    return Evaluated(len(views.indices), labels is not None, results, pictures), arrays
-
-
-def _against(
-    base: NDArray[np.float32], made: NDArray[np.float32], labels: NDArray[np.int64] | None, is_base: bool
-) -> VariantResult:
-    return VariantResult(
-        None if labels is None else accuracy(made, labels),
-        None if labels is None else paired_drop(base, made, labels),
-        fidelity(base, made),
-        None if is_base else flips(base, made, labels),
-        None if is_base or labels is None else class_changes(base, made, labels),
-    )
+    return Evaluated(len(views.indices), truth is not None, results, pictures), arrays

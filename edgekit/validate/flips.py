@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.validate.accuracy import Labels, Logits, first_right
+from edgekit.validate.activation import probabilities
 
 MOST_FLIPS: Final = 12
 MOST_CLASSES: Final = 20
@@ -68,14 +69,16 @@ class ClassChanges:
     left_out: int
 
 
-def flips(base: Logits, other: Logits, labels: Labels | None, most: int = MOST_FLIPS) -> Flips:
+def flips(
+    base: Logits, other: Logits, labels: Labels | None, activation: str = "softmax", most: int = MOST_FLIPS
+) -> Flips:
     """Images whose first answer differs between two networks, both (N, C) on the same images.
 
     Shown are at most `most`: first the lost ones, of each kind those first that the base was surest of.
     """
     before, after = answers(base), answers(other)
     changed = np.flatnonzero(before != after)
-    sure, sure_after = first_probability(base), first_probability(other)
+    sure, sure_after = first_probability(base, activation), first_probability(other, activation)
     lost, won = np.zeros(len(base), bool), np.zeros(len(base), bool)
     if labels is not None:
         right, right_after = first_right(base, labels), first_right(other, labels)
@@ -116,16 +119,12 @@ def answers(logits: Logits) -> NDArray[np.int64]:
     return found
 
 
-def first_probability(logits: Logits) -> NDArray[np.float64]:
-    """(N,) what the first answer is given, 0 to 1, by softmax; NaN where outputs are not finite.
+def first_probability(logits: Logits, activation: str = "softmax") -> NDArray[np.float64]:
+    """(N,) what the first answer is given, 0 to 1; NaN where outputs are not finite, or are no probabilities.
 
-    Outputs that are probabilities already, of a network that ends in a softmax, are taken as they are.
+    Args:
+        activation: what makes probabilities of the logits, see edgekit.validate.activation.
     """
-    finite = np.isfinite(logits).all(1)
-    values = logits[finite].astype(np.float64)
-    if not (values.size and values.min() >= 0 and np.abs(values.sum(1) - 1).max() < 0.01):
-        values = np.exp(values - values.max(1, keepdims=True, initial=-np.inf))
-        values /= values.sum(1, keepdims=True)
-    out = np.full(len(logits), np.nan)
-    out[finite] = np.minimum(values.max(1, initial=0.0), 1.0)
+    found: NDArray[np.float64] = probabilities(logits, activation).max(1, initial=-np.inf)
+    out: NDArray[np.float64] = np.where((found >= 0) & (found <= 1 + 1e-6), np.minimum(found, 1.0), np.nan)
     return out

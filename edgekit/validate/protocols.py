@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -13,10 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.backends import Session
-from edgekit.data.crops import fill, scales
+from edgekit.data.crops import fill, scales, side_of
 from edgekit.data.loading import AHEAD, made_ahead
 from edgekit.data.preprocessing import Preprocessing, picture
 from edgekit.errors import InputError
+from edgekit.validate.activation import ACTIVATIONS
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -27,16 +28,17 @@ BATCH_PICTURES: Final = 32
 """The same with one crop."""
 
 Geometry: TypeAlias = Preprocessing
-"""What decides the views of a picture: size, crop_fraction and interpolation; all else has its default."""
+"""What decides the views of a picture; what is done inside the graph has its default."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A loaded network, and what it wants to be shown."""
+    """A loaded network, what it wants to be shown, and what makes probabilities of its answers."""
 
     name: str
     session: Session
     preprocessing: Preprocessing
+    activation: str = "softmax"
 
 
 @dataclass(frozen=True)
@@ -45,8 +47,9 @@ class Outcome:
 
     Attributes:
         crops: views of the protocol.
-        probabilities: of each network, float32 (N, classes): softmax, averaged over the crops.
-        single: of each network, float32 (N, classes): logits of its own centre crop.
+        probabilities: of each network, float32 (N, classes), averaged over the crops.
+        single: of each network, float32 (N, classes): logits of its own centre crop; activations: what makes
+            probabilities of those.
         views: pictures that were run, in all; own centre crops among them.
         seconds: wall clock, decoding and cropping included.
     """
@@ -56,6 +59,7 @@ class Outcome:
     single: tuple[NDArray[np.float32], ...]
     views: int
     seconds: float
+    activations: tuple[str, ...]
 
     @property
     def images(self) -> int:
@@ -87,6 +91,7 @@ def evaluate(
     geometries = tuple(dict.fromkeys(_geometry(member.preprocessing) for member in members))
     probabilities: list[NDArray[np.float32]] = []
     single: list[NDArray[np.float32]] = []
+    names = tuple(member.activation for member in members)
     began, done, views = time.monotonic(), 0, 0
     with closing(_batches(images, geometries, crops)) as batches:
         for batch in batches:
@@ -99,26 +104,18 @@ def evaluate(
                     _check_classes(members, single)
                 views += len(shown)
                 here = slice(done, done + len(weights))
-                single[place][here], probabilities[place][here] = _averaged(logits, weights)
+                single[place][here], probabilities[place][here] = _averaged(logits, weights, member.activation)
             done += len(weights)
             on_progress(done)
-    return Outcome(crops, tuple(probabilities), tuple(single), views, time.monotonic() - began)
-
-
-def softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Probabilities (N, classes) of logits; rows that are not finite become NaN."""
-    wide = np.where(np.isfinite(logits).all(1, keepdims=True), logits, np.nan).astype(np.float64)
-    powers = np.exp(wide - wide.max(1, keepdims=True))
-    out: NDArray[np.float64] = powers / powers.sum(1, keepdims=True)
-    return out
+    return Outcome(crops, tuple(probabilities), tuple(single), views, time.monotonic() - began, names)
 
 
 def _averaged(
-    logits: NDArray[np.float32], weights: Sequence[NDArray[np.int64]]
+    logits: NDArray[np.float32], weights: Sequence[NDArray[np.int64]], activation: str
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Of each picture the logits of its own centre crop, its first view, and the weighted mean softmax of its views."""
+    """Of each picture the logits of its own centre crop, its first view, and the weighted mean probabilities of all."""
     ends = np.cumsum([len(each) for each in weights])
-    parts = np.split(softmax(logits), ends[:-1])
+    parts = np.split(ACTIVATIONS[activation](logits), ends[:-1])
     means = [each[each > 0] @ part[each > 0] / each.sum() for each, part in zip(weights, parts, strict=True)]
     firsts = ends - [len(each) for each in weights]
     return logits[firsts], np.stack(means)
@@ -139,12 +136,13 @@ def different_classes(name: str, classes: int, other: str, other_classes: int) -
 
 
 def _geometry(told: Preprocessing) -> Geometry:
-    return Preprocessing(told.size, told.crop_fraction, told.interpolation)
+    unseen = Preprocessing()
+    return replace(told, mean=unseen.mean, std=unseen.std, color=unseen.color)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """A picture and its place in a batch: uint8 (pictures, views, size, size, 3) for each geometry."""
+    """A picture and its place in a batch: uint8 (pictures, views, H, W, 3) for each geometry."""
 
     index: int
     place: int
@@ -153,7 +151,7 @@ class _Job:
 
 Weights: TypeAlias = NDArray[np.int64]
 Batch: TypeAlias = dict[Geometry, tuple[NDArray[np.uint8], list[Weights]]]
-"""For each geometry the views, uint8 (n, size, size, 3), of several pictures, and the weights of each picture's."""
+"""For each geometry the views, uint8 (n, H, W, 3), of several pictures, and the weights of each picture's."""
 
 
 def _batches(images: ImageSet, geometries: Sequence[Geometry], crops: int) -> Generator[Batch, None, None]:
@@ -173,7 +171,7 @@ def _jobs(count: int, geometries: Sequence[Geometry], crops: int, group: int) ->
     views = 1 if crops == 1 else crops + 1
     for first in range(0, count, group):
         here = min(group, count - first)
-        rooms = {each: np.empty((here, views, each.size, each.size, 3), np.uint8) for each in geometries}
+        rooms = {each: np.empty((here, views, *each.size, 3), np.uint8) for each in geometries}
         yield from (_Job(first + place, place, rooms) for place in range(here))
 
 
@@ -183,14 +181,16 @@ def _viewed(images: ImageSet, job: _Job, crops: int) -> dict[Geometry, Weights]:
 
     A drawn picture is drawn at the largest scale of each geometry, and for the own crop at the network's size.
     """
-    image, made = None if images.drawn else images.decoded(job.index, 0), {}
+    made: dict[Geometry, Weights] = {}
+    upright = {each.exif for each in job.rooms}
+    files = {} if images.drawn else {exif: images.decoded(job.index, 0, exif) for exif in upright}
     for geometry, rooms in job.rooms.items():
-        room = rooms[job.place]
+        room, image = rooms[job.place], files.get(geometry.exif)
         room[0] = images.load(job.index, geometry) if image is None else picture(image, geometry)
         if crops == 1:
             made[geometry] = np.ones(1, np.int64)
             continue
-        whole = image or images.decoded(job.index, max(scales(geometry.size, crops)))
+        whole = image or images.decoded(job.index, max(scales(side_of(geometry.size, crops), crops)))
         made[geometry] = np.concatenate([np.zeros(1, np.int64), fill(whole, geometry, crops, room[1:])])
     return made
 

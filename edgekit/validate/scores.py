@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.validate.accuracy import Accuracy, Labels, PairedDrop, accuracy, paired_drop
-from edgekit.validate.protocols import Outcome, softmax
+from edgekit.validate.activation import probabilities
+from edgekit.validate.protocols import Outcome
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def scored(outcome: Outcome, names: Sequence[str], labels: Labels) -> Scores:
     if len(members) == 1:
         return Scores(members, members[0], None, None)
     together = averaged(outcome.probabilities)
-    single = averaged([softmax(logits) for logits in outcome.single]) if several else None
+    single = averaged(list(map(probabilities, outcome.single, outcome.activations))) if several else None
     best = max(range(len(members)), key=lambda place: members[place].accuracy.top1)
     gain = paired_drop(together, answers[best], labels)
     return Scores(members, _score("ensemble", together, single, labels), members[best], gain)

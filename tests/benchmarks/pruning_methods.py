@@ -130,7 +130,7 @@ def judged(
             label: stack.enter_context(backend(form.backend).load(form, "throughput")) for label, form in forms.items()
         }
         logits = predict(sessions, images, how, range(count))
-        timed = measure([Candidate(*each) for each in forms.items()], (1, how.size, how.size, 3), 200, 60.0)
+        timed = measure([Candidate(*each) for each in forms.items()], (1, *how.size, 3), 200, 60.0)
     labels = images.labels
     assert labels is not None
     between = paired_drop(logits[METHODS[0]], logits[METHODS[1]], labels)

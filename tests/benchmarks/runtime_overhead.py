@@ -47,9 +47,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=60)
     told = parser.parse_args()
     with Bundle.open(told.bundle, runtime=told.runtime) as bundle, bundle.session() as session:
-        picture = np.random.Generator(np.random.PCG64(0)).integers(
-            0, 256, (bundle.size, bundle.size, 3), dtype=np.uint8
-        )
+        picture = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (*bundle.size, 3), dtype=np.uint8)
         calls = {
             "bare": BARE[told.runtime](told.bundle, picture),
             "logits": lambda: session.logits(picture, ready=True),

@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("--mode", default="throughput", choices=("latency", "throughput"))
     told = parser.parse_args()
     with Bundle.open(told.bundle, runtime="openvino", mode=told.mode) as bundle, bundle.session() as session:
-        shape = (PICTURES, bundle.size, bundle.size, 3)
+        shape = (PICTURES, *bundle.size, 3)
         pictures = np.random.Generator(np.random.PCG64(0)).integers(0, 256, shape, dtype=np.uint8)
         wanted = np.concatenate([session.logits(each, ready=True) for each in pictures])
         own = _Bare(told.bundle, told.mode)

@@ -85,7 +85,7 @@ def test_what_is_chosen_is_what_was_measured(measured: Any) -> None:
 
 def test_an_app_classifies_raw_pixels(headline: Any) -> None:
     with Bundle.open(headline.directory) as bundle:
-        pictures = np.stack([draw("validation", index, bundle.size) for index in range(2_400, 2_448)])
+        pictures = np.stack([draw("validation", index, bundle.size[0]) for index in range(2_400, 2_448)])
         answers = bundle.classify(pictures, top=1)
         labels = [bundle.labels[label_of(index)] for index in range(2_400, 2_448)]
         right = sum(answer[0][0] == label for answer, label in zip(answers, labels, strict=True))

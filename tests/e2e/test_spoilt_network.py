@@ -47,7 +47,7 @@ def test_an_inception_v4_with_outlier_channels_comes_back(edgekit: Edgekit, tmp_
 
 def _spoilt_inception_v4(folder: Path) -> tuple[Path, list[str]]:
     """The file, and the convolutions that make outliers or read them."""
-    export_network(make_network(resolve(Recipe())), 299, folder / "core.onnx")
+    export_network(make_network(resolve(Recipe())), (299, 299), folder / "core.onnx")
     core, pairs = with_outliers(onnx.load(str(folder / "core.onnx")), PAIRS)
     assert len(pairs) == PAIRS
     onnx.save(core, str(folder / "hard.onnx"))

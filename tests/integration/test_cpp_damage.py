@@ -100,7 +100,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, int]] = {
     "another interpolation": (change("preprocessing", "interpolation", to="box"), "no interpolation box", 2),
     "fewer labels": (change("labels", to=["a"]), "1 labels for 4 classes", 2),
     "another runtime": (change("target", "runtime", to="tensorrt"), "is for tensorrt", 4),
-    "golden outputs of another network": (other_golden(logits=-np.eye(3, 4, dtype=np.float32)), "differ from the", 2),
+    "golden outputs of another network": (
+        other_golden(logits=-np.eye(3, 4, dtype=np.float32)),
+        "computes otherwise",
+        2,
+    ),
     "golden outputs of other classes": (other_golden(logits=np.ones((3, 5), np.float32)), "5", 2),
     "golden outputs that are no numbers": (other_golden(logits=np.full((3, 4), np.nan, np.float32)), "not finite", 2),
     "golden inputs of another type": (other_golden(inputs=np.zeros((3, 32, 32, 3), np.float32)), "not |u1", 2),

@@ -1,10 +1,15 @@
-"""What the libraries would report home, they cannot: no process is forked and no address is looked up for it."""
+"""What the libraries would report home, they cannot: no process is forked and no address is looked up for it.
+
+ONNX Runtime reports from threads that Python sees nothing of; what it keeps on disk for that tells of it.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -60,3 +65,36 @@ def test_nothing_is_sent(what: str, tiny_onnx: object, tmp_path: Path) -> None:
     else:
         work = QUANTIZES.format(graph=str(graph), out=str(tmp_path / "q.onnx"))
     assert seen_by(work) == []
+
+
+RUNS = """
+from edgekit.backends import Compiled, onnxruntime
+with onnxruntime.load(Compiled("onnxruntime", {graph!r}, "fp32", 0)):
+    pass
+"""
+LOADS_ONNX = "from edgekit.runtime.engines import load; load('onnxruntime', {folder!r}, 'fp32')"
+HALVES = """
+from pathlib import Path
+from edgekit.models.onnx_graph import load
+from edgekit.quantize.half import to_half
+to_half(load(Path({graph!r})))
+"""
+
+
+@pytest.mark.parametrize(
+    "work", [RUNS, LOADS_ONNX, QUANTIZES, HALVES], ids=["backend", "runtime", "quantization", "half"]
+)
+def test_onnxruntime_keeps_nothing_to_report(work: str, tiny_onnx: Callable[..., Path], tmp_path: Path) -> None:
+    """By itself it writes a device id and a data base below the home, and a file among the temporary ones."""
+    graph = tmp_path / "model.onnx"
+    graph.write_bytes(tiny_onnx().read_bytes())
+    code = work.format(graph=str(graph), out=str(tmp_path / "q.onnx"), folder=str(tmp_path))
+    for name in ("home", "t"):
+        (tmp_path / name).mkdir()
+    # Without the variables that switch it off by themselves, as on a user's machine.
+    off = ("CI", "ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME")
+    plain = {name: value for name, value in os.environ.items() if name not in off}
+    environment = plain | {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "t")}
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
+    left = [str(path) for name in ("home", "t") for path in (tmp_path / name).rglob("*")]
+    assert [path for path in left if "Microsoft" in path or path.endswith(".ses")] == []

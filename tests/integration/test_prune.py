@@ -38,7 +38,7 @@ STEP = 4
 def int8(network_: Any, size: int, folder: Path) -> Path:
     """Exports and quantizes with a few random pictures; the INT8 graph with preprocessing inside."""
     told = Preprocessing(size)
-    export_network(network_, size, folder / "core.onnx")
+    export_network(network_, (size, size), folder / "core.onnx")
     dice = np.random.Generator(np.random.PCG64(0))
     pictures = dice.integers(0, 256, (3, 1, size, size, 3), np.uint8)
     quantize(folder / "core.onnx", folder / "q.onnx", Pictures(lambda: iter(pictures), len(pictures)), told)

@@ -35,12 +35,12 @@ class Waves:
 
     count: int = 768
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[np.ndarray, int]:
+    def training_image(self, index: int, size: tuple[int, int], seed: int) -> tuple[np.ndarray, int]:
         dice = np.random.Generator(np.random.PCG64([index, seed]))
         angle = np.pi * (index % CLASSES + dice.uniform(-0.35, 0.35)) / CLASSES
-        y, x = np.mgrid[:size, :size]
+        y, x = np.mgrid[: size[0], : size[1]]
         wave = np.sin((x * np.cos(angle) + y * np.sin(angle)) * dice.uniform(0.6, 1.0) + dice.uniform(0, 6))
-        noisy = 128 + 60 * wave[..., None] + dice.normal(0, 80, (size, size, 3))
+        noisy = 128 + 60 * wave[..., None] + dice.normal(0, 80, (*size, 3))
         return np.clip(noisy, 0, 255).astype(np.uint8), index % CLASSES
 
 

@@ -24,6 +24,7 @@ from edgekit.quantize.graphs import write_graph
 from edgekit.quantize.ptq import Pictures, quantize
 from edgekit.validate.accuracy import fidelity
 from edgekit.validate.evaluation import Views, evaluate
+from edgekit.validate.question import Question
 
 HOW = Preprocessing(32, 1.0, "bicubic", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
 IMAGES = SignsSet("calibration", 24)
@@ -32,7 +33,7 @@ IMAGES = SignsSet("calibration", 24)
 @pytest.fixture
 def graph(tiny_onnx: Callable[..., Path], tmp_path: Path) -> Path:
     path = tmp_path / "fixed.onnx"
-    save(with_fixed_input(onnx_graph.load(tiny_onnx()), 32), path)
+    save(with_fixed_input(onnx_graph.load(tiny_onnx()), (32, 32)), path)
     return path
 
 
@@ -77,7 +78,7 @@ def test_int8_stays_near_fp32_and_takes_raw_pixels(graph: Path, int8: Path, tmp_
     }
     with ExitStack() as stack:
         sessions = {name: stack.enter_context(openvino.load(each, "throughput")) for name, each in variants.items()}
-        told, golden = evaluate(sessions, Views(IMAGES, range(24), HOW, False), 3)
+        told, golden = evaluate(sessions, Views(IMAGES, range(24), HOW, False, Question()), 3)
     assert told.variants["fp32"].fidelity.cosine == pytest.approx(1.0)
     assert told.variants["int8"].fidelity.cosine > 0.99
     assert told.variants["int8"].accuracy is None

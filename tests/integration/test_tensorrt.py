@@ -79,7 +79,7 @@ def concats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     path = tmp_path_factory.mktemp("concats") / "net.onnx"
-    onnx.save(with_fixed_input(model, 32), str(path))
+    onnx.save(with_fixed_input(model, (32, 32)), str(path))
     return path
 
 

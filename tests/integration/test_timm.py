@@ -15,7 +15,7 @@ import pytest
 from hub_server import Hub, serving
 from test_hub import environment
 
-from edgekit.errors import InputError, UnavailableError
+from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models.source import make_network, resolve
 from edgekit.models.timm_models import find
 from edgekit.recipe import Recipe
@@ -40,7 +40,7 @@ def test_without_timm_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
             find("resnet18")
         assert refusal.value.line() == (
             f"edgekit: error: models named timm:NAME need the package {missing}, which is not installed."
-            " Get it with: pip install 'edgekit[timm]'"
+            f" {install_hint('timm')}"
         )
 
 
@@ -81,12 +81,12 @@ def test_what_timm_says_of_a_model() -> None:
     assert source.preprocessing == ours.preprocessing
     flags = {"size": 160, "mean": (0.1, 0.2, 0.3), "interpolation": "bilinear"}
     source = resolve(Recipe(model="timm:resnet18", weights="random", preprocessing=flags))
-    assert (source.preprocessing.size, source.preprocessing.mean) == (160, (0.1, 0.2, 0.3))
+    assert (source.preprocessing.size, source.preprocessing.mean) == ((160, 160), (0.1, 0.2, 0.3))
     assert (source.preprocessing.crop_fraction, source.preprocessing.interpolation) == (0.95, "bilinear")
     assert (source.kind, source.name, source.tag, source.classes) == ("timm", "resnet18", "random", 1000)
     assert canonical(source)[1]["code"] == f"timm {timm.__version__}"
     squashed = resolve(Recipe(model="timm:convnext_base.fb_in22k_ft_in1k_384", weights="random"))
-    assert "squash" in squashed.notes[0]
+    assert (squashed.preprocessing.resize, squashed.preprocessing.crop_fraction, squashed.notes) == ("squash", 1.0, ())
 
 
 @needs_timm

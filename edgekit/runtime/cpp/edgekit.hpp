@@ -6,6 +6,7 @@
 // Pictures become the same pixels, and classes the same answers, as in edgekit's Python runtime.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -37,11 +38,13 @@ class Error : public std::runtime_error {
   std::string hint_;
 };
 
-// An image: `rgb` is uint8, height x width x 3, row by row.
+// An image: `rgb` is uint8, height x width x 3, row by row; `orientation` is what EXIF says of how the camera was held,
+// 1 (upright) to 8, which `picture` applies where a bundle says so.
 struct Image {
   int width = 0;
   int height = 0;
   std::vector<std::uint8_t> rgb;
+  int orientation = 1;
 };
 
 // What an image may cost; looked at before its pixels are decoded.
@@ -50,31 +53,42 @@ struct Limits {
   std::size_t pixels = 89478485;  // where Pillow starts to warn of decompression bombs
 };
 
-// Decodes JPEG (8-bit grey, colour, CMYK) or PNG (all but 16-bit grey) to RGB; alpha is dropped.
+// Decodes JPEG (8-bit grey, colour, CMYK) or PNG to RGB; alpha is dropped, 16 bits become 8.
 // Throws Error: neither of them, damaged or cut short, or over the limits.
 Image decode(const std::uint8_t* bytes, std::size_t count, const Limits& limits = {});
 
 // Reads the file and decodes it. Throws Error as decode does, and when it cannot be read.
 Image read_image(const std::string& path, const Limits& limits = {});
 
-enum class Interpolation { nearest, bilinear, bicubic, lanczos };
+enum class Interpolation { nearest, bilinear, bicubic, lanczos, area };
+
+// How an image comes to the input's size: its centre cropped, all of it squashed, or all of it inside, padded: in the
+// middle, or where pad_across and pad_down say.
+enum class Resize { crop, squash, letterbox, pad };
 
 // What is done to an image before the network sees it; mean, deviation and channel order are inside the network.
 struct Preprocessing {
-  int size = 0;                // side of the square input, pixels
-  double crop_fraction = 1.0;  // part of the resized short side that the centre crop keeps, 0.01 to 1
+  int width = 0, height = 0;   // of the input, pixels
+  double crop_fraction = 1.0;  // part of what is covered that the centre crop keeps, 0.01 to 1
   Interpolation interpolation = Interpolation::bicubic;
+  Resize resize = Resize::crop;
+  bool antialias = true;                    // as Pillow resizes, not as OpenCV does
+  std::array<std::uint8_t, 3> pad_color{};  // RGB
+  int pad_across = 0, pad_down = 0;         // halves of the free width left of the image, of the free height above
+  bool exif = false;                        // whether the image is turned as its orientation says
 };
 
-// Resizes to width x height, to the pixels that Pillow makes of it: first the width, then the height. Throws Error: an
-// empty image, or a side over 2^24 pixels.
-Image resize(const Image& image, int width, int height, Interpolation interpolation);
+// Resizes to width x height, to the pixels that Pillow makes of it, first the width, then the height; or, without
+// antialias and for areas, OpenCV's. Throws Error: an empty image, a side over 2^24 pixels, or Lanczos without
+// antialias.
+Image resize(const Image& image, int width, int height, Interpolation interpolation, bool antialias = true);
 
-// The short side resized to size / crop_fraction, then the centre cropped: size x size.
+// The image as the network's input, width x height; see edgekit/runtime/geometry.py for the rules.
 // Throws Error as resize does.
 Image picture(const Image& image, const Preprocessing& preprocessing);
 
-// A class with its probability; `label` is its name, or its index in digits where the bundle has no names.
+// A class with its probability, or its bare output where the bundle says that it is none; `label` is its name, or its
+// index in digits where the bundle has no names.
 struct Ranked {
   int index = 0;
   std::string label;
@@ -103,13 +117,14 @@ class Bundle {
   const std::vector<std::string>& labels() const;
   const Preprocessing& preprocessing() const;
 
-  // Logits of a picture of size x size pixels. Throws Error: another size.
+  // Outputs for a picture of the input's width and height. Throws Error: another size.
   std::vector<float> logits(const Image& picture) const;
 
-  // The `top` classes of an image of any size, best first.
+  // The `top` classes of an image of any size, best first. Throws Error: the bundle gives vectors, not classes.
   std::vector<Ranked> classify(const Image& image, std::size_t top = 5) const;
 
-  // The golden inputs' least cosine similarity to the kept outputs. Throws Error: it is below 0.99.
+  // The golden inputs' least cosine similarity to the kept outputs. Throws Error: an answer
+  // is another, or a probability moved by more than ten points (vectors: the cosine is below 0.99).
   double check_golden() const;
 
  private:

@@ -14,7 +14,7 @@ namespace edgekit {
 class Engine {
  public:
   virtual ~Engine() = default;
-  // uint8 size x size x 3 RGB to logits. Not for several threads at once.
+  // uint8 height x width x 3 RGB to logits. Not for several threads at once.
   virtual std::vector<float> infer(const std::uint8_t* pixels) = 0;
 };
 

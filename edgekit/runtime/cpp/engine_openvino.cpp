@@ -23,8 +23,8 @@ class OpenVino : public Engine {
     // From memory: what is loaded is what was hashed.
     const ov::Tensor weights_view(ov::element::u8, {weights_.size()}, weights_.data());
     ov::CompiledModel compiled = core_.compile_model(graph, weights_view, "CPU", settings);
-    const auto side = static_cast<std::size_t>(manifest.preprocessing.size);
-    shape_ = {1, side, side, 3};
+    const Preprocessing& wanted = manifest.preprocessing;
+    shape_ = {1, static_cast<std::size_t>(wanted.height), static_cast<std::size_t>(wanted.width), 3};
     if (compiled.inputs().size() != 1 || compiled.outputs().size() != 1 ||
         compiled.input().get_element_type() != ov::element::u8 || compiled.input().get_partial_shape() != shape_ ||
         compiled.output().get_element_type() != ov::element::f32) {

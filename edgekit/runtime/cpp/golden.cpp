@@ -120,17 +120,17 @@ Array array_of(const Bytes& npy, const std::string& type, std::size_t item_bytes
 
 }  // namespace
 
-Golden read_golden(const Bytes& archive, int size) {
+Golden read_golden(const Bytes& archive, int height, int width) {
   const Archive opened = open_archive(archive);
   const Bytes inputs_file = read_member(opened.get(), "inputs.npy");
   const Bytes logits_file = read_member(opened.get(), "logits.npy");
   const Array inputs = array_of(inputs_file, "|u1", 1, 4);
   const Array logits = array_of(logits_file, "<f4", sizeof(float), 2);
-  const auto side = static_cast<std::size_t>(size);
-  const std::vector<std::size_t> wanted{logits.shape[0], side, side, 3};
+  const auto rows = static_cast<std::size_t>(height), columns = static_cast<std::size_t>(width);
+  const std::vector<std::size_t> wanted{logits.shape[0], rows, columns, 3};
   if (inputs.shape != wanted) damaged("its inputs do not fit the bundle's size or its outputs");
   Golden golden{logits.shape[0], logits.shape[1], {}, {}};
-  golden.inputs.assign(inputs.data, inputs.data + golden.images * side * side * 3);
+  golden.inputs.assign(inputs.data, inputs.data + golden.images * rows * columns * 3);
   golden.logits.resize(golden.images * golden.classes);
   std::memcpy(golden.logits.data(), logits.data, golden.logits.size() * sizeof(float));  // "<f4": little-endian only
   if (!std::all_of(golden.logits.begin(), golden.logits.end(), [](float each) { return std::isfinite(each); })) {

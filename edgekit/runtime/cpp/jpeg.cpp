@@ -1,5 +1,6 @@
 // JPEG by libjpeg-turbo, with its defaults, which are also Pillow's: accurate DCT, smooth chroma upsampling.
 
+#include <algorithm>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs FILE
 #include <string>
@@ -10,6 +11,7 @@
 // clang-format on
 
 #include "decode.hpp"
+#include "exif.hpp"
 #include "files.hpp"
 
 namespace edgekit {
@@ -38,6 +40,7 @@ class Decoder {
 
   bool read_header() {
     if (failed_ || setjmp(back_) != 0) return false;
+    jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);  // EXIF and XMP
     jpeg_read_header(&info_, TRUE);
     return true;
   }
@@ -59,6 +62,21 @@ class Decoder {
   std::size_t height() const { return info_.image_height; }
   int channels() const { return info_.num_components; }
   std::string message() const { return message_; }
+
+  // 1 to 8, once the header is read: Exif segments, joined, or, where they say nothing, the last XMP packet.
+  int orientation() const {
+    static const std::string kExif("Exif\0\0", 6), kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
+    Bytes exif, xmp;
+    for (const jpeg_marker_struct* each = info_.marker_list; each != nullptr; each = each->next) {
+      const std::string start(reinterpret_cast<const char*>(each->data), std::min<std::size_t>(each->data_length, 29));
+      if (start.compare(0, kExif.size(), kExif) == 0)
+        exif.insert(exif.end(), each->data + 6, each->data + each->data_length);
+      if (start == kXmp) xmp.assign(each->data + 29, each->data + each->data_length);
+    }
+    bool told = false;
+    const int by_exif = orientation_of_exif(exif, &told);
+    return told ? by_exif : orientation_of_xmp(xmp);
+  }
 
  private:
   static Decoder* of(j_common_ptr info) { return static_cast<Decoder*>(info->client_data); }
@@ -119,11 +137,12 @@ Image decode_jpeg(const std::uint8_t* bytes, std::size_t count, const Limits& li
   }
   const std::size_t pixels = checked_pixels(decoder.width(), decoder.height(), limits);
   const auto depth = static_cast<std::size_t>(channels);
+  const int orientation = decoder.orientation();  // what it is read from goes when the pixels are read
   Bytes decoded(pixels * depth);
   if (!decoder.read_pixels(decoded.data(), decoder.width() * depth)) {
     refuse("a JPEG is damaged or cut short: " + decoder.message(), hint);
   }
-  Image image{static_cast<int>(decoder.width()), static_cast<int>(decoder.height()), {}};
+  Image image{static_cast<int>(decoder.width()), static_cast<int>(decoder.height()), {}, orientation};
   if (channels == 3) {
     image.rgb = std::move(decoded);
     return image;

@@ -7,6 +7,8 @@
 #include <nlohmann/json.hpp>
 #include <set>
 #include <system_error>
+#include <tuple>
+#include <utility>
 
 namespace edgekit {
 
@@ -14,7 +16,7 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr int kSchema = 2;  // the newest known; what 2 changed is nothing that is looked at here
+constexpr int kSchema = 2;  // the newest known
 const char* const kManifest = "manifest.json";
 const char* const kSignature = "manifest.json.sig";
 constexpr std::size_t kManifestBytes = std::size_t{16} << 20;
@@ -45,6 +47,7 @@ Interpolation interpolation_of(const std::string& name) {
   if (name == "bilinear") return Interpolation::bilinear;
   if (name == "bicubic") return Interpolation::bicubic;
   if (name == "lanczos") return Interpolation::lanczos;
+  if (name == "area") return Interpolation::area;
   throw std::out_of_range("there is no interpolation " + name);
 }
 
@@ -56,12 +59,55 @@ int whole_number(const Json& value, int least, int most) {
   return static_cast<int>(number);
 }
 
+Resize resize_of(const std::string& name) {
+  static const std::map<std::string, Resize> kResizes{
+      {"crop", Resize::crop}, {"squash", Resize::squash}, {"letterbox", Resize::letterbox}, {"pad", Resize::pad}};
+  const auto found = kResizes.find(name);
+  if (found == kResizes.end()) throw std::out_of_range("there is no way to resize named " + name);
+  return found->second;
+}
+
+// Halves of the free width left of the image, and of the free height above it.
+std::pair<int, int> alignment_of(const std::string& name) {
+  static const std::map<std::string, std::pair<int, int>> kAlignments{
+      {"top-left", {0, 0}}, {"top", {1, 0}},         {"top-right", {2, 0}}, {"left", {0, 1}},        {"center", {1, 1}},
+      {"right", {2, 1}},    {"bottom-left", {0, 2}}, {"bottom", {1, 2}},    {"bottom-right", {2, 2}}};
+  const auto found = kAlignments.find(name);
+  if (found == kAlignments.end()) throw std::out_of_range("there is no alignment " + name);
+  return found->second;
+}
+
+bool flag(const Json& told, const char* key, bool otherwise) {
+  const auto found = told.find(key);
+  if (found == told.end()) return otherwise;
+  if (!found->is_boolean()) throw std::out_of_range(std::string(key) + " is neither true nor false");
+  return found->get<bool>();
+}
+
+// What came with schema 2; what is not told is as it was before.
+void take_newer(const Json& said, Preprocessing& made) {
+  made.resize = resize_of(said.value("resize", std::string("crop")));
+  made.antialias = flag(said, "antialias", true);
+  made.exif = flag(said, "exif", false);
+  std::tie(made.pad_across, made.pad_down) = alignment_of(said.value("pad_align", std::string("top-left")));
+  const Json color = said.value("pad_color", Json{0, 0, 0});
+  if (!color.is_array() || color.size() != 3) throw std::out_of_range("pad_color is no colour");
+  for (std::size_t i = 0; i < 3; ++i) made.pad_color[i] = static_cast<std::uint8_t>(whole_number(color[i], 0, 255));
+  if (!made.antialias && made.interpolation == Interpolation::lanczos) {
+    throw std::out_of_range("there is no lanczos without antialias");
+  }
+}
+
 Preprocessing preprocessing_of(const Json& told) {
   Preprocessing made;
   const Json& said = told.at("preprocessing");
   const Json& input = told.at("input");
-  made.size = whole_number(said.at("size"), 1, kMaxSide);
-  const Json wanted = {1, made.size, made.size, 3};
+  const Json& size = said.at("size");
+  const bool square = !size.is_array();
+  if (!square && size.size() != 2) throw std::out_of_range("the size is not height and width");
+  made.height = whole_number(square ? size : size[0], 1, kMaxSide);
+  made.width = whole_number(square ? size : size[1], 1, kMaxSide);
+  const Json wanted = {1, made.height, made.width, 3};
   if (input.at("shape") != wanted || input.at("dtype") != "uint8" || input.at("layout") != "NHWC" ||
       input.at("color") != "RGB") {
     throw std::out_of_range("the input is not uint8 NHWC RGB of the size that preprocessing makes");
@@ -71,7 +117,18 @@ Preprocessing preprocessing_of(const Json& told) {
   if (!(made.crop_fraction >= 0.01 && made.crop_fraction <= 1.0))
     throw std::out_of_range("crop_fraction is not in 0.01 to 1");
   made.interpolation = interpolation_of(said.at("interpolation").get<std::string>());
+  take_newer(said, made);
   return made;
+}
+
+// One of the words that `output` may say under a key.
+std::string output_word(const Json& told, const char* key, const std::set<std::string>& known,
+                        const std::string& otherwise) {
+  const auto output = told.find("output");
+  if (output == told.end() || output->is_null()) return otherwise;
+  const std::string word = output->value(key, otherwise);
+  if (known.count(word) == 0) throw std::out_of_range(std::string("output.") + key + " is " + word);
+  return word;
 }
 
 std::map<std::string, FileFacts> files_of(const Json& told) {
@@ -101,6 +158,8 @@ Manifest manifest_of(const Json& told) {
     throw std::out_of_range(std::to_string(made.labels.size()) + " labels for " + std::to_string(made.classes) +
                             " classes");
   }
+  made.activation = output_word(told, "activation", {"softmax", "sigmoid", "none"}, "softmax");
+  made.task = output_word(told, "task", {"classify", "multilabel", "embed"}, "classify");
   const auto settings = told.find("engine_settings");
   if (settings != told.end() && settings->is_object() && settings->contains("threads") &&
       !settings->at("threads").is_null()) {

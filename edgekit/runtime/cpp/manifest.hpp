@@ -24,6 +24,8 @@ struct Manifest {
   std::vector<std::string> labels;  // none, or one a class
   std::size_t classes = 0;          // 0: not said
   int threads = 0;                  // 0: not said
+  std::string activation;           // softmax, sigmoid or none
+  std::string task;                 // classify, multilabel or embed
 };
 
 // Throws Error: no bundle, of a newer schema, or not whole.

@@ -1,5 +1,5 @@
 // PNG by libpng, to the pixels that Pillow's convert("RGB") gives: alpha and gamma are left aside, 16 bits become the
-// upper 8.
+// upper 8, but those of grey are scaled, as edgekit/runtime/rgb.py has it.
 
 #include <png.h>
 
@@ -9,6 +9,7 @@
 #include <string>
 
 #include "decode.hpp"
+#include "exif.hpp"
 #include "files.hpp"
 
 namespace edgekit {
@@ -44,13 +45,14 @@ class Decoder {
     return true;
   }
 
-  // Asks for 8 bits a channel, RGB; palettes stay indices, since libpng does not tell of indices beyond the palette.
+  // Asks for 8 bits a channel, RGB; palettes stay indices, since libpng does not tell of indices beyond the palette,
+  // and 16 bits of grey stay such.
   bool choose_form() {
     if (setjmp(back_) != 0) return false;
-    if (bits() == 16) png_set_strip_16(png_);
     if (palette()) {
       png_set_packing(png_);
-    } else {
+    } else if (!deep_grey()) {
+      if (bits() == 16) png_set_strip_16(png_);
       if (bits() < 8) png_set_expand_gray_1_2_4_to_8(png_);
       png_set_gray_to_rgb(png_);
       png_set_strip_alpha(png_);
@@ -63,8 +65,17 @@ class Decoder {
   bool read_pixels(png_bytepp rows) {
     if (setjmp(back_) != 0) return false;
     png_read_image(png_, rows);
-    png_read_end(png_, nullptr);
+    png_read_end(png_, info_);
     return true;
+  }
+
+  // Of the eXIf chunk, once the pixels are read: it may come after them.
+  int orientation() const {
+    png_bytep tiff = nullptr;
+    png_uint_32 count = 0;
+    if (png_get_eXIf_1(png_, info_, &count, &tiff) == 0 || tiff == nullptr) return 1;
+    bool told = false;
+    return orientation_of_exif(Bytes(tiff, tiff + count), &told);
   }
 
   // The palette's colours as RGB, index by index; sets how many there are.
@@ -81,7 +92,7 @@ class Decoder {
   std::size_t row_bytes() const { return png_get_rowbytes(png_, info_); }
   int bits() const { return png_get_bit_depth(png_, info_); }
   bool palette() const { return png_get_color_type(png_, info_) == PNG_COLOR_TYPE_PALETTE; }
-  bool grey() const { return png_get_color_type(png_, info_) == PNG_COLOR_TYPE_GRAY; }
+  bool deep_grey() const { return bits() == 16 && png_get_color_type(png_, info_) == PNG_COLOR_TYPE_GRAY; }
   std::string message() const { return message_; }
 
  private:
@@ -119,24 +130,33 @@ Bytes colours_of(Decoder& decoder, const Bytes& indices) {
   return rgb;
 }
 
+// 16 bits of grey, high byte first, as RGB: v / 257, rounded.
+Bytes scaled_of(const Bytes& deep) {
+  Bytes rgb;
+  rgb.reserve(deep.size() / 2 * 3);
+  for (std::size_t i = 0; i < deep.size(); i += 2) {
+    rgb.insert(rgb.end(), 3, static_cast<std::uint8_t>((deep[i] * 256 + deep[i + 1] + 128) / 257));
+  }
+  return rgb;
+}
+
 }  // namespace
 
 Image decode_png(const std::uint8_t* bytes, std::size_t count, const Limits& limits) {
   Decoder decoder(bytes, count);
   if (!decoder.read_header()) refuse("a PNG cannot be decoded: " + decoder.message(), kReplace);
-  if (decoder.grey() && decoder.bits() == 16) {
-    refuse("a PNG is 16-bit grey, whose black and white nobody says", "Convert it to 8 bits.");
-  }
   const std::size_t pixels = checked_pixels(decoder.width(), decoder.height(), limits);
   if (!decoder.choose_form()) refuse("a PNG cannot be decoded: " + decoder.message(), kReplace);
-  const std::size_t depth = decoder.palette() ? 1 : 3;
+  const bool deep = decoder.deep_grey();
+  const std::size_t depth = decoder.palette() ? 1 : deep ? 2 : 3;
   if (decoder.row_bytes() != decoder.width() * depth) refuse("a PNG cannot be decoded to RGB", kReplace);
   Bytes decoded(pixels * depth);
   std::vector<png_bytep> rows(decoder.height());
   for (std::size_t y = 0; y < rows.size(); ++y) rows[y] = decoded.data() + y * decoder.row_bytes();
   if (!decoder.read_pixels(rows.data())) refuse("a PNG is damaged or cut short: " + decoder.message(), kReplace);
-  return {static_cast<int>(decoder.width()), static_cast<int>(decoder.height()),
-          decoder.palette() ? colours_of(decoder, decoded) : std::move(decoded)};
+  const int orientation = decoder.orientation();
+  Bytes rgb = decoder.palette() ? colours_of(decoder, decoded) : deep ? scaled_of(decoded) : std::move(decoded);
+  return {static_cast<int>(decoder.width()), static_cast<int>(decoder.height()), std::move(rgb), orientation};
 }
 
 }  // namespace edgekit

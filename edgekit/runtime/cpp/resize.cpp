@@ -1,5 +1,7 @@
-// Resize and crop as edgekit/runtime/resize.py defines them: the pixels that Pillow makes of RGB images when it resizes
+// Resizing as edgekit/runtime/resize.py defines it: the pixels that Pillow makes of RGB images when it resizes
 // the width and then the height. Two passes in fixed point; only the part that the crop keeps is computed.
+
+#include "resize.hpp"
 
 #include <algorithm>
 #include <array>
@@ -15,10 +17,6 @@ namespace {
 constexpr int kPrecisionBits = 32 - 8 - 2;  // of the weights: 8 bits are the pixel's, 2 are for overshoot
 constexpr int kMaxSide = 1 << 24;           // beyond it Pillow's own box, made of floats, is not exact
 constexpr double kPi = 3.14159265358979323846;
-
-struct Window {  // the part of the resized image that is wanted
-  int left, top, width, height;
-};
 
 struct Filter {
   double (*weight)(double);
@@ -93,8 +91,6 @@ std::uint8_t clipped(std::int32_t sum) { return static_cast<std::uint8_t>(std::c
 
 constexpr std::int32_t kHalf = 1 << (kPrecisionBits - 1);
 
-std::size_t row_bytes(int width) { return static_cast<std::size_t>(width) * 3; }
-
 // Rows top..top+height of `image`, resized along the row to taps.size() pixels.
 Image along_rows(const Image& image, const std::vector<Taps>& taps, int top, int height) {
   Image made{static_cast<int>(taps.size()), height, Bytes(taps.size() * 3 * static_cast<std::size_t>(height))};
@@ -166,12 +162,6 @@ Image nearest(const Image& image, int width, int height, const Window& window) {
   return made;
 }
 
-// The window of the image resized to width x height.
-Image resized(const Image& image, int width, int height, Interpolation interpolation, const Window& window) {
-  return interpolation == Interpolation::nearest ? nearest(image, width, height, window)
-                                                 : filtered(image, width, height, filter_of(interpolation), window);
-}
-
 void check(const Image& image, double width, double height) {
   if (image.width < 1 || image.height < 1 ||
       image.rgb.size() != row_bytes(image.width) * static_cast<std::size_t>(image.height)) {
@@ -187,22 +177,24 @@ void check(const Image& image, double width, double height) {
 
 }  // namespace
 
-Image resize(const Image& image, int width, int height, Interpolation interpolation) {
-  check(image, width, height);
-  return resized(image, width, height, interpolation, {0, 0, width, height});
+Image resized_as_pillow(const Image& image, int width, int height, Interpolation interpolation, const Window& window) {
+  return interpolation == Interpolation::nearest ? nearest(image, width, height, window)
+                                                 : filtered(image, width, height, filter_of(interpolation), window);
 }
 
-Image picture(const Image& image, const Preprocessing& preprocessing) {
-  // nearbyint rounds halves to even numbers, as Python's round does.
-  const double size = preprocessing.size;
-  const double short_side = std::max(size, std::nearbyint(size / preprocessing.crop_fraction));
-  const double scale = short_side / std::min(image.width, image.height);
-  const double width = std::max(size, std::nearbyint(image.width * scale));
-  const double height = std::max(size, std::nearbyint(image.height * scale));
+Image resized(const Image& image, double width, double height, Interpolation interpolation, bool antialias,
+              const Window& window) {
   check(image, width, height);
-  const Window window{static_cast<int>(std::nearbyint((width - size) / 2)),
-                      static_cast<int>(std::nearbyint((height - size) / 2)), preprocessing.size, preprocessing.size};
-  return resized(image, static_cast<int>(width), static_cast<int>(height), preprocessing.interpolation, window);
+  if (!antialias && interpolation == Interpolation::lanczos) {
+    refuse("lanczos is always antialiased", "Take another interpolation.");
+  }
+  const bool as_opencv = !antialias || interpolation == Interpolation::area;
+  return (as_opencv ? resized_as_opencv : resized_as_pillow)(image, static_cast<int>(width), static_cast<int>(height),
+                                                             interpolation, window);
+}
+
+Image resize(const Image& image, int width, int height, Interpolation interpolation, bool antialias) {
+  return resized(image, width, height, interpolation, antialias, {0, 0, width, height});
 }
 
 }  // namespace edgekit

@@ -1,9 +1,11 @@
 // What the tests ask of the library: each line on standard input is a request, and each gets an answer.
-//   resize W H INTERPOLATION INTO_W INTO_H   then W*H*3 bytes: "ok W H", then pixels
-//   picture W H INTERPOLATION SIZE FRACTION  likewise
+//   resize W H INTERPOLATION INTO_W INTO_H ANTIALIAS  then W*H*3 bytes: "ok W H", then pixels
+//   picture W H CONTRACT                     likewise
+//   fit CONTRACT PATH                        a file as the network's input: "ok W H", then pixels
 //   decode PATH                              "ok W H", then pixels
 //   open PATH                                "ok COSINE 0"
 //   classify PATH                            the bundle last opened: "ok TOP 0", its first class's index
+// CONTRACT is INTERPOLATION WIDTH HEIGHT FRACTION RESIZE ANTIALIAS RED GREEN BLUE ACROSS DOWN EXIF.
 // An error is the line that people would see.
 
 #include <cstdio>
@@ -23,7 +25,12 @@ using edgekit::Interpolation;
 const std::map<std::string, Interpolation> kInterpolations{{"nearest", Interpolation::nearest},
                                                            {"bilinear", Interpolation::bilinear},
                                                            {"bicubic", Interpolation::bicubic},
-                                                           {"lanczos", Interpolation::lanczos}};
+                                                           {"lanczos", Interpolation::lanczos},
+                                                           {"area", Interpolation::area}};
+const std::map<std::string, edgekit::Resize> kResizes{{"crop", edgekit::Resize::crop},
+                                                      {"squash", edgekit::Resize::squash},
+                                                      {"letterbox", edgekit::Resize::letterbox},
+                                                      {"pad", edgekit::Resize::pad}};
 
 Image frame_of(std::istringstream& words) {
   Image image;
@@ -33,24 +40,40 @@ Image frame_of(std::istringstream& words) {
   return image;
 }
 
+edgekit::Preprocessing contract_of(std::istringstream& words) {
+  edgekit::Preprocessing wanted;
+  std::string interpolation, resize;
+  words >> interpolation >> wanted.width >> wanted.height >> wanted.crop_fraction >> resize >> wanted.antialias;
+  for (std::uint8_t& level : wanted.pad_color) {
+    int number = 0;
+    words >> number;
+    level = static_cast<std::uint8_t>(number);
+  }
+  words >> wanted.pad_across >> wanted.pad_down >> wanted.exif;
+  wanted.interpolation = kInterpolations.at(interpolation);
+  wanted.resize = kResizes.at(resize);
+  return wanted;
+}
+
+Image read_from(std::istringstream& words) {
+  std::string path;
+  std::getline(words >> std::ws, path);
+  return edgekit::read_image(path);
+}
+
 Image made_of(const std::string& verb, std::istringstream& words) {
-  if (verb == "decode") {
-    std::string path;
-    std::getline(words >> std::ws, path);
-    return edgekit::read_image(path);
+  if (verb == "decode") return read_from(words);
+  if (verb == "fit") {
+    const edgekit::Preprocessing wanted = contract_of(words);
+    return edgekit::picture(read_from(words), wanted);
   }
   const Image image = frame_of(words);
+  if (verb == "picture") return edgekit::picture(image, contract_of(words));
   std::string name;
-  words >> name;
-  if (verb == "resize") {
-    int width = 0, height = 0;
-    words >> width >> height;
-    return edgekit::resize(image, width, height, kInterpolations.at(name));
-  }
-  edgekit::Preprocessing wanted;
-  words >> wanted.size >> wanted.crop_fraction;
-  wanted.interpolation = kInterpolations.at(name);
-  return edgekit::picture(image, wanted);
+  int width = 0, height = 0;
+  bool antialias = true;
+  words >> name >> width >> height >> antialias;
+  return edgekit::resize(image, width, height, kInterpolations.at(name), antialias);
 }
 
 void answer(const std::string& line, std::optional<edgekit::Bundle>& bundle) {

@@ -20,6 +20,7 @@ from edgekit.build.findings import Findings
 from edgekit.build.plan import Plan, planned
 from edgekit.build.provenance import Provenance
 from edgekit.build.prune import Pruned
+from edgekit.build.referee import Refereed
 from edgekit.build.runner import Runner
 from edgekit.build.stage import File
 from edgekit.build.variant import Variant
@@ -33,13 +34,15 @@ from edgekit.report.model import Target
 from edgekit.store import Store
 from edgekit.validate.accuracy import Accuracy, Fidelity
 from edgekit.validate.decision import Budgets, decide
-from edgekit.validate.evaluation import Evaluated, VariantResult
+from edgekit.validate.evaluation import Evaluated
 from edgekit.validate.flips import class_changes, flips
 from edgekit.validate.rounding import about
+from edgekit.validate.tasks import VariantResult
 
 GRAPH = File(Path("model.onnx"), "0" * 64)
 FACTS = GraphFacts("NCHW", 32, 32, 24, 1, 1)
 PRUNED_FACTS = replace(FACTS, params=7, macs=8)
+REFEREED = Refereed("onnxruntime", "openvino", 24, 100.0, 1e-5, 0.1, True, None, False)
 POOL = SignsSet("calibration", 24)
 CALIBRATION = CalibrationData(choose(POOL, 6, "random", 0, data="signs"), POOL)
 PROVENANCE = Provenance(Target(name="cpu", runtime="openvino", runtime_version="1", device=None, features=()), {})
@@ -81,7 +84,7 @@ def findings(
     decision = decide(given.contenders, given.measured, wanted, budgets)
     return Findings(
         Exported(GRAPH, FACTS), shown[0] if answers.labelled else None, *shown, CALIBRATION, None, variants, forms,
-        Pruned("none", "not asked for (--prune none)"), None, answers, given.measured, decision,
+        Pruned("none", "not asked for (--prune none)"), None, answers, given.measured, decision, REFEREED,
     )  # fmt: skip
 
 
@@ -134,12 +137,27 @@ def test_a_latency_budget_that_is_not_met() -> None:
     assert report(evidence(), latency_ms=5.0).verdict.ok
 
 
-def test_without_labels_accuracy_is_not_measured_and_does_not_decide() -> None:
+def test_without_labels_the_answers_that_are_kept_are_the_budget() -> None:
     told = report(evidence(drop=None))
     assert told.chosen == "int8"
-    assert told.verdict.accuracy.ok is None
-    assert told.verdict.accuracy.why
+    accuracy = told.verdict.accuracy
+    assert (accuracy.drop, accuracy.ok, accuracy.agreement, accuracy.min_agreement) == (None, True, 99.0, 97.0)
+    assert accuracy.decided is False  # 99 of 100 may be 94.6 % of all
+    assert accuracy.why
     assert told.verdict.ok
+
+
+def test_what_the_referee_found_is_told() -> None:
+    told = report(evidence()).as_dict()["referee"]
+    assert told == {
+        "reference": "onnxruntime",
+        "runtime": "openvino",
+        "images": 24,
+        "agreement": 100.0,
+        "max_logit_difference": 1e-5,
+        "tolerance": 0.1,
+        "operator": None,
+    }
 
 
 def test_without_a_device_accuracy_decides_and_latency_says_why() -> None:
@@ -207,7 +225,7 @@ def test_fp32_is_its_own_baseline_however_few_the_images() -> None:
     accuracy = report(evidence(int8_ms=13.0, bf16_ms=12.5)).verdict.accuracy
     assert (accuracy.decided, accuracy.images_needed) == (True, None)
     without = report(evidence(drop=None)).verdict.accuracy
-    assert (without.decided, without.images_needed) == (None, None)
+    assert (without.decided, without.images_needed) == (False, None)
 
 
 def changed(images: ImageSet, indices: Sequence[int], labelled: bool, logits: tuple[np.ndarray, np.ndarray]) -> Report:

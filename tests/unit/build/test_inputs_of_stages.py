@@ -80,7 +80,7 @@ from edgekit.models.source import resolve
 from edgekit.recipe import Recipe
 recipe = Recipe(model=sys.argv[1], seed=int(sys.argv[2]))
 source = resolve(recipe)
-print(json.dumps([EXPORT.key(ExportInput(source, 32)), "torch" in sys.modules]))
+print(json.dumps([EXPORT.key(ExportInput(source, (32, 32))), "torch" in sys.modules]))
 """
 
 

@@ -19,8 +19,9 @@ sys.path.insert(0, ARCHIVE)
 
 from edgekit_runtime import Bundle, BundleError, ImageError  # noqa: E402
 from edgekit_runtime.command import main  # noqa: E402
-from edgekit_runtime.manifest import INTERPOLATIONS  # noqa: E402
-from edgekit_runtime.resize import resample  # noqa: E402
+from edgekit_runtime.contract import Contract  # noqa: E402
+from edgekit_runtime.decoding import fitted  # noqa: E402
+from edgekit_runtime.resize import FILTERS, fit, resample  # noqa: E402
 from PIL import Image, __version__  # noqa: E402
 
 DICE = np.random.RandomState(0)
@@ -39,10 +40,18 @@ def resizes_as_pillow():
     for _ in range(60):
         width, height, to_width, to_height = (int(side) for side in DICE.randint(1, 80, 4))
         pixels = DICE.randint(0, 256, (height, width, 3), dtype=np.uint8)
-        for name in INTERPOLATIONS:
+        for name in ("nearest", *FILTERS):
             method = getattr(Image, name.upper())
             theirs = Image.fromarray(pixels).resize((to_width, height), method).resize((to_width, to_height), method)
             assert np.array_equal(resample(pixels, to_width, to_height, name), np.asarray(theirs)), name
+
+
+def fits_with_and_without_pillow():
+    pixels = DICE.randint(0, 256, (50, 70, 3), dtype=np.uint8)
+    for resize in ("crop", "squash", "letterbox", "pad"):
+        for antialias in (True, False):
+            contract = Contract((24, 32), 1.0, "bilinear", resize, antialias, (1, 2, 3), "center")
+            assert np.array_equal(fit(pixels, contract), fitted(Image.fromarray(pixels), contract)), contract
 
 
 def classifies():
@@ -83,6 +92,7 @@ def refuses():
 
 
 resizes_as_pillow()
+fits_with_and_without_pillow()
 classifies()
 refuses()
 print(f"fine on {platform.python_version()}, numpy {np.__version__}, Pillow {__version__}")

@@ -10,9 +10,11 @@ from samples import SAMPLE_REPORT
 
 pytest.importorskip("cyclonedx")
 
+from edgekit import DISTRIBUTION
 from edgekit.build.bundle_contents import product
 from edgekit.bundle.manifest import Licenses
 from edgekit.bundle.sbom import bill_of_materials, packages
+from edgekit.errors import UnavailableError
 from edgekit.report import validate
 
 FILES = {"model.onnx": b"a network", "report.json": b"{}"}
@@ -52,12 +54,14 @@ def test_network_data_files_and_packages_are_in_it() -> None:
     assert parts["data: signs"]["licenses"] == [{"license": {"id": "CC-BY-4.0"}}]
     assert parts["model.onnx"]["hashes"][0]["alg"] == "SHA-256"
     assert parts["numpy"]["purl"] == f"pkg:pypi/numpy@{parts['numpy']['version']}"
-    assert {"torch", "openvino", "nncf", "pillow", "edgekit"} <= set(parts)
+    assert {"torch", "openvino", "nncf", "pillow", DISTRIBUTION} <= set(parts)
+    assert parts[DISTRIBUTION]["purl"] == f"pkg:generic/{DISTRIBUTION}@{parts[DISTRIBUTION]['version']}"
     assert "licenses" not in next(part for part in made()["components"] if part["name"] == "data: signs")
 
 
 def test_packages_are_those_that_are_needed_and_no_others() -> None:
-    light = {found.metadata["Name"].lower() for found in packages(("edgekit",))}
-    assert {"edgekit", "click", "numpy", "pydantic"} <= light
+    light = {found.metadata["Name"].lower() for found in packages((DISTRIBUTION,))}
+    assert {DISTRIBUTION, "click", "numpy", "pydantic"} <= light
     assert not {"torch", "pytest", "vermin"} & light
-    assert packages(("no-such-package",)) == []
+    with pytest.raises(UnavailableError, match="no-such-package is not installed"):
+        packages(("no-such-package",))

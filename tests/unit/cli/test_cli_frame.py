@@ -79,7 +79,7 @@ def test_every_verb_has_help_with_examples_and_loads_nothing_heavy(verb: str) ->
         (KeyboardInterrupt(), 130, "interrupted"),
         (click.Abort(), 130, "interrupted"),
         (OSError(errno.ENOSPC, "No space left on device", "model.bin"), 2, "disk is full while writing model.bin"),
-        (ModuleNotFoundError("No module named 'nncf'", name="nncf"), 4, "pip install 'edgekit[cpu]'"),
+        (ModuleNotFoundError("No module named 'nncf'", name="nncf"), 4, "pip install '.[cpu]' in a checkout"),
         (ImportError("libopenvino.so: cannot open", name="openvino._pyopenvino"), 4, "cannot be imported"),
         (ModuleNotFoundError("No module named 'nothing'", name="nothing"), 1, "fault of edgekit's own"),
         (RuntimeError("two\nlines"), 1, "RuntimeError: two lines"),
@@ -137,7 +137,8 @@ cli.main(["build"])
     assert answer.returncode == 4
     assert answer.stdout == ""
     assert answer.stderr == (
-        f"edgekit: error: The package {package} is not installed. Get it with: pip install 'edgekit[cpu]'\n"
+        f"edgekit: error: The package {package} is not installed. Get it with: pip install '.[cpu]' in a checkout of"
+        " edgekit, or pip install 'WHEEL[cpu]' with its wheel.\n"
     )
 
 
@@ -158,8 +159,8 @@ def test_doctor_names_the_extra_of_what_is_missing(monkeypatch: pytest.MonkeyPat
     found = doctor.examine(describe()).as_json()
     cpu = next(target for target in found["targets"] if target["name"] == "cpu")
     assert not cpu["ready"]
-    assert cpu["hint"] == "pip install 'edgekit[cpu]'"
-    assert "pip install 'edgekit[cpu]'" in found["advice"][0]
+    assert "pip install '.[cpu]'" in cpu["hint"]
+    assert "pip install '.[cpu]'" in found["advice"][0]
 
 
 def test_doctor_writes_nothing(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,6 +258,46 @@ def test_channel_values_take_one_or_three(numbers: list[float]) -> None:
 )
 def test_wrong_values_are_usage_errors(arguments: list[str]) -> None:
     assert CliRunner().invoke(probe(), arguments).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "value"),
+    [
+        (["--size", "48x192"], "size", [48, 192]),
+        (["--size", "96"], "size", [96, 96]),
+        (["--mean", "127.5", "--scale", "255"], "mean", [127.5] * 3),
+        (["--pad-color", "114"], "pad_color", [114] * 3),
+        (["--pad-color", "1,2,3"], "pad_color", [1, 2, 3]),
+        (["--no-antialias"], "antialias", False),
+        (["--exif"], "exif", True),
+        (["--preprocessing", "keras-tf"], "preset", "keras-tf"),
+        (["--resize", "letterbox"], "resize", "letterbox"),
+        (["--pad-align", "center"], "pad_align", "center"),
+        (["--color", "grey"], "color", "grey"),
+        (["--interpolation", "area"], "interpolation", "area"),
+    ],
+)
+def test_how_images_are_prepared_can_be_said(arguments: list[str], key: str, value: object) -> None:
+    assert json.loads(CliRunner().invoke(probe(), arguments).stdout)[key] == value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--mean", "127.5"], "--scale 255"),
+        (["--scale", "255", "--mean", "0.5"], "leave --scale 255 out"),
+        (["--mean", "0.5", "--scale", "255"], "leave --scale 255 out"),
+        (["--scale", "128"], "neither 1 nor 255"),
+        (["--pad-color", "256"], "levels from 0 to 255"),
+        (["--pad-color", "1,2"], "levels from 0 to 255"),
+        (["--pad-color", ","], "levels from 0 to 255"),
+        (["--size", "48x"], "48x192"),
+    ],
+)
+def test_what_is_wrong_with_a_value_is_told(arguments: list[str], words: str) -> None:
+    done = CliRunner().invoke(probe(), arguments)
+    assert done.exit_code == 2
+    assert words in done.output
 
 
 def test_json_refuses_nan() -> None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from edgekit.data.crops import PROTOCOLS, planned, scales, views
 from edgekit.data.preprocessing import Preprocessing, picture
+from edgekit.errors import InputError
 
 
 def photo(width: int, height: int, seed: int = 0, mode: str = "RGB") -> Image.Image:
@@ -23,7 +24,7 @@ def photo(width: int, height: int, seed: int = 0, mode: str = "RGB") -> Image.Im
 
 def literal(image: Image.Image, told: Preprocessing, crops: int) -> Iterator[NDArray[np.uint8]]:
     """All views, one at a time: nothing is shared, nothing left out."""
-    method, size = Image.Resampling[told.interpolation.upper()], told.size
+    method, size = Image.Resampling[told.interpolation.upper()], told.size[0]
     for scale in (256, 288, 320, 352) if crops == 144 else (256,):
         short = round(scale * size / 224)
         image = image.convert("RGB")
@@ -116,3 +117,11 @@ def test_one_crop_is_the_networks_own() -> None:
     assert weights.tolist() == [1]
     assert np.array_equal(made[0], picture(image, told))
     assert 1 not in PROTOCOLS
+
+
+def test_the_protocols_of_several_crops_are_refused_where_the_network_takes_no_squares() -> None:
+    with pytest.raises(InputError, match="48x192"):
+        views(photo(50, 40), Preprocessing((48, 192)), 12)
+    made, weights = views(photo(50, 40), Preprocessing((48, 192)), 1)
+    assert made.shape == (1, 48, 192, 3)
+    assert weights.tolist() == [1]

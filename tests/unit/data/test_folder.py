@@ -16,11 +16,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgekit.data import folder as module
-from edgekit.data.folder import SUFFIXES, FolderSet, open_images
+from edgekit.data import reading
+from edgekit.data.folder import FolderSet, open_images
+from edgekit.data.formats import suffixes
 from edgekit.data.image_set import digest_of
+from edgekit.data.labels import LabelRules
+from edgekit.data.left_out import Tally
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing, picture
+from edgekit.data.walk import walk
 from edgekit.errors import InputError
 from edgekit.store import ContentIndex
 from edgekit.store import index as index_module
@@ -56,7 +60,7 @@ def test_a_table_names_paths_and_labels(photos: Photos, suffix: str) -> None:
     assert images.labels is not None
     assert images.labels.tolist() == [5, 2]
     with pytest.raises(InputError, match="out of range"):
-        open_images(table, num_classes=5)
+        open_images(table, labels=LabelRules(classes=5))
 
 
 def test_refusals(photos: Photos, tmp_path: Path) -> None:
@@ -143,8 +147,8 @@ def test_a_loaded_image_is_the_picture_of_its_file(tmp_path: Path) -> None:
 def test_training_images_are_the_same_for_the_same_seed(photos: Photos) -> None:
     images = open_images(photos())
     assert isinstance(images, FolderSet)
-    first, label = images.training_image(5, 16, 7)
-    assert np.array_equal(first, images.training_image(5, 16, 7)[0])
+    first, label = images.training_image(5, (16, 16), 7)
+    assert np.array_equal(first, images.training_image(5, (16, 16), 7)[0])
     assert label == 1
     assert first.shape == (16, 16, 3)
 
@@ -153,13 +157,13 @@ def test_nothing_unchanged_is_looked_at_again(photos: Photos, monkeypatch: pytes
     folder, looked = photos(), []
     (folder / "a" / "broken.png").write_bytes(b"no picture")
     monkeypatch.setattr(index_module, "STEP_NS", 20_000_000)
-    is_whole = module._is_whole
+    is_whole = reading._is_whole
 
     def counted(content: bytes) -> bool:
         looked.append(content)
         return is_whole(content)
 
-    monkeypatch.setattr(module, "_is_whole", counted)
+    monkeypatch.setattr(reading, "_is_whole", counted)
     time.sleep(0.03)
     first = open_images(folder, skip_bad=True)
     assert len(looked) == 9
@@ -200,18 +204,22 @@ def test_images_are_in_the_order_of_sorted_paths(paths: list[list[str]]) -> None
                 continue  # a file is where a folder should be
         classes = sorted(child for child in root.iterdir() if child.is_dir() and child.name[0] != ".")
 
+        def is_hidden(file: Path) -> bool:
+            return any(part[0] == "." for part in file.relative_to(root).parts)
+
         def below(folder: Path) -> list[Path]:
-            found = [f for f in folder.rglob("*") if f.suffix.lower() in SUFFIXES and f.is_file() and f.name[0] != "."]
-            return sorted(found)
+            found = [f for f in folder.rglob("*") if f.suffix.lower() in suffixes() and f.is_file()]
+            return sorted(f for f in found if not is_hidden(f))
 
         expected = [
-            (file.relative_to(root).as_posix(), file.relative_to(root).as_posix(), label)
-            for label, child in enumerate(classes)
+            (file.relative_to(root).as_posix(), file.relative_to(root).as_posix(), child.name)
+            for child in classes
             for file in below(child)
         ]
         if not classes:
             expected = [(file.relative_to(root).as_posix(), file.name, None) for file in below(root)]
-        assert module._walk(root) == (tuple(child.name for child in classes), expected)
+        walked = walk(str(root), Tally())
+        assert (walked.folders, walked.rows) == (tuple(child.name for child in classes), expected)
 
 
 def test_linked_files_count_and_linked_folders_only_as_classes(photos: Photos, tmp_path: Path) -> None:

@@ -202,7 +202,7 @@ def test_batch_norms_come_back_where_the_exporter_leaves_them() -> None:
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_what_comes_back_can_be_pruned_and_exported_again(kind: Callable[[], nn.Module]) -> None:
     back = network_of(exported(made(kind)))
-    graph = trace(back, SIZE)
+    graph = trace(back, (SIZE, SIZE))
     assert graph.units > 0
     keep = some(graph)
     small = slimmed(back, graph, keep).eval()
@@ -249,7 +249,7 @@ def test_a_graph_made_by_hand() -> None:
     assert agree(back(images()).detach(), by_onnxruntime(model, images()))
     assert back.constant_names == {"first_Conv": "w", "fc": "fc.weight", "l": "m", "nobody_s": "two"}
     assert {type(module) for module in back.children()} == {nn.Conv2d, nn.BatchNorm2d, nn.Linear}
-    graph = trace(back, SIZE)
+    graph = trace(back, (SIZE, SIZE))
     assert {group.name: group.width for group in graph.groups} == {"first_Conv": 8, "fc": 7}
     keep = some(graph)
     silent = silenced(back, graph, keep)
@@ -272,7 +272,7 @@ def test_a_constant_for_each_channel_keeps_the_channels_that_it_meets() -> None:
     model = graph_of(nodes, constants)
     back = network_of(model)
     assert agree(back(images(1)).detach(), by_onnxruntime(model, images(1)))
-    graph = trace(back, SIZE)
+    graph = trace(back, (SIZE, SIZE))
     assert [(group.name, group.width) for group in graph.groups] == [("one", 4)]
     keep = some(graph)
     assert agree(slimmed(back, graph, keep)(images()), silenced(back, graph, keep)(images()), 1e-4)

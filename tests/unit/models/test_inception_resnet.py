@@ -171,7 +171,7 @@ def test_without_weights_of_its_own_a_build_is_refused() -> None:
     assert "none yet" in refusal.value.hint
     source = resolve(Recipe(model=name, weights="random", width=0.25))
     assert source.random
-    assert (source.tag, source.preprocessing.size, source.preprocessing.mean) == ("random", 299, (0.5, 0.5, 0.5))
+    assert (source.tag, source.preprocessing.size, source.preprocessing.mean) == ("random", (299, 299), (0.5, 0.5, 0.5))
 
 
 def test_tags_of_the_public_weights() -> None:

@@ -38,7 +38,7 @@ class Exported(NamedTuple):
 def exported(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Exported:
     made, size = network(request.param)
     path = tmp_path_factory.mktemp(request.param) / "core.onnx"
-    export_network(made, size, path)
+    export_network(made, (size, size), path)
     return Exported(made.eval(), trace(made, (size, size)), size, path)
 
 

@@ -34,7 +34,7 @@ Graphs = tuple[onnx.ModelProto, onnx.ModelProto]
 
 def quantized(core: onnx.ModelProto, folder: Path, signed: bool = False) -> Graphs:
     """NNCF's Q/DQ form of a float graph, and the float graph with its shapes."""
-    fixed = with_fixed_input(core, SIZE)
+    fixed = with_fixed_input(core, (SIZE, SIZE))
     onnx.save(fixed, str(folder / "core.onnx"))
     pictures = np.random.Generator(np.random.PCG64(0)).integers(0, 256, (4, 1, SIZE, SIZE, 3), np.uint8)
     told = Preprocessing(SIZE)

@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from edgekit.runtime.decoding import picture, square
-from edgekit.runtime.manifest import INTERPOLATIONS, Contract
-from edgekit.runtime.resize import plan, resample, resize_and_crop
+from edgekit.runtime.contract import Contract
+from edgekit.runtime.decoding import fitted, picture
+from edgekit.runtime.resize import FILTERS, fit, resample
+
+INTERPOLATIONS = ("nearest", *FILTERS)
 
 SIDES = st.one_of(st.integers(1, 12), st.integers(1, 160))
 KINDS = st.sampled_from(["noise", "edges", "flat"])
@@ -48,9 +50,10 @@ def test_with_and_without_pillow_the_network_sees_the_same(
     width: int, height: int, size: int, fraction: float, interpolation: str, seed: int
 ) -> None:
     pixels = pixels_of(width, height, "noise", seed)
-    alone = resize_and_crop(pixels, size, fraction, interpolation)
+    contract = Contract((size, size), fraction, interpolation)
+    alone = fit(pixels, contract)
     assert alone.shape == (size, size, 3)
-    np.testing.assert_array_equal(alone, square(Image.fromarray(pixels), Contract(size, fraction, interpolation)))
+    np.testing.assert_array_equal(alone, fitted(Image.fromarray(pixels), contract))
 
 
 @settings(max_examples=150, deadline=None)
@@ -63,7 +66,7 @@ def test_evaluation_sees_the_same(
 
     pixels = pixels_of(width, height, "noise", seed)
     theirs = evaluated(Image.fromarray(pixels), Preprocessing(size, fraction, interpolation))
-    ours = picture(pixels, Contract(size, fraction, interpolation))
+    ours = picture(pixels, Contract((size, size), fraction, interpolation))
     np.testing.assert_array_equal(ours, theirs)
 
 
@@ -72,17 +75,17 @@ def test_a_ratio_that_would_fill_the_memory_is_resized_in_part(
     interpolation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels = pixels_of(1_500, 2, "noise", 0)
-    contract = Contract(50, 0.875, interpolation)
+    contract = Contract((50, 50), 0.875, interpolation)
     whole = picture(pixels, contract)
     monkeypatch.setattr("edgekit.runtime.decoding.MAX_RESIZED_PIXELS", 0)
     np.testing.assert_array_equal(picture(pixels, contract), whole)
     monkeypatch.undo()
-    assert picture(pixels_of(60_000, 1, "noise", 0), contract._replace(size=299)).shape == (299, 299, 3)
+    assert picture(pixels_of(60_000, 1, "noise", 0), contract._replace(size=(299, 299))).shape == (299, 299, 3)
 
 
-def test_the_geometry_rounds_a_half_to_even_and_never_below_the_square() -> None:
-    assert plan(640, 480, 299, 0.875) == (456, 342, 78, 22)
-    assert plan(1, 1, 7, 1.0) == (7, 7, 0, 0)
-    assert plan(3, 2, 5, 1.0)[:2] == (8, 5)  # 7.5 to 8
-    assert plan(5, 2, 5, 1.0)[:2] == (12, 5)  # 12.5 to 12
-    assert plan(1000, 999, 10, 1.0)[:2] == (10, 10)
+@pytest.mark.parametrize("interpolation", ["nearest", "bicubic"])
+def test_an_input_that_is_no_square_has_the_middle_of_the_resized_picture(interpolation: str) -> None:
+    pixels = pixels_of(120, 90, "noise", 3)
+    whole = by_pillow(pixels, 64, 48, interpolation)
+    made = picture(pixels, Contract((20, 64), 1.0, interpolation))
+    np.testing.assert_array_equal(made, whole[14:34])

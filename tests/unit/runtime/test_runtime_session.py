@@ -21,7 +21,7 @@ from edgekit.runtime.engines import Network
 from edgekit.runtime.manifest import Contract
 from edgekit.runtime.session import WINDOW, Limits
 
-CONTRACT = Contract(32, 0.875, "bicubic")
+CONTRACT = Contract((32, 32), 0.875, "bicubic")
 
 
 @pytest.fixture(scope="module")

@@ -85,7 +85,7 @@ def test_at_a_constant_pace_the_ceiling_holds_and_the_cycle_is_ended(
 ) -> None:
     stages, step_seconds = plan
     if not is_measured:
-        step_seconds = tuple(stage.size**2 / 300**2 for stage in stages)
+        step_seconds = tuple(stage.pixels / 300**2 for stage in stages)
     planned = sum(stage.steps * each for stage, each in zip(stages, step_seconds, strict=True))
     ceiling = part * planned * slower
     run = ran(stages, ceiling, step_seconds if is_measured else None, lambda place, step: slower * step_seconds[place])

@@ -36,7 +36,7 @@ class SlowStripes(Stripes):
     def __call__(self) -> float:
         return self.now  # type: ignore[attr-defined, no-any-return]
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[np.ndarray, int]:
+    def training_image(self, index: int, size: tuple[int, int], seed: int) -> tuple[np.ndarray, int]:
         object.__setattr__(self, "now", self.now + (10.0 if self.drawn >= self.slow_from else 1.0))  # type: ignore[attr-defined]
         object.__setattr__(self, "drawn", self.drawn + 1)  # type: ignore[attr-defined]
         return super().training_image(index, size, seed)

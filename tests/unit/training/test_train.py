@@ -27,11 +27,11 @@ class Stripes:
 
     count: int = 64
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[np.ndarray, int]:
+    def training_image(self, index: int, size: tuple[int, int], seed: int) -> tuple[np.ndarray, int]:
         dice = np.random.Generator(np.random.PCG64([index, seed]))
-        wave = 128 + 100 * np.sin(np.arange(size) * 1.3 + dice.uniform(0, 6))
-        plane = np.broadcast_to(wave[:, None] if index % 2 else wave[None, :], (size, size))
-        noisy = plane[..., None] + dice.normal(0, 20, (size, size, 3))
+        wave = 128 + 100 * np.sin(np.arange(size[0]) * 1.3 + dice.uniform(0, 6))
+        plane = np.broadcast_to(wave[:, None] if index % 2 else wave[None, :], size)
+        noisy = plane[..., None] + dice.normal(0, 20, (*size, 3))
         return np.clip(noisy, 0, 255).astype(np.uint8), index % 2
 
 
@@ -191,9 +191,9 @@ class GreyStripes:
 
     count: int = 64
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[np.ndarray, int]:
+    def training_image(self, index: int, size: Any, seed: int) -> tuple[np.ndarray, int]:
         picture, label = Stripes().training_image(index, size, seed)
-        return picture[: size // 2, :, :1], label
+        return picture[: len(picture) // 2, :, :1], label
 
 
 def test_grey_pictures_that_are_not_square_are_trained_on(tmp_path: Path) -> None:

@@ -25,9 +25,9 @@ class Noise:
 
     count = 32
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[np.ndarray, int]:
+    def training_image(self, index: int, size: tuple[int, int], seed: int) -> tuple[np.ndarray, int]:
         dice = np.random.Generator(np.random.PCG64([index, seed]))
-        return dice.integers(0, 128 * (1 + index % 2), (size, size, 3), dtype=np.uint8), index % 2
+        return dice.integers(0, 128 * (1 + index % 2), (*size, 3), dtype=np.uint8), index % 2
 
 
 def network(layers: int = 3) -> nn.Module:
@@ -39,14 +39,14 @@ def network(layers: int = 3) -> nn.Module:
 
 
 def test_what_a_pass_keeps_is_counted_once() -> None:
-    one, two = (kept_bytes(network(), SIDE, count) for count in (1, 2))
+    one, two = (kept_bytes(network(), (SIDE, SIDE), count) for count in (1, 2))
     each = 2 * CHANNELS * SIDE * SIDE  # BF16
     assert 3 * each <= two - one <= 7 * each  # what each convolution reads and each ReLU made, and not much more
 
 
 def test_as_many_go_through_at_once_as_fit() -> None:
     free = [WORKERS_BYTES + part * 1_000_000 for part in (0, 2, 4, 8, 64)]
-    found = [at_once(network(), SIDE, 16, each) for each in free]
+    found = [at_once(network(), (SIDE, SIDE), 16, each) for each in free]
     assert found == sorted(found)
     assert (found[0], found[-1]) == (0, 16)
     assert 0 < found[2] < 16
@@ -88,7 +88,7 @@ student, free = network(24), 300_000_000
 with autocast():
     student(torch.zeros(1, 3, 96, 96)).sum().backward()  # what the libraries take for themselves
 before = resident_bytes()
-count = at_once(student, 96, 64, WORKERS_BYTES + free)
+count = at_once(student, (96, 96), 64, WORKERS_BYTES + free)
 with autocast():
     made = student(torch.zeros(count, 3, 96, 96).contiguous(memory_format=torch.channels_last))
 made.float().sum().backward()

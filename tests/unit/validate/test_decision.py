@@ -9,7 +9,7 @@ from evidence import Evidence, contender, counted, evidence, latency, pruned, ti
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from edgekit.validate.accuracy import images_needed
+from edgekit.validate.accuracy import Agreement, images_needed
 from edgekit.validate.decision import Budgets, Contender, Decision, decide
 from edgekit.validate.latency import Measured, Ratio
 from edgekit.validate.rounding import about
@@ -215,3 +215,29 @@ def test_a_slower_variant_changes_nothing_between_the_others(
     assume(against.low > 1.0)  # slower than what is chosen, beyond doubt: a tie would go to the simpler one
     assert decide(after, whole, wanted, Budgets(1.0, None)).chosen == before
     assert decide(after, whole, after[-1].name, Budgets(1.0, None)).chosen == before
+
+
+def kept_by(agreeing: int, images: int) -> Evidence:
+    """Evidence without labels, with so many images that INT8 answers as FP32 does."""
+    base = evidence(drop=None)
+    judged = [replace(each, agreement=Agreement(images, images)) for each in base.contenders[:2]]
+    return replace(base, contenders=(*judged, replace(base.contenders[2], agreement=Agreement(agreeing, images))))
+
+
+def test_without_labels_a_step_that_changes_too_many_answers_is_taken_back() -> None:
+    budgets = Budgets(1.0, None, min_agreement=97.0)
+    kept = decide(kept_by(98, 100).contenders, kept_by(98, 100).measured, "int8", budgets)
+    assert (kept.chosen, kept.ok) == ("int8", True)
+    given = kept_by(96, 100)
+    taken_back = decide(given.contenders, given.measured, "int8", budgets)
+    assert (taken_back.chosen, taken_back.ok) == ("bf16", True)
+    assert "answers as FP32 on 96.0 % of 100 images" in taken_back.reasons["int8"]
+    assert decide(given.contenders, given.measured, "int8", Budgets(1.0, None, 95.0)).chosen == "int8"
+
+
+def test_a_step_asked_for_by_name_that_breaks_a_budget_is_a_budget_missed() -> None:
+    for found in (kept_by(20, 100), evidence(drop=2.5)):
+        budgets = Budgets(1.0, None, min_agreement=97.0)
+        assert decide(found.contenders, found.measured, "int8", budgets).ok
+        missed = decide(found.contenders, found.measured, "int8", budgets, by_name=True)
+        assert (missed.chosen, missed.ok) == ("bf16", False)

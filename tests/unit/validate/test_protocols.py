@@ -27,8 +27,9 @@ from edgekit.quantize.graph_format import format_for
 from edgekit.recipe import Recipe
 from edgekit.store import Store
 from edgekit.validate.accuracy import accuracy
+from edgekit.validate.activation import softmax
 from edgekit.validate.evaluation import predict
-from edgekit.validate.protocols import Member, evaluate, softmax
+from edgekit.validate.protocols import Member, evaluate
 from edgekit.validate.scores import averaged, scored
 
 Photos = Callable[..., Path]
@@ -75,7 +76,7 @@ def one_by_one(member: Member, images: ImageSet, crops: int) -> NDArray[np.float
     """The mean softmax of every view that the protocol has, one view a run."""
     rows = []
     for index in range(len(images)):
-        image = images.decoded(index, max(scales(member.preprocessing.size, crops)))
+        image = images.decoded(index, max(scales(member.preprocessing.size[0], crops)))
         made, weights = views(image, member.preprocessing, crops)
         logits = np.concatenate([member.session.infer(view[None]) for view in made]).astype(np.float64)
         chances = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
@@ -141,7 +142,7 @@ def test_members_share_decoding_and_get_what_they_would_alone(
     decoded: list[int] = []
     plain = FolderSet.decoded
     monkeypatch.setattr(
-        FolderSet, "decoded", lambda self, index, side: (decoded.append(index), plain(self, index, side))[1]
+        FolderSet, "decoded", lambda self, index, *more: (decoded.append(index), plain(self, index, *more))[1]
     )
     outcome = evaluate(members, images, 12)
     assert sorted(decoded) == list(range(17))

@@ -20,6 +20,7 @@ from edgekit.data.signs_set import SignsSet
 from edgekit.validate.accuracy import paired_drop
 from edgekit.validate.evaluation import Evaluated, Views, evaluate
 from edgekit.validate.flips import class_changes, first_probability, flips
+from edgekit.validate.question import Question
 from edgekit.validate.thumbnails import MOST_BYTES, thumbnail
 
 CLASSES = 5
@@ -96,7 +97,7 @@ def test_probabilities_are_taken_as_they_are() -> None:
     logits = np.random.Generator(np.random.PCG64(0)).normal(0, 2, (20, CLASSES)).astype(np.float32)
     soft = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     np.testing.assert_allclose(first_probability(logits), soft.max(1), rtol=1e-5)
-    np.testing.assert_allclose(first_probability(soft), soft.max(1), rtol=1e-5)
+    np.testing.assert_allclose(first_probability(soft, "none"), soft.max(1), rtol=1e-5)
     assert np.isnan(first_probability(np.full((2, CLASSES), np.inf, np.float32))).all()
 
 
@@ -148,7 +149,7 @@ def test_pictures_are_made_once_for_all_variants() -> None:
     labels = images.labels[10:14]
     before, after = np.eye(24, dtype=np.float32)[labels], np.eye(24, dtype=np.float32)[labels]
     after[[1, 3]] = after[[3, 1]]
-    views = Views(images, range(10, 14), Preprocessing(32), True)
+    views = Views(images, range(10, 14), Preprocessing(32), True, Question())
     sessions = {"fp32": Answering(before), "first": Answering(after), "second": Answering(after.copy())}
     told, golden = evaluate(sessions, views, 1)
     first, second = told.variants["first"], told.variants["second"]
@@ -168,7 +169,7 @@ def test_pictures_are_made_once_for_all_variants() -> None:
 def test_what_was_evaluated_comes_back_from_json_as_it_was() -> None:
     images = SignsSet("validation", 24)
     logits = np.eye(24, dtype=np.float32)
-    views = Views(images, range(24), Preprocessing(32), True)
+    views = Views(images, range(24), Preprocessing(32), True, Question())
     told, _ = evaluate({"fp32": Answering(logits), "int8": Answering(np.roll(logits, 1, 1))}, views, 1)
     kept = TypeAdapter(Evaluated)
     assert kept.validate_json(kept.dump_json(told)) == told

@@ -1,0 +1,52 @@
+"""Pictures that say in their EXIF data that they are to be turned before they are looked at."""
+
+from __future__ import annotations
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edgekit.data.folder import FolderSet
+from edgekit.runtime.rgb import bears_rotation
+
+if TYPE_CHECKING:
+    from edgekit.data.image_set import ImageSet
+    from edgekit.data.preprocessing import Preprocessing
+
+NAMED = 3
+"""Pictures that a warning names."""
+
+
+def rotated(images: ImageSet) -> list[str]:
+    """The identifiers of the files in a set that bear a rotation; their headers alone are read."""
+    if not isinstance(images, FolderSet):
+        return []
+    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+        warnings.simplefilter("ignore")
+        said = pool.map(lambda file: _is_rotated(file.path), images.files)
+        return [file.identifier for file, turned in zip(images.files, said, strict=True) if turned]
+
+
+def rotation_warning(images: ImageSet, preprocessing: Preprocessing) -> str | None:
+    """What to tell of pictures that are looked at as they lie in their files; None where there are none."""
+    if preprocessing.exif:
+        return None
+    found = rotated(images)
+    if not found:
+        return None
+    named = ", ".join(found[:NAMED]) + (", ..." if len(found) > NAMED else "")
+    return (
+        f"{len(found)} of {len(images)} images bear an EXIF rotation, which is not applied: {named};"
+        " give --exif where the application turns them"
+    )
+
+
+def _is_rotated(path: Path) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return bears_rotation(image)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False

@@ -1,0 +1,81 @@
+"""How the pictures of a network are prepared: what comes with it, a preset over that, and what is told over both."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.data.presets import Preset, layer, of_timm, preset_named
+from edgekit.errors import InputError
+from edgekit.recipe import PreprocessingRecipe
+from edgekit.runtime.contract import WITHOUT_ANTIALIAS
+from edgekit.size import Size
+
+TIMM = "timm:"
+
+
+def told_input(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
+    """The preprocessing of a recipe.
+
+    Args:
+        base: what holds where nothing is told.
+    Raises:
+        InputError: there is no such preset, or what is told does not go together.
+        UnavailableError: the preset is timm's, which is not installed.
+    """
+    given = layer(told)
+    preset = {} if told.preset is None else dict(_preset(told.preset))
+    if given.get("resize") == "crop" and preset.get("resize", "crop") != "crop" and "crop_fraction" not in given:
+        preset.pop("crop_fraction", None)  # it was of the other way to resize
+    merged: Preset = {**preset, **given}
+    _check(base, merged)
+    if "color" in merged:
+        merged = _one_channel(base, merged, given)
+    return replace(base, **merged)
+
+
+def told_size(told: PreprocessingRecipe) -> Size | None:
+    """The size that a recipe tells, or its preset."""
+    if told.size is not None or told.preset is None:
+        return told.size
+    size: Size | None = _preset(told.preset).get("size")
+    return size
+
+
+def _preset(name: str) -> Preset:
+    if not name.startswith(TIMM):
+        return preset_named(name)
+    from edgekit.models.timm_models import config_of
+
+    try:
+        return of_timm(config_of(name.removeprefix(TIMM)))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{name} prepares pictures in a way that edgekit does not: {error}", "Tell it by flags."
+        ) from None
+
+
+def _check(base: Preprocessing, merged: Preset) -> None:
+    """Refuses what does not go together."""
+    resize = merged.get("resize", base.resize)
+    interpolation = merged.get("interpolation", base.interpolation)
+    if not merged.get("antialias", base.antialias) and interpolation not in WITHOUT_ANTIALIAS:
+        hint = f"Give --antialias, or one of: {', '.join(WITHOUT_ANTIALIAS)}."
+        raise InputError(f"--interpolation {interpolation} is always antialiased here", hint)
+    if resize in ("letterbox", "pad") and merged.get("crop_fraction", 1.0) != 1.0:
+        raise InputError(f"--resize {resize} shows whole pictures, and a crop fraction was told", "Give one of them.")
+    for key, of in (("pad_color", ("letterbox", "pad")), ("pad_align", ("pad",))):
+        if key in merged and resize not in of:
+            flag = f"--{key.replace('_', '-')}"
+            raise InputError(f"{flag} says nothing with --resize {resize}", f"Give --resize {' or '.join(of)}.")
+
+
+def _one_channel(base: Preprocessing, merged: Preset, given: Preset) -> Preset:
+    """What is told, with mean and std as they are for the channels: of one channel they have one value each."""
+    made = dict(merged)
+    for key in ("mean", "std"):
+        if merged["color"] == "grey" and len(set(given.get(key, ()))) > 1:
+            raise InputError(f"--{key} has three values, and the network is for grey pictures", "Give one.")
+        if merged["color"] != "grey" and key not in merged and len(getattr(base, key)) == 1:
+            made[key] = getattr(base, key) * 3
+    return made
