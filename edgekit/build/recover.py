@@ -93,11 +93,9 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
     from edgekit.prune.images import few_pictures
     from edgekit.prune.soundness import check_cut
     from edgekit.prune.tracing import trace
-    from edgekit.training.images import shape_of
 
     network = make_network(given.source)
-    channels, height, width = shape_of(given.preprocessing)
-    graph = trace(network, (height, width), channels)
+    graph = trace(network, given.preprocessing.size, given.preprocessing.channels)
     if graph.units != given.units:
         raise cannot_be_pruned(f"it has {graph.units} units of channels, and what stays was told of {given.units}")
     keep = unpacked(given.keep, given.units)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from edgekit.prune.channels import FIXED, ChannelGraph, Layer
 from edgekit.training.autocast import autocast
+from edgekit.training.step import answers
 from edgekit.training.strides import pixels_left_out_first
 
 Scores = dict[str, NDArray[np.float64]]
@@ -90,7 +91,7 @@ def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callab
         for pictures, labels in batches:
             gates.clear()
             with autocast(), pixels_left_out_first(network):
-                logits = network(pictures)
+                logits = answers(network, pictures)
             wanted = logits.argmax(1) if labels is None else labels
             nn.functional.cross_entropy(logits.float(), wanted, reduction="sum").backward()  # type: ignore[no-untyped-call]
             slopes = torch.zeros(len(pictures), graph.units)

@@ -32,6 +32,7 @@ from edgekit.training.images import ordered
 from edgekit.training.loop import Looks, RunSettings, Tick, Trained, train
 from edgekit.training.recipe import TrainingRecipe, imitating
 from edgekit.training.record import TrainingRecord
+from edgekit.training.step import answers
 from edgekit.training.threads import conditions
 
 NORM_IMAGES: Final = 320
@@ -55,7 +56,7 @@ def reestimate(
     with torch.no_grad(), autocast():
         for pictures, _ in training_batches(images, preprocessing, count, seed=0):
             if len(pictures) > 1:
-                network(pictures)
+                answers(network, pictures)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     network.eval()

@@ -52,8 +52,9 @@ def trace(network: nn.Module, size: Size | int, channels: int = 3) -> ChannelGra
         for each in hooks:
             each.remove()
         network.train(was_training)
-    if not isinstance(made, torch.Tensor):
-        raise cannot_be_pruned("it gives no tensor of logits")
+    if not isinstance(made, torch.Tensor) or made.ndim != 2:
+        shape = f": a tensor of {tuple(made.shape)}" if isinstance(made, torch.Tensor) else f": {type(made).__name__}"
+        raise cannot_be_pruned(f"it does not give logits (N, classes){shape}")
     return follower.graph(made)
 
 

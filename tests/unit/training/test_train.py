@@ -191,9 +191,9 @@ class GreyStripes:
 
     count: int = 64
 
-    def training_image(self, index: int, size: int, seed: int) -> tuple[np.ndarray, int]:
+    def training_image(self, index: int, size: Any, seed: int) -> tuple[np.ndarray, int]:
         picture, label = Stripes().training_image(index, size, seed)
-        return picture[: size // 2, :, :1], label
+        return picture[: len(picture) // 2, :, :1], label
 
 
 def test_grey_pictures_that_are_not_square_are_trained_on(tmp_path: Path) -> None:
