@@ -131,7 +131,7 @@ def build(tensorrt: Any, graph: str, precision: str, settings: Settings) -> byte
     """
     logger = tensorrt.Logger(tensorrt.Logger.ERROR)
     builder = tensorrt.Builder(logger)
-    network = builder.create_network(_network_flags(tensorrt, settings.typed))
+    network = builder.create_network(network_flags(tensorrt, settings.typed))
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(graph):
         raise BundleError("TensorRT cannot read the graph: %s" % parser_errors(parser))
@@ -193,7 +193,8 @@ def _calibrator(tensorrt: Any, lines: str) -> Any:
     return Calibrator()
 
 
-def _network_flags(tensorrt: Any, typed: bool) -> int:
+def network_flags(tensorrt: Any, typed: bool) -> int:
+    """The flags of a network of explicit batch, as far as a TensorRT still has them."""
     flags = tensorrt.NetworkDefinitionCreationFlag
     wanted = 0
     if hasattr(flags, "EXPLICIT_BATCH"):  # the only kind from TensorRT 10 on, where the flag means nothing
