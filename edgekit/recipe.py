@@ -126,6 +126,7 @@ class TensorRtRecipe(_Part):
     optimization_level: int | None = Field(default=None, ge=0, le=5)
     workspace_mb: int | None = Field(default=None, ge=1)
     dla: bool = Field(default=False, description="run on the deep-learning accelerator what can")
+    dla_core: int = Field(default=0, ge=0, le=3, description="which accelerator, where there are more")
 
 
 class Recipe(_Part):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edgekit.backends import Compiled, CompileSettings, EngineLayer, Session
 from edgekit.backends.tensorrt_library import Flavour, load_library
 from edgekit.errors import InputError, UnavailableError
-from edgekit.runtime.tensorrt_engine import network_flags, parser_errors
+from edgekit.runtime.tensorrt_build import network_flags, parser_errors
 
 if TYPE_CHECKING:
     import numpy as np

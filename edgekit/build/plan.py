@@ -163,6 +163,10 @@ def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, lis
     """The precision to build, and what the user should know where that is not the one asked for."""
     if recipe.tensorrt.dla and not target.dla_cores:
         raise InputError(f"{target.name} has no DLA", "Leave --dla out.")
+    if recipe.tensorrt.dla and recipe.tensorrt.dla_core >= target.dla_cores:
+        raise InputError(
+            f"{target.name} has no DLA core {recipe.tensorrt.dla_core}", f"Give --dla-core 0 to {target.dla_cores - 1}."
+        )
     able = tuple(each for each in target.precisions if each in compiler.PRECISIONS)
     asked = "int8" if recipe.precision == "mixed" else recipe.precision
     if asked in able:
@@ -198,10 +202,9 @@ def device_settings(recipe: Recipe, release: Release | None) -> DeviceSettings |
     """How an engine is built where the network is run; None without TensorRT."""
     if release is None:
         return None
-    workspace = recipe.tensorrt.workspace_mb
-    return DeviceSettings(
-        release.typed, None if workspace is None else workspace << 20, 0 if recipe.tensorrt.dla else None
-    )
+    asked = recipe.tensorrt
+    workspace = None if asked.workspace_mb is None else asked.workspace_mb << 20
+    return DeviceSettings(release.typed, workspace, asked.dla_core if asked.dla else None)
 
 
 def _executor(

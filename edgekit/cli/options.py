@@ -26,7 +26,10 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "recovery_minutes": "minutes",
         "sensitivity": "sensitivity",
     },
-    "tensorrt": {key: key for key in ("jetpack", "compute_capabilities", "optimization_level", "workspace_mb", "dla")},
+    "tensorrt": {
+        **{key: key for key in ("jetpack", "compute_capabilities", "optimization_level", "workspace_mb")},
+        **{key: key for key in ("dla", "dla_core")},
+    },
 }
 """Part of a recipe: the flags that belong in it, and what they are called there."""
 

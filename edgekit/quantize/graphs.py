@@ -10,7 +10,7 @@ from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.onnx_graph import load, save
 from edgekit.models.opset import lower
 from edgekit.models.pixel_input import with_preprocessing
-from edgekit.quantize.dla import calibration_cache, plain
+from edgekit.quantize.dla import calibration_cache, plain, unpadded_means
 from edgekit.quantize.float_weights import with_float_weights
 from edgekit.quantize.folded import with_folded_scales
 from edgekit.quantize.graph_format import GraphFormat
@@ -57,10 +57,15 @@ def _as_tensorrt_fuses(signed: ir.Model, core: ir.Model, form: GraphFormat) -> i
     return folded if form.placement.whole_sums else with_fused_sums(folded)
 
 
-def write_dla(quantized: Path, out_dir: Path, preprocessing: Preprocessing, form: GraphFormat) -> None:
-    """Writes model.dla.onnx and model.dla.cache: what a DLA takes before TensorRT 11, see edgekit.quantize.dla."""
+def write_dla(quantized: Path, out_dir: Path, preprocessing: Preprocessing, form: GraphFormat) -> list[str]:
+    """Writes model.dla.onnx and model.dla.cache: what a DLA takes before TensorRT 11, see edgekit.quantize.dla.
+
+    Returns:
+        Average pools that some accelerators leave to the GPU, by name, which cuts what is between them in pieces.
+    """
     folded = with_folded_scales(to_signed(load(quantized)))
     signed = with_preprocessing(folded, preprocessing, form.float_input)
     graph = plain(signed)
     save(lower(graph, form.opset) if form.opset is not None else graph, out_dir / "model.dla.onnx")
     (out_dir / "model.dla.cache").write_text(calibration_cache(signed), encoding="utf-8")
+    return unpadded_means(graph.graph)

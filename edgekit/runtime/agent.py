@@ -214,7 +214,9 @@ def _serve(header: Header, source: BinaryIO, talk: Talk) -> None:
         told, payload = inbox.next()
         raw = zlib.decompress(payload)
         pictures = np.frombuffer(raw, np.uint8).reshape(told["shape"])
-        logits = np.concatenate([infer(pictures[i : i + 1]) for i in range(len(pictures))]).astype(np.float32)
+        step = max(infer.batches)
+        rows = [infer(pictures[i : i + step]) for i in range(0, len(pictures), step)]
+        logits = np.concatenate(rows).astype(np.float32)
         talk({"shape": list(logits.shape)}, logits.tobytes())
 
 
@@ -230,8 +232,9 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
 
     def many(name: str) -> Callable[[Any], None]:
         def infer_many(pictures: Any) -> None:
-            for i in range(len(pictures)):
-                networks[name](pictures[i : i + 1])
+            step = max(networks[name].batches)
+            for i in range(0, len(pictures), step):
+                networks[name](pictures[i : i + step])
 
         return infer_many
 

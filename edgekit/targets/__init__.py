@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from edgekit.targets.machine import Inventory, Machine, describe, processor, this_machine
 from edgekit.targets.releases import Release
-from edgekit.targets.table import TARGETS, Target, find, release_of, release_with
+from edgekit.targets.table import TARGETS, Target, dla_leaves_means, find, release_of, release_with
 
 __all__ = [
     "TARGETS",
@@ -13,6 +13,7 @@ __all__ = [
     "Release",
     "Target",
     "describe",
+    "dla_leaves_means",
     "find",
     "processor",
     "release_of",

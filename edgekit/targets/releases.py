@@ -42,6 +42,7 @@ class Release:
         float_input: whether the pixels are given as float32: before 8.5 there are no UINT8 inputs.
         int8_weights: whether INT8 constants may go into DequantizeLinear; before 10 weights are float32, and quantized.
         dla: whether it drives deep-learning accelerators, where the target has them.
+        dla_means: whether these compute means that leave padding out, where their kind can.
         shipped: whether JetPack brings it; else it is installed beside the one that does.
         placement: what is quantized of a network.
     """
@@ -55,6 +56,7 @@ class Release:
     float_input: bool = False
     int8_weights: bool = True
     dla: bool = False
+    dla_means: bool = True
     shipped: bool = True
     placement: Int8Placement = Int8Placement()
 
@@ -66,6 +68,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "float_input": "NvInferRuntimeCommon.h of 8.2 and 8.4 has no kUINT8; 8.5's release notes add UINT8 inputs",
         "int8_weights": "github.com/NVIDIA/TensorRT/issues/2163, github.com/microsoft/onnxruntime/issues/11535",
         "dla": "TensorRT's release notes: 10.7 the last 10.x with DLA, 11.4.1 again, on Jetson AGX Orin",
+        "dla_means": "TensorRT's developer guide, working with DLA: exclusive padding of average pools, not in 8.2",
         "shipped": "github.com/roboflow/inference/pull/2531, github.com/OE4T/meta-tegra/pull/2224",
         "placement": "github.com/NVIDIA/Model-Optimizer, modelopt/onnx/quantization: convolutions and MatMuls that are"
         " left out, and Q/DQ that is taken from the input of a sum that is no residual",
@@ -80,7 +83,7 @@ JETPACKS: Final[Mapping[str, Release]] = MappingProxyType(
     {
         release.jetpack if release.shipped else f"{release.jetpack} with {release.tensorrt}": release
         for release in (
-            Release("4.6", "8.2", "10.2", "3.6", opset=13, float_input=True, dla=True, **_UNTYPED),
+            Release("4.6", "8.2", "10.2", "3.6", opset=13, float_input=True, dla=True, dla_means=False, **_UNTYPED),
             Release("5.0", "8.4", "11.4", "3.8", opset=13, float_input=True, dla=True, **_UNTYPED),
             Release("5.1", "8.5", "11.4", "3.8", opset=17, dla=True, **_UNTYPED),
             Release("6.0", "8.6", "12.2", "3.10", opset=17, dla=True, **_UNTYPED),

@@ -248,6 +248,11 @@ def release_of(target: Target, jetpack: str | None = None) -> Release | None:
     return found[0]
 
 
+def dla_leaves_means(target: Target, release: Release) -> bool:
+    """Whether the accelerator leaves average pools that exclude padding to the GPU: that of Xavier, or any of 8.2."""
+    return not release.dla_means or "7.2" in target.compute_capabilities
+
+
 def release_with(target: Target, tensorrt: str) -> Release | None:
     """The newest release that is no newer than a device's TensorRT, such as "10.3.0"; None if all are newer."""
 
