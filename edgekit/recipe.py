@@ -8,7 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidationError,
+    WithJsonSchema,
+)
 
 from edgekit.errors import InputError
 from edgekit.size import Size, plain, size_of
@@ -19,6 +28,11 @@ Ratio = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["classify", "multilabel", "embed"]
 Activation = Literal["none", "softmax", "sigmoid"]
 Checked = TypeVar("Checked", bound=BaseModel)
+
+Batches = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1024)], ...], AfterValidator(lambda told: tuple(sorted(set(told))))
+]
+"""How many images at once, the fewest first."""
 
 _SIDE = {"type": "integer", "minimum": 1}
 ImageSize = Annotated[
@@ -125,6 +139,7 @@ class TensorRtRecipe(_Part):
     compute_capabilities: tuple[str, ...] | None = Field(default=None, description="GPUs that rtx builds for")
     optimization_level: int | None = Field(default=None, ge=0, le=5)
     workspace_mb: int | None = Field(default=None, ge=1)
+    batch: Batches = Field(default=(), description="images at once, an optimization profile each; one by default")
     dla: bool = Field(default=False, description="run on the deep-learning accelerator what can")
     dla_core: int = Field(default=0, ge=0, le=3, description="which accelerator, where there are more")
 

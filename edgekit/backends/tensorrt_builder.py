@@ -114,10 +114,10 @@ def _config(
     settings: CompileSettings,
     on_progress: Callable[[float], None],
 ) -> Any:
-    from polygraphy.backend.trt import create_config
+    from polygraphy.backend.trt import Profile, create_config
 
-    cache = settings.timing_cache
-
+    cache, given = settings.timing_cache, network.get_input(0)
+    shapes = [(batch, *tuple(given.shape)[1:]) for batch in settings.batches]
     limits = {trt.MemoryPoolType.WORKSPACE: settings.workspace_bytes} if settings.workspace_bytes else None
     config = create_config(
         builder,
@@ -125,6 +125,7 @@ def _config(
         builder_optimization_level=settings.optimization_level,
         memory_pool_limits=limits,
         profiling_verbosity=trt.ProfilingVerbosity.DETAILED,
+        profiles=[Profile().add(given.name, shape, shape, shape) for shape in shapes] or None,
         progress_monitor=_monitor(trt, on_progress),
         load_timing_cache=str(cache) if cache is not None and cache.exists() else None,
     )
@@ -221,13 +222,16 @@ class TensorRtSession:
 
     def __init__(self, runner: Any, name: str) -> None:
         self._runner, self._input = runner, name
+        shape = runner.engine.get_tensor_shape(name)
+        self._batch = shape[0] if shape[0] > 0 else runner.engine.get_tensor_profile_shape(name, 0)[1][0]
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""
-        out = self._runner.infer({self._input: picture}, check_inputs=False)
         import numpy as np
 
-        return np.array(next(iter(out.values())), np.float32)
+        filled = np.concatenate([picture] * self._batch)
+        out = self._runner.infer({self._input: filled}, check_inputs=False)
+        return np.array(next(iter(out.values())), np.float32)[:1]
 
     def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (n, classes), one picture at a time."""

@@ -54,7 +54,8 @@ class Plan:
     @property
     def graph_format(self) -> GraphFormat:
         """The form of graphs that it wants."""
-        return self.compiler.graph_format(self.release)
+        form = self.compiler.graph_format(self.release)
+        return replace(form, open_batch=True) if self.recipe.tensorrt.batch else form
 
     @property
     def base_precision(self) -> str:
@@ -114,6 +115,7 @@ def planned(
     if device is not None and release is not None and recipe.tensorrt.jetpack is None:
         there = device.facts.runtimes.get("tensorrt")
         release = (release_with(target, there) if there is not None else None) or release
+    _check_batches(recipe, target)
     if recipe.tensorrt.dla and release is not None and not release.dla:
         raise InputError(f"TensorRT {release.tensorrt} drives no DLA", "Leave --dla out, or see --jetpack.")
     machine = this_machine(gpu=target.can.gpu)
@@ -176,6 +178,14 @@ def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, lis
     raise InputError(f"{target.name} has no fast {recipe.precision}", f"Use --precision {' or '.join(able)}.")
 
 
+def _check_batches(recipe: Recipe, target: Target) -> None:
+    """Refuses batches where nothing is built for them."""
+    if recipe.tensorrt.batch and not target.releases:
+        raise InputError(f"--batch is for TensorRT, and {target.name} has none", "Leave it out.")
+    if recipe.tensorrt.batch and recipe.tensorrt.dla:
+        raise InputError("a DLA takes one number of images", "Leave --batch or --dla out.")
+
+
 def _precisions(wanted: str, target: Target, compiler: Backend, machine: Machine) -> tuple[str, ...]:
     """FP32 to compare with, the 16-bit format that is fast on the target, and INT8 where it is of use."""
     fast = target.fast_here(machine.features)
@@ -195,6 +205,7 @@ def _settings(recipe: Recipe, target: Target, release: Release | None, store: St
         None if asked.workspace_mb is None else asked.workspace_mb << 20,
         release is None or release.typed,
         cache,
+        asked.batch,
     )
 
 
@@ -204,7 +215,7 @@ def device_settings(recipe: Recipe, release: Release | None) -> DeviceSettings |
         return None
     asked = recipe.tensorrt
     workspace = None if asked.workspace_mb is None else asked.workspace_mb << 20
-    return DeviceSettings(release.typed, workspace, asked.dla_core if asked.dla else None)
+    return DeviceSettings(release.typed, workspace, asked.dla_core if asked.dla else None, asked.batch)
 
 
 def _executor(

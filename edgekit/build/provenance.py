@@ -87,7 +87,7 @@ def _conditions(told: Conditions) -> dict[str, Scalar]:
     }
 
 
-def engine_settings(plan: Plan) -> dict[str, bool | int] | None:
+def engine_settings(plan: Plan) -> dict[str, bool | int | list[int]] | None:
     """The manifest's `engine_settings`: how an engine is built of the graph where it is run; None without TensorRT."""
     settings = device_settings(plan.recipe, plan.release)
     return None if settings is None else settings.as_header()

@@ -36,7 +36,7 @@ class Network:
     folder: str
     runtime: str
     precision: str
-    settings: Mapping[str, bool | int] = field(default_factory=dict)
+    settings: Mapping[str, bool | int | list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

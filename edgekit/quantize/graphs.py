@@ -15,6 +15,7 @@ from edgekit.quantize.float_weights import with_float_weights
 from edgekit.quantize.folded import with_folded_scales
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.quantize.half import fits_half, to_half
+from edgekit.quantize.open_batch import check_batches, with_open_batch
 from edgekit.quantize.placement import placed, with_fused_sums
 from edgekit.quantize.rules import check
 from edgekit.quantize.signed import to_signed
@@ -44,9 +45,13 @@ def write_graph(
     model = with_preprocessing(model, preprocessing, form.float_input)
     if form.opset is not None:
         model = lower(model, form.opset)
+    if form.open_batch:
+        model = with_open_batch(model)
     if form.signed:
         check(model, form)
     save(model, out)
+    if form.open_batch:
+        check_batches(out)
 
 
 def _as_tensorrt_fuses(signed: ir.Model, core: ir.Model, form: GraphFormat) -> ir.Model:
