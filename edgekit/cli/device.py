@@ -101,14 +101,24 @@ def probe(names: str, as_json: bool) -> None:
     tell(_for_each(names, lambda each: ProbedDevice(each.device.name, remote.probe(each))), as_json)
 
 
-@command.command(epilog="\b\nExample:\n  edgekit device deploy orin build/inception_v4-jetson")
+@command.command(
+    epilog="\b\nExamples:\n  edgekit device deploy orin build/inception_v4-jetson\n"
+    "  edgekit device deploy orin build/inception_v4-jetson --to /opt/models/signs"
+)
 @click.argument("names")
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundle's own.")
 @click.option("--no-check", is_flag=True, help="Only send it: do not build its engine and compare golden outputs.")
+@click.option("--to", metavar="PATH", help="A link on the device that leads to it once it is checked there.")
 @json_option
-def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_json: bool) -> None:
-    """Send BUNDLE to devices, and check it there: hashes, then golden outputs. An engine is built if one is needed."""
+def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, to: str | None, as_json: bool) -> None:
+    """Send BUNDLE to devices, and check it there: hashes, then golden outputs. An engine is built if one is needed.
+
+    Applications open the path of --to: it leads to the bundle before until this one has passed, and `edgekit device
+    rollback` puts that one back.
+    """
+    if no_check and to is not None:
+        raise click.UsageError("--to leads to what was checked; leave --no-check out")
     from edgekit.cli.device_rows import Deployed, tell
     from edgekit.devices import remote
 
@@ -117,10 +127,23 @@ def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_jso
         def work(connection: Connection) -> Deployed:
             folder, sent = _placed(connection, bundle, bars)
             cosine = None if no_check else remote.check_golden(connection, folder, runtime)
-            return Deployed(connection.device.name, folder, sent, cosine)
+            before = None if to is None else remote.deploy(connection, folder, to)
+            return Deployed(connection.device.name, folder, sent, cosine, to, before)
 
         rows = _for_each(names, work)
     tell(rows, as_json)
+
+
+@command.command(epilog="\b\nExample:\n  edgekit device rollback orin /opt/models/signs")
+@click.argument("names")
+@click.argument("to", metavar="PATH")
+@json_option
+def rollback(names: str, to: str, as_json: bool) -> None:
+    """Let PATH on devices lead to the bundle before the last that `deploy --to PATH` put there; again undoes it."""
+    from edgekit.cli.device_rows import RolledBack, tell
+    from edgekit.devices import remote
+
+    tell(_for_each(names, lambda each: RolledBack(each.device.name, to, remote.rollback(each, to))), as_json)
 
 
 def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:

@@ -68,13 +68,35 @@ def _shown(value: object) -> str:
 class Deployed:
     """A bundle that is on a device: where, what had to be sent, and the least cosine of its golden outputs there.
 
-    golden_cosine is None where they were not compared.
+    golden_cosine is None where they were not compared; to: the path that leads to it, and before where that led.
     """
 
     device: str
     folder: str
     sent_bytes: int
     golden_cosine: float | None
+    to: str | None = None
+    before: str | None = None
+
+    def as_json(self) -> Json:
+        """The fields, those of a path only where one was given."""
+        told = asdict(self)
+        return told if self.to is not None else {key: told[key] for key in told if key not in ("to", "before")}
+
+    def say(self) -> None:
+        """One line."""
+        checked = "" if self.golden_cosine is None else f", golden outputs agree (cosine {self.golden_cosine:.4f})"
+        place = "" if self.to is None else f"; {self.to} leads to it"
+        click.echo(f"{self.device}: {self.sent_bytes / 1e6:.2f} MB sent to {self.folder}{checked}{place}")
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A path on a device, and the bundle that it leads to again."""
+
+    device: str
+    to: str
+    folder: str
 
     def as_json(self) -> Json:
         """The fields."""
@@ -82,8 +104,7 @@ class Deployed:
 
     def say(self) -> None:
         """One line."""
-        checked = "" if self.golden_cosine is None else f", golden outputs agree (cosine {self.golden_cosine:.4f})"
-        click.echo(f"{self.device}: {self.sent_bytes / 1e6:.2f} MB sent to {self.folder}{checked}")
+        click.echo(f"{self.device}: {self.to} leads to {self.folder} again")
 
 
 @dataclass(frozen=True)

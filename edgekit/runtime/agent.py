@@ -255,6 +255,18 @@ def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
         talk({"cosine": bundle.check_golden()})
 
 
+def _deploy(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .links import deploy
+
+    talk({"before": deploy(header["folder"], header["to"])})
+
+
+def _rollback(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .links import rollback
+
+    talk({"folder": rollback(header["to"])})
+
+
 VERBS = {
     "probe": _probe,
     "have": _have,
@@ -263,5 +275,7 @@ VERBS = {
     "serve": _serve,
     "bench": _bench,
     "check": _check,
+    "deploy": _deploy,
+    "rollback": _rollback,
 }  # type: Dict[str, Verb]
 """Verb: what it does with the first frame, what follows it, and how it answers."""
