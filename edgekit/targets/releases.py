@@ -76,17 +76,25 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
 )
 """Field of a Release that is a rule: where it is from."""
 
-_UNTYPED: Mapping[str, bool] = MappingProxyType({"typed": False, "int8_weights": False})
-"""What every TensorRT before 10 has in common."""
-
 JETPACKS: Final[Mapping[str, Release]] = MappingProxyType(
     {
         release.jetpack if release.shipped else f"{release.jetpack} with {release.tensorrt}": release
         for release in (
-            Release("4.6", "8.2", "10.2", "3.6", opset=13, float_input=True, dla=True, dla_means=False, **_UNTYPED),
-            Release("5.0", "8.4", "11.4", "3.8", opset=13, float_input=True, dla=True, **_UNTYPED),
-            Release("5.1", "8.5", "11.4", "3.8", opset=17, dla=True, **_UNTYPED),
-            Release("6.0", "8.6", "12.2", "3.10", opset=17, dla=True, **_UNTYPED),
+            Release(
+                "4.6",
+                "8.2",
+                "10.2",
+                "3.6",
+                opset=13,
+                float_input=True,
+                dla=True,
+                dla_means=False,
+                typed=False,
+                int8_weights=False,
+            ),
+            Release("5.0", "8.4", "11.4", "3.8", opset=13, float_input=True, dla=True, typed=False, int8_weights=False),
+            Release("5.1", "8.5", "11.4", "3.8", opset=17, dla=True, typed=False, int8_weights=False),
+            Release("6.0", "8.6", "12.2", "3.10", opset=17, dla=True, typed=False, int8_weights=False),
             Release("6.2", "10.3", "12.6", "3.10", opset=20, typed=True, dla=True),
             Release("7.0", "10.13", "13.0", "3.12", opset=20, typed=True),
             Release("7.2", "10.16", "13.2", "3.12", opset=20, typed=True),
