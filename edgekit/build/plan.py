@@ -63,6 +63,17 @@ class Plan:
         return "int8" if self.wanted == "mixed" else self.wanted
 
     @property
+    def narrow_precisions(self) -> tuple[str, ...]:
+        """The precisions that a pruned network is written in."""
+        return (self.base_precision, *(("fp16",) if self.keeps_fp16 else ()))
+
+    @property
+    def keeps_fp16(self) -> bool:
+        """Whether FP16 goes into the bundle beside INT8: where TensorRT runs elsewhere, only that can say which."""
+        able = "fp16" in self.target.precisions and "fp16" in self.precisions
+        return self.release is not None and self.executor.untimed is not None and able and self.base_precision == "int8"
+
+    @property
     def has_int8(self) -> bool:
         """Whether something is quantized, so that calibration images are needed."""
         return "int8" in self.precisions

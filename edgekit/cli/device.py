@@ -14,7 +14,9 @@ from edgekit.cli.output import emit_json, note, print_table, progress
 if TYPE_CHECKING:
     from edgekit.cli.output import Progress
     from edgekit.devices import Connection
+    from edgekit.devices.forms import Taken
     from edgekit.devices.remote import Network
+    from edgekit.devices.timed import BenchAnswer
 
 RUNTIMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
 Row = TypeVar("Row")
@@ -127,8 +129,9 @@ def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, to: st
         def work(connection: Connection) -> Deployed:
             folder, sent = _placed(connection, bundle, bars)
             cosine = None if no_check else remote.check_golden(connection, folder, runtime)
+            form = None if no_check else _form(connection, bundle, folder, runtime)
             before = None if to is None else remote.deploy(connection, folder, to)
-            return Deployed(connection.device.name, folder, sent, cosine, to, before)
+            return Deployed(connection.device.name, folder, sent, cosine, to, before, form)
 
         rows = _for_each(names, work)
     tell(rows, as_json)
@@ -144,6 +147,49 @@ def rollback(names: str, to: str, as_json: bool) -> None:
     from edgekit.devices import remote
 
     tell(_for_each(names, lambda each: RolledBack(each.device.name, to, remote.rollback(each, to))), as_json)
+
+
+@command.command(epilog="\b\nExample:\n  edgekit device share orin-1 orin-2,orin-3 build/inception_v4-jetson")
+@click.argument("source")
+@click.argument("names")
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def share(source: str, names: str, bundle: Path) -> None:
+    """Copy the engine that SOURCE built of BUNDLE to devices like it, which need not build it then.
+
+    A device of another GPU, TensorRT, CUDA or JetPack refuses it, and says what both are.
+    """
+    from edgekit.devices import Connection, Registry, sharing
+
+    with progress() as bars:
+        giver = Connection(Registry().find(source))
+        engine = sharing.give(giver, _network(giver, bundle, "tensorrt", bars))
+
+        def work(connection: Connection) -> None:
+            sharing.take(connection, _network(connection, bundle, "tensorrt", bars), engine)
+
+        _for_each(names, work)
+    click.echo(f"{names}: {len(engine.content) / 1e6:.1f} MB from {source}")
+
+
+def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None) -> Taken | None:
+    """INT8 or FP16 of a bundle for TensorRT that has both, by what is faster there; None where there is no choice."""
+    from edgekit.bundle.directory import read_manifest
+    from edgekit.devices.forms import FP16, decide_form
+    from edgekit.devices.remote import Network
+    from edgekit.validate.latency import summed_up
+
+    told = read_manifest(bundle)
+    settings = told.engine_settings or {}
+    if FP16 not in told.files or (runtime or told.target.runtime) != "tensorrt" or "dla_core" in settings:
+        return None
+
+    def faster(answer: BenchAnswer) -> tuple[float, float, float]:
+        found = summed_up(answer).ratio("fp16", "int8")
+        assert found is not None
+        return found.times_faster, found.low, found.high
+
+    network = Network(bundle.name, folder, "tensorrt", told.precision, settings)
+    return decide_form(connection, network, bundle, told.input.shape, faster)
 
 
 def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:

@@ -12,6 +12,7 @@ from edgekit.cli.output import emit_json, note, print_table
 
 if TYPE_CHECKING:
     from edgekit.devices.facts import DeviceFacts
+    from edgekit.devices.forms import Taken
     from edgekit.devices.timed import BenchConditions
     from edgekit.validate.accuracy import Accuracy
     from edgekit.validate.latency import Measured
@@ -68,7 +69,8 @@ def _shown(value: object) -> str:
 class Deployed:
     """A bundle that is on a device: where, what had to be sent, and the least cosine of its golden outputs there.
 
-    golden_cosine is None where they were not compared; to: the path that leads to it, and before where that led.
+    golden_cosine is None where they were not compared; to: the path that leads to it, and before where that led; form:
+    INT8 or FP16, where it has both.
     """
 
     device: str
@@ -77,16 +79,20 @@ class Deployed:
     golden_cosine: float | None
     to: str | None = None
     before: str | None = None
+    form: Taken | None = None
 
     def as_json(self) -> Json:
-        """The fields, those of a path only where one was given."""
+        """The fields; those of a path, and of a choice between INT8 and FP16, only where there was one."""
         told = asdict(self)
-        return told if self.to is not None else {key: told[key] for key in told if key not in ("to", "before")}
+        without = [*(["to", "before"] if self.to is None else []), *(["form"] if self.form is None else [])]
+        return {key: value for key, value in told.items() if key not in without}
 
     def say(self) -> None:
         """One line."""
         checked = "" if self.golden_cosine is None else f", golden outputs agree (cosine {self.golden_cosine:.4f})"
         place = "" if self.to is None else f"; {self.to} leads to it"
+        if self.form is not None:
+            note(f"{self.device}: {self.form.form} is taken: {self.form.why}")
         click.echo(f"{self.device}: {self.sent_bytes / 1e6:.2f} MB sent to {self.folder}{checked}{place}")
 
 

@@ -261,6 +261,33 @@ def _deploy(header: Header, source: BinaryIO, talk: Talk) -> None:
     talk({"before": deploy(header["folder"], header["to"])})
 
 
+def _choose(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .tensorrt_engine import choose_form
+
+    choose_form(header["folder"], header["taken"], header["why"])
+    talk({"taken": header["taken"]})
+
+
+def _give(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .settings import engine_settings
+    from .tensorrt_engine import give
+
+    facts, content = give(header["folder"], header["precision"], engine_settings(header.get("settings")))
+    talk({"identity": facts}, content)
+
+
+def _take_engine(header: Header, source: BinaryIO, talk: Talk) -> None:
+    """The engine follows in a frame of its own."""
+    inbox = Inbox(source)
+    from .settings import engine_settings
+    from .tensorrt_engine import take
+
+    told, content = inbox.next()
+    settings = engine_settings(header.get("settings"))
+    take(header["folder"], header["precision"], settings, told["identity"], content)
+    talk({"kept": True})
+
+
 def _rollback(header: Header, source: BinaryIO, talk: Talk) -> None:
     from .links import rollback
 
@@ -275,6 +302,9 @@ VERBS = {
     "serve": _serve,
     "bench": _bench,
     "check": _check,
+    "choose": _choose,
+    "give": _give,
+    "take": _take_engine,
     "deploy": _deploy,
     "rollback": _rollback,
 }  # type: Dict[str, Verb]

@@ -20,6 +20,9 @@ from .tensorrt_runner import Engine
 CORE = "EDGEKIT_DLA_CORE"
 """What of a device runs a bundle for its DLA: 0, 1 or gpu. So one process can use each, and another the GPU beside."""
 
+FP16 = "model.fp16.onnx"
+"""The FP16 form of an INT8 network, in bundles that only a device can decide on."""
+
 FIRST_TYPED = 10
 """Strongly typed networks are of use from this TensorRT on: what edgekit writes for older ones is not typed."""
 FIRST_TYPED_ALONE = 11
@@ -38,12 +41,57 @@ def open_or_build(folder: str, precision: str, settings: Settings) -> Engine:
     settings = chosen_core(settings, os.environ.get(CORE))
     check_typing(str(tensorrt.__version__), settings.typed)
     facts = identity(tensorrt)
-    files, wanted = _for_dla(tensorrt, folder, settings)
+    files, precision, wanted = _made_of(tensorrt, folder, precision, settings, facts)
     path = engine_path(files, facts, precision, settings)
     content = kept(path, facts)
     if content is None:
         content = _built(tensorrt, files[0], precision, wanted, facts, path)
     return Engine(tensorrt, content, settings.dla_core)
+
+
+def give(folder: str, precision: str, settings: Settings) -> Tuple[Dict[str, str], bytes]:
+    """The engine that this device keeps for a bundle, for boards like it: what it belongs to, and its bytes.
+
+    Raises:
+        BundleError: it keeps none.
+    """
+    import tensorrt
+
+    facts = identity(tensorrt)
+    files, precision, _ = _made_of(tensorrt, folder, precision, settings, facts)
+    content = kept(engine_path(files, facts, precision, settings), facts)
+    if content is None:
+        raise BundleError("this device keeps no engine of the bundle; deploy it here first")
+    return facts, content
+
+
+def take(folder: str, precision: str, settings: Settings, made_for: Dict[str, str], content: bytes) -> None:
+    """Keeps an engine that another board built.
+
+    Raises:
+        BundleError: that board is not like this one; both are told.
+    """
+    import tensorrt
+
+    facts = identity(tensorrt)
+    if facts != made_for:
+        raise BundleError("the engine was built on %s, this is %s" % (_told(made_for), _told(facts)))
+    files, precision, _ = _made_of(tensorrt, folder, precision, settings, facts)
+    keep(engine_path(files, facts, precision, settings), content, facts)
+
+
+def _told(facts: Dict[str, str]) -> str:
+    return ", ".join("%s %s" % (key.replace("_", " "), value) for key, value in sorted(facts.items()))
+
+
+def _made_of(
+    tensorrt: Any, folder: str, precision: str, settings: Settings, facts: Dict[str, str]
+) -> Tuple[List[str], str, Settings]:
+    """The files that an engine is made of, the graph first, its precision and the settings that it is built with."""
+    files, wanted = _for_dla(tensorrt, folder, settings)
+    if settings.dla_core is None and chosen_form(folder, facts) == "fp16":
+        return [os.path.join(folder, FP16)], "fp16", wanted
+    return files, precision, wanted
 
 
 def _built(tensorrt: Any, graph: str, precision: str, settings: Settings, facts: Dict[str, str], path: str) -> bytes:
@@ -57,6 +105,34 @@ def _built(tensorrt: Any, graph: str, precision: str, settings: Settings, facts:
     if made.timings is not None:
         keep(timings, made.timings, facts)
     return made.content
+
+
+def chosen_form(folder: str, facts: Dict[str, str]) -> Optional[str]:
+    """What was found faster here of a bundle that has FP16 beside INT8: "int8" or "fp16"; None if that is not known."""
+    path = _choice(folder, facts)
+    told = kept(path, facts) if path is not None else None
+    return None if told is None else str(json.loads(told.decode("utf-8"))["taken"])
+
+
+def choose_form(folder: str, taken: str, why: str) -> None:
+    """Keeps what was found faster on this device, beside its engines; the bundle itself is signed and stays.
+
+    Raises:
+        BundleError: the bundle has no FP16 beside INT8, or it cannot be kept.
+    """
+    import tensorrt
+
+    facts = identity(tensorrt)
+    path = _choice(folder, facts)
+    if path is None or taken not in ("int8", "fp16"):
+        raise BundleError("%s has no FP16 form beside INT8" % folder)
+    told = {"taken": taken, "why": why}
+    keep(path, json.dumps(told).encode("utf-8"), facts, told)
+
+
+def _choice(folder: str, facts: Dict[str, str]) -> Optional[str]:
+    files = [os.path.join(folder, name) for name in ("model.onnx", FP16)]
+    return path_for(_words(facts), files, "choice", ".choice") if os.path.exists(files[1]) else None
 
 
 def chosen_core(settings: Settings, asked: Optional[str]) -> Settings:

@@ -72,5 +72,7 @@ def test_what_cannot_be_is_told_in_a_line(tmp_path: Path, edgekit: Run) -> None:
     assert "is there and no link" in taken.stderr
     nothing = edgekit("device", "rollback", "pi", tmp_path / "nowhere")
     assert (nothing.returncode, "nothing is deployed" in nothing.stderr) == (4, True)
+    shared = edgekit("device", "share", "pi", "pi", bundle)
+    assert (shared.returncode, "Traceback" in shared.stderr) == (4, False)
     both = edgekit("device", "deploy", "pi", bundle, "--to", tmp_path / "a", "--no-check")
     assert (both.returncode, "--to leads to what was checked" in both.stderr) == (2, True)

@@ -16,7 +16,7 @@ from edgekit.runtime import cuda, tensorrt_engine
 from edgekit.runtime.errors import BundleError
 from edgekit.runtime.settings import Settings
 from edgekit.runtime.tensorrt_build import build, workspace_for
-from edgekit.runtime.tensorrt_engine import chosen_core, open_or_build
+from edgekit.runtime.tensorrt_engine import choose_form, chosen_core, chosen_form, give, open_or_build, take
 from edgekit.runtime.tensorrt_runner import Engine
 from edgekit.targets import TARGETS
 
@@ -233,3 +233,40 @@ def test_a_process_chooses_its_core_or_the_gpu_beside(opened: Any, monkeypatch: 
     assert chosen_core(Settings(), "1") == Settings()  # of a bundle that is for the GPU
     with pytest.raises(BundleError, match="EDGEKIT_DLA_CORE is 'two'"):
         chosen_core(Settings(dla_core=0), "two")
+
+
+def test_fp16_is_run_where_it_was_found_faster(opened: Any) -> None:
+    folder = str(opened.folder)
+    with pytest.raises(BundleError, match="has no FP16 form"):
+        choose_form(folder, "fp16", "measured")
+    (opened.folder / "model.fp16.onnx").write_text("half\n")
+    opened()
+    assert chosen_form(folder, FACTS) is None
+    for taken, flags in (("fp16", ["FP16"]), ("int8", ["INT8", "FP16"])):
+        choose_form(folder, taken, "measured")
+        opened.device.asked.clear()
+        opened(workspace_bytes=len(flags))  # another engine, so that it is built
+        names = {place: name for name, place in vars(sys.modules["tensorrt"].BuilderFlag).items()}
+        assert [names[flag] for kind, flag in opened.device.asked if kind == "set_flag"] == flags
+    choose_form(folder, "fp16", "measured")
+    assert chosen_form(folder, {**FACTS, "jetpack": "32.7.2"}) is None  # of another system nothing is known
+    opened(dla_core=0)
+    assert ("DLA_core", 0) in opened.device.asked  # which has no choice
+
+
+def test_an_engine_is_taken_by_a_board_like_the_one_that_built_it(
+    opened: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, asked = str(opened.folder), Settings()
+    with pytest.raises(BundleError, match="keeps no engine"):
+        give(folder, "int8", asked)
+    opened()
+    facts, content = give(folder, "int8", asked)
+    monkeypatch.setenv("EDGEKIT_ENGINES", str(tmp_path / "another board"))
+    take(folder, "int8", asked, facts, content)
+    assert is_right(opened())
+    assert opened.device.built == 1
+    with pytest.raises(BundleError) as refused:
+        take(folder, "int8", asked, {**facts, "gpu": "Xavier", "compute_capability": "7.2"}, content)
+    assert "built on compute capability 7.2, cuda 10.2, gpu Xavier" in str(refused.value)
+    assert "this is compute capability 5.3, cuda 10.2, gpu Nano" in str(refused.value)
