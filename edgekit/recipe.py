@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edgekit.errors import InputError
 from edgekit.input_recipe import PreprocessingRecipe as PreprocessingRecipe
@@ -18,6 +18,11 @@ Ratio = Annotated[float, Field(gt=0, lt=1)]
 Task = Literal["classify", "multilabel", "embed"]
 Activation = Literal["none", "softmax", "sigmoid"]
 Checked = TypeVar("Checked", bound=BaseModel)
+
+Batches = Annotated[
+    tuple[Annotated[int, Field(ge=1, le=1024)], ...], AfterValidator(lambda told: tuple(sorted(set(told))))
+]
+"""How many images at once, the fewest first."""
 
 
 class _Part(BaseModel):
@@ -96,7 +101,9 @@ class TensorRtRecipe(_Part):
     compute_capabilities: tuple[str, ...] | None = Field(default=None, description="GPUs that rtx builds for")
     optimization_level: int | None = Field(default=None, ge=0, le=5)
     workspace_mb: int | None = Field(default=None, ge=1)
+    batch: Batches = Field(default=(), description="images at once, an optimization profile each; one by default")
     dla: bool = Field(default=False, description="run on the deep-learning accelerator what can")
+    dla_core: int = Field(default=0, ge=0, le=3, description="which accelerator, where there are more")
 
 
 class Recipe(_Part):

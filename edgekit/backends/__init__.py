@@ -44,6 +44,7 @@ class CompileSettings:
         optimization_level: 0 (fast build) to 5 (fast engine) of TensorRT; None leaves its own.
         workspace_bytes: memory that kernels may use beside weights; None is all.
         typed: whether graphs carry their precisions.
+        batches: how many pictures TensorRT's engines take at once, an optimization profile each; empty for one.
         timing_cache: file in which TensorRT remembers how fast its kernels were; it changes no result by itself.
     """
 
@@ -52,6 +53,7 @@ class CompileSettings:
     workspace_bytes: int | None = None
     typed: bool = True
     timing_cache: Path | None = field(default=None, metadata=NOT_IN_KEY)
+    batches: tuple[int, ...] = ()
 
 
 DEFAULTS: Final = CompileSettings()

@@ -7,19 +7,23 @@ are built on the device by edgekit.runtime.tensorrt_engine.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.backends import Compiled, CompileSettings, EngineLayer, Session
 from edgekit.backends.tensorrt_library import Flavour, load_library
 from edgekit.errors import InputError, UnavailableError
-from edgekit.runtime.tensorrt_engine import parser_errors
+from edgekit.runtime.tensorrt_build import network_flags, parser_errors
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+LAYERS: Final = "Layers:"
+"""What the builder's list of an engine's layers begins with, in its log."""
 
 
 def preflight(graph: Path, flavour: Flavour) -> int:
@@ -32,7 +36,7 @@ def preflight(graph: Path, flavour: Flavour) -> int:
     trt = load_library(flavour)
     if flavour == "tensorrt":
         _require_gpu(trt)
-    _, network, _ = _parsed(trt, graph)
+    _, network, _, _ = _parsed(trt, graph)
     return int(network.num_layers)
 
 
@@ -57,7 +61,7 @@ def build(
     trt = load_library(flavour)
     if flavour == "tensorrt":
         _require_gpu(trt)
-    builder, network, parser = _parsed(trt, graph)
+    builder, network, parser, told = _parsed(trt, graph)
     config = _config(trt, builder, network, settings, on_progress)
     from polygraphy.backend.trt import engine_bytes_from_network
     from polygraphy.exception import PolygraphyException
@@ -66,23 +70,41 @@ def build(
         cache = str(settings.timing_cache) if settings.timing_cache is not None and flavour == "tensorrt" else None
         content = engine_bytes_from_network((builder, network, parser), config=config, save_timing_cache=cache)
     except PolygraphyException as error:
-        raise InputError(f"{flavour} built no engine of {graph.name}: {error}", "See --debug.") from error
+        why = "; ".join(told) or str(error)
+        raise InputError(f"{flavour} built no engine of {graph.name}: {why}", "See --debug.") from error
     path = out_dir / "model.engine"
     path.write_bytes(memoryview(content))
-    return Compiled(flavour, str(path), precision, path.stat().st_size)
+    layers = tuple(layer for text in told for layer in layers_in_log(text))
+    return Compiled(flavour, str(path), precision, path.stat().st_size, layers)
 
 
-def _parsed(trt: Any, graph: Path) -> tuple[Any, Any, Any]:
-    from polygraphy.backend.trt import create_network, get_trt_logger
-
-    builder, network = create_network(strongly_typed=True)
-    parser = trt.OnnxParser(network, get_trt_logger())
+def _parsed(trt: Any, graph: Path) -> tuple[Any, Any, Any, list[str]]:
+    """Builder, network and parser, and the list that what they say is added to."""
+    told: list[str] = []
+    logger = _logger(trt, told)
+    builder = trt.Builder(logger)
+    network = builder.create_network(network_flags(trt, typed=True))
+    parser = trt.OnnxParser(network, logger)
     if not parser.parse(graph.read_bytes()):
         raise InputError(
             f"TensorRT's parser refuses {graph.name} at {parser_errors(parser)}",
             "The operator or its types are not supported; export the model otherwise.",
         )
-    return builder, network, parser
+    return builder, network, parser, told
+
+
+def _logger(trt: Any, told: list[str]) -> Any:
+    """Keeps what the builder says of the engine's layers, and its errors."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc]  # a class that the library brings
+        def __init__(self) -> None:
+            super().__init__()
+
+        def log(self, severity: Any, message: str) -> None:
+            if message.startswith(LAYERS) or severity in (trt.Logger.ERROR, trt.Logger.INTERNAL_ERROR):
+                told.append(message)
+
+    return Logger()
 
 
 def _config(
@@ -92,10 +114,10 @@ def _config(
     settings: CompileSettings,
     on_progress: Callable[[float], None],
 ) -> Any:
-    from polygraphy.backend.trt import create_config
+    from polygraphy.backend.trt import Profile, create_config
 
-    cache = settings.timing_cache
-
+    cache, given = settings.timing_cache, network.get_input(0)
+    shapes = [(batch, *tuple(given.shape)[1:]) for batch in settings.batches]
     limits = {trt.MemoryPoolType.WORKSPACE: settings.workspace_bytes} if settings.workspace_bytes else None
     config = create_config(
         builder,
@@ -103,6 +125,7 @@ def _config(
         builder_optimization_level=settings.optimization_level,
         memory_pool_limits=limits,
         profiling_verbosity=trt.ProfilingVerbosity.DETAILED,
+        profiles=[Profile().add(given.name, shape, shape, shape) for shape in shapes] or None,
         progress_monitor=_monitor(trt, on_progress),
         load_timing_cache=str(cache) if cache is not None and cache.exists() else None,
     )
@@ -180,18 +203,35 @@ def layers_of(told: str) -> tuple[EngineLayer, ...]:
     return tuple(rows)
 
 
+def layers_in_log(text: str) -> tuple[EngineLayer, ...]:
+    """The same of what the builder logs of the engine it made, for which no GPU is needed."""
+    if not text.startswith(LAYERS):
+        return ()
+    rows = []
+    for line in text.splitlines():
+        found = re.match(r"(?:Layers:)?\s*Name: (.*?), LayerType: (\w+)", line)
+        if found:
+            outputs = line.partition("Outputs: [")[2].partition("]], ")[0]
+            types = re.findall(r"Datatype: (\w+), Format: ([^}]*?) ?}", outputs)
+            rows.append(EngineLayer(found[1], found[2], ", ".join(f"{kind} {form}" for kind, form in types)))
+    return tuple(rows)
+
+
 class TensorRtSession:
     """An engine on this machine's GPU with Polygraphy's runner; see edgekit.backends.Session."""
 
     def __init__(self, runner: Any, name: str) -> None:
         self._runner, self._input = runner, name
+        shape = runner.engine.get_tensor_shape(name)
+        self._batch = shape[0] if shape[0] > 0 else runner.engine.get_tensor_profile_shape(name, 0)[1][0]
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""
-        out = self._runner.infer({self._input: picture}, check_inputs=False)
         import numpy as np
 
-        return np.array(next(iter(out.values())), np.float32)
+        filled = np.concatenate([picture] * self._batch)
+        out = self._runner.infer({self._input: filled}, check_inputs=False)
+        return np.array(next(iter(out.values())), np.float32)[:1]
 
     def infer_many(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (n, classes), one picture at a time."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -25,6 +26,7 @@ from edgekit.validate.question import THRESHOLD
 if TYPE_CHECKING:
     from edgekit.build.compile import CompiledForm
     from edgekit.build.plan import Plan
+    from edgekit.build.quantize import Quantized
     from edgekit.build.stage import File
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationSet
@@ -48,7 +50,7 @@ class Contents:
 
     Attributes:
         golden: inputs with the logits of all variants; images: that accuracy was measured on, if there were any;
-            output: what the network's outputs are.
+            output: what the network's outputs are; beside: more files by name, see fp16_beside.
     """
 
     report: Report
@@ -59,6 +61,7 @@ class Contents:
     golden: File
     images: ImageSet | None
     output: Output
+    beside: Mapping[str, Path] = field(default_factory=dict)
 
 
 def output_of(plan: Plan, facts: GraphFacts, evaluated: Evaluated) -> Output:
@@ -70,6 +73,19 @@ def output_of(plan: Plan, facts: GraphFacts, evaluated: Evaluated) -> Output:
     if question.task == "multilabel" and threshold is None:
         threshold = THRESHOLD
     return Output(name=facts.output, activation=question.activation, task=question.task, threshold=threshold)
+
+
+def fp16_beside(plan: Plan, chosen: Variant, graphs: Quantized, forms: Mapping[str, CompiledForm]) -> dict[str, Path]:
+    """The FP16 form of an INT8 network that goes beside it where only the device can say which is faster.
+
+    Args:
+        graphs: of the chosen network; forms: what was compiled of it, by variant.
+    """
+    if not plan.keeps_fp16 or chosen.precision not in ("int8", "mixed"):
+        return {}
+    engine = forms["fp16"].compiled.path if "fp16" in forms else ""
+    compiled = {"model.fp16.engine": Path(engine)} if engine.endswith(".engine") else {}
+    return {"model.fp16.onnx": graphs.of("fp16").path, **compiled}
 
 
 def write(plan: Plan, out: Path, contents: Contents) -> Path:
@@ -89,6 +105,7 @@ def write(plan: Plan, out: Path, contents: Contents) -> Path:
         "golden.npz": _golden(contents.golden.path, variant.name),
         RUNTIME: runtime_archive(),
         **plan.compiler.files(contents.form.compiled),
+        **contents.beside,
     }
     manifest = _manifest(plan, contents)
     if plan.recipe.sbom:

@@ -41,15 +41,18 @@ class DeviceSettings:
     Attributes:
         typed: whether the graph carries its precisions.
         dla_core: which deep-learning accelerator runs what it can; None for none.
+        batches: how many pictures at once; empty for one.
     """
 
     typed: bool
     workspace_bytes: int | None = None
     dla_core: int | None = None
+    batches: tuple[int, ...] = ()
 
-    def as_header(self) -> dict[str, bool | int]:
+    def as_header(self) -> dict[str, bool | int | list[int]]:
         """As the runtime on the device takes them, without what is not set."""
-        return {key: value for key, value in asdict(self).items() if value is not None}
+        told = asdict(self) | {"batches": list(self.batches) or None}
+        return {key: value for key, value in told.items() if value is not None}
 
 
 class Executor(Protocol):

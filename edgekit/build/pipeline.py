@@ -86,7 +86,7 @@ def build(
     narrow, core = None, exported
     if pruned.recovered is not None:
         core = pruned.recovered.exported
-        narrow = run(QUANTIZE, quantize_input(plan, core, calibration, (plan.base_precision,)))
+        narrow = run(QUANTIZE, quantize_input(plan, core, calibration, plan.narrow_precisions))
     looking = search_input(plan, origin, core.graph, held) if plan.wanted == "mixed" else None
     mixed = run(SEARCH_PRECISION, looking) if looking is not None else None
 
@@ -109,9 +109,11 @@ def build(
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     chosen = next(each for each in variants if each.name == decision.chosen)
+    graphs = narrow if narrow is not None and chosen.facts == core.facts else dense
     contents = bundle_contents.Contents(
         report, locked(plan, calibration, pruned, mixed, decision), calibration.chosen, chosen, forms[chosen.name],
         answers.golden, evaluation, bundle_contents.output_of(plan, exported.facts, answers.evaluated),
+        bundle_contents.fp16_beside(plan, chosen, graphs, forms if graphs is dense else {}),
     )  # fmt: skip
     return Built(report, bundle_contents.write(plan, out, contents))
 

@@ -56,12 +56,24 @@ class Plan:
     @property
     def graph_format(self) -> GraphFormat:
         """The form of graphs that it wants."""
-        return self.compiler.graph_format(self.release)
+        form = self.compiler.graph_format(self.release)
+        return replace(form, open_batch=True) if self.recipe.tensorrt.batch else form
 
     @property
     def base_precision(self) -> str:
         """The precision that single steps are made and timed in: a mix of precisions begins with INT8."""
         return "int8" if self.wanted == "mixed" else self.wanted
+
+    @property
+    def narrow_precisions(self) -> tuple[str, ...]:
+        """The precisions that a pruned network is written in."""
+        return (self.base_precision, *(("fp16",) if self.keeps_fp16 else ()))
+
+    @property
+    def keeps_fp16(self) -> bool:
+        """Whether FP16 goes into the bundle beside INT8: where TensorRT runs elsewhere, only that can say which."""
+        able = "fp16" in self.target.precisions and "fp16" in self.precisions
+        return self.release is not None and self.executor.untimed is not None and able and self.base_precision == "int8"
 
     @property
     def has_int8(self) -> bool:
@@ -130,6 +142,7 @@ def planned(
     if device is not None and release is not None and recipe.tensorrt.jetpack is None:
         there = device.facts.runtimes.get("tensorrt")
         release = (release_with(target, there) if there is not None else None) or release
+    _check_batches(recipe, target)
     if recipe.tensorrt.dla and release is not None and not release.dla:
         raise InputError(f"TensorRT {release.tensorrt} drives no DLA", "Leave --dla out, or see --jetpack.")
     machine = this_machine(gpu=target.can.gpu)
@@ -179,6 +192,10 @@ def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, lis
     """The precision to build, and what the user should know where that is not the one asked for."""
     if recipe.tensorrt.dla and not target.dla_cores:
         raise InputError(f"{target.name} has no DLA", "Leave --dla out.")
+    if recipe.tensorrt.dla and recipe.tensorrt.dla_core >= target.dla_cores:
+        raise InputError(
+            f"{target.name} has no DLA core {recipe.tensorrt.dla_core}", f"Give --dla-core 0 to {target.dla_cores - 1}."
+        )
     able = tuple(each for each in target.precisions if each in compiler.PRECISIONS)
     asked = "int8" if recipe.precision == "mixed" else recipe.precision
     if asked in able:
@@ -186,6 +203,14 @@ def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, lis
     if asked == "int8":
         return able[0], [f"{target.description}: {target.notes[0]}"]
     raise InputError(f"{target.name} has no fast {recipe.precision}", f"Use --precision {' or '.join(able)}.")
+
+
+def _check_batches(recipe: Recipe, target: Target) -> None:
+    """Refuses batches where nothing is built for them."""
+    if recipe.tensorrt.batch and not target.releases:
+        raise InputError(f"--batch is for TensorRT, and {target.name} has none", "Leave it out.")
+    if recipe.tensorrt.batch and recipe.tensorrt.dla:
+        raise InputError("a DLA takes one number of images", "Leave --batch or --dla out.")
 
 
 def _precisions(wanted: str, target: Target, compiler: Backend, machine: Machine) -> tuple[str, ...]:
@@ -207,6 +232,7 @@ def _settings(recipe: Recipe, target: Target, release: Release | None, store: St
         None if asked.workspace_mb is None else asked.workspace_mb << 20,
         release is None or release.typed,
         cache,
+        asked.batch,
     )
 
 
@@ -214,10 +240,9 @@ def device_settings(recipe: Recipe, release: Release | None) -> DeviceSettings |
     """How an engine is built where the network is run; None without TensorRT."""
     if release is None:
         return None
-    workspace = recipe.tensorrt.workspace_mb
-    return DeviceSettings(
-        release.typed, None if workspace is None else workspace << 20, 0 if recipe.tensorrt.dla else None
-    )
+    asked = recipe.tensorrt
+    workspace = None if asked.workspace_mb is None else asked.workspace_mb << 20
+    return DeviceSettings(release.typed, workspace, asked.dla_core if asked.dla else None, asked.batch)
 
 
 def _executor(

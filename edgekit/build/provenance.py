@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from edgekit.backends import backend
 from edgekit.build.executor import REFERENCE
 from edgekit.build.plan import Plan, device_settings
+from edgekit.bundle import trtexec
 from edgekit.bundle.manifest import Engine
 from edgekit.report.fields import Scalar
 from edgekit.report.model import Target
@@ -42,6 +43,10 @@ def provenance(plan: Plan, forms: Mapping[str, CompiledForm], measured: Measured
         gpus = plan.executor.machine.gpus
         device, features = ", ".join(gpus) or None, tuple(f"sm {each}" for each in target.compute_capabilities)
         environment |= _checked_by(plan, forms)
+        settings, (height, width) = engine_settings(plan), plan.source.preprocessing.size
+        if settings is not None and target.can.device:
+            shape = (1, height, width, 3)
+            environment["trtexec"] = trtexec.line(settings, plan.base_precision, release.tensorrt, shape)
         if plan.executor.untimed is not None:
             environment["accuracy executed with"] = f"onnxruntime {backend(REFERENCE).available()}, {cpu}"
     if plan.device is not None:
@@ -87,7 +92,7 @@ def _conditions(told: Conditions) -> dict[str, Scalar]:
     }
 
 
-def engine_settings(plan: Plan) -> dict[str, bool | int] | None:
+def engine_settings(plan: Plan) -> dict[str, bool | int | list[int]] | None:
     """The manifest's `engine_settings`: how an engine is built of the graph where it is run; None without TensorRT."""
     settings = device_settings(plan.recipe, plan.release)
     return None if settings is None else settings.as_header()

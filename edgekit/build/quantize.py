@@ -11,6 +11,7 @@ from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.data.calibration import CalibrationData
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.quantize.graph_format import GraphFormat
+from edgekit.targets import dla_leaves_means
 
 if TYPE_CHECKING:
     from edgekit.build.export import Exported
@@ -27,6 +28,7 @@ class QuantizeInput:
     Attributes:
         core: the float32 graph; calibration: None where nothing is quantized.
         graphs: names of those that are wanted, of fp32, fp16 and int8; dla: whether a DLA's files are written too.
+        warn_of_means: whether that DLA leaves average pools that exclude their padding to the GPU.
     """
 
     core: File
@@ -35,6 +37,7 @@ class QuantizeInput:
     graph_format: GraphFormat
     graphs: tuple[str, ...]
     dla: bool = False
+    warn_of_means: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,12 @@ def _make(given: QuantizeInput, folder: Path, progress: Progress) -> Sequence[st
         _quantize(given, given.calibration, quantized, progress)
     for name in given.graphs:
         write_graph(given.core.path, quantized, folder / f"{name}.onnx", name, given.preprocessing, given.graph_format)
-    if given.dla:
-        write_dla(quantized, folder, given.preprocessing, given.graph_format)
-    return ()
+    means = write_dla(quantized, folder, given.preprocessing, given.graph_format) if given.dla else []
+    if not means or not given.warn_of_means:
+        return ()
+    return (
+        f"the DLA leaves {len(means)} average pools to the GPU, which do not count their padding: {', '.join(means)}",
+    )
 
 
 def _quantize(given: QuantizeInput, calibration: CalibrationData, out: Path, progress: Progress) -> None:
@@ -100,4 +106,5 @@ def quantize_input(
         plan.graph_format,
         tuple(name for name in GRAPHS if name in wanted),
         int8 and plan.recipe.tensorrt.dla,
+        plan.release is not None and dla_leaves_means(plan.target, plan.release),
     )

@@ -148,7 +148,7 @@ class Manifest(_Part):
     versions: Mapping[str, str | None] = {}
     licenses: Licenses = Licenses()
     engine: Engine | None = None
-    engine_settings: Mapping[str, bool | int] | None = None
+    engine_settings: Mapping[str, bool | int | list[int]] | None = None
     files: Mapping[str, FileFacts] = {}
 
     @classmethod

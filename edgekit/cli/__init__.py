@@ -31,6 +31,7 @@ VERBS: dict[str, tuple[str, str]] = {
     "targets": ("edgekit.cli.targets", "List the targets and what each can do."),
     "inspect": ("edgekit.cli.inspect", "Say what is in a bundle."),
     "verify": ("edgekit.cli.verify", "Check a bundle: files, signature, golden outputs on this machine."),
+    "export": ("edgekit.cli.export", "Write a bundle for Triton or DeepStream."),
     "sign": ("edgekit.cli.sign", "Sign a bundle with an SSH key."),
     "run": ("edgekit.cli.run", "Classify images with a bundle."),
     "doctor": ("edgekit.cli.doctor", "Say what this machine can do, what is missing and how to get it."),

@@ -101,6 +101,7 @@ if TYPE_CHECKING:
 @tensorrt_options
 @click.option("--jetpack", metavar="X.Y", help="JetPack of the Jetson built for. Default: the target's usual one.")
 @click.option("--dla", is_flag=True, default=None, help="Let a Jetson's deep-learning accelerator run what it can.")
+@click.option("--dla-core", type=click.IntRange(0, 3), metavar="N", help="Which of its accelerators. Default: 0.")
 @click.option("--device", metavar="NAME", help="Compile, judge and time there: a saved device or ssh://user@host.")
 @click.option("--seed", type=int, metavar="N", help="Of random weights and of the choice of calibration images.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: build/MODEL-TARGET.")

@@ -39,12 +39,13 @@ from edgekit.cli.output import emit_json, progress
 def command(subject: str | None, target: str, precision: str | None, out: Path, as_json: bool, **flags: Any) -> None:
     """Compile SUBJECT (or --model) for a target, in --out: model.xml and model.bin of OpenVINO, or model.engine."""
     import tempfile
+    from dataclasses import replace
 
     from edgekit.backends import CompileSettings, backend
     from edgekit.build.runnable import graph_for
     from edgekit.bundle.directory import place_file
     from edgekit.cli.events import shown_on
-    from edgekit.errors import UnavailableError
+    from edgekit.errors import InputError, UnavailableError
     from edgekit.store import Store
     from edgekit.targets import find, release_of
 
@@ -55,15 +56,19 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
             f"`edgekit build --target {target}` makes a bundle that does so at first use.",
         )
     recipe = subject_recipe(subject, flags)
+    if recipe.tensorrt.batch and not found.releases:
+        raise InputError(f"--batch is for TensorRT, and {found.name} has none", "Leave it out.")
     told = recipe.tensorrt
     settings = CompileSettings(
         told.compute_capabilities or found.compute_capabilities,
         told.optimization_level,
         None if told.workspace_mb is None else told.workspace_mb << 20,
+        batches=told.batch,
     )
     with progress() as bars, tempfile.TemporaryDirectory() as folder:
         compiler, release = backend(found.backends[found.runtime]), release_of(found)
-        graph, made_of = graph_for(recipe, precision, compiler.graph_format(release), Store(), shown_on(bars))
+        form = replace(compiler.graph_format(release), open_batch=bool(told.batch))
+        graph, made_of = graph_for(recipe, precision, form, Store(), shown_on(bars))
         compiled = compiler.compile(
             graph, Path(folder), made_of, settings, lambda share: bars.update("compile", share, 1)
         )

@@ -14,7 +14,9 @@ from edgekit.cli.output import emit_json, note, print_table, progress, warn
 if TYPE_CHECKING:
     from edgekit.cli.output import Progress
     from edgekit.devices import Connection
+    from edgekit.devices.forms import Taken
     from edgekit.devices.remote import Network
+    from edgekit.devices.timed import BenchAnswer
 
 RUNTIMES = ("openvino", "onnxruntime", "tensorrt", "tensorrt-rtx")
 Row = TypeVar("Row")
@@ -101,14 +103,24 @@ def probe(names: str, as_json: bool) -> None:
     tell(_for_each(names, lambda each: ProbedDevice(each.device.name, remote.probe(each))), as_json)
 
 
-@command.command(epilog="\b\nExample:\n  edgekit device deploy orin build/inception_v4-jetson")
+@command.command(
+    epilog="\b\nExamples:\n  edgekit device deploy orin build/inception_v4-jetson\n"
+    "  edgekit device deploy orin build/inception_v4-jetson --to /opt/models/signs"
+)
 @click.argument("names")
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundle's own.")
 @click.option("--no-check", is_flag=True, help="Only send it: do not build its engine and compare golden outputs.")
+@click.option("--to", metavar="PATH", help="A link on the device that leads to it once it is checked there.")
 @json_option
-def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_json: bool) -> None:
-    """Send BUNDLE to devices, and check it there: hashes, then golden outputs. An engine is built if one is needed."""
+def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, to: str | None, as_json: bool) -> None:
+    """Send BUNDLE to devices, and check it there: hashes, then golden outputs. An engine is built if one is needed.
+
+    Applications open the path of --to: it leads to the bundle before until this one has passed, and `edgekit device
+    rollback` puts that one back.
+    """
+    if no_check and to is not None:
+        raise click.UsageError("--to leads to what was checked; leave --no-check out")
     from edgekit.cli.device_rows import Deployed, tell
     from edgekit.devices import remote
 
@@ -117,10 +129,67 @@ def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, as_jso
         def work(connection: Connection) -> Deployed:
             folder, sent = _placed(connection, bundle, bars)
             cosine = None if no_check else remote.check_golden(connection, folder, runtime)
-            return Deployed(connection.device.name, folder, sent, cosine)
+            form = None if no_check else _form(connection, bundle, folder, runtime)
+            before = None if to is None else remote.deploy(connection, folder, to)
+            return Deployed(connection.device.name, folder, sent, cosine, to, before, form)
 
         rows = _for_each(names, work)
     tell(rows, as_json)
+
+
+@command.command(epilog="\b\nExample:\n  edgekit device rollback orin /opt/models/signs")
+@click.argument("names")
+@click.argument("to", metavar="PATH")
+@json_option
+def rollback(names: str, to: str, as_json: bool) -> None:
+    """Let PATH on devices lead to the bundle before the last that `deploy --to PATH` put there; again undoes it."""
+    from edgekit.cli.device_rows import RolledBack, tell
+    from edgekit.devices import remote
+
+    tell(_for_each(names, lambda each: RolledBack(each.device.name, to, remote.rollback(each, to))), as_json)
+
+
+@command.command(epilog="\b\nExample:\n  edgekit device share orin-1 orin-2,orin-3 build/inception_v4-jetson")
+@click.argument("source")
+@click.argument("names")
+@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def share(source: str, names: str, bundle: Path) -> None:
+    """Copy the engine that SOURCE built of BUNDLE to devices like it, which need not build it then.
+
+    A device of another GPU, TensorRT, CUDA or JetPack refuses it, and says what both are.
+    """
+    from edgekit.devices import Connection, Registry, sharing
+
+    with progress() as bars:
+        giver = Connection(Registry().find(source))
+        engine = sharing.give(giver, _network(giver, bundle, "tensorrt", bars))
+
+        def work(connection: Connection) -> None:
+            sharing.take(connection, _network(connection, bundle, "tensorrt", bars), engine)
+
+        _for_each(names, work)
+    click.echo(f"{names}: {len(engine.content) / 1e6:.1f} MB from {source}")
+
+
+def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None) -> Taken | None:
+    """INT8 or FP16 of a bundle for TensorRT that has both, by what is faster there; None where there is no choice."""
+    from edgekit.bundle.directory import read_manifest
+    from edgekit.devices.forms import FP16, decide_form
+    from edgekit.devices.remote import Network
+    from edgekit.validate.latency import summed_up
+
+    told = read_manifest(bundle)
+    settings = told.engine_settings or {}
+    if FP16 not in told.files or (runtime or told.target.runtime) != "tensorrt" or "dla_core" in settings:
+        return None
+
+    def faster(answer: BenchAnswer) -> tuple[float, float, float]:
+        found = summed_up(answer).ratio("fp16", "int8")
+        assert found is not None
+        return found.times_faster, found.low, found.high
+
+    network = Network(bundle.name, folder, "tensorrt", told.precision, settings)
+    return decide_form(connection, network, bundle, told.input.shape, faster)
 
 
 def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:

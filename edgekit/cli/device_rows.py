@@ -12,6 +12,7 @@ from edgekit.cli.output import emit_json, note, print_table
 
 if TYPE_CHECKING:
     from edgekit.devices.facts import DeviceFacts
+    from edgekit.devices.forms import Taken
     from edgekit.devices.timed import BenchConditions
     from edgekit.validate.accuracy import Accuracy
     from edgekit.validate.latency import Measured
@@ -68,13 +69,40 @@ def _shown(value: object) -> str:
 class Deployed:
     """A bundle that is on a device: where, what had to be sent, and the least cosine of its golden outputs there.
 
-    golden_cosine is None where they were not compared.
+    golden_cosine is None where they were not compared; to: the path that leads to it, and before where that led; form:
+    INT8 or FP16, where it has both.
     """
 
     device: str
     folder: str
     sent_bytes: int
     golden_cosine: float | None
+    to: str | None = None
+    before: str | None = None
+    form: Taken | None = None
+
+    def as_json(self) -> Json:
+        """The fields; those of a path, and of a choice between INT8 and FP16, only where there was one."""
+        told = asdict(self)
+        without = [*(["to", "before"] if self.to is None else []), *(["form"] if self.form is None else [])]
+        return {key: value for key, value in told.items() if key not in without}
+
+    def say(self) -> None:
+        """One line."""
+        checked = "" if self.golden_cosine is None else f", golden outputs agree (cosine {self.golden_cosine:.4f})"
+        place = "" if self.to is None else f"; {self.to} leads to it"
+        if self.form is not None:
+            note(f"{self.device}: {self.form.form} is taken: {self.form.why}")
+        click.echo(f"{self.device}: {self.sent_bytes / 1e6:.2f} MB sent to {self.folder}{checked}{place}")
+
+
+@dataclass(frozen=True)
+class RolledBack:
+    """A path on a device, and the bundle that it leads to again."""
+
+    device: str
+    to: str
+    folder: str
 
     def as_json(self) -> Json:
         """The fields."""
@@ -82,8 +110,7 @@ class Deployed:
 
     def say(self) -> None:
         """One line."""
-        checked = "" if self.golden_cosine is None else f", golden outputs agree (cosine {self.golden_cosine:.4f})"
-        click.echo(f"{self.device}: {self.sent_bytes / 1e6:.2f} MB sent to {self.folder}{checked}")
+        click.echo(f"{self.device}: {self.to} leads to {self.folder} again")
 
 
 @dataclass(frozen=True)

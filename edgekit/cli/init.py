@@ -47,6 +47,7 @@ target: {target}         # see `edgekit targets`
 #   optimization_level: 3        # how hard the builder tries, 0 to 5
 #   workspace_mb: 1024
 #   dla: false                   # run on the deep-learning accelerator what can
+#   dla_core: 0                  # which of them
 
 # preprocessing:                 # what the network was trained with; set it for a model of your own
 #   size: 299                    # or height x width: 48x192

@@ -32,6 +32,7 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
     if path.suffix == ".onnx":
         _show_graph(path, as_json)
         return 0
+    from edgekit.bundle import trtexec
     from edgekit.bundle.directory import check_bundle, read_manifest
 
     manifest, problems = read_manifest(path), check_bundle(path)
@@ -46,6 +47,7 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
                 "problems": problems,
                 "ok": not problems,
                 "layers": [asdict(each) for each in timed],
+                "trtexec": trtexec.of_bundle(manifest),
                 "pruning": pruning.as_dict() if pruning is not None else None,
             }
         )
@@ -53,6 +55,8 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
         _show_bundle(manifest, timed)
         if pruning is not None:
             _show_pruning(pruning)
+        if (line := trtexec.of_bundle(manifest)) is not None:
+            click.echo(f"\nthe same engine by NVIDIA's own tool: {line}")
         for problem in problems:
             warn(problem)
     return 2 if problems else 0

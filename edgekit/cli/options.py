@@ -29,11 +29,28 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "recovery_minutes": "minutes",
         "sensitivity": "sensitivity",
     },
-    "tensorrt": {key: key for key in ("jetpack", "compute_capabilities", "optimization_level", "workspace_mb", "dla")},
+    "tensorrt": {
+        **{key: key for key in ("jetpack", "compute_capabilities", "optimization_level", "workspace_mb")},
+        "batch": "batch",
+        **{key: key for key in ("dla", "dla_core")},
+    },
 }
 """Part of a recipe: the flags that belong in it, and what they are called there."""
 
 _PLACES = {flag: (part, name) for part, flags in PARTS.items() for flag, name in flags.items()}
+
+
+class Batches(click.ParamType):  # type: ignore[type-arg]
+    """Numbers of pictures, separated by commas."""
+
+    name = "N,N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
+        """Parse to numbers of at least 1; a usage error otherwise."""
+        parts = [part.strip() for part in str(value).split(",")]
+        if not all(part.isdecimal() and int(part) for part in parts):
+            self.fail(f"{value!r} is no number of images, or several such as 1,4,8", param, ctx)
+        return tuple(int(part) for part in parts)
 
 
 def model_options(function: AnyFunction) -> AnyFunction:
@@ -172,9 +189,10 @@ def json_option(function: AnyFunction) -> AnyFunction:
 
 
 def tensorrt_options(function: AnyFunction) -> AnyFunction:
-    """Add --compute-capability, --optimization-level and --workspace-mb.
+    """Add --compute-capability, --optimization-level, --workspace-mb and --batch.
 
-    The verb's function gets compute_capabilities (a tuple of text), optimization_level and workspace_mb (int).
+    The verb's function gets compute_capabilities (a tuple of text), optimization_level and workspace_mb (int), and
+    batch (a tuple of ints).
     """
     return _stack(
         function,
@@ -189,6 +207,9 @@ def tensorrt_options(function: AnyFunction) -> AnyFunction:
             "--optimization-level", type=click.IntRange(0, 5), metavar="N", help="How hard TensorRT's builder tries."
         ),
         click.option("--workspace-mb", type=click.IntRange(min=1), metavar="MB", help="Memory for TensorRT's kernels."),
+        click.option(
+            "--batch", type=Batches(), help="Images at once for TensorRT: 1,4,8 makes a profile for each. Default: 1."
+        ),
     )
 
 

@@ -36,7 +36,7 @@ class Network:
     folder: str
     runtime: str
     precision: str
-    settings: Mapping[str, bool | int] = field(default_factory=dict)
+    settings: Mapping[str, bool | int | list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,25 @@ def check_golden(connection: Connection, folder: str, runtime: str | None = None
         UnavailableError: it is damaged, or does not compute there what it did here.
     """
     return float(ask(connection, "check", {"folder": folder, "runtime": runtime})["cosine"])
+
+
+def deploy(connection: Connection, folder: str, to: str) -> str | None:
+    """Makes the path `to` on the device a link to a bundle's folder there; where it led before, None if it is new.
+
+    Raises:
+        UnavailableError: something else is there, or it cannot be written.
+    """
+    before = ask(connection, "deploy", {"folder": folder, "to": to})["before"]
+    return None if before is None else str(before)
+
+
+def rollback(connection: Connection, to: str) -> str:
+    """Puts the bundle back that was at a path before; its folder on the device.
+
+    Raises:
+        UnavailableError: there is none.
+    """
+    return str(ask(connection, "rollback", {"to": to})["folder"])
 
 
 class RemoteSession:

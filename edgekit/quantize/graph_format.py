@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from edgekit.targets import Release
+from edgekit.targets.releases import Int8Placement
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,8 @@ class GraphFormat:
         opset: the newest that the runtime reads; None where it does not matter.
         float_input: the pixels are given as float32, 0 to 255, in place of uint8.
         int8_weights: quantized weights are INT8 constants; else float32 ones that are quantized and dequantized.
+        open_batch: any number of pictures may be given at once.
+        placement: which operators are worth INT8; None leaves all that were quantized.
     """
 
     signed: bool
@@ -25,6 +28,8 @@ class GraphFormat:
     opset: int | None
     float_input: bool = False
     int8_weights: bool = True
+    placement: Int8Placement | None = None
+    open_batch: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""
@@ -35,4 +40,4 @@ def format_for(release: Release | None) -> GraphFormat:
     """The form for a release of TensorRT, or for the other runtimes (None)."""
     if release is None:
         return GraphFormat(False, False, None)
-    return GraphFormat(True, release.typed, release.opset, release.float_input, release.int8_weights)
+    return GraphFormat(True, release.typed, release.opset, release.float_input, release.int8_weights, release.placement)

@@ -216,7 +216,9 @@ def _serve(header: Header, source: BinaryIO, talk: Talk) -> None:
         told, payload = inbox.next()
         raw = zlib.decompress(payload)
         pictures = np.frombuffer(raw, np.uint8).reshape(told["shape"])
-        logits = np.concatenate([infer(pictures[i : i + 1]) for i in range(len(pictures))]).astype(np.float32)
+        step = max(infer.batches)
+        rows = [infer(pictures[i : i + step]) for i in range(0, len(pictures), step)]
+        logits = np.concatenate(rows).astype(np.float32)
         talk({"shape": list(logits.shape)}, logits.tobytes())
 
 
@@ -232,8 +234,9 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
 
     def many(name: str) -> Callable[[Any], None]:
         def infer_many(pictures: Any) -> None:
-            for i in range(len(pictures)):
-                networks[name](pictures[i : i + 1])
+            step = max(networks[name].batches)
+            for i in range(0, len(pictures), step):
+                networks[name](pictures[i : i + step])
 
         return infer_many
 
@@ -254,6 +257,45 @@ def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
         talk({"cosine": bundle.check_golden()})
 
 
+def _deploy(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .links import deploy
+
+    talk({"before": deploy(header["folder"], header["to"])})
+
+
+def _choose(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .tensorrt_engine import choose_form
+
+    choose_form(header["folder"], header["taken"], header["why"])
+    talk({"taken": header["taken"]})
+
+
+def _give(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .settings import engine_settings
+    from .tensorrt_engine import give
+
+    facts, content = give(header["folder"], header["precision"], engine_settings(header.get("settings")))
+    talk({"identity": facts}, content)
+
+
+def _take_engine(header: Header, source: BinaryIO, talk: Talk) -> None:
+    """The engine follows in a frame of its own."""
+    inbox = Inbox(source)
+    from .settings import engine_settings
+    from .tensorrt_engine import take
+
+    told, content = inbox.next()
+    settings = engine_settings(header.get("settings"))
+    take(header["folder"], header["precision"], settings, told["identity"], content)
+    talk({"kept": True})
+
+
+def _rollback(header: Header, source: BinaryIO, talk: Talk) -> None:
+    from .links import rollback
+
+    talk({"folder": rollback(header["to"])})
+
+
 VERBS = {
     "probe": _probe,
     "have": _have,
@@ -262,5 +304,10 @@ VERBS = {
     "serve": _serve,
     "bench": _bench,
     "check": _check,
+    "choose": _choose,
+    "give": _give,
+    "take": _take_engine,
+    "deploy": _deploy,
+    "rollback": _rollback,
 }  # type: Dict[str, Verb]
 """Verb: what it does with the first frame, what follows it, and how it answers."""

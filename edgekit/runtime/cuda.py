@@ -121,6 +121,18 @@ class Cuda:
         self.stream = ctypes.c_void_p()
 
 
+def free_bytes() -> int:
+    """Memory of device 0 that is free.
+
+    Raises:
+        BundleError: there is no CUDA here, or no device.
+    """
+    free, total = ctypes.c_size_t(), ctypes.c_size_t()
+    if _library().cudaMemGetInfo(ctypes.byref(free), ctypes.byref(total)):
+        raise BundleError("there is no NVIDIA GPU that CUDA can use here")
+    return int(free.value)
+
+
 def describe_gpu() -> Tuple[str, str]:
     """Compute capability of device 0, such as "8.7", and the CUDA runtime's version, such as "12.6".
 

@@ -6,7 +6,7 @@ Written for Python 3.6; each runtime is imported only when it is asked for.
 import importlib.util
 import os
 import threading
-from typing import Any, Callable, Dict, Iterable, List  # noqa: F401  # in a type comment
+from typing import Any, Callable, Dict, Iterable, List, Tuple  # noqa: F401  # in a type comment
 
 import numpy as np
 
@@ -31,10 +31,11 @@ class Network(object):
     Attributes:
         runtime: a key of RUNTIMES.
         parallel: how many calls at once are of use (int); more wait, or slow each other down.
+        batches: how many pictures it takes in one call (tuple of ints); with more than one, any number may be given.
     """
 
-    def __init__(self, runtime: str, infer: Infer, parallel: int = 1) -> None:
-        self.runtime, self.parallel, self._infer = runtime, parallel, infer
+    def __init__(self, runtime: str, infer: Infer, parallel: int = 1, batches: Tuple[int, ...] = (1,)) -> None:
+        self.runtime, self.parallel, self.batches, self._infer = runtime, parallel, batches, infer
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         try:
@@ -127,13 +128,15 @@ def pixel_type(session: Any) -> Any:
 def _tensorrt(folder: str, precision: str, settings: Settings) -> Network:
     from . import tensorrt_engine
 
-    return Network("tensorrt", _in_turn(tensorrt_engine.open_or_build(folder, precision, settings)))
+    engine = tensorrt_engine.open_or_build(folder, precision, settings)
+    return Network("tensorrt", _in_turn(engine), batches=engine.batches)
 
 
 def _tensorrt_rtx(folder: str, precision: str, settings: Settings) -> Network:
     from . import tensorrt_engine
 
-    return Network("tensorrt-rtx", _in_turn(tensorrt_engine.open_ahead_of_time(folder)))
+    engine = tensorrt_engine.open_ahead_of_time(folder)
+    return Network("tensorrt-rtx", _in_turn(engine), batches=engine.batches)
 
 
 def _in_turn(infer: Infer) -> Infer:

@@ -59,13 +59,16 @@ def kept(path: str, facts: Dict[str, str]) -> Optional[bytes]:
     return content if whole and told.get("identity") == facts else None
 
 
-def keep(path: str, content: bytes, facts: Dict[str, str]) -> None:
+def keep(path: str, content: bytes, facts: Dict[str, str], notes: Optional[Dict[str, Any]] = None) -> None:
     """Writes it and beside it what it belongs to; whole or not at all.
 
+    Args:
+        notes: what else is to be said of it, for people.
     Raises:
         BundleError: it cannot be written.
     """
-    told = {"sha256": hashlib.sha256(content).hexdigest(), "identity": facts}
+    told = {"sha256": hashlib.sha256(content).hexdigest(), "identity": facts}  # type: Dict[str, Any]
+    told.update(notes or {})
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         for name, data in ((path, content), (path + ".json", json.dumps(told).encode("utf-8"))):

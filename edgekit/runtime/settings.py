@@ -2,6 +2,9 @@
 
 from typing import Any, NamedTuple, Optional, Tuple
 
+MOST_PICTURES = 1024
+"""More at once are a slip of the pen."""
+
 
 class Settings(NamedTuple):
     """What a runtime is asked for; each takes what it knows.
@@ -10,6 +13,7 @@ class Settings(NamedTuple):
     "throughput", and whether what was compiled is kept for the next time.
     typed: whether the graph carries its precisions (TensorRT 10 and later); else flags allow FP16 and INT8.
     dla_core: of TensorRT: it runs what it can, the rest is run on the GPU; workspace_bytes: memory of its kernels.
+    batches: how many pictures at once; empty: as many as the graph says.
     calibration_cache: without its first line, for the INT8 of a DLA before TensorRT 11.
     compute_capabilities: such as "SM86", that TensorRT for RTX builds for.
     """
@@ -20,6 +24,7 @@ class Settings(NamedTuple):
     typed: bool = False
     dla_core: Optional[int] = None
     workspace_bytes: Optional[int] = None
+    batches: Tuple[int, ...] = ()
     calibration_cache: str = ""
     compute_capabilities: Tuple[str, ...] = ()
 
@@ -37,7 +42,17 @@ def engine_settings(told: Any) -> Settings:
     typed = told.get("typed", False)
     if not isinstance(typed, bool):
         raise ValueError("engine_settings.typed is %r" % (typed,))
-    return Settings(typed=typed, dla_core=_count(told, "dla_core"), workspace_bytes=_count(told, "workspace_bytes"))
+    core, workspace = _count(told, "dla_core"), _count(told, "workspace_bytes")
+    return Settings(typed=typed, dla_core=core, workspace_bytes=workspace, batches=_batches(told.get("batches")))
+
+
+def _batches(told: Any) -> Tuple[int, ...]:
+    if told is None:
+        return ()
+    whole = isinstance(told, list) and all(isinstance(each, int) and not isinstance(each, bool) for each in told)
+    if not whole or not told or min(told) < 1 or max(told) > MOST_PICTURES or told != sorted(set(told)):
+        raise ValueError("engine_settings.batches is %r" % (told,))
+    return tuple(told)
 
 
 def _count(told: Any, key: str) -> Optional[int]:

@@ -1,34 +1,35 @@
 """TensorRT on the device: builds the engine from the bundle's graph at first use, keeps it, and runs it.
 
 An engine belongs to one GPU and one TensorRT. Its file is named by GPU, compute capability, TensorRT, CUDA and JetPack,
-so that after any of them changes another file is looked for, and built. The API is TensorRT's own, from 8.2 (JetPack
-4.6) to 11: Polygraphy, which builds on the host, needs a newer Python than the oldest Jetsons have. Building was tried
-with TensorRT for RTX; running an engine has not yet been run on hardware.
+and by what is in the files that it is made of, so that after any of them changes another file is looked for, and built.
+Building was tried with TensorRT for RTX; running an engine has not yet been run on hardware.
 """
 
 import json
 import os
-import re
-import sys
-from typing import Any, Callable, Dict, List, Tuple  # noqa: F401  # in a type comment
-
-import numpy as np
+from typing import Any, Dict, List, Optional, Tuple
 
 from . import cuda
 from .errors import BundleError, MissingError
 from .kept import keep, kept, path_for
 from .probe import l4t_release, text
 from .settings import Settings
+from .tensorrt_build import build, tell, workspace_for
 from .tensorrt_runner import Engine
 
-DEFAULT_WORKSPACE_BYTES = 1 << 30
+CORE = "EDGEKIT_DLA_CORE"
+"""What of a device runs a bundle for its DLA: 0, 1 or gpu. So one process can use each, and another the GPU beside."""
+
+FP16 = "model.fp16.onnx"
+"""The FP16 form of an INT8 network, in bundles that only a device can decide on."""
+
 FIRST_TYPED = 10
 """Strongly typed networks are of use from this TensorRT on: what edgekit writes for older ones is not typed."""
 FIRST_TYPED_ALONE = 11
 """From this one on there are no others: it has no builder flags for INT8 and FP16."""
 
 
-def open_or_build(folder: str, precision: str, settings: Settings) -> Callable[[np.ndarray], np.ndarray]:
+def open_or_build(folder: str, precision: str, settings: Settings) -> Engine:
     """A function from pixels to logits; builds and keeps the engine if this device has none for the graph yet.
 
     Raises:
@@ -37,15 +38,114 @@ def open_or_build(folder: str, precision: str, settings: Settings) -> Callable[[
     """
     import tensorrt
 
+    settings = chosen_core(settings, os.environ.get(CORE))
     check_typing(str(tensorrt.__version__), settings.typed)
     facts = identity(tensorrt)
-    path = engine_path(folder, facts, precision, settings)
+    files, precision, wanted = _made_of(tensorrt, folder, precision, settings, facts)
+    path = engine_path(files, facts, precision, settings)
     content = kept(path, facts)
     if content is None:
-        graph, wanted = _for_dla(tensorrt, folder, settings)
-        content = build(tensorrt, graph, precision, wanted)
-        keep(path, content, facts)
-    return Engine(tensorrt, content)
+        content = _built(tensorrt, files[0], precision, wanted, facts, path)
+    return Engine(tensorrt, content, settings.dla_core)
+
+
+def give(folder: str, precision: str, settings: Settings) -> Tuple[Dict[str, str], bytes]:
+    """The engine that this device keeps for a bundle, for boards like it: what it belongs to, and its bytes.
+
+    Raises:
+        BundleError: it keeps none.
+    """
+    import tensorrt
+
+    facts = identity(tensorrt)
+    files, precision, _ = _made_of(tensorrt, folder, precision, settings, facts)
+    content = kept(engine_path(files, facts, precision, settings), facts)
+    if content is None:
+        raise BundleError("this device keeps no engine of the bundle; deploy it here first")
+    return facts, content
+
+
+def take(folder: str, precision: str, settings: Settings, made_for: Dict[str, str], content: bytes) -> None:
+    """Keeps an engine that another board built.
+
+    Raises:
+        BundleError: that board is not like this one; both are told.
+    """
+    import tensorrt
+
+    facts = identity(tensorrt)
+    if facts != made_for:
+        raise BundleError("the engine was built on %s, this is %s" % (_told(made_for), _told(facts)))
+    files, precision, _ = _made_of(tensorrt, folder, precision, settings, facts)
+    keep(engine_path(files, facts, precision, settings), content, facts)
+
+
+def _told(facts: Dict[str, str]) -> str:
+    return ", ".join("%s %s" % (key.replace("_", " "), value) for key, value in sorted(facts.items()))
+
+
+def _made_of(
+    tensorrt: Any, folder: str, precision: str, settings: Settings, facts: Dict[str, str]
+) -> Tuple[List[str], str, Settings]:
+    """The files that an engine is made of, the graph first, its precision and the settings that it is built with."""
+    files, wanted = _for_dla(tensorrt, folder, settings)
+    if settings.dla_core is None and chosen_form(folder, facts) == "fp16":
+        return [os.path.join(folder, FP16)], "fp16", wanted
+    return files, precision, wanted
+
+
+def _built(tensorrt: Any, graph: str, precision: str, settings: Settings, facts: Dict[str, str], path: str) -> bytes:
+    """Builds an engine and keeps it, and what TensorRT timed for the next one."""
+    if settings.workspace_bytes is None:
+        settings = settings._replace(workspace_bytes=workspace_for(cuda.free_bytes()))
+    timings = path_for(_words(facts), [], "timings", ".timings")
+    tell("building the engine of %s, which may take minutes" % graph)
+    made = build(tensorrt, graph, precision, settings, kept(timings, facts), tell)
+    keep(path, made.content, facts, {"layers on the GPU": made.on_gpu} if settings.dla_core is not None else {})
+    if made.timings is not None:
+        keep(timings, made.timings, facts)
+    return made.content
+
+
+def chosen_form(folder: str, facts: Dict[str, str]) -> Optional[str]:
+    """What was found faster here of a bundle that has FP16 beside INT8: "int8" or "fp16"; None if that is not known."""
+    path = _choice(folder, facts)
+    told = kept(path, facts) if path is not None else None
+    return None if told is None else str(json.loads(told.decode("utf-8"))["taken"])
+
+
+def choose_form(folder: str, taken: str, why: str) -> None:
+    """Keeps what was found faster on this device, beside its engines; the bundle itself is signed and stays.
+
+    Raises:
+        BundleError: the bundle has no FP16 beside INT8, or it cannot be kept.
+    """
+    import tensorrt
+
+    facts = identity(tensorrt)
+    path = _choice(folder, facts)
+    if path is None or taken not in ("int8", "fp16"):
+        raise BundleError("%s has no FP16 form beside INT8" % folder)
+    told = {"taken": taken, "why": why}
+    keep(path, json.dumps(told).encode("utf-8"), facts, told)
+
+
+def _choice(folder: str, facts: Dict[str, str]) -> Optional[str]:
+    files = [os.path.join(folder, name) for name in ("model.onnx", FP16)]
+    return path_for(_words(facts), files, "choice", ".choice") if os.path.exists(files[1]) else None
+
+
+def chosen_core(settings: Settings, asked: Optional[str]) -> Settings:
+    """The settings with the DLA core that is asked for, or none for "gpu"; of a bundle for a DLA alone.
+
+    Raises:
+        BundleError: it is neither.
+    """
+    if not asked or settings.dla_core is None:
+        return settings
+    if asked != "gpu" and not asked.isdigit():
+        raise BundleError("%s is %r; set it to 0, 1 or gpu" % (CORE, asked))
+    return settings._replace(dla_core=None if asked == "gpu" else int(asked))
 
 
 def check_typing(version: str, typed: bool) -> None:
@@ -69,16 +169,19 @@ def check_typing(version: str, typed: bool) -> None:
         )
 
 
-def _for_dla(tensorrt: Any, folder: str, settings: Settings) -> Tuple[str, Settings]:
-    """The graph to build and its settings: before TensorRT 11 a DLA takes the plain graph and scales beside it."""
+def _for_dla(tensorrt: Any, folder: str, settings: Settings) -> Tuple[List[str], Settings]:
+    """The files that the engine is made of, the graph first, and its settings.
+
+    Before TensorRT 11 a DLA takes the plain graph, and scales beside it.
+    """
     plain, cache = os.path.join(folder, "model.dla.onnx"), os.path.join(folder, "model.dla.cache")
     if settings.dla_core is None or int(tensorrt.__version__.split(".")[0]) >= 11 or not os.path.exists(plain):
-        return os.path.join(folder, "model.onnx"), settings
+        return [os.path.join(folder, "model.onnx")], settings
     with open(cache, encoding="utf-8") as file:
-        return plain, settings._replace(typed=False, calibration_cache=file.read())
+        return [plain, cache], settings._replace(typed=False, calibration_cache=file.read())
 
 
-def open_ahead_of_time(folder: str) -> Callable[[np.ndarray], np.ndarray]:
+def open_ahead_of_time(folder: str) -> Engine:
     """A function from pixels to logits, of the model.engine that was built for several GPUs by TensorRT for RTX.
 
     Raises:
@@ -115,96 +218,12 @@ def identity(tensorrt: Any, root: str = "/") -> Dict[str, str]:
     }
 
 
-def engine_path(folder: str, facts: Dict[str, str], precision: str, settings: Settings) -> str:
-    """Where the engine of the folder's graph is kept."""
+def engine_path(files: List[str], facts: Dict[str, str], precision: str, settings: Settings) -> str:
+    """Where the engine that is made of some files is kept."""
+    told = [precision, settings.typed, settings.dla_core, settings.workspace_bytes, list(settings.batches)]
+    return path_for(_words(facts), files, told, ".engine")
+
+
+def _words(facts: Dict[str, str]) -> List[str]:
     words = [facts["gpu"], "sm" + facts["compute_capability"].replace(".", ""), "trt" + facts["tensorrt"]]
-    words += ["cuda" + facts["cuda"], "l4t" + facts["jetpack"]]
-    told = [precision, settings.typed, settings.dla_core, settings.workspace_bytes]
-    return path_for(words, [os.path.join(folder, "model.onnx")], told, ".engine")
-
-
-def build(tensorrt: Any, graph: str, precision: str, settings: Settings) -> bytes:
-    """Builds an engine from an ONNX file.
-
-    Raises:
-        BundleError: the parser refuses the graph (its words are told), or no engine can be built.
-    """
-    logger = tensorrt.Logger(tensorrt.Logger.ERROR)
-    builder = tensorrt.Builder(logger)
-    network = builder.create_network(_network_flags(tensorrt, settings.typed))
-    parser = tensorrt.OnnxParser(network, logger)
-    if not parser.parse_from_file(graph):
-        raise BundleError("TensorRT cannot read the graph: %s" % parser_errors(parser))
-    config = builder.create_builder_config()
-    _limit_workspace(tensorrt, config, settings.workspace_bytes or DEFAULT_WORKSPACE_BYTES)
-    if not settings.typed:
-        allowed = {"int8": ("INT8", "FP16"), "mixed": ("INT8", "FP16"), "fp16": ("FP16",)}.get(precision, ())
-        for flag in allowed:
-            config.set_flag(getattr(tensorrt.BuilderFlag, flag))
-    if settings.dla_core is not None:
-        config.default_device_type = tensorrt.DeviceType.DLA
-        config.DLA_core = settings.dla_core
-        config.set_flag(tensorrt.BuilderFlag.GPU_FALLBACK)
-        if settings.calibration_cache:
-            config.int8_calibrator = _calibrator(tensorrt, settings.calibration_cache)
-        layers = [network.get_layer(place) for place in range(network.num_layers)]
-        left = sum(not config.can_run_on_DLA(layer) for layer in layers)
-        sys.stderr.write("edgekit: %d of %d layers fall back to the GPU\n" % (left, len(layers)))
-    for place, capability in enumerate(settings.compute_capabilities):  # of TensorRT for RTX
-        config.num_compute_capabilities = place + 1
-        config.set_compute_capability(getattr(tensorrt.ComputeCapability, capability), place)
-    made = builder.build_serialized_network(network, config)
-    if made is None:
-        raise BundleError("TensorRT built no engine; its log above says why")
-    return bytes(made)
-
-
-def parser_errors(parser: Any) -> str:
-    """All that a parser found wrong with a graph, in one line: node, operator and the parser's words for each."""
-    found = []  # type: List[str]
-    for place in range(parser.num_errors):
-        error = parser.get_error(place)
-        words = [getattr(error, each)() for each in ("node_name", "node_operator") if hasattr(error, each)]
-        where = words or ["node %d" % error.node()]  # before TensorRT 10 it knows the node's number alone
-        name, operator = (where + [""])[:2]
-        shown = (name or "the graph") + (" (%s)" % operator if operator else "")
-        found.append("%s: %s" % (shown, " ".join(error.desc().split())[:200]))
-    return "; ".join(found) or "it gives no reason"
-
-
-def _calibrator(tensorrt: Any, lines: str) -> Any:
-    """A calibrator that has the scales already: TensorRT asks it for no images."""
-
-    class Calibrator(tensorrt.IInt8EntropyCalibrator2):  # type: ignore[misc]
-        def get_batch_size(self) -> int:
-            return 1
-
-        def get_batch(self, names: Any) -> None:
-            return None
-
-        def read_calibration_cache(self) -> bytes:
-            numbers = [int(part) for part in re.findall(r"\d+", tensorrt.__version__)[:3]]
-            version = numbers[0] * (1000 if numbers[0] < 10 else 10000) + numbers[1] * 100 + numbers[2]
-            return ("TRT-%d-EntropyCalibration2\n%s" % (version, lines)).encode("utf-8")
-
-        def write_calibration_cache(self, cache: Any) -> None:
-            return None
-
-    return Calibrator()
-
-
-def _network_flags(tensorrt: Any, typed: bool) -> int:
-    flags = tensorrt.NetworkDefinitionCreationFlag
-    wanted = 0
-    if hasattr(flags, "EXPLICIT_BATCH"):  # the only kind from TensorRT 10 on, where the flag means nothing
-        wanted |= 1 << int(flags.EXPLICIT_BATCH)
-    if typed and hasattr(flags, "STRONGLY_TYPED"):  # likewise from TensorRT 11 on
-        wanted |= 1 << int(flags.STRONGLY_TYPED)
-    return wanted
-
-
-def _limit_workspace(tensorrt: Any, config: Any, size_bytes: int) -> None:
-    if hasattr(config, "set_memory_pool_limit"):
-        config.set_memory_pool_limit(tensorrt.MemoryPoolType.WORKSPACE, size_bytes)
-    else:  # before TensorRT 8.4
-        config.max_workspace_size = size_bytes
+    return words + ["cuda" + facts["cuda"], "l4t" + facts["jetpack"]]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edgekit.targets.machine import Inventory, Machine, describe, processor, this_machine
-from edgekit.targets.table import TARGETS, Release, Target, find, release_of, release_with
+from edgekit.targets.releases import Release
+from edgekit.targets.table import TARGETS, Target, dla_leaves_means, find, release_of, release_with
 
 __all__ = [
     "TARGETS",
@@ -12,6 +13,7 @@ __all__ = [
     "Release",
     "Target",
     "describe",
+    "dla_leaves_means",
     "find",
     "processor",
     "release_of",

@@ -9,34 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from edgekit.errors import InputError
-
-
-@dataclass(frozen=True)
-class Release:
-    """One TensorRT that a target may have, and what comes with it.
-
-    Attributes:
-        jetpack: on a Jetson.
-        tensorrt, cuda, python: versions.
-        opset: the newest ONNX opset that is given to its parser.
-        typed: whether the graph carries the precisions (a strongly typed network, TensorRT 10 and later); before, flags
-            of the builder allow INT8 and FP16.
-        float_input: whether the pixels are given as float32: before 8.5 there are no UINT8 inputs.
-        int8_weights: whether INT8 constants may go into DequantizeLinear; before 10 weights are float32, and quantized.
-        dla: whether it drives deep-learning accelerators, where the target has them.
-        shipped: whether JetPack brings it; else it is installed beside the one that does.
-    """
-
-    jetpack: str | None
-    tensorrt: str
-    cuda: str
-    python: str
-    opset: int
-    typed: bool
-    float_input: bool = False
-    int8_weights: bool = True
-    dla: bool = False
-    shipped: bool = True
+from edgekit.targets.releases import DESKTOP, JETPACKS, RTX, Release
 
 
 @dataclass(frozen=True)
@@ -140,24 +113,6 @@ _ENGINE = "an engine belongs to one GPU and one TensorRT: the device builds it f
 _DLA = "DLA through --dla: TensorRT up to 10.7 (JetPack 6.2 and older), and 11.4.1 or later on Jetson AGX Orin"
 _ONE_CORE = "the module of 8 GB has one DLA core"
 
-_UNTYPED: Mapping[str, bool] = MappingProxyType({"typed": False, "int8_weights": False})
-"""What every TensorRT before 10 has in common."""
-
-_JETPACKS = {
-    release.jetpack if release.shipped else f"{release.jetpack} with {release.tensorrt}": release
-    for release in (
-        Release("4.6", "8.2", "10.2", "3.6", opset=13, float_input=True, dla=True, **_UNTYPED),
-        Release("5.0", "8.4", "11.4", "3.8", opset=13, float_input=True, dla=True, **_UNTYPED),
-        Release("5.1", "8.5", "11.4", "3.8", opset=17, dla=True, **_UNTYPED),
-        Release("6.0", "8.6", "12.2", "3.10", opset=17, dla=True, **_UNTYPED),
-        Release("6.2", "10.3", "12.6", "3.10", opset=20, typed=True, dla=True),
-        Release("7.0", "10.13", "13.0", "3.12", opset=20, typed=True),
-        Release("7.2", "10.16", "13.2", "3.12", opset=20, typed=True),
-        Release("7.2", "11.4", "13.2", "3.12", opset=20, typed=True, dla=True, shipped=False),
-    )
-}
-"""JetPack: what it brings, or what can be installed beside that; docs/targets.md has the sources."""
-
 _IN_ONE_RAIL = ("VDD_IN",)
 _IN_THREE_RAILS = ("VDD_GPU_SOC", "VDD_CPU_CV", "VIN_SYS_5V0")
 _IN_SIX_RAILS = ("GPU", "CPU", "SOC", "CV", "VDDRQ", "SYS5V")
@@ -185,7 +140,7 @@ def _jetson(
         precisions=("int8", "fp16", "fp32") if int8 else ("fp16", "fp32"),
         channel_granularity=32 if int8 else 8,
         compute_capabilities=(capability,),
-        releases=tuple(_JETPACKS[each] for each in jetpacks),
+        releases=tuple(JETPACKS[each] for each in jetpacks),
         dla_cores=dla,
         power_rails=rails,
         notes=notes,
@@ -221,10 +176,7 @@ _ALL = (
         extra="gpu",
         precisions=("int8", "fp16", "fp32"),
         channel_granularity=32,
-        releases=(
-            Release(None, "10.13", "13.0", "3.10 to 3.13", opset=20, typed=True),
-            Release(None, "11.4", "13.2", "3.10 to 3.13", opset=20, typed=True),
-        ),
+        releases=DESKTOP,
         notes=("INT8 is explicit Q/DQ, symmetric and signed; TensorRT 11 has no other", _ENGINE),
     ),
     Target(
@@ -237,7 +189,7 @@ _ALL = (
         precisions=("int8", "fp16", "fp32"),
         channel_granularity=32,
         compute_capabilities=("8.6", "8.9", "12.0"),
-        releases=(Release(None, "1.7", "13", "3.10 to 3.13", opset=20, typed=True),),
+        releases=RTX,
         notes=("strongly typed networks only", "running an engine needs an NVIDIA driver"),
     ),
     _jetson("jetson-nano", "Jetson Nano", "5.3", ("4.6",), ("POM_5V_IN",)),
@@ -294,6 +246,11 @@ def release_of(target: Target, jetpack: str | None = None) -> Release | None:
             f"Known: {known}." if known else "It is no Jetson; leave --jetpack.",
         )
     return found[0]
+
+
+def dla_leaves_means(target: Target, release: Release) -> bool:
+    """Whether the accelerator leaves average pools that exclude padding to the GPU: that of Xavier, or any of 8.2."""
+    return not release.dla_means or "7.2" in target.compute_capabilities
 
 
 def release_with(target: Target, tensorrt: str) -> Release | None:

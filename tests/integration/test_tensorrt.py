@@ -354,8 +354,9 @@ def test_the_devices_own_builder_makes_engines_too(concats: Path, quantized: Pat
     trt = load_library("tensorrt-rtx")
     write_graph(concats, quantized, tmp_path / "model.onnx", "int8", TOLD, format_for(release_of(find("rtx"))))
     settings = Settings(typed=True, compute_capabilities=("SM86",))
-    content = tensorrt_engine.build(trt, str(tmp_path / "model.onnx"), "int8", settings)
-    assert len(content) > 1000
+    made = tensorrt_engine.build(trt, str(tmp_path / "model.onnx"), "int8", settings)
+    assert len(made.content) > 1000
+    assert made.timings is None
     (tmp_path / "model.onnx").write_bytes(b"no graph")
     with pytest.raises(BundleError, match="cannot read the graph"):
         tensorrt_engine.build(trt, str(tmp_path / "model.onnx"), "int8", settings)
@@ -369,7 +370,7 @@ def test_an_engine_is_kept_for_its_device_and_built_again_for_another(
     orin = {"gpu": "Orin NX", "compute_capability": "8.7", "tensorrt": "10.3.0", "cuda": "12.6", "jetpack": "36.4.3"}
 
     def path(facts: dict[str, str], **settings: Any) -> str:
-        return tensorrt_engine.engine_path(str(tmp_path), facts, "int8", Settings(**settings))
+        return tensorrt_engine.engine_path([str(tmp_path / "model.onnx")], facts, "int8", Settings(**settings))
 
     first = path(orin)
     assert Path(first).name.startswith("Orin-NX-sm87-trt10.3.0-cuda12.6-l4t36.4.3-")

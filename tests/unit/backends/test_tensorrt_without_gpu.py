@@ -144,3 +144,13 @@ class Parser(NamedTuple):
 )
 def test_a_parsers_errors_are_one_line(errors: list[Error], told: str) -> None:
     assert parser_errors(Parser(errors)) == told
+
+
+@RTX
+def test_the_builder_tells_the_layers_of_an_engine_without_a_gpu(tmp_path: Path) -> None:
+    from edgekit.backends import CompileSettings
+    from edgekit.backends.tensorrt_builder import build
+
+    made = build(graph(tmp_path / "g.onnx", "Relu"), tmp_path, "fp32", "tensorrt-rtx", CompileSettings(("8.6",)))
+    assert made.layers
+    assert all(layer.name and layer.kind and "Float" in layer.output for layer in made.layers)

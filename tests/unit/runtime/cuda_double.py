@@ -1,4 +1,4 @@
-"""A double of CUDA's runtime and of TensorRT's engines, for what is run on a GPU only.
+"""A double of CUDA's runtime, and an engine that runs on it, for what is run on a GPU only.
 
 Streams have the three states that NVIDIA's reference gives for capture (cudaStreamCaptureStatus): none, active, and
 invalidated, in which "the capture sequence must be terminated with cudaStreamEndCapture on the stream where it was
@@ -44,6 +44,7 @@ class Cudart:
     begun: int = 0
     launches: int = 0
     last_error: int = 0
+    free_bytes: int = 2 << 30
     handles: Iterable[int] = field(default_factory=lambda: count(1000))
 
     def __post_init__(self) -> None:
@@ -92,6 +93,10 @@ class Cudart:
         block = ctypes.create_string_buffer(size.value)
         self.live["memory"][ctypes.addressof(block)] = block
         address._obj.value = ctypes.addressof(block)
+        return 0
+
+    def cudaMemGetInfo(self, free: Any, total: Any) -> int:
+        free._obj.value, total._obj.value = self.free_bytes, 8 << 30
         return 0
 
     def cudaFree(self, address: ctypes.c_void_p) -> int:
@@ -167,11 +172,48 @@ class Tensor:
 
 
 class Context:
-    """Adds up each channel of a picture. `in_capture` is what its run does wrong while it is captured."""
+    """Adds up each channel of each picture. `in_capture` is what its run does wrong while it is captured.
 
-    def __init__(self, cudart: Cudart, ends: list[Tensor], in_capture: str) -> None:
-        self.cudart, self.ends, self.in_capture = cudart, ends, in_capture
+    It has the members of every release of TensorRT: tensorrt_double hides those that one lacks.
+    """
+
+    def __init__(
+        self, cudart: Cudart, ends: list[Tensor], in_capture: str = "", profiles: tuple[int, ...] = ()
+    ) -> None:
+        self.cudart, self.ends, self.in_capture, self.profiles = cudart, ends, in_capture, profiles
         self.addresses: dict[str, int] = {}
+        self.shape: tuple[int, ...] | None = None
+        self.profile: int | None = None
+
+    def set_optimization_profile_async(self, profile: int, stream: int) -> bool:
+        assert stream in self.cudart.live["stream"]
+        self.profile = profile
+        return profile < len(self.profiles)
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        given = next(end for end in self.ends if end.is_input)
+        assert name == given.name
+        self.shape = shape
+        return self.profile is not None and shape == (self.profiles[self.profile], *given.shape[1:])
+
+    def set_binding_shape(self, place: int, shape: tuple[int, ...]) -> bool:
+        assert self.profile is not None
+        assert place // len(self.ends) == self.profile  # each profile has bindings of its own
+        return self.set_input_shape(self.ends[place % len(self.ends)].name, shape)
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self.addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        return self.run(stream)
+
+    def execute_async_v2(self, bindings: list[int], stream: int) -> bool:
+        assert len(bindings) == len(self.ends) * max(1, len(self.profiles))
+        start = (self.profile or 0) * len(self.ends)
+        own = bindings[start : start + len(self.ends)]
+        self.addresses = {end.name: address for end, address in zip(self.ends, own, strict=True)}
+        return self.run(stream)
 
     def run(self, stream: int) -> bool:
         if self.cudart.state == "active" and self.in_capture:
@@ -189,98 +231,59 @@ class Context:
         return self.cudart.put(kernel) == 0
 
     def _array(self, end: Tensor) -> np.ndarray:
-        size = int(np.prod(end.shape)) * np.dtype(NUMPY[end.dtype]).itemsize
+        shape = (self.shape[0] if self.shape else end.shape[0], *end.shape[1:])
+        size = int(np.prod(shape)) * np.dtype(NUMPY[end.dtype]).itemsize
         block = (ctypes.c_char * size).from_address(self.addresses[end.name])
-        return np.frombuffer(block, NUMPY[end.dtype]).reshape(end.shape)
+        return np.frombuffer(block, NUMPY[end.dtype]).reshape(shape)
 
 
-class NewContext(Context):
-    """Of TensorRT 8.5 and later."""
-
-    def set_tensor_address(self, name: str, address: int) -> bool:
-        self.addresses[name] = address
-        return True
-
-    def execute_async_v3(self, stream: int) -> bool:
-        return self.run(stream)
-
-
-class CautiousContext(NewContext):
+class CautiousContext(Context):
     """Of TensorRT for RTX, where it says that its work cannot be captured."""
 
     def is_stream_capturable(self, stream: int) -> bool:
         return False
 
 
-class OldContext(Context):
-    """Of TensorRT before 8.5."""
+class Engine:
+    """With the members of every release, as Context."""
 
-    def execute_async_v2(self, bindings: list[int], stream: int) -> bool:
-        self.addresses = {end.name: address for end, address in zip(self.ends, bindings, strict=True)}
-        return self.run(stream)
+    def __init__(self, ends: list[Tensor], context: Callable[[], Context], profiles: tuple[int, ...] = ()) -> None:
+        self.ends, self.context, self.profiles = ends, context, profiles
+        self.num_io_tensors, self.num_optimization_profiles = len(ends), max(1, len(profiles))
+        self.num_bindings = len(ends) * self.num_optimization_profiles
 
-
-class OldEngine:
-    """By the API of TensorRT before 8.5."""
-
-    def __init__(self, ends: list[Tensor], context: Context) -> None:
-        self.ends, self.context, self.num_bindings = ends, context, len(ends)
+    def _named(self, name: str) -> Tensor:
+        return next(end for end in self.ends if end.name == name)
 
     def get_binding_name(self, place: int) -> str:
-        return self.ends[place].name
+        return self.ends[place % len(self.ends)].name
 
     def binding_is_input(self, place: int) -> bool:
-        return self.ends[place].is_input
+        return self.ends[place % len(self.ends)].is_input
 
     def get_binding_shape(self, place: int) -> tuple[int, ...]:
-        return self.ends[place].shape
+        return self.ends[place % len(self.ends)].shape
 
     def get_binding_dtype(self, place: int) -> Enum:
-        return DataType[self.ends[place].dtype]
+        return DataType[self.ends[place % len(self.ends)].dtype]
 
-    def create_execution_context(self) -> Context:
-        return self.context
+    def get_profile_shape(self, profile: int, name: str) -> list[tuple[int, ...]]:
+        return [(self.profiles[profile], *self._named(name).shape[1:])] * 3
 
-
-class NewEngine:
-    """By the API from TensorRT 8.5 on, the only one from 10 on."""
-
-    def __init__(self, ends: list[Tensor], context: Context) -> None:
-        self.ends, self.context, self.num_io_tensors = {each.name: each for each in ends}, context, len(ends)
+    def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
+        return self.get_profile_shape(profile, name)
 
     def get_tensor_name(self, place: int) -> str:
-        return list(self.ends)[place]
+        return self.ends[place].name
 
     def get_tensor_mode(self, name: str) -> str:
-        return "in" if self.ends[name].is_input else "out"
+        return "in" if self._named(name).is_input else "out"
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
-        return self.ends[name].shape
+        return self._named(name).shape
 
     def get_tensor_dtype(self, name: str) -> Enum:
-        return DataType[self.ends[name].dtype]
+        return DataType[self._named(name).dtype]
 
     def create_execution_context(self) -> Context:
-        return self.context
-
-
-class TensorRt:
-    """The module, whose runtime knows one engine."""
-
-    class TensorIOMode:
-        INPUT = "in"
-
-    class Logger:
-        ERROR = 1
-
-        def __init__(self, level: int) -> None:
-            pass
-
-    def __init__(self, engine: Any) -> None:
-        self.engine = engine
-
-    def Runtime(self, logger: Any) -> TensorRt:
-        return self
-
-    def deserialize_cuda_engine(self, content: bytes) -> Any:
-        return self.engine if content == b"engine" else None
+        return self.context()

@@ -38,6 +38,13 @@ def test_nothing_told_is_nothing_asked_and_other_keys_are_passed_over() -> None:
         ({"dla_core": True}, "dla_core"),
         ({"workspace_bytes": -1}, "workspace_bytes"),
         ({"workspace_bytes": 1.5}, "workspace_bytes"),
+        ({"batches": 8}, "batches"),
+        ({"batches": []}, "batches"),
+        ({"batches": [8, 1]}, "batches"),
+        ({"batches": [1, 1]}, "batches"),
+        ({"batches": [0]}, "batches"),
+        ({"batches": [True]}, "batches"),
+        ({"batches": [1, 1 << 20]}, "batches"),
     ],
 )
 def test_what_is_not_of_its_type_is_refused(told: Any, words: str) -> None:
@@ -49,8 +56,15 @@ def test_engines_are_told_apart_by_what_decides_them(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"graph")
 
     def path(**asked: Any) -> str:
-        return engine_path(str(tmp_path), FACTS, "int8", Settings(**asked))
+        return engine_path([str(tmp_path / "model.onnx")], FACTS, "int8", Settings(**asked))
 
-    different = [path(), path(typed=True), path(dla_core=0), path(dla_core=1), path(workspace_bytes=1)]
+    different = [
+        path(),
+        path(batches=(1, 8)),
+        path(typed=True),
+        path(dla_core=0),
+        path(dla_core=1),
+        path(workspace_bytes=1),
+    ]
     assert len(set(different)) == len(different)
     assert path(threads=2, mode="throughput", keep=True) == path()
