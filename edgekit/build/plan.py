@@ -135,6 +135,8 @@ def planned(
     if not graphs_alone:
         _require(name, target)
     source = resolve(recipe, fetching(listener))
+    if recipe.task is None and source.task != "classify":  # said once, so that nobody takes vectors for classes
+        recipe = recipe.model_copy(update={"task": source.task})
     notes_of_lock = _held_to(lock, source)
     wanted, notes = ("int8", []) if graphs_alone else _wanted(recipe, target, backend(name))
     release = release_of(target, recipe.tensorrt.jetpack)

@@ -86,6 +86,7 @@ def pruned_network(plan: Plan, run: Runner, origin: Origin) -> Pruned:
         return Pruned(asked, why_not, hint="Give --prune a ratio, or what is missing.")
     importance = plan.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
     try:
+        _check_logits(plan, origin)
         return _tried(plan, run, _choosing(plan, run, origin, images, importance))
     except BudgetError as error:
         run.warn(error.what)
@@ -208,9 +209,27 @@ def _why_not(plan: Plan) -> str | None:
         return None
     if not plan.target.can.layers:
         return "layers are timed on processors only: give a ratio (--prune 0.3) to prune for other targets"
+    if plan.task != "classify":
+        return (
+            "accuracy is won back by classes, not by sets of labels or vectors: only a ratio is pruned all the same"
+        )
     if plan.source.random and recipe.latency_budget_ms is None:
         return "the weights are random: only a --latency-budget says how much to prune"
     return None
+
+
+def _check_logits(plan: Plan, origin: Origin) -> None:
+    """Refuses a torch network that puts the activation on its answers itself: it would be trained through two of them.
+
+    Raises:
+        InputError: it does; the graph of an ONNX file ends in logits in any case.
+    """
+    inside = origin.exported.facts.inside
+    if plan.source.kind in ("factory", "timm") and inside != "none":
+        raise InputError(
+            f"{plan.source.name} cannot be pruned: it puts a {inside} on its answers itself, where logits are trained",
+            f"Let it return what it has before the {inside}, which edgekit applies.",
+        )
 
 
 def _first_want(plan: Plan) -> Want:

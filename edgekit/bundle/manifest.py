@@ -38,7 +38,7 @@ LATER: Final = ("resize", "antialias", "pad_color", "pad_align", "exif")
 """Parts of Preprocessing that manifests of schema 1 did not have."""
 
 
-def schema_of(preprocessing: Preprocessing, output: Mapping[str, Any]) -> int:
+def schema_of(preprocessing: Preprocessing, output: Output | None) -> int:
     """The schema of a manifest: 2 where a runtime that knows 1 alone would misread it.
 
     It would make other pixels of pictures, or probabilities of outputs that are none.
@@ -49,7 +49,7 @@ def schema_of(preprocessing: Preprocessing, output: Mapping[str, Any]) -> int:
         and preprocessing.interpolation != "area"
         and (preprocessing.resize, preprocessing.antialias, preprocessing.exif) == ("crop", True, False)
     )
-    classes = (output.get("activation", "softmax"), output.get("task", "classify")) == ("softmax", "classify")
+    classes = output is None or (output.activation, output.task) == ("softmax", "classify")
     return 1 if pixels and classes else 2
 
 
@@ -164,4 +164,4 @@ class Manifest(_Part):
         """As manifest.json has it: the keys that were given, without an engine or settings that there are not."""
         absent = {name for name in ("output", "engine", "engine_settings") if getattr(self, name) is None}
         told = self.model_dump(mode="json", exclude_unset=True, exclude=absent)
-        return {"kind": KIND, "schema": schema_of(self.preprocessing, told.get("output") or {}), **told}
+        return {"kind": KIND, "schema": schema_of(self.preprocessing, self.output), **told}

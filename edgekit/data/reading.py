@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgekit.data.formats import openers
+from edgekit.data.image_set import Label
 from edgekit.errors import InputError
 from edgekit.runtime.rgb import rgb_of
 from edgekit.store import Content, ContentIndex, FolderIndex
 
 if TYPE_CHECKING:
-    from edgekit.data.image_set import Label
     from edgekit.data.walk import Row
 
 
