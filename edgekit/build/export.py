@@ -19,13 +19,10 @@ FACTS: Final = "facts.json"
 
 @dataclass(frozen=True)
 class ExportInput:
-    """A network, the size of the images that it is shown, and the activation that its answers have gone through where
-    only pictures show that.
-    """
+    """A network, and the size of the images that it is shown."""
 
     source: Source
     size: Size
-    answers_are: str | None = None
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ def _make(given: ExportInput, folder: Path, progress: Progress) -> Sequence[str]
     from edgekit.models.export import export
 
     told: list[str] = []
-    facts = export(given.source, given.size, folder / GRAPH, told.append, given.answers_are)
+    facts = export(given.source, given.size, folder / GRAPH, told.append)
     write_facts(folder, facts)
     return (*told, *facts.notes)
 

@@ -87,15 +87,17 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         InputError: the network cannot be pruned after all.
         TrainingFailed: training diverged.
     """
-    from edgekit.models.export import export_network
+    from edgekit.models.export import export_again
     from edgekit.models.source import make_network
     from edgekit.models.weights import write_weights
     from edgekit.prune.images import few_pictures
     from edgekit.prune.soundness import check_cut
     from edgekit.prune.tracing import trace
+    from edgekit.training.images import shape_of
 
     network = make_network(given.source)
-    graph = trace(network, given.preprocessing.size, given.preprocessing.channels)
+    channels, height, width = shape_of(given.preprocessing)
+    graph = trace(network, (height, width), channels)
     if graph.units != given.units:
         raise cannot_be_pruned(f"it has {graph.units} units of channels, and what stays was told of {given.units}")
     keep = unpacked(given.keep, given.units)
@@ -108,8 +110,7 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(cut, folder / WEIGHTS, pruned=True)
-    size, answer = given.preprocessing.size, given.source.answer
-    write_facts(folder, export_network(cut, size, folder / GRAPH, answer))
+    write_facts(folder, export_again(given.source, cut, given.preprocessing.size, folder / GRAPH))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
 

@@ -158,8 +158,9 @@ def refereed(
         if found.ok:
             already = _already(plan, run, found)
             if already is not None:
-                given = ExportInput(plan.source, plan.source.preprocessing.size, already)
-                return refereed(plan, run, run(EXPORT, given), evaluation, calibration)
+                known = replace(plan, source=replace(plan.source, answers_are=already))
+                given = ExportInput(known.source, known.source.preprocessing.size)
+                return refereed(known, run, run(EXPORT, given), evaluation, calibration)
             run.warn(*(_taken_instead(found, each) for each in refused))
             return candidate, exported, found
         refused.append(found)

@@ -27,26 +27,38 @@ AHEAD = 16
 """Images that are worked on while the first of them is waited for."""
 
 BAR_AFTER_S = 2.0
+USUAL_TOP = 5
+MOST_LABELS = 1_000_000
+"""More than any network has: all of a set whose labels have no names."""
 
 Item = tuple[str, Any]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """Of an image, by name: its classes with their probabilities, best first, or why there are none."""
+    """Of an image, by name: its classes with their probabilities, best first, its vector, or why there are none."""
 
     image: str
     ranked: tuple[tuple[str | int, float], ...] = ()
+    vector: tuple[float, ...] = ()
     error: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What --json and --jsonl print."""
         if self.error is not None:
             return {"image": self.image, "error": self.error}
+        if self.vector:
+            return {"image": self.image, "vector": list(self.vector)}
         return {
             "image": self.image,
             "classes": [{"label": label, "probability": share} for label, share in self.ranked],
         }
+
+    def as_text(self) -> str:
+        """What is printed for people: of a vector its length and its first numbers."""
+        if self.vector:
+            return f"{len(self.vector)} numbers: {' '.join(f'{each:.4f}' for each in self.vector[:4])} ..."
+        return ", ".join(f"{label} {share:.1%}" for label, share in self.ranked) or "none of the labels"
 
 
 @click.command(
@@ -57,7 +69,9 @@ class Answer:
 @click.argument("bundle", type=click.Path())
 @click.argument("images", nargs=-1, metavar="IMAGE...")
 @click.option("--camera", type=click.IntRange(min=0), metavar="N", help="Frames of a camera, by OpenCV, until Ctrl-C.")
-@click.option("--top", type=click.IntRange(min=1), default=5, show_default=True, help="Classes to tell of.")
+@click.option(
+    "--top", type=click.IntRange(min=1), help="Classes to tell of. Default: 5; of sets of labels all that are given."
+)
 @click.option("--runtime", metavar="NAME", help="Default: the bundle's own, or another that is here and can run it.")
 @click.option("--threads", type=click.IntRange(min=1), metavar="N", help="Processor threads. Default: all.")
 @click.option("--allowed-signers", type=click.Path(), metavar="FILE", help="One of these must have signed the bundle.")
@@ -67,7 +81,7 @@ def command(
     bundle: str,
     images: tuple[str, ...],
     camera: int | None,
-    top: int,
+    top: int | None,
     runtime: str | None,
     threads: int | None,
     allowed_signers: str | None,
@@ -75,6 +89,8 @@ def command(
     as_json: bool,
 ) -> int:
     """Classify images with BUNDLE: files, folders, or - for paths on standard input, one a line.
+
+    A bundle for sets of labels gives those at or above its threshold, one for vectors the vector (--json has it whole).
 
     An image that cannot be read is told of and counted, and the others go on: exit code 2 at the end. --camera has not
     yet been run on hardware.
@@ -97,7 +113,8 @@ def command(
             bundle, runtime=runtime, threads=threads, mode=mode, allowed_signers=allowed_signers
         ) as opened, opened.session() as session:  # fmt: skip
             _say_which(opened.manifest["target"]["runtime"], session.runtime)
-            answers = _answers(session, items, top, 1 if stream else AHEAD, ImageError)
+            asking = _asking(opened.manifest.get("output") or {}, session, top)
+            answers = _answers(asking, items, 1 if stream else AHEAD, ImageError)
             total = None if stream else len(items)  # type: ignore[arg-type]  # a list then
             return _print(answers, total, jsonl, as_json, session)
     except BrokenPipeError:
@@ -166,20 +183,38 @@ def _frames(camera: int) -> Iterator[Item]:
         raise UnavailableError(f"camera {camera} gives no frames", "See which there are under /dev/video*.")
 
 
-def _answers(session: Session, items: Any, top: int, ahead: int, image_error: type[Exception]) -> Iterator[Answer]:
+Asking = tuple[Callable[[Any], "Future[Any]"], Callable[[str, Any], Answer]]
+"""Takes an image and gives a Future; and makes the answer, of the image's name, of what comes of that."""
+
+
+def _asking(output: dict[str, Any], session: Session, top: int | None) -> Asking:
+    """How an image is asked about, by what the bundle's outputs are."""
+    if output.get("task") == "embed":
+        return session.submit_logits, lambda name, row: Answer(name, vector=tuple(map(float, row)))
+    if output.get("task") == "multilabel":
+        least, most = output.get("threshold") or 0.0, top or len(session.labels) or MOST_LABELS
+
+        def given(name: str, ranked: Any) -> Answer:
+            return Answer(name, tuple(each for each in ranked if each[1] >= least))
+
+        return lambda image: session.submit(image, most), given
+    return lambda image: session.submit(image, top or USUAL_TOP), lambda name, ranked: Answer(name, tuple(ranked))
+
+
+def _answers(asking: Asking, items: Any, ahead: int, image_error: type[Exception]) -> Iterator[Answer]:
     """An answer an image, in order."""
+    submit, answered = asking
     waiting: deque[tuple[str, Future[Any]]] = deque()
 
     def first() -> Answer:
         name, future = waiting.popleft()
         try:
-            ranked = future.result()
+            return answered(name, future.result())
         except image_error as error:
             return Answer(name, error=str(error))
-        return Answer(name, tuple(ranked))
 
     for name, image in items:
-        waiting.append((name, session.submit(image, top)))
+        waiting.append((name, submit(image)))
         if len(waiting) >= ahead:
             yield first()
     while waiting:
@@ -216,7 +251,7 @@ def _print_one(answer: Answer, jsonl: bool, kept: list[Answer] | None) -> None:
     elif jsonl:
         click.echo(readable_json(json.dumps(answer.as_json(), ensure_ascii=False, allow_nan=False)))
     elif answer.error is None:
-        say(f"{answer.image}: {', '.join(f'{label} {share:.1%}' for label, share in answer.ranked)}")
+        say(f"{answer.image}: {answer.as_text()}")
 
 
 @contextmanager

@@ -23,46 +23,51 @@ SMALLEST: Final = 75
 """Side of the smallest image that the networks of the registry take, pixels."""
 
 
-def export(
-    source: Source,
-    size: Size,
-    path: Path,
-    tell: Callable[[str], None] = lambda line: None,
-    answers_are: str | None = None,
-) -> GraphFacts:
+def export(source: Source, size: Size, path: Path, tell: Callable[[str], None] = lambda line: None) -> GraphFacts:
     """Writes the canonical ONNX graph for images of `size`, and tells its facts; see edgekit.models.canonical.
 
     Args:
         tell: hears of what the weights hold and the network has no place for.
-        answers_are: "softmax" or "sigmoid" where pictures have shown that the answers are such probabilities already,
-            although no operator of the graph says so.
     Raises:
         InputError: the network cannot be exported or is no image classifier.
     """
+    if source.kind in ("registry", "timm") and source.preprocessing.channels != 3:
+        raise InputError(f"{source.name} takes RGB, and --color grey makes one channel", "Leave --color out.")
     if source.kind == "registry" and min(size) < SMALLEST:
         what = f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {shown(size)}"
         raise InputError(what, "Give a larger --size.")
-    facts = _export(source, size, path, tell)
-    if answers_are is None:
-        return facts
-    from edgekit.models.activation import with_logits
-    from edgekit.models.onnx_graph import load, save
-
-    save(with_logits(load(path), answers_are), path)
-    is_binary = facts.activation == "softmax" and answers_are == "sigmoid"
-    return replace(facts, activation="softmax" if is_binary else answers_are, activation_found=True)
-
-
-def _export(source: Source, size: Size, path: Path, tell: Callable[[str], None]) -> GraphFacts:
     if source.kind != "onnx":
-        return export_network(make_network(source, tell), size, path, source.answer)
+        return _in_logits(source, path, export_network(make_network(source, tell), size, path, source.answer))
     from edgekit.models.canonical import canonical
     from edgekit.models.onnx_graph import save
 
     assert source.weights is not None  # the file itself
     made = canonical(source.weights, source.answer, size)
     save(made.model, path)
-    return made.facts
+    return _in_logits(source, path, made.facts)
+
+
+def export_again(source: Source, network: nn.Module, size: Size, path: Path) -> GraphFacts:
+    """The same for what pruning made of the torch network of a source.
+
+    Raises:
+        InputError: the network cannot be exported.
+    """
+    if source.kind == "onnx":  # its torch network ends in logits already, whatever was told of the file
+        return export_network(network, size, path, Answer(source.answer.task))
+    return _in_logits(source, path, export_network(network, size, path, source.answer))
+
+
+def _in_logits(source: Source, path: Path, facts: GraphFacts) -> GraphFacts:
+    """Makes logits of answers that only pictures have shown to be probabilities."""
+    if source.answers_are is None:
+        return facts
+    from edgekit.models.activation import with_logits
+    from edgekit.models.onnx_graph import load, save
+
+    save(with_logits(load(path), source.answers_are), path)
+    is_binary = facts.activation == "softmax" and source.answers_are == "sigmoid"
+    return replace(facts, activation="softmax" if is_binary else source.answers_are, activation_found=True)
 
 
 def export_network(network: nn.Module, size: Size, path: Path, answer: Answer = TOLD_NOTHING) -> GraphFacts:

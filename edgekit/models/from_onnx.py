@@ -273,6 +273,9 @@ def _binary(op: _Made, function: Callable[..., Any]) -> fx.Node:
 
 def _concat(op: _Made) -> fx.Node:
     op.need(op.get("axis") % len(op.shape(op.inputs[0])) == 1, "it is not along the channels")
+    first = op.constants.get(op.inputs[0])
+    if first is not None and first.shape == (1, 1) and not first.any() and len(op.node.inputs) == 2:
+        return op.call(F.pad, op.tensors[op.inputs[1]], (1, 0))  # the two logits of a binary classifier
     op.need(all(value in op.tensors for value in op.node.inputs), "it takes a constant")
     return op.call(torch.cat, [op.tensors[value] for value in op.node.inputs], 1)
 

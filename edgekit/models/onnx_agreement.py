@@ -13,6 +13,7 @@ from torch import fx, nn
 
 from edgekit.errors import InputError
 from edgekit.models.onnx_graph import give_only, image_input, layout_of, name_of, sides_of, to_proto
+from edgekit.models.run_graph import session_of
 
 PICTURES: Final = 2
 WITHIN: Final = 2e-3
@@ -50,20 +51,13 @@ def _pictures(model: ir.Model) -> Arrays:
 
 def _by_graph(model: ir.Model, values: Sequence[ir.Value], pictures: Arrays) -> list[Arrays]:
     """What ONNX Runtime computes for tensors of a graph: for each of them, an array a picture."""
-    import onnxruntime
-
     names = [name_of(value) for value in values]
     wanted = model.clone()
     by_name = {name_of(each): each for node in wanted.graph for each in node.outputs}
     give_only(wanted, [by_name[name] for name in names])
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     value = image_input(model)
     try:
-        session = onnxruntime.InferenceSession(
-            to_proto(wanted).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = session_of(to_proto(wanted).SerializeToString(), optimized=False)
         turned = [each if layout_of(value) == "NCHW" else each.transpose(0, 2, 3, 1) for each in pictures]
         ran = [session.run(names, {name_of(value): np.ascontiguousarray(each)}) for each in turned]
     except Exception as error:  # ONNX Runtime's errors have no ancestor of their own

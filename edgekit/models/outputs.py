@@ -84,7 +84,7 @@ def numbers_of(value: ir.Value) -> int | None:
     is_float = value.dtype in (ir.DataType.FLOAT, None) and not isinstance(
         value.type, ir.SequenceType | ir.OptionalType
     )
-    if not is_float or value.shape is None or min(dims, default=1) < 1 or not dims:
+    if not is_float or value.shape is None or min(dims, default=1) < 1:
         return None
     large = [dim for dim in dims if dim > 1]
     return (large or [1])[0] if len(large) <= 1 else None

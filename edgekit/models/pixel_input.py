@@ -27,9 +27,8 @@ def with_preprocessing(model: ir.Model, preprocessing: Preprocessing, float_inpu
     height, width = sides_of(old)
     channels = dims_of(old)[1 if layout == "NCHW" else 3]
     if channels != preprocessing.channels:
-        what = (
-            f"the network takes {channels} channels, and --color {preprocessing.color} makes {preprocessing.channels}"
-        )
+        made = f"--color {preprocessing.color} makes {preprocessing.channels}"
+        what = f"the network takes {channels} channel{'s' * (channels > 1)}, and {made}"
         raise InputError(what, "Give --color grey for networks of one channel, rgb or bgr for those of three.")
     mean, std = np.array(preprocessing.mean), np.array(preprocessing.std)
     image = ir.val(PIXELS, ir.DataType.FLOAT if float_input else ir.DataType.UINT8, [1, height, width, 3])

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.errors import InputError
 from edgekit.models.answer import Answer
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, make_network
@@ -41,17 +40,10 @@ def of_file(path: Path, told: Answer, output: str) -> Answered:
     Raises:
         InputError: ONNX Runtime cannot run it.
     """
-    import onnxruntime
-
     from edgekit.models.graph_input import peek
+    from edgekit.models.run_graph import session_of
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors derive from Exception alone
-        why = str(error).splitlines()[0]
-        raise InputError(f"ONNX Runtime cannot run {path.name}: {why}", "See --debug.") from error
+    session = session_of(path)
     found = peek(path, told)
 
     def answer(picture: NDArray[np.float32]) -> NDArray[np.float32]:

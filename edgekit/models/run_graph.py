@@ -3,12 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import onnx
 from numpy.typing import NDArray
 
 from edgekit.errors import InputError
+from edgekit.runtime.quiet import no_telemetry
+
+
+def session_of(model: bytes | Path, optimized: bool = True, threads: int = 0) -> Any:
+    """A network in ONNX Runtime on the processor, which says nothing by itself.
+
+    Args:
+        model: a file, or the bytes of one; optimized: whether the runtime may rewrite the graph; threads: 0 for all.
+    Raises:
+        InputError: ONNX Runtime cannot run it; its words are told.
+    """
+    no_telemetry()
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.intra_op_num_threads = 4, threads
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    given = str(model) if isinstance(model, Path) else model
+    try:
+        return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors have no common ancestor of their own
+        raise _refused(error) from error
 
 
 def run_graph(
@@ -21,19 +45,17 @@ def run_graph(
     Raises:
         InputError: ONNX Runtime cannot run the graph; its words are told.
     """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
+    session = session_of(model.SerializeToString(), optimized=False)
     try:
-        session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         found: list[Any] = session.run(None if outputs is None else list(outputs), dict(given))
-    except Exception as error:  # ONNX Runtime's errors have no common ancestor of their own
-        raise InputError(
-            f"ONNX Runtime cannot run the network: {plain(error)}", "Try it in ONNX Runtime alone, and export it again."
-        ) from error
+    except Exception as error:  # as above
+        raise _refused(error) from error
     return found
+
+
+def _refused(error: Exception) -> InputError:
+    hint = "Try it in ONNX Runtime alone, and export it again."
+    return InputError(f"ONNX Runtime cannot run the network: {plain(error)}", hint)
 
 
 def plain(error: BaseException) -> str:

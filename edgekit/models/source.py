@@ -42,6 +42,8 @@ class Source:
         code: what a network from outside is made by: the SHA-256 of a factory's modules, or the version of timm.
         by_timm: whether the weights are timm's own, which timm reads.
         answer: what is told of its input and answers.
+        answers_are: "softmax" or "sigmoid" where pictures have shown that the answers are such probabilities already,
+            although no operator of the graph says so.
         default_data: the data set its weights were trained on, if edgekit has it.
         task: what its outputs are where nobody says otherwise.
         notes: what the user should know of it.
@@ -60,6 +62,7 @@ class Source:
     code: str | None = None
     by_timm: bool = False
     answer: Answer = TOLD_NOTHING
+    answers_are: str | None = None
     default_data: str | None = field(default=None, metadata=NOT_IN_KEY)
     task: Task = field(default="classify", metadata=NOT_IN_KEY)
     notes: tuple[str, ...] = field(default=(), metadata=NOT_IN_KEY)
@@ -279,12 +282,15 @@ def make_network(source: Source, tell: Callable[[str], None] = lambda line: None
     import torch
 
     if source.kind == "onnx":
+        from edgekit.models.activation import with_logits
         from edgekit.models.canonical import canonical
         from edgekit.models.from_onnx import to_torch
 
         assert source.weights is not None  # the file itself
         model = canonical(source.weights, source.answer, source.preprocessing.size).model
-        return to_torch(model, source.preprocessing.size, checked=True)
+        if source.answers_are is not None:
+            model = with_logits(model, source.answers_are)
+        return to_torch(model, source.preprocessing.size, checked=True).eval()
     torch.manual_seed(source.seed)
     if source.kind == "registry":
         return _registered(source, tell).eval()

@@ -69,19 +69,6 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     return tensors
 
 
-def _why_unread(path: Path, error: Exception) -> str:
-    """What is wrong with a file, in words of which torch and safetensors have few."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if not head:
-        return "the file is empty"
-    if path.suffix != ".safetensors" and not head.startswith(b"PK"):
-        return "the file is of another kind, or damaged"
-    if path.suffix == ".safetensors" or "central directory" in str(error) or "PytorchStreamReader" in str(error):
-        return f"the file is damaged, or was cut short ({str(error)[:100]})"
-    return str(error)[:160]
-
-
 def _read(path: Path) -> object:
     """What a weights file holds: a state dict, one inside other mappings, or something else."""
     if path.suffix.lower() in keras_weights.SUFFIXES:
@@ -98,10 +85,21 @@ def _read(path: Path) -> object:
         if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
             what = f"cannot read the weights {path}: it holds Python objects, and loading those can run code in them"
             raise InputError(what, "Save model.state_dict(), or export the network to ONNX.") from error
-        raise InputError(
-            f"cannot read the weights {path}: {_why_unread(path, error)}",
-            "It must be safetensors or a plain torch state dict.",
-        ) from error
+        what = f"cannot read the weights {path}: {_why_unread(path, error)}"
+        raise InputError(what, "It must be safetensors or a plain torch state dict.") from error
+
+
+def _why_unread(path: Path, error: Exception) -> str:
+    """What is wrong with a file, in words of which torch and safetensors have few."""
+    with path.open("rb") as file:
+        head = file.read(4)
+    if not head:
+        return "the file is empty"
+    if path.suffix != ".safetensors" and not head.startswith(b"PK"):
+        return "the file is of another kind, or damaged"
+    if path.suffix == ".safetensors" or "central directory" in str(error) or "PytorchStreamReader" in str(error):
+        return f"the file is damaged, or was cut short ({str(error)[:100]})"
+    return str(error)[:160]
 
 
 def load_into(network: nn.Module, path: Path) -> None:

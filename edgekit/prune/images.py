@@ -18,7 +18,7 @@ from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.prune.soundness import noise
 from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
-from edgekit.training.images import ordered
+from edgekit.training.images import ordered, shape_of
 from edgekit.training.loop import normalised
 
 BATCH: Final = 32
@@ -26,7 +26,7 @@ BATCH: Final = 32
 
 def few_pictures(images: PruningImages | None, preprocessing: Preprocessing) -> Tensor:
     """Some pictures, normalised, to compare networks with: noise, and two training images where there are any."""
-    made = noise(preprocessing.channels, *preprocessing.size)
+    made = noise(*shape_of(preprocessing))
     if images is None:
         return made
     real, _ = next(training_batches(images, preprocessing, 2, seed=0))

@@ -105,6 +105,14 @@ class Session(object):
         self._check_classes()
         return self._start(lambda: self._ranked(self._row(image, ready, taken=True), top))
 
+    def submit_logits(self, image: Image, ready: bool = False) -> "Future[np.ndarray]":
+        """The same of the network's own outputs, float32 (classes,).
+
+        Raises:
+            BundleError: the session is closed.
+        """
+        return self._start(lambda: self._row(image, ready, taken=True))
+
     def counters(self) -> Dict[str, Optional[float]]:
         """{"images", "errors", "mean_ms", "p50_ms", "p90_ms", "p99_ms"}: counted since the beginning, times of the
         last WINDOW images from being taken up to the answer, None before there are any."""

@@ -12,6 +12,11 @@ from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.size import Size
 
 
+def shape_of(preprocessing: Preprocessing) -> tuple[int, int, int]:
+    """(channels, height, width) of what a network takes."""
+    return (preprocessing.channels, *preprocessing.size)
+
+
 class TrainingImages(Protocol):
     """What is trained on: pictures by position, drawn or decoded at the size that is asked for."""
 

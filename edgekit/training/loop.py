@@ -270,9 +270,10 @@ def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
 
 
 def normalised(pictures: Tensor, mean: Channels, std: Channels) -> Tensor:
-    """uint8 (N, H, W, C) to float32 (N, C, H, W), channels last in memory; the first C of mean and std are taken."""
-    shift, scale = (torch.tensor(each[: pictures.shape[3]], device=pictures.device) for each in (mean, std))
-    inputs = ((pictures.float().div(255) - shift) / scale).permute(0, 3, 1, 2)
+    """uint8 (N, H, W, C) to float32 (N, C, H, W), channels last in memory."""
+    shift = torch.tensor(mean, device=pictures.device).view(1, -1, 1, 1)
+    scale = torch.tensor(std, device=pictures.device).view(1, -1, 1, 1)
+    inputs = (pictures.permute(0, 3, 1, 2).float().div(255) - shift) / scale
     return inputs.contiguous(memory_format=torch.channels_last)
 
 

@@ -13,6 +13,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.models.onnx_graph import load, name_of, to_proto
+from edgekit.models.run_graph import session_of
 
 RELATIVE: Final = 1e-3
 """Of the largest number of a tensor: two right runtimes differ by far less."""
@@ -61,11 +62,7 @@ def _with_outputs(model: ir.Model, names: list[str]) -> bytes:
 
 
 def _in_onnxruntime(graph: bytes, names: list[str], picture: NDArray[np.float32]) -> Tensors:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+    session = session_of(graph, optimized=False)
     there = [each.name for each in session.get_outputs() if each.name in names]
     made = session.run(there, {session.get_inputs()[0].name: picture})
     return dict(zip(there, made, strict=True))

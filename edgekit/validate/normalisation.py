@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Channels, Preprocessing
+from edgekit.models.run_graph import session_of
 from edgekit.quantize.ptq import normalised
 from edgekit.runtime.cgroup import usable_cores
 from edgekit.validate.accuracy import first_right, mcnemar
@@ -70,11 +71,7 @@ class FloatNetwork:
     """A float graph in ONNX Runtime, which computes what the graph says, asked for one picture at a time."""
 
     def __init__(self, graph: Path) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level, options.intra_op_num_threads = 4, usable_cores()
-        self._session = onnxruntime.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+        self._session = session_of(graph, threads=usable_cores())
         self._input = self._session.get_inputs()[0].name
 
     def answers(self, pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:

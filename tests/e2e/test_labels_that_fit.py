@@ -144,7 +144,7 @@ def test_copies_and_strays_are_counted_in_the_report(build: Edgekit, tmp_path: P
     assert any("b/photo.heic" in text for text in report["warnings"])
 
 
-def test_names_that_are_no_text(build: Edgekit, tmp_path: Path) -> None:
+def test_names_that_are_no_text(build: Edgekit, edgekit: Edgekit, tmp_path: Path) -> None:
     """Bytes of an older encoding, and a class that would turn a terminal red, in every form of the report."""
     photos = paint_folders(tmp_path / "ph", ["\x1b[31m<b>red", *LETTERS[1:]])
     for n in range(6):
@@ -164,6 +164,20 @@ def test_names_that_are_no_text(build: Edgekit, tmp_path: Path) -> None:
     pinned = json.loads((tmp_path / "out" / "calibration.json").read_text())["items"]
     assert any("b/M\\xfcller" in item["identifier"] for item in pinned)
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["labels"][0] == "\\x1b[31m<b>red"
+
+    listed = tmp_path / "listed"
+    listed.write_bytes(os.fsencode(tmp_path) + b"/ph\xfc/b/M\xfcller0.png\n")
+    with listed.open("rb") as paths:
+        run = edgekit("run", tmp_path / "out", "-", "--jsonl", "--top", 1, stdin=paths)
+    assert run.returncode == 0, run.stderr
+    told = json.loads(run.stdout)
+    assert told["image"].endswith("/ph\\xfc/b/M\\xfcller0.png")
+    assert told["classes"][0]["label"] == "b"
+    plain = edgekit("run", tmp_path / "out", os.fsdecode(os.fsencode(tmp_path) + b"/ph\xfc"), "--top", 1)
+    assert plain.returncode == 2, "one image is broken"
+    assert "/b/br\\xf6ken.png" in plain.stderr
+    assert "\x1b" not in plain.stdout + plain.stderr
+    assert "\\x1b[31m<b>red" in plain.stdout
 
 
 def test_evaluate_reads_labels_alike(edgekit: Edgekit, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundles import make_bundle
+from bundles import make_bundle, rewrite
 from cpp_library import Programs, noise
 from PIL import Image
 
@@ -126,3 +126,35 @@ def test_a_bundle_of_vectors_is_refused_where_classes_are_wanted(programs: Progr
     assert done.returncode == 2
     assert "vectors" in done.stderr
     assert "Use logits" in done.stderr
+
+
+def test_a_bundle_of_0_1_0_is_opened(programs: Programs, tmp_path: Path) -> None:
+    old = Path(__file__).parents[1] / "fixtures" / "bundle-0.1.0"
+    path = written(random.Random(16), tmp_path / "one.x")
+    done = programs.run(old, path, "--json", "--top", 4)
+    assert done.returncode == 0, done.stderr
+    with Bundle.open(old) as opened, opened.session() as session:
+        wanted = dict(session.classify(str(path), top=4))
+    told = {each["label"]: each["probability"] for each in json.loads(done.stdout)["images"][0]["classes"]}
+    assert told == pytest.approx(wanted, abs=1e-4)
+
+
+LIES: list[tuple[str, Any]] = [
+    ("resize", "stretch"),
+    ("antialias", 1),
+    ("exif", "no"),
+    ("pad_align", "middle"),
+    ("pad_color", [0, 0, 256]),
+    ("pad_color", 5),
+    ("size", [32]),
+    ("size", [32, 31]),
+]
+
+
+@pytest.mark.parametrize(("key", "value"), LIES, ids=str)
+def test_a_contract_that_makes_no_sense_is_refused(programs: Programs, tmp_path: Path, key: str, value: Any) -> None:
+    bundle = make_bundle(tmp_path / "bundle")
+    rewrite(bundle, lambda told: told["preprocessing"].update({key: value}))
+    done = programs.run(bundle, tmp_path / "none.png")
+    assert done.returncode == 2
+    assert "the manifest of" in done.stderr

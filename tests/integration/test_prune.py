@@ -239,6 +239,26 @@ def test_a_recovery_without_a_number_of_images_stays_under_its_ceiling(tmp_path:
     assert told.cut is None or told.cut.startswith("cut from ")
 
 
+@pytest.mark.parametrize("color", ["rgb", "grey"])
+def test_a_network_for_wide_pictures_is_pruned_and_recovers(color: str, tmp_path: Path) -> None:
+    told = Preprocessing((24, 64), color=color, resize="letterbox", pad_color=(114, 114, 114))
+    first, last = torch.nn.Conv2d(told.channels, 16, 3, 2), torch.nn.Conv2d(16, 32, 3, 2)
+    head = (torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten(), torch.nn.Linear(32, 24))
+    made = torch.nn.Sequential(first, torch.nn.BatchNorm2d(16), torch.nn.ReLU(), last, torch.nn.ReLU(), *head).eval()
+    graph = trace(made, told.size, told.channels)
+    keep = keep_best(graph, ratio_widths(graph, 0.5, STEP), IMPORTANCES["magnitude"](made, graph, ()))
+    images = small_signs(48)
+    pruned = PrunedNetwork(slimmed(made, graph, keep), made, graph, keep)
+    how = RecoverySettings(seconds=1e6, learning_rate=0.004, seed=0, images=64)
+    recovered, record = recover(pruned, RecoveryImages(images, tuning_of(images, told), told), how, tmp_path / "work")
+    assert record.images == 64
+    assert record.run is not None
+    assert record.run.recipe.stages[0].size == (24, 64)
+    assert json.loads((tmp_path / "work" / "log.jsonl").read_text().splitlines()[0])["size"] == [24, 64]
+    facts = export_network(recovered, told.size, tmp_path / "made.onnx", told.channels)
+    assert (facts.height, facts.width, facts.classes) == (24, 64, 24)
+
+
 def test_a_recovery_that_diverges_says_what_to_lower(tmp_path: Path) -> None:
     images, (pruned, size) = small_signs(48), residual()
     data = RecoveryImages(images, None, Preprocessing(size))

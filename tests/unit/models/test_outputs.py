@@ -252,3 +252,24 @@ def test_outputs_keep_their_name_in_errors_where_it_is_one_of_edgekits() -> None
     model.graph.output[0].name = "image"
     with pytest.raises(InputError, match="the output image "):
         made_of(model)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1, 1)])
+def test_the_one_number_of_two_classes_may_have_any_shape(shape: tuple[int, ...]) -> None:
+    g = Graph()
+    x = g.op("Reshape", g.op("Sigmoid", g.head(g.stem(), 1)), g.ints(*shape))
+    model = g.model(**{x: list(shape)})
+    made, yes = made_of(model), float(run(model, picture()).reshape(()))
+    np.testing.assert_allclose(softmax(logits(made)), [[1 - yes, yes]], rtol=1e-4)
+
+
+def test_two_classes_of_one_number_become_a_torch_network() -> None:
+    import torch
+
+    from edgekit.models.from_onnx import to_torch
+
+    g = Graph()
+    made = made_of(g.model(**{g.op("Sigmoid", g.head(g.stem(), 1)): [1, 1]}))
+    with torch.no_grad():
+        ours = to_torch(made.model)(torch.from_numpy(picture())).numpy()
+    np.testing.assert_allclose(ours, logits(made), rtol=1e-4, atol=1e-6)

@@ -66,6 +66,6 @@ def test_grey_is_pillows_luma_to_the_last_bit() -> None:
 
 @pytest.mark.parametrize(("channels", "color"), [(1, "rgb"), (1, "bgr"), (3, "grey")])
 def test_a_colour_of_other_channels_than_the_networks_is_refused(channels: int, color: str) -> None:
-    with pytest.raises(InputError, match=f"takes {channels} channels") as caught:
+    with pytest.raises(InputError, match=f"takes {channels} channel") as caught:
         with_preprocessing(identity("NCHW", channels), Preprocessing((8, 12), color=color))
     assert "--color grey" in caught.value.hint

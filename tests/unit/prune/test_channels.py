@@ -153,7 +153,7 @@ def test_what_cannot_be_followed_is_named() -> None:
 
 def test_a_network_that_does_not_run_is_refused() -> None:
     with pytest.raises(InputError, match="does not run"):
-        trace(nn.Sequential(nn.Conv2d(4, 8, 1), nn.Flatten(), nn.Linear(8, 2)), (16, 16))
+        trace(nn.Sequential(nn.Conv2d(4, 8, 1), nn.Flatten(), nn.Linear(8, 2)), 16)
 
 
 def test_what_is_no_row_of_logits_is_refused() -> None:
@@ -239,10 +239,3 @@ def same(made: nn.Module, graph: ChannelGraph) -> None:
         torch.testing.assert_close(
             outputs(slimmed(made, graph, keep), 16), outputs(silenced(made, graph, keep), 16), rtol=1e-4, atol=1e-4
         )
-
-
-def test_channels_of_a_network_that_takes_no_squares_are_followed() -> None:
-    made, size = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 6 * 14, 5)).eval(), (8, 16)
-    graph = trace(made, size)
-    assert sound(made, graph, noise(3, *size)).groups == graph.groups
-    assert graph.units == 8
