@@ -17,6 +17,7 @@ from edgekit.errors import InputError
 from edgekit.models.source import Source
 from edgekit.prune.choice import ChosenWidths, LatencyFit, LatencyStep, Sensitivity, Want, changed, packed
 from edgekit.prune.sources import PruningImages
+from edgekit.size import size_of
 from edgekit.store.keys import NOT_IN_KEY
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequenc
     from edgekit.prune.select import keep_best
     from edgekit.prune.soundness import sound
     from edgekit.prune.tracing import trace
+    from edgekit.training.images import shape_of
 
     size, channels = given.preprocessing.size, given.preprocessing.channels
     network = make_network(given.source)
@@ -194,7 +196,7 @@ class WholeNetwork:
         return {"dense": self._given.graph.path, "pruned": path}
 
     def _timed(self, graphs: Callable[[Path], Mapping[str, Path]]) -> dict[str, float]:
-        executor, size = self._given.executor, self._given.preprocessing.size
+        executor, size = self._given.executor, size_of(self._given.preprocessing.size)
         with tempfile.TemporaryDirectory(prefix="edgekit-widths-") as made:
             folder, forms = Path(made), {}
             for name, graph in graphs(folder).items():

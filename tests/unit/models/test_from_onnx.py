@@ -419,7 +419,7 @@ def test_what_is_open_or_old_or_constant_is_refused() -> None:
 
 def test_an_open_size_is_taken_from_what_is_told() -> None:
     model = graph_of([helper.make_node("Conv", ["image", "w"], ["out"])], CONV, (1, 3, "height", "width"))
-    back = to_torch(ir.from_proto(model), SIZE, checked=True)
+    back = to_torch(ir.from_proto(model), (SIZE, SIZE), checked=True)
     assert agree(back(images(1)).detach(), by_onnxruntime(model, images(1)))
 
 
