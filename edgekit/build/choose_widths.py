@@ -81,7 +81,6 @@ def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequenc
     from edgekit.prune.select import keep_best
     from edgekit.prune.soundness import sound
     from edgekit.prune.tracing import trace
-    from edgekit.training.images import shape_of
 
     size, channels = given.preprocessing.size, given.preprocessing.channels
     network = make_network(given.source)

@@ -93,7 +93,6 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
     from edgekit.prune.images import few_pictures
     from edgekit.prune.soundness import check_cut
     from edgekit.prune.tracing import trace
-    from edgekit.training.images import shape_of
 
     network = make_network(given.source)
     graph = trace(network, given.preprocessing.size, given.preprocessing.channels)

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Final
 
 from edgekit.build.stage import Progress, Stage
-from edgekit.data.folder import FolderSet
+from edgekit.data.image_set import ImageSet
 
 
 @dataclass(frozen=True)
 class RotationInput:
     """Image files that are looked at as they lie in their files."""
 
-    images: FolderSet
+    images: ImageSet
 
 
 def _check(given: RotationInput, folder: Path, progress: Progress) -> Sequence[str]:

@@ -26,7 +26,7 @@ BATCH: Final = 32
 
 def few_pictures(images: PruningImages | None, preprocessing: Preprocessing) -> Tensor:
     """Some pictures, normalised, to compare networks with: noise, and two training images where there are any."""
-    made = noise(*shape_of(preprocessing))
+    made = noise(preprocessing.channels, *preprocessing.size)
     if images is None:
         return made
     real, _ = next(training_batches(images, preprocessing, 2, seed=0))
