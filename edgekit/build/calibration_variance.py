@@ -120,6 +120,8 @@ def _why_not(plan: Plan, evaluated: Evaluated, chosen: CalibrationSet, rest: Ima
         return f"INT8 for {plan.recipe.target} is not executed here"
     if not evaluated.labelled:
         return "accuracy was not measured"
+    if plan.task != "classify":
+        return f"it is of top-1, which the task {plan.task} has none of"
     if chosen.strategy == "coverage" or chosen.strategy not in STRATEGIES:
         return f"no seed decides what the strategy {chosen.strategy} chooses"
     if len(rest) <= len(chosen.items):

@@ -4,7 +4,7 @@ normalised as the network wants.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,10 +26,14 @@ if TYPE_CHECKING:
     from edgekit.data.calibration import CalibrationData
     from edgekit.models.graph_facts import GraphFacts
     from edgekit.validate.evaluation import Evaluated
+    from edgekit.validate.tasks import VariantResult
 
 GOLDEN_IMAGES: Final = 4
 FIDELITY_IMAGES: Final = 200
 """Images that outputs are compared on where accuracy has no meaning."""
+
+NAMED: Final = 5
+"""Classes that a warning names."""
 
 RESULTS: Final = "accuracy.json"
 GOLDEN: Final = "golden.npz"
@@ -81,7 +85,22 @@ def _make(given: EvaluateInput, folder: Path, progress: Progress) -> Sequence[st
         found, golden = evaluate(loaded, views, given.golden_images, lambda done: progress(done, total, ""))
     (folder / RESULTS).write_bytes(TypeAdapter(Evaluated).dump_json(found))
     np.savez(folder / GOLDEN, **golden)  # type: ignore[arg-type]
-    return ()
+    return tuple(_not_judged(found.variants["fp32"], given.images.classes))
+
+
+def _not_judged(result: VariantResult, classes: Sequence[str]) -> Iterator[str]:
+    """Which classes could not be judged, by name."""
+
+    def named(labels: Sequence[int]) -> str:
+        names = [classes[each] if each < len(classes) else str(each) for each in labels[:NAMED]]
+        return ", ".join(names) + (", ..." if len(labels) > NAMED else "")
+
+    if result.embedding is not None and result.embedding.unscored:
+        alone = result.embedding.unscored
+        yield f"{len(alone)} classes have one picture alone, which no other can be nearest to: {named(alone)}"
+    if result.multilabel is not None and result.multilabel.classes_without_positive:
+        without = result.multilabel.classes_without_positive
+        yield f"{len(without)} classes are on no picture, and in no average: {named(without)}"
 
 
 def networks(variants: Sequence[Executed]) -> Mapping[str, Compiled]:
@@ -160,6 +179,6 @@ def _not_calibrated_with(calibration: CalibrationData) -> list[int]:
 def normalisation_input(plan: Plan, graph: File, images: ImageSet | None) -> NormalisationInput | None:
     """What is checked where a user told of the preprocessing, and there are labels to check it with."""
     told = plan.source.kind != "registry" or plan.recipe.preprocessing != PreprocessingRecipe()
-    if not told or images is None or images.labels is None or plan.source.random:
+    if not told or plan.task != "classify" or images is None or images.labels is None or plan.source.random:
         return None
     return NormalisationInput(graph, images, plan.source.preprocessing)

@@ -138,6 +138,8 @@ def planned(
     if recipe.task is None and source.task != "classify":  # said once, so that nobody takes vectors for classes
         recipe = recipe.model_copy(update={"task": source.task})
     notes_of_lock = _held_to(lock, source)
+    if recipe.precision == "mixed" and recipe.task not in (None, "classify"):
+        raise InputError(f"a mix of precisions is looked for by top-1, not for --task {recipe.task}", "Use int8.")
     wanted, notes = ("int8", []) if graphs_alone else _wanted(recipe, target, backend(name))
     release = release_of(target, recipe.tensorrt.jetpack)
     device = _reached(recipe, target, backend(name), listener)
