@@ -13,7 +13,7 @@ from typing import Final
 
 from edgekit.bundle import trtexec
 from edgekit.bundle.directory import check_bundle, place_file, read_manifest
-from edgekit.bundle.manifest import Manifest
+from edgekit.bundle.manifest import Manifest, Output
 from edgekit.errors import InputError
 from edgekit.size import plain
 
@@ -107,15 +107,20 @@ def triton_config(manifest: Manifest, name: str, served: Served, ends: Ends) -> 
     )
     if at_once > 1:
         text += f"dynamic_batching {{ preferred_batch_size: [ {', '.join(map(str, batches))} ] }}\n"
-    told = json.dumps(_preprocessing(manifest)).replace("\\", "\\\\").replace('"', '\\"')
-    return text + served.more + f'parameters {{ key: "preprocessing" value {{ string_value: "{told}" }} }}\n'
+    output = manifest.output or Output()
+    answer = json.dumps({"activation": output.activation, "task": output.task})
+    parameters = {"preprocessing": _preprocessing(manifest), "output": answer}
+    for key, value in parameters.items():
+        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
+        text += f'parameters {{ key: "{key}" value {{ string_value: "{quoted}" }} }}\n'
+    return text + served.more
 
 
 def deepstream(bundle: Path, out: Path) -> list[Path]:
     """Writes a folder for nvinfer: a graph of float32 pixels that ends in a softmax, labels and configuration.
 
     Raises:
-        InputError: it is no whole bundle for TensorRT, or the folder is not empty.
+        InputError: it is no whole bundle of a classifier for TensorRT, or the folder is not empty.
     """
     manifest = _whole(bundle)
     if manifest.engine_settings is None:
@@ -123,13 +128,17 @@ def deepstream(bundle: Path, out: Path) -> list[Path]:
             f"DeepStream runs TensorRT, and the bundle is for {manifest.target.runtime}",
             "Build one with --target jetson.",
         )
+    told = manifest.output or Output()
+    if told.task != "classify" or told.activation == "sigmoid":
+        what = f"nvinfer's classifiers give one class of probabilities, and this bundle is for {told.task}"
+        raise InputError(f"{what} ({told.activation})", "Export it with --triton.")
     if out.exists() and any(out.iterdir()):
         raise InputError(f"{out} is not empty", "Give another folder.")
     from edgekit.models.onnx_graph import load, save
     from edgekit.models.serving_graph import for_nvinfer
 
     out.mkdir(parents=True, exist_ok=True)
-    save(for_nvinfer(load(bundle / "model.onnx")), out / "model.onnx")
+    save(for_nvinfer(load(bundle / "model.onnx"), told.activation == "softmax"), out / "model.onnx")
     names = [_one_line(label).replace(";", ",") for label in manifest.labels]
     classes = names or [str(number) for number in range(manifest.model.classes)]
     texts = {"config_infer.txt": nvinfer_config(manifest), "labels.txt": ";".join(classes) + "\n"}
@@ -146,7 +155,7 @@ def nvinfer_config(manifest: Manifest) -> str:
         "Build the engine on the device first, in this folder:",
         f"  {command}",
         "nvinfer scales whole frames bilinearly to the network's size. What was measured was prepared otherwise:",
-        f"  {json.dumps(_preprocessing(manifest))}",
+        f"  {_preprocessing(manifest)}",
         "so crop before it where that differs, and measure again.",
     ]
     values = {
@@ -190,11 +199,11 @@ def _batches(manifest: Manifest) -> list[int]:
     return told if isinstance(told, list) else [1]
 
 
-def _preprocessing(manifest: Manifest) -> dict[str, object]:
-    """How images become the pixels that the graph takes; what is inside the graph is left out."""
+def _preprocessing(manifest: Manifest) -> str:
+    """How images become the pixels that the graph takes, as JSON; what is inside the graph is left out."""
     told = asdict(manifest.preprocessing)
     inside = ("mean", "std", "color")
-    return {**{key: value for key, value in told.items() if key not in inside}, "size": plain(told["size"])}
+    return json.dumps({**{key: told[key] for key in told if key not in inside}, "size": plain(told["size"])})
 
 
 def _one_line(label: str) -> str:

@@ -8,9 +8,11 @@ from edgekit.errors import InputError
 from edgekit.models.onnx_graph import drop_unused, given_inputs, name_of
 
 
-def for_nvinfer(model: ir.Model) -> ir.Model:
+def for_nvinfer(model: ir.Model, softmax: bool) -> ir.Model:
     """The same graph with float32 pixels, 0 to 255, and probabilities: nvinfer gives and takes nothing else.
 
+    Args:
+        softmax: whether it makes probabilities of the outputs; else they are some.
     Raises:
         InputError: its pixels go elsewhere than into edgekit's own preprocessing.
     """
@@ -24,7 +26,7 @@ def for_nvinfer(model: ir.Model) -> ir.Model:
         readers[0].outputs[0].replace_all_uses_with(image)
         drop_unused(out)
     logits = out.graph.outputs[0]
-    if logits.producer() is not None and logits.producer().op_type != "Softmax":  # type: ignore[union-attr]
+    if softmax:
         made = ir.node("Softmax", [logits], {"axis": -1}, outputs=[ir.Value(name=f"{name_of(logits)}_probabilities")])
         made.outputs[0].type, made.outputs[0].shape = logits.type, logits.shape
         out.graph.append(made)

@@ -92,7 +92,8 @@ def test_an_entry_of_a_model_repository(runtime: str, kind: tuple[str, str], fil
     assert [(each.name, each.data_type, list(each.dims)) for each in told.input] == [("image", 1, [1, 32, 32, 3])]
     assert [(each.name, list(each.dims)) for each in told.output] == [("logits", [1, 4])]
     assert (entry / told.output[0].label_filename).read_text().split() == bundles.LABELS
-    how = json.loads(told.parameters[0].value.string_value)
+    how, answer = (json.loads(each.value.string_value) for each in told.parameters)
+    assert answer == {"activation": "softmax", "task": "classify"}
     assert (how["size"], how["crop_fraction"], how["interpolation"]) == (32, 1.0, "bicubic")
     assert "mean" not in how  # it is inside the graph
     accelerators = told.optimization.execution_accelerators.gpu_execution_accelerator
@@ -154,6 +155,27 @@ def test_a_configuration_of_nvinfer(runtime_settings: dict[str, Any], tmp_path: 
     np.testing.assert_allclose(after.run(None, {"image": pictures.astype(np.float32)})[0], shares, rtol=1e-5)
     with pytest.raises(InputError, match="not empty"):
         serving.deepstream(bundle, tmp_path / "nvinfer")
+
+
+@pytest.mark.parametrize(
+    ("output", "ends"),
+    [
+        ({"name": "logits", "activation": "softmax", "task": "classify"}, "Softmax"),
+        ({"name": "logits", "activation": "none", "task": "classify"}, "Gemm"),
+        ({"name": "logits", "activation": "sigmoid", "task": "multilabel", "threshold": 0.5}, None),
+        ({"name": "logits", "activation": "none", "task": "embed"}, None),
+    ],
+)
+def test_nvinfer_is_given_probabilities_of_one_class_or_nothing(
+    output: dict[str, Any], ends: str | None, tmp_path: Path
+) -> None:
+    bundle = bundles.make_bundle(tmp_path / "net", runtime="tensorrt", **TYPED, output=output)
+    if ends is None:
+        with pytest.raises(InputError, match=output["task"]):
+            serving.deepstream(bundle, tmp_path / "nvinfer")
+        return
+    serving.deepstream(bundle, tmp_path / "nvinfer")
+    assert onnx.load(str(tmp_path / "nvinfer" / "model.onnx")).graph.node[-1].op_type == ends
 
 
 def test_deepstream_takes_no_bundle_of_another_runtime(tmp_path: Path) -> None:

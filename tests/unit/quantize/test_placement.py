@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import networks
@@ -11,6 +12,9 @@ import onnx_ir as ir
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.backends import CompileSettings
+from edgekit.backends.tensorrt_builder import build
+from edgekit.backends.tensorrt_library import installed
 from edgekit.models.onnx_graph import load, opset_of
 from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_dla, write_graph
@@ -22,6 +26,7 @@ from edgekit.targets import find, release_of
 from edgekit.targets.releases import Int8Placement
 
 RULE = Int8Placement()
+RTX = pytest.mark.skipif(installed("tensorrt-rtx") is None, reason="TensorRT for RTX is not installed")
 SIZE = networks.SIZE
 
 
@@ -183,3 +188,18 @@ def test_nothing_is_computed_more_coarsely(tmp_path: Path) -> None:
         return {node.name or "" for node in model.graph if node.op_type == "QuantizeLinear"}
 
     assert quantizers(after) < quantizers(before)
+
+
+@RTX
+def test_the_real_builder_makes_sums_that_do_not_requantize(tmp_path: Path) -> None:
+    """Its kernels are named by what they do: quantize (clip, round, cast), back (cast, multiply), and then add."""
+    core, quantized = residual(tmp_path, False)
+    form = format_for(release_of(find("rtx")))
+    found = {}
+    for name, told in (("before", replace(form, placement=None)), ("after", form)):
+        write_graph(core, quantized, tmp_path / f"{name}.onnx", "int8", networks.PLAIN, told)
+        made = build(tmp_path / f"{name}.onnx", tmp_path, "int8", "tensorrt-rtx", CompileSettings(("8.6",)))
+        found[name] = [layer.name for layer in made.layers]
+    requantizing = {name: sum("RounCastCastMulAdd" in each for each in names) for name, names in found.items()}
+    assert requantizing == {"before": 2, "after": 0}  # one for each block
+    assert len(found["after"]) <= len(found["before"])

@@ -241,3 +241,24 @@ def test_limits_of_images_are_the_sessions(directory: Path) -> None:
             session.classify(png(images(1)[0]))
         with pytest.raises(ImageError, match="the limit is 100"):
             session.classify(np.zeros((11, 10, 3), np.uint8))
+
+
+@pytest.mark.parametrize("batches", [(1, 4), (4,), (1,)])
+def test_a_network_that_takes_several_images_is_given_them_together(batches: tuple[int, ...]) -> None:
+    called: list[int] = []
+
+    def infer(pixels: Any) -> Any:
+        called.append(len(pixels))
+        return pixels.astype(np.float32).mean((1, 2))
+
+    network = Network("none", infer, 1, batches)
+    whole = CONTRACT._replace(crop_fraction=1.0)
+    given = np.random.Generator(np.random.PCG64(1)).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
+    with Session(network, whole, ["r", "g", "b"], Limits()) as session:
+        np.testing.assert_allclose(session.logits(given, ready=True), given.astype(np.float32).mean((1, 2)))
+        assert sorted(called) == ([1] * 9 if batches == (1,) else [1, 4, 4])
+        assert session.counters()["images"] == 9
+        if batches != (1,):
+            with pytest.raises(ImageError):
+                session.logits([given[0], given[1][:5]], ready=True)
+            assert session.counters()["errors"] == 2
