@@ -15,7 +15,7 @@ from onnx import TensorProto, helper
 from edgekit.backends.tensorrt_builder import _require_gpu
 from edgekit.backends.tensorrt_library import installed
 from edgekit.errors import UnavailableError
-from edgekit.runtime.tensorrt_engine import parser_errors
+from edgekit.runtime.tensorrt_build import parser_errors
 
 RTX = pytest.mark.skipif(installed("tensorrt-rtx") is None, reason="TensorRT for RTX is not installed")
 
