@@ -81,15 +81,17 @@ def _ratios(report: Report) -> list[tuple[str, str]]:
 
 
 def _referee(report: Report) -> list[tuple[str, str]]:
-    """What an independent runtime says of the outputs, where one was asked."""
+    """Whether what was compressed answers as the network that came."""
     referee = report.referee
     if referee is None:
         return []
-    parts = [f"{referee.reference} on {number(referee.images, 0)} images"]
+    against = "" if referee.runtime is None else f" against {referee.runtime} in FP32"
+    parts = [f"the network as it came in {referee.reference}{against}, {number(referee.images, 0)} images"]
     if referee.agreement is not None:
         parts.append(f"same first answer to {number(referee.agreement, 2)} %")
     if referee.max_logit_difference is not None:
-        parts.append(f"outputs differ by {referee.max_logit_difference:.3g} at most")
+        allowed = "" if referee.tolerance is None else f" ({referee.tolerance:.3g} may)"
+        parts.append(f"outputs differ by {referee.max_logit_difference:.3g} at most{allowed}")
     if referee.operator is not None:
         parts.append(f"first at {referee.operator}")
     return [("Referee", ", ".join(parts))]
