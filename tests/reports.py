@@ -120,7 +120,8 @@ _OF_VARIANTS: tuple[dict[str, Any], ...] = (
 _MORE: dict[str, Any] = {
     "task": "classify",
     "referee": {
-        "reference": "onnxruntime 1.22, CPU", "runtime": "openvino", "tolerance": 0.1, "images": 64, "agreement": 98.4375, "max_logit_difference": 0.75,
+        "reference": "onnxruntime 1.22, CPU", "runtime": "openvino", "tolerance": 0.1,
+        "images": 64, "agreement": 98.4375, "max_logit_difference": 0.75,
         "operator": "Conv_12",
     },
     "pruning": {
