@@ -113,7 +113,7 @@ def _latency(measured: Measured, name: str) -> variants.Latency:
         )  # fmt: skip
     figures = asdict(measured.latency[name])
     del figures["steady"]
-    return variants.Latency(**figures)
+    return variants.Latency(**figures).leaving_out("by_batch")
 
 
 def _flips(found: Findings, result: VariantResult) -> variants.Flips | None:

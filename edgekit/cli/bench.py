@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Any
 
 import click
@@ -49,7 +48,7 @@ def command(
             told, (1, height, width, 3), runs, max_seconds, lambda done, total: bars.update("measure", done, total)
         )
         bars.finish("measure")
-    rows = [{"name": name, **asdict(each)} for name, each in measured.latency.items()]
+    rows = [{"name": name, **each.as_dict()} for name, each in measured.latency.items()]
     if as_json:
         first = {key: value for key, value in rows[0].items() if key not in ("name", "steady")}
         emit_json({"latency": first, "subjects": rows, "warnings": list(measured.warnings)})

@@ -124,7 +124,7 @@ class Benched:
     def as_json(self) -> Json:
         """`subjects` are the bundles, `latency` is the first of them."""
         energy_j = self.measured.energy_j
-        figures = {name: {**asdict(each), "energy_j": energy_j[name]} for name, each in self.measured.latency.items()}
+        figures = {name: {**each.as_dict(), "energy_j": energy_j[name]} for name, each in self.measured.latency.items()}
         return {
             "device": self.device,
             "latency": next(iter(figures.values())),
@@ -141,6 +141,10 @@ class Benched:
             lines.append([name, *(f"{figure:.2f}" for figure in figures), _shown(self.measured.energy_j[name])])
         click.echo(self.device)
         print_table(["bundle", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "J an image"], lines)
+        for name, each in self.measured.latency.items():
+            if each.by_batch is not None:
+                told = ", ".join(f"{count} at once {ips:.1f}" for count, ips in each.by_batch.items())
+                click.echo(f"{name}, images/s: {told}")
         if self.conditions.mean_power_w is None:
             note(f"power: not measured: {self.conditions.why}")
         for text in self.measured.warnings:

@@ -19,6 +19,7 @@ class TimedNetwork(_Part):
     Attributes:
         blocks: milliseconds of single runs, in blocks that took turns with those of the other networks.
         warmup: runs before; steady: whether their medians agreed at last.
+        by_batch: images a second by how many are given at once, of networks that take several.
         energy_j: joules of one image, None where no power could be read.
     """
 
@@ -27,6 +28,7 @@ class TimedNetwork(_Part):
     steady: bool
     throughput_ips: float
     energy_j: float | None
+    by_batch: Mapping[str, float] | None = None
 
 
 class Temperature(_Part):

@@ -26,9 +26,12 @@ def with_open_batch(model: ir.Model) -> ir.Model:
             value.shape = ir.Shape([BATCH, *list(value.shape)[1:]])
     for node in out.graph:
         shape = constant(node.inputs[1]) if node.op_type == "Reshape" else None
-        if shape is None or shape.size < 2 or shape[0] != 1 or node.attributes.get_int("allowzero", 0):
+        if shape is None or shape.size < 2 or shape[0] != 1 or (shape[1:] == 0).any():
             continue
-        opened = np.concatenate([np.zeros(1, np.int64), shape[1:]])
+        counted = -1 in shape[1:]  # then the batch cannot be what is left, but what there was
+        if counted:
+            node.attributes.pop("allowzero", None)  # 0 would mean an empty tensor
+        opened = np.concatenate([np.array([0 if counted else -1]), shape[1:]]).astype(np.int64)
         node.replace_input_with(1, add_constant(out.graph, f"{name_of(node.outputs[0])}_open_shape", opened))
     forget_shapes(out.graph)
     infer_shapes(out)

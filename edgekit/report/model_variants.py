@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
@@ -101,6 +102,7 @@ class Latency(Measured):
     mean: Amount | None
     ci95: Interval | None = Field(description="Interval of the mean.")
     throughput_ips: Amount | None
+    by_batch: Mapping[str, Amount] | None = Field(None, description="Images a second by how many are given at once.")
     runs: Count | None
     warmup: Count | None
     why: str | None = None

@@ -16,10 +16,12 @@ import tempfile
 import threading
 import time
 import zlib
+from functools import partial
 from queue import Queue
 from typing import Any, BinaryIO, Callable, Dict, Tuple  # noqa: F401  # in a type comment
 
 from . import frames
+from .agent_deployed import choose_verb, deploy_verb, give_verb, rollback_verb, take_verb
 from .frames import Header
 from .home import home as user_home
 
@@ -227,23 +229,34 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
     Inbox(source)
     import numpy as np
 
-    from .timing import bench
+    from .timing import bench, throughput_ips
 
     networks = {each["name"]: _loaded(each) for each in header["networks"]}
     picture = np.random.RandomState(0).randint(0, 256, tuple(header["shape"]), dtype=np.uint8)
 
     def many(name: str) -> Callable[[Any], None]:
         def infer_many(pictures: Any) -> None:
-            step = max(networks[name].batches)
-            for i in range(0, len(pictures), step):
-                networks[name](pictures[i : i + step])
+            _in_groups(networks[name], max(networks[name].batches), pictures)
 
         return infer_many
 
     def tell(done: int, total: int) -> None:
         talk({"done": done, "total": total})
 
-    talk(bench(networks, many, picture, int(header["runs"]), float(header["max_seconds"]), tell))
+    told = bench(networks, many, picture, int(header["runs"]), float(header["max_seconds"]), tell)
+    for name, network in networks.items():
+        if len(network.batches) > 1:
+            by_batch = {
+                str(size): throughput_ips(partial(_in_groups, network, size), picture) for size in network.batches
+            }
+            told["timed"][name]["by_batch"] = by_batch
+    talk(told)
+
+
+def _in_groups(network: Any, size: int, pictures: Any) -> None:
+    """Runs pictures, so many at once."""
+    for first in range(0, len(pictures), size):
+        network(pictures[first : first + size])
 
 
 def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
@@ -257,45 +270,6 @@ def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
         talk({"cosine": bundle.check_golden()})
 
 
-def _deploy(header: Header, source: BinaryIO, talk: Talk) -> None:
-    from .links import deploy
-
-    talk({"before": deploy(header["folder"], header["to"])})
-
-
-def _choose(header: Header, source: BinaryIO, talk: Talk) -> None:
-    from .tensorrt_engine import choose_form
-
-    choose_form(header["folder"], header["taken"], header["why"])
-    talk({"taken": header["taken"]})
-
-
-def _give(header: Header, source: BinaryIO, talk: Talk) -> None:
-    from .settings import engine_settings
-    from .tensorrt_engine import give
-
-    facts, content = give(header["folder"], header["precision"], engine_settings(header.get("settings")))
-    talk({"identity": facts}, content)
-
-
-def _take_engine(header: Header, source: BinaryIO, talk: Talk) -> None:
-    """The engine follows in a frame of its own."""
-    inbox = Inbox(source)
-    from .settings import engine_settings
-    from .tensorrt_engine import take
-
-    told, content = inbox.next()
-    settings = engine_settings(header.get("settings"))
-    take(header["folder"], header["precision"], settings, told["identity"], content)
-    talk({"kept": True})
-
-
-def _rollback(header: Header, source: BinaryIO, talk: Talk) -> None:
-    from .links import rollback
-
-    talk({"folder": rollback(header["to"])})
-
-
 VERBS = {
     "probe": _probe,
     "have": _have,
@@ -304,10 +278,10 @@ VERBS = {
     "serve": _serve,
     "bench": _bench,
     "check": _check,
-    "choose": _choose,
-    "give": _give,
-    "take": _take_engine,
-    "deploy": _deploy,
-    "rollback": _rollback,
+    "choose": choose_verb,
+    "give": give_verb,
+    "take": take_verb,
+    "deploy": deploy_verb,
+    "rollback": rollback_verb,
 }  # type: Dict[str, Verb]
 """Verb: what it does with the first frame, what follows it, and how it answers."""

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations, pairwise
 from typing import BinaryIO, Final
 
@@ -40,6 +40,9 @@ class Candidate:
     compiled: Compiled
 
 
+Figure = float | int | bool | tuple[float, float] | Mapping[str, float]
+
+
 @dataclass(frozen=True)
 class Latency:
     """Milliseconds of one inference, batch 1, input in memory.
@@ -48,6 +51,7 @@ class Latency:
         ci95: of the mean, from the means of blocks (single runs are not independent of each other).
         runs, warmup: how many were counted and how many came before.
         throughput_ips: images a second with as many requests in flight as the runtime likes.
+        by_batch: the same by how many images are given at once, of networks that take several; None of others.
         steady: whether the medians of the last warm-up blocks agreed (edgekit.runtime.timing).
     """
 
@@ -60,6 +64,11 @@ class Latency:
     warmup: int
     throughput_ips: float
     steady: bool
+    by_batch: Mapping[str, float] | None = None
+
+    def as_dict(self) -> dict[str, Figure]:
+        """Plain values, without what it has not."""
+        return {key: value for key, value in asdict(self).items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -207,7 +216,8 @@ def summed_up(answer: BenchAnswer) -> Measured:
     latency, blocks = {}, {}
     for name, each in answer.timed.items():
         blocks[name] = np.array(each.blocks, np.float64)
-        latency[name] = figures(blocks[name], each.warmup, each.throughput_ips, each.steady)
+        made = figures(blocks[name], each.warmup, each.throughput_ips, each.steady)
+        latency[name] = replace(made, by_batch=each.by_batch)
     ratios = tuple(Ratio(a, b, *ratio(blocks[a], blocks[b])) for a, b in combinations(blocks, 2))
     energy = {name: each.energy_j for name, each in answer.timed.items()}
     conditions, doubts = _conditions(answer.conditions), _doubts(latency, blocks)

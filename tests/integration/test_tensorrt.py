@@ -245,17 +245,15 @@ def test_older_opsets_compute_the_same_and_newer_operators_are_named(
     onnx.save(lower(onnx.load(str(tmp_path / "new.onnx")), 13), str(tmp_path / "old.onnx"))
     np.testing.assert_array_equal(logits(tmp_path / "old.onnx", pictures), logits(tmp_path / "new.onnx", pictures))
     assert "opset 17 is newer than 13" in faults(onnx.load(str(tmp_path / "new.onnx")), 13)[0].why
-    gelu = helper.make_model(
-        helper.make_graph(
-            [helper.make_node("Gelu", ["x"], ["y"])],
-            "gelu",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1])],
-        ),
+    ends = {"x": [1, 3, 4, 4], "grid": [1, 2, 2, 2], "y": [1, 3, 2, 2]}
+    told = {name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends.items()}
+    nodes = [helper.make_node("GridSample", ["x", "grid"], ["y"])]
+    sampled = helper.make_model(
+        helper.make_graph(nodes, "sampled", [told["x"], told["grid"]], [told["y"]]),
         opset_imports=[helper.make_opsetid("", 20)],
     )
-    with pytest.raises(InputError, match="Gelu"):
-        lower(gelu, 13)
+    with pytest.raises(InputError, match="GridSample"):
+        lower(sampled, 13)
 
 
 def test_the_plain_graph_and_the_scales_that_a_dla_takes(

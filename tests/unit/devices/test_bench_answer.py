@@ -48,7 +48,9 @@ def test_what_is_timed_here_is_read_whole(monkeypatch: pytest.MonkeyPatch) -> No
     answer = BenchAnswer.of({**told, "bytes": 0})
     assert answer.conditions.as_json() == told["conditions"]
     assert list(answer.conditions.as_json()) == list(told["conditions"])
-    assert {name: each.model_dump(mode="json") for name, each in answer.timed.items()} == told["timed"]
+    assert {name: each.model_dump(mode="json", exclude_unset=True) for name, each in answer.timed.items()} == told[
+        "timed"
+    ]
     measured = summed_up(answer)
     assert set(measured.latency) == {"a", "b"}
     assert all(each.runs >= 30 for each in measured.latency.values())
@@ -79,3 +81,10 @@ def test_an_answer_that_lacks_something_is_none(key: str) -> None:
         BenchAnswer.of({**ANSWER, "conditions": conditions})
     with pytest.raises(ValidationError):
         BenchAnswer.of({"done": 1, "total": 2})
+
+
+def test_images_a_second_by_how_many_at_once_are_told_where_there_are_several() -> None:
+    several = {"timed": {**ANSWER["timed"], "a": {**ANSWER["timed"]["a"], "by_batch": {"1": 20.0, "8": 50.0}}}}
+    told = summed_up(BenchAnswer.of({**several, "conditions": CONDITIONS})).latency
+    assert told["a"].as_dict()["by_batch"] == {"1": 20.0, "8": 50.0}
+    assert "by_batch" not in told["b"].as_dict()
