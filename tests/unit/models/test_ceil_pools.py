@@ -42,7 +42,9 @@ def run(proto: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
 def test_the_same_windows(
     kind: str, side: int, kernel: int, stride: int, begin: int, end: int, dilation: int, counted: int
 ) -> None:
+    reach = (kernel - 1) * dilation + 1 if kind == "MaxPool" else kernel
     assume(max(begin, end) < kernel)
+    assume(reach <= side + begin + end)  # ONNX Runtime refuses the others
     model = pool(kind, side, kernel, stride, begin, end, dilation, counted)
     x = np.random.default_rng(side).normal(0, 1, (1, 2, side, side + 3)).astype(np.float32)
     before = run(to_proto(model), x)

@@ -81,7 +81,7 @@ def sized(classes): return made("")
 def number(): return 5
 ready = made("dict")
 """
-SIZE = 16
+SIZE = (16, 16)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -99,7 +99,7 @@ def recipe(name: str, **told: Any) -> Recipe:
 
 
 def picture(channels: int = 3) -> torch.Tensor:
-    return torch.randn(1, channels, SIZE, SIZE, generator=torch.Generator().manual_seed(1))
+    return torch.randn(1, channels, *SIZE, generator=torch.Generator().manual_seed(1))
 
 
 @pytest.mark.parametrize(

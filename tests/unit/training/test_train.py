@@ -206,7 +206,7 @@ def test_grey_pictures_that_are_not_square_are_trained_on(tmp_path: Path) -> Non
 @pytest.mark.parametrize("count", [1, 3])
 def test_pictures_are_normalised_channel_by_channel(count: int) -> None:
     pictures = torch.randint(0, 256, (2, 5, 7, count), dtype=torch.uint8)
-    mean, std = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
+    mean, std = (0.1, 0.2, 0.3)[:count], (0.4, 0.5, 0.6)[:count]
     made = normalised(pictures, mean, std)
     assert made.shape == (2, count, 5, 7)
     assert made.is_contiguous(memory_format=torch.channels_last)

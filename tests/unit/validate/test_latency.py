@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.backends import Compiled
@@ -36,6 +36,7 @@ def test_students_t() -> None:
     assert (t95(1), t95(10), t95(30), t95(10_000)) == pytest.approx((12.71, 2.23, 2.042, 1.960), abs=0.005)
 
 
+@settings(deadline=None)
 @given(st.floats(1.05, 5.0))
 def test_the_ratio_is_found(faster: float) -> None:
     base = times(10.0)
