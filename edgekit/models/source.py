@@ -16,7 +16,7 @@ from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.hub import Tell, silent
 from edgekit.models.keras_weights import SUFFIXES as KERAS_SUFFIXES
 from edgekit.models.registry import MODELS, ModelEntry, find_model
-from edgekit.models.told_input import told_input, told_size
+from edgekit.models.told_input import of_whole_numbers, told_input, told_size
 from edgekit.models.weights import load_into, load_state, locate, outputs_of, read_weights
 from edgekit.recipe import PreprocessingRecipe, Recipe, Task
 from edgekit.size import shown
@@ -225,8 +225,11 @@ def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
     if found.dtype == "uint8":  # it takes the pixels as they are, and scales them itself
         mean, std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
     base = Preprocessing(size, 0.875, "bicubic", mean, std, "grey" if found.channels == 1 else "rgb")
-    told = _told(base, given)
-    return Source("onnx", readable(path.stem), None, path, digest, "", told, classes=recipe.num_classes, answer=answer)
+    told, notes = _told(base, given), ()
+    if found.dtype == "uint8":
+        told, notes = of_whole_numbers(told)
+    name = readable(path.stem)
+    return Source("onnx", name, None, path, digest, "", told, classes=recipe.num_classes, answer=answer, notes=notes)
 
 
 def _onnx_digest(path: Path) -> str:
