@@ -322,13 +322,19 @@ def foreign(seed: int) -> Foreign:
     first: int | str = batch or "n"
     dims = [first, channels, *size] if layout == "NCHW" else [first, *size, channels]
     answer = TensorProto.FLOAT16 if half else TensorProto.FLOAT
+    inputs = [helper.make_tensor_value_info(entry, kind, dims)]
+    old = opset < 9 and dice.random() < 0.5  # before version 4 of the format, each constant was an input too
+    if old:
+        inputs += [helper.make_tensor_value_info(each.name, each.data_type, each.dims) for each in g.constants]
     graph = helper.make_graph(
         g.nodes,
         "foreign",
-        [helper.make_tensor_value_info(entry, kind, dims)],
+        inputs,
         [helper.make_tensor_value_info(name, answer, [first, *shape])],
         g.constants,
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8 if opset < 20 else 10)
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=3 if old else 8 if opset < 20 else 10
+    )
     ending = {"written": "softmax"}.get(way, way)
     return Foreign(model, seed, opset, layout, dtype, batch, size, channels, ending, name)

@@ -47,6 +47,8 @@ QUANTIZED: Final = re.compile(r"(DynamicQ|Deq|FakeQ|Q(?!uick)).*|.*(Integer|NBit
 """Operators of networks that are quantized already; QuickGelu is none."""
 NO_NUMBERS: Final = re.compile(r".*(Sequence|String).*|Optional.*|TfIdfVectorizer|RegexFullMatch|ZipMap")
 """Operators of sequences, optional values, text and tables."""
+LEAST_IR_VERSION: Final = 8
+"""Of what is written: before version 4 every constant had to be an input too, and files of that time have it so."""
 TAKEN_APART: Final = {("", "GroupNormalization")}
 """Operators that are taken apart always: shapes cannot be inferred through them, or few runtimes know them."""
 
@@ -126,6 +128,7 @@ def _plain(proto: onnx.ModelProto, where: str) -> ir.Model:
     if not len(model.graph):
         raise InputError(f"{where} holds an empty ONNX graph", "The file is truncated or empty; export it again.")
     model.functions.clear()
+    model.ir_version = max(model.ir_version, LEAST_IR_VERSION)
     for graph in (model.graph, *model.graph.subgraphs()):
         graph.sort()
     common.ClearMetadataAndDocStringPass()(model)

@@ -16,7 +16,7 @@ from edgekit.models.answer import TOLD_NOTHING, Answer
 from edgekit.models.hub import Tell, silent
 from edgekit.models.keras_weights import SUFFIXES as KERAS_SUFFIXES
 from edgekit.models.registry import MODELS, ModelEntry, find_model
-from edgekit.models.told_input import said_by_file, told_input, told_size
+from edgekit.models.told_input import of_whole_numbers, said_by_file, told_input, told_size
 from edgekit.models.weights import load_into, load_state, locate, outputs_of, read_weights
 from edgekit.recipe import PreprocessingRecipe, Recipe, Task
 from edgekit.size import shown
@@ -226,10 +226,12 @@ def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
         mean, std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
     base = Preprocessing(size, 0.875, "bicubic", mean, std, "grey" if found.channels == 1 else "rgb")
     notes: tuple[str, ...] = ()
-    if found.dtype != "uint8":
+    if found.dtype == "uint8":
+        told, notes = of_whole_numbers(_told(base, given))
+    else:
         base, notes = said_by_file(base, found.properties)
-    told, name = _told(base, given), readable(path.stem)
-    classes = recipe.num_classes
+        told = _told(base, given)
+    name, classes = readable(path.stem), recipe.num_classes
     return Source("onnx", name, None, path, digest, "", told, classes=classes, answer=answer, notes=notes)
 
 

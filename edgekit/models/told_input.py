@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from math import isclose
+from typing import Final
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.presets import Preset, layer, of_timm, preset_named, preset_of_metadata
@@ -13,6 +15,8 @@ from edgekit.runtime.contract import WITHOUT_ANTIALIAS
 from edgekit.size import Size
 
 TIMM = "timm:"
+PIXELS_AS_THEY_COME: Final = {"mean": 0.0, "std": 1 / 255}
+"""What leaves pixels at 0 to 255, on the scale of 0 to 1 that mean and std are kept on."""
 
 
 def said_by_file(base: Preprocessing, properties: Mapping[str, str]) -> tuple[Preprocessing, tuple[str, ...]]:
@@ -53,6 +57,27 @@ def told_input(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
     merged: Preset = {"color": base.color, **preset, **given}
     _check(base, merged)
     return replace(base, **_one_channel(base, merged, given))
+
+
+def of_whole_numbers(found: Preprocessing) -> tuple[Preprocessing, tuple[str, ...]]:
+    """The preprocessing of a network that takes uint8 pixels, and notes on it.
+
+    It scales the pixels itself, so a mean of 0 and a std of 1, of whichever scale, can only mean to leave them alone:
+    numbers from 0 to 1 are next to nothing in uint8.
+
+    Raises:
+        InputError: mean and std would make other numbers of the pixels than the network can take.
+    """
+    untouched = not any(found.mean)
+    if untouched and all(isclose(value, PIXELS_AS_THEY_COME["std"]) for value in found.std):
+        return found, ()
+    if untouched and set(found.std) == {1.0}:
+        whole = {key: (value,) * len(found.mean) for key, value in PIXELS_AS_THEY_COME.items()}
+        return replace(found, **whole), ("the network takes uint8 pixels, 0 to 255, and is given them as they are",)
+    raise InputError(
+        "the network takes uint8 pixels, 0 to 255, and scales them itself: mean and std were told beside that",
+        "Leave --mean and --std out, or give --mean 0 --std 1.",
+    )
 
 
 def told_size(told: PreprocessingRecipe) -> Size | None:

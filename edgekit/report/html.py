@@ -35,6 +35,7 @@ def html(report: Report) -> str:
         rows=[_row(report, each, columns) for each in report.variants],
         gaps=summary.gaps(report),
         fidelity=summary.fidelity(report),
+        metric=metric(report),
         changes=changes(report),
         pruning=pruning(report),
         search=search(report),

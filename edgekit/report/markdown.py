@@ -8,6 +8,7 @@ from html import escape
 
 from edgekit.report import flips, precision_search, pruned, summary
 from edgekit.report.method import method
+from edgekit.report.metrics import metric
 from edgekit.report.model import Report
 from edgekit.report.model_pruning import Pruning
 
@@ -71,7 +72,7 @@ def _fidelity(report: Report) -> list[str]:
     rows = summary.fidelity(report)
     if not rows:
         return []
-    titles = ("variant", "agreement, %", "cosine", "KL")
+    titles = ("variant", f"{metric(report).same}, %", "cosine", "KL")
     return ["## Fidelity to FP32", _table(titles, rows, (True, False, False, False))]
 
 

@@ -23,6 +23,7 @@ class Metric:
         required: keys of `accuracy` that a report of the task has, null or not.
         name: as a sentence has it; axis: as the axis of a plot has it.
         meaning: what it counts, in a few words.
+        same: what a variant keeps where it answers as FP32 does.
         test: how the interval and the p-value of a drop were made.
         is_share: whether it is a share of the images, so that an interval can be made of it and their number.
     """
@@ -32,6 +33,7 @@ class Metric:
     name: str
     axis: str
     meaning: str
+    same: str
     test: str
     is_share: bool = True
 
@@ -53,6 +55,7 @@ METRICS: Mapping[Task, Metric] = MappingProxyType(
             "top-1",
             "top-1 accuracy",
             "first answer is the label",
+            "same first answer",
             "exact McNemar test",
         ),
         "embed": Metric(
@@ -61,6 +64,7 @@ METRICS: Mapping[Task, Metric] = MappingProxyType(
             "nearest-neighbour top-1",
             "nearest-neighbour top-1",
             "nearest other picture by cosine is of the same class",
+            "same nearest picture",
             "exact McNemar test",
         ),
         "multilabel": Metric(
@@ -69,6 +73,7 @@ METRICS: Mapping[Task, Metric] = MappingProxyType(
             "macro average precision",
             "macro average precision",
             "mean of the average precision of every class that a picture has",
+            "same set of labels",
             "by resampling the images",
             is_share=False,
         ),

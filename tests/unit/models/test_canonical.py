@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import onnx_ir as ir
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
@@ -78,6 +79,21 @@ def test_unsorted_graphs_and_outputs_without_shapes_are_taken() -> None:
     model.graph.node.extend(nodes)
     model.graph.output[0].type.tensor_type.ClearField("shape")
     same(sorted_model, made_of(model))
+
+
+@pytest.mark.parametrize("all_inputs", [True, False])
+def test_files_of_the_first_years_have_their_constants_as_inputs(all_inputs: bool) -> None:
+    """Until version 4 of the format each constant was an input with a default, as in the model zoo's files."""
+    g = Graph(opset=11)
+    model = g.model(**{g.head(g.stem()): [1, CLASSES]})
+    model.ir_version = 3
+    for constant in model.graph.initializer if all_inputs else ():
+        told = helper.make_tensor_value_info(constant.name, constant.data_type, constant.dims)
+        model.graph.input.insert(0, told)
+    made = made_of(model)
+    wanted = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    np.testing.assert_allclose(answers(made), wanted.run(None, {"x": picture()})[0], rtol=1e-5, atol=1e-5)
+    assert [value.name for value in made.model.graph.inputs] == ["input"]
 
 
 def test_fp16_is_computed_in_float32_and_told() -> None:

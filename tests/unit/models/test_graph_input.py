@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -142,6 +143,27 @@ def test_a_source_has_the_preprocessing_that_the_input_asks_for(tmp_path: Path) 
     how = source.preprocessing
     assert (how.mean[0], how.std[0], how.color) == (0, pytest.approx(1 / 255), "grey")
     assert source.answer == Answer("multilabel", "y", None, "nhwc")
+
+
+@pytest.mark.parametrize(
+    ("told", "notes"),
+    [({}, 0), ({"mean": 0, "std": 1, "scale": 255}, 0), ({"mean": 0, "std": 1}, 1), ({"std": [1, 1, 1], "mean": 0}, 1)],
+)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_uint8_is_given_pixels_as_they_are(channels: int, told: dict[str, Any], notes: int, tmp_path: Path) -> None:
+    """No normalisation, in whichever words it is told, leaves 0 to 255: from 0 to 1 all pictures would be black."""
+    onnx.save(network(["n", channels, 12, 20], TensorProto.UINT8), str(tmp_path / "net.onnx"))
+    source = resolve(Recipe(model=str(tmp_path / "net.onnx"), preprocessing=told))
+    assert source.preprocessing.mean == (0,) * channels
+    assert source.preprocessing.std == pytest.approx((1 / 255,) * channels)
+    assert len(source.notes) == notes
+
+
+def test_uint8_and_a_mean_beside_it_are_refused(tmp_path: Path) -> None:
+    onnx.save(network(["n", 3, 12, 20], TensorProto.UINT8), str(tmp_path / "net.onnx"))
+    for told in ({"mean": 0.5, "std": 0.5}, {"preset": "torchvision"}, {"std": 0.5, "mean": 0}):
+        with pytest.raises(InputError, match="scales them itself"):
+            resolve(Recipe(model=str(tmp_path / "net.onnx"), preprocessing=told))
 
 
 def test_a_file_that_takes_uint8_is_a_network_and_no_graph_of_edgekits(tmp_path: Path) -> None:
