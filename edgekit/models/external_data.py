@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,3 +38,18 @@ def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
             yield from attribute.tensors
             for inner in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
                 yield from _tensors(inner)
+
+
+def digest_with_weights(path: Path, hash_of: Callable[[Path], str]) -> str:
+    """SHA-256 of an ONNX file, and of the files beside it that hold its weights, where it has such.
+
+    Args:
+        hash_of: gives a file's own.
+    """
+    own = hash_of(path)
+    content = path.read_bytes()
+    if b"external" not in content and b"location" not in content:
+        return own
+    others = {each.relative_to(path.parent).as_posix(): hash_of(each) for each in external_files(path)}
+    whole = "".join(f"{name} {digest}\n" for name, digest in sorted(others.items()))
+    return hashlib.sha256(f"{own}\n{whole}".encode()).hexdigest() if others else own

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from edgekit.errors import InputError
 from edgekit.file_names import readable
 from edgekit.models import factory
 from edgekit.models.answer import TOLD_NOTHING, Answer
+from edgekit.models.external_data import digest_with_weights
 from edgekit.models.hub import Tell, silent
 from edgekit.models.keras_weights import SUFFIXES as KERAS_SUFFIXES
 from edgekit.models.registry import MODELS, ModelEntry, find_model
@@ -217,7 +217,7 @@ def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
     from edgekit.models.graph_input import peek
 
     path, given = Path(recipe.model), recipe.preprocessing
-    digest, found = _onnx_digest(path), peek(path, answer)
+    digest, found = digest_with_weights(path, _hash_of), peek(path, answer)
     size = told_size(given) or (found.height, found.width)
     if min(size) <= 0:
         raise InputError(f"{path} leaves its input size open", "Give it with --size.")
@@ -233,18 +233,6 @@ def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
         told = _told(base, given)
     name, classes = readable(path.stem), recipe.num_classes
     return Source("onnx", name, None, path, digest, "", told, classes=classes, answer=answer, notes=notes)
-
-
-def _onnx_digest(path: Path) -> str:
-    """Of an ONNX file, and of the files beside it that hold its weights, where it has such."""
-    own = _hash_of(path)
-    if b"external" not in path.read_bytes() and b"location" not in path.read_bytes():
-        return own
-    from edgekit.models.external_data import external_files
-
-    others = {each.relative_to(path.parent).as_posix(): _hash_of(each) for each in external_files(path)}
-    whole = "".join(f"{name} {digest}\n" for name, digest in sorted(others.items()))
-    return hashlib.sha256(f"{own}\n{whole}".encode()).hexdigest() if others else own
 
 
 def _from_factory(recipe: Recipe) -> Source:

@@ -72,8 +72,9 @@ def of_whole_numbers(found: Preprocessing) -> tuple[Preprocessing, tuple[str, ..
     if untouched and all(isclose(value, PIXELS_AS_THEY_COME["std"]) for value in found.std):
         return found, ()
     if untouched and set(found.std) == {1.0}:
-        whole = {key: (value,) * len(found.mean) for key, value in PIXELS_AS_THEY_COME.items()}
-        return replace(found, **whole), ("the network takes uint8 pixels, 0 to 255, and is given them as they are",)
+        mean, std = ((PIXELS_AS_THEY_COME[key],) * len(found.mean) for key in ("mean", "std"))
+        note = "the network takes uint8 pixels, 0 to 255, and is given them as they are"
+        return replace(found, mean=mean, std=std), (note,)
     raise InputError(
         "the network takes uint8 pixels, 0 to 255, and scales them itself: mean and std were told beside that",
         "Leave --mean and --std out, or give --mean 0 --std 1.",
