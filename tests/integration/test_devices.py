@@ -127,7 +127,8 @@ def test_a_network_gives_the_same_logits_there(device: Device, bundle: Path) -> 
     connection = Connection(device)
     folder, _ = place(connection, {name: bundle / name for name in ("model.xml", "model.bin")})
     pictures = np.load(bundle / "golden.npz")["inputs"]
-    session = RemoteSession(connection, Network("net", folder, "openvino", "int8"))
+    precision = json.loads((bundle / "manifest.json").read_text())["precision"]  # what paid on this machine
+    session = RemoteSession(connection, Network("net", folder, "openvino", precision))
     with Bundle.open(bundle) as local:
         np.testing.assert_allclose(session.infer_many(pictures), local.logits(pictures), atol=1e-3)
     session.close()
