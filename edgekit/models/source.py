@@ -225,9 +225,8 @@ def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
     if found.dtype == "uint8":  # it takes the pixels as they are, and scales them itself
         mean, std = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)
     base = Preprocessing(size, 0.875, "bicubic", mean, std, "grey" if found.channels == 1 else "rgb")
-    told, notes = _told(base, given), ()
-    if found.dtype == "uint8":
-        told, notes = of_whole_numbers(told)
+    told = _told(base, given)
+    told, notes = of_whole_numbers(told) if found.dtype == "uint8" else (told, ())
     name = readable(path.stem)
     return Source("onnx", name, None, path, digest, "", told, classes=recipe.num_classes, answer=answer, notes=notes)
 
