@@ -15,8 +15,8 @@ from edgekit.runtime.contract import WITHOUT_ANTIALIAS
 from edgekit.size import Size
 
 TIMM = "timm:"
-PIXELS_AS_THEY_COME: Final = {"mean": 0.0, "std": 1 / 255}
-"""What leaves pixels at 0 to 255, on the scale of 0 to 1 that mean and std are kept on."""
+AS_THEY_COME: Final = 1 / 255
+"""The std that leaves pixels at 0 to 255, on the scale of 0 to 1 that mean and std are kept on."""
 
 
 def said_by_file(base: Preprocessing, properties: Mapping[str, str]) -> tuple[Preprocessing, tuple[str, ...]]:
@@ -69,12 +69,11 @@ def of_whole_numbers(found: Preprocessing) -> tuple[Preprocessing, tuple[str, ..
         InputError: mean and std would make other numbers of the pixels than the network can take.
     """
     untouched = not any(found.mean)
-    if untouched and all(isclose(value, PIXELS_AS_THEY_COME["std"]) for value in found.std):
+    if untouched and all(isclose(value, AS_THEY_COME) for value in found.std):
         return found, ()
     if untouched and set(found.std) == {1.0}:
-        mean, std = ((PIXELS_AS_THEY_COME[key],) * len(found.mean) for key in ("mean", "std"))
-        note = "the network takes uint8 pixels, 0 to 255, and is given them as they are"
-        return replace(found, mean=mean, std=std), (note,)
+        whole = replace(found, std=(AS_THEY_COME,) * len(found.std))
+        return whole, ("the network takes uint8 pixels, 0 to 255, and is given them as they are",)
     raise InputError(
         "the network takes uint8 pixels, 0 to 255, and scales them itself: mean and std were told beside that",
         "Leave --mean and --std out, or give --mean 0 --std 1.",
