@@ -18,6 +18,9 @@ not always.
 NARROW_TOLERANCE: Final = 0.03
 """The same where the reference computes in 16 bits."""
 
+ROUNDING: Final = 1e-5
+"""Of the largest logit: what FP32 loses where logits are large and hardly differ."""
+
 LEAST_PROBABILITY: Final = 1e-6
 """Of a network that ends in softmax, probabilities below this one are lost in FP32 and are not compared."""
 
@@ -62,7 +65,8 @@ def agreement(reference: Answers, other: Answers, inside: str = "none", narrow: 
     finite = np.isfinite(ours) & np.isfinite(theirs)
     counted &= np.isfinite(ours)
     spread = float(np.ptp(ours[counted])) if counted.any() else 0.0
-    tolerance = max((NARROW_TOLERANCE if narrow else TOLERANCE) * spread, 1e-5)
+    largest = float(np.abs(ours[counted]).max(initial=0.0))
+    tolerance = max((NARROW_TOLERANCE if narrow else TOLERANCE) * spread, ROUNDING * largest)
     worst = np.where(counted, np.where(finite, np.abs(np.where(finite, ours - theirs, 0)), np.inf), 0)
     return Agreement(len(ours), _same_answer(ours, theirs, tolerance), float(worst.max(initial=0.0)), tolerance)
 
