@@ -59,7 +59,7 @@ def test_the_report_is_measured_and_within_budget(headline: Any) -> None:
     assert report["data"]["images"] == 240
     assert report["calibration"]["images"] == 300
     assert [stage["name"] for stage in report["stages"]] == [
-        *("export", "calibrate", "quantize", "compile", "validate", "measure")
+        *("export", "calibrate", "prepare", "referee", "quantize", "compile", "validate", "measure")
     ]
     for each in report["variants"]:
         assert each["latency"]["p50"] > 0
