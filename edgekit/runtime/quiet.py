@@ -29,6 +29,8 @@ def any_character() -> None:
     """
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
+        if getattr(stream, "errors", None) == "backslashreplace":
+            continue  # a wrapper of its own, which would close what it wraps when another took its place
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
         elif hasattr(stream, "buffer"):
