@@ -156,9 +156,11 @@ def test_an_image_that_went_away_is_told_and_ends_the_run(
 ) -> None:
     member, images = loaded(), mixed(tmp_path / "photos")
     (tmp_path / "photos" / "a" / "6.png").write_bytes(b"gone")
+    before = set(threading.enumerate())  # other tests may have left some
     with pytest.raises(InputError, match=r"6\.png"):
         evaluate([member], images, 144)
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("ThreadPoolExecutor")]
+    mine = set(threading.enumerate()) - before
+    assert not [thread for thread in mine if thread.name.startswith("ThreadPoolExecutor")]
 
 
 class _Means:
