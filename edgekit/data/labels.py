@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from edgekit.data.walk import Row
     from edgekit.recipe import Recipe
 
-LARGEST: Final = 99_999
-"""A folder of a greater number is called so, as a product or a person is, and is no index of an output."""
-
 MOST: Final = 2**53
 """More than this are no labels."""
 

@@ -10,14 +10,15 @@ import onnx
 from numpy.typing import NDArray
 
 from edgekit.errors import InputError
+from edgekit.runtime.cgroup import usable_cores
 from edgekit.runtime.quiet import no_telemetry
 
 
-def session_of(model: bytes | Path, optimized: bool = True, threads: int = 0) -> Any:
+def session_of(model: bytes | Path, optimized: bool = True) -> Any:
     """A network in ONNX Runtime on the processor, which says nothing by itself.
 
     Args:
-        model: a file, or the bytes of one; optimized: whether the runtime may rewrite the graph; threads: 0 for all.
+        model: a file, or the bytes of one; optimized: whether the runtime may rewrite the graph.
     Raises:
         InputError: ONNX Runtime cannot run it; its words are told.
     """
@@ -25,7 +26,7 @@ def session_of(model: bytes | Path, optimized: bool = True, threads: int = 0) ->
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.log_severity_level, options.intra_op_num_threads = 4, threads
+    options.log_severity_level, options.intra_op_num_threads = 4, usable_cores()
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = str(model) if isinstance(model, Path) else model

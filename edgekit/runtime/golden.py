@@ -86,7 +86,7 @@ def compare(wanted: np.ndarray, made: np.ndarray, activation: str) -> Alike:
     cosine = float(((before * after).sum(1) / np.maximum(lengths, 1e-12)).min())
     if activation == "none":
         return Alike(len(before), len(before), len(before), None, cosine)
-    likely, now = (np.stack([ACTIVATE[activation](row) for row in rows]) for rows in (before, after))
+    likely, now = ACTIVATE[activation](before), ACTIVATE[activation](after)
     rows, first, second = np.arange(len(likely)), likely.argmax(1), now.argmax(1)
     may = np.minimum(GOLDEN_SHIFT, GOLDEN_PART * likely[rows, first])
     same, shifts = likely[rows, first] - likely[rows, second] <= may, np.abs(likely - now).max(1)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Channels, Preprocessing
-from edgekit.models.run_graph import session_of
+from edgekit.models.activation import LOGITS
+from edgekit.models.answer import TOLD_NOTHING
+from edgekit.models.reference import Answered, of_file
 from edgekit.quantize.ptq import normalised
-from edgekit.runtime.cgroup import usable_cores
 from edgekit.validate.accuracy import first_right, mcnemar
 from edgekit.validate.chance import near_chance
 from edgekit.validate.label_orders import CONVINCING, Explanation
@@ -67,18 +68,9 @@ CONVENTIONS: Final = (
 """The conventions in use; each is tried with both orders of colours."""
 
 
-class FloatNetwork:
-    """A float graph in ONNX Runtime, which computes what the graph says, asked for one picture at a time."""
-
-    def __init__(self, graph: Path) -> None:
-        self._session = session_of(graph, threads=usable_cores())
-        self._input = self._session.get_inputs()[0].name
-
-    def answers(self, pictures: NDArray[np.uint8], preprocessing: Preprocessing) -> NDArray[np.float32]:
-        """(N, C) of uint8 (N, H, W, 3) RGB."""
-        shown = [normalised(each[None], preprocessing, "NCHW") for each in pictures]
-        rows = [self._session.run(None, {self._input: each})[0].reshape(-1) for each in shown]
-        return np.stack(rows).astype(np.float32)
+def _float_network(graph: Path) -> Answered:
+    """A canonical graph in ONNX Runtime, which computes what the graph says."""
+    return of_file(graph, TOLD_NOTHING, LOGITS)
 
 
 def fp32_answers(
@@ -89,11 +81,11 @@ def fp32_answers(
     on_progress: Callable[[int], None] = lambda done: None,
 ) -> NDArray[np.float32]:
     """What a float graph answers to images, (N, C)."""
-    return _answers_by(FloatNetwork(graph), images, {"": preprocessing}, preprocessing, indices, on_progress)[""]
+    return _answers_by(_float_network(graph), images, {"": preprocessing}, preprocessing, indices, on_progress)[""]
 
 
 def _answers_by(
-    network: FloatNetwork,
+    network: Answered,
     images: ImageSet,
     ways: Mapping[str, Preprocessing],
     told: Preprocessing,
@@ -105,7 +97,8 @@ def _answers_by(
     done = 0
     for pictures, group in batches(images, told, indices, BATCH):
         for name, way in ways.items():
-            made[name].append(network.answers(pictures, way))
+            shown = (normalised(each[None], way, "NCHW") for each in pictures)
+            made[name].append(np.stack([network(each) for each in shown]))
         done += len(group)
         on_progress(done)
     return {name: np.concatenate(parts) for name, parts in made.items()}
@@ -124,7 +117,7 @@ def better_normalisation(
     """
     if images.labels is None:
         return None
-    network, labels = FloatNetwork(graph), images.labels
+    network, labels = _float_network(graph), images.labels
     indices = spread(len(images), NORMALISATION_IMAGES)
     ways = {"told": preprocessing, **dict(rivals(preprocessing))}
     scores: dict[str, NDArray[np.bool_]] = {}
@@ -170,7 +163,7 @@ def explained_by_normalisation(
         return None
     indices = spread(len(images), DIAGNOSED)
     ways = dict(rivals(preprocessing))
-    answers = _answers_by(FloatNetwork(graph), images, ways, preprocessing, indices, on_progress)
+    answers = _answers_by(_float_network(graph), images, ways, preprocessing, indices, on_progress)
     found = {name: near_chance(rows, labels[indices]) for name, rows in answers.items()}
     best = max(found, key=lambda name: found[name].top1)
     if found[best].p_value > CONVINCING:

@@ -17,7 +17,7 @@ from edgekit.data.crops import fill, scales, side_of
 from edgekit.data.loading import AHEAD, made_ahead
 from edgekit.data.preprocessing import Preprocessing, picture
 from edgekit.errors import InputError
-from edgekit.validate.activation import ACTIVATIONS
+from edgekit.validate import activation as activations
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -115,7 +115,7 @@ def _averaged(
 ) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
     """Of each picture the logits of its own centre crop, its first view, and the weighted mean probabilities of all."""
     ends = np.cumsum([len(each) for each in weights])
-    parts = np.split(ACTIVATIONS[activation](logits), ends[:-1])
+    parts = np.split(activations.probabilities(logits, activation), ends[:-1])
     means = [each[each > 0] @ part[each > 0] / each.sum() for each, part in zip(weights, parts, strict=True)]
     firsts = ends - [len(each) for each in weights]
     return logits[firsts], np.stack(means)
