@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from edgekit.backends import Backend, CompileSettings, backend
+from edgekit.backends import Backend, CompileSettings, backend, openvino_plugin
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
 from edgekit.build.lock import Lock, differences, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
@@ -190,6 +190,8 @@ def _require(name: str, target: Target) -> None:
         )
     if backend(name).available() is None:
         raise UnavailableError(f"{name} is not installed", install_hint("cpu", target.extra))
+    if target.can.plugin:
+        openvino_plugin.require(target.can.plugin, target.name)
 
 
 def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, list[str]]:
