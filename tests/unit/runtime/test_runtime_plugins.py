@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 import sys
@@ -13,7 +14,15 @@ import numpy as np
 import pytest
 from bundles import make_bundle, rewrite
 
-from edgekit.runtime import Bundle, BundleError, DeviceWarning, MissingError, openvino_network, openvino_plugins
+from edgekit.runtime import (
+    Bundle,
+    BundleError,
+    DeviceWarning,
+    MissingError,
+    agent,
+    openvino_network,
+    openvino_plugins,
+)
 from edgekit.runtime.engines import load
 from edgekit.runtime.openvino_plugins import PLUGINS, asked
 from edgekit.runtime.settings import Settings, engine_settings
@@ -101,6 +110,17 @@ def test_nothing_else_falls_back() -> None:
         load("openvino", "/nowhere", "int8", Settings(plugin="GPU"))
     with pytest.raises(BundleError, match=r"OpenVINO's NPU computes no fp32"):
         load("openvino", "/nowhere", "fp32", Settings(plugin="NPU"))
+
+
+def test_a_device_does_not_judge_it_on_its_processor_unasked(for_gpu: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    without("GPU")
+    monkeypatch.setattr(agent, "Inbox", lambda source: None)  # its own ends the process with the host
+    answers: list[Any] = []
+    with pytest.raises(MissingError, match="OpenVINO sees no GPU"), pytest.warns(DeviceWarning):
+        agent._check({"folder": str(for_gpu)}, io.BytesIO(b""), answers.append)
+    with pytest.warns(DeviceWarning, match="it is run with onnxruntime"):
+        agent._check({"folder": str(for_gpu), "runtime": "onnxruntime"}, io.BytesIO(b""), answers.append)
+    assert len(answers) == 1
 
 
 @pytest.mark.parametrize("plugin", ["XPU", "AUTO:CPU", "GPU.1", 5, ["GPU"], "", True])
