@@ -41,7 +41,7 @@ def compile(
 ) -> Compiled:
     """Writes model.xml and model.bin; of an FP32 network in the form of the processor's backend, which then runs it.
 
-    So the baseline of a build is true FP32, and what is told of it names the backend that it ran on. See
-    edgekit.backends.openvino_plugin.convert.
+    So the baseline of a build is true FP32: who loads a compiled form goes by the backend that it names, and a report
+    says where that is another than the variant's. See edgekit.backends.openvino_plugin.convert.
     """
     return convert(graph, out_dir, precision, "openvino" if precision == "fp32" else "openvino-npu")

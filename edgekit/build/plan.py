@@ -169,7 +169,7 @@ def planned(
     executor = _executor(recipe, target, name, settings, (release, machine, device))
     precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
     others, notes_of_runtimes = beside(recipe.runtime, target, name, executor.untimed, device)
-    told = (*source.notes, *notes, *notes_of_lock, *notes_of_runtimes)
+    told = (*source.notes, *notes, *target.of_baseline, *notes_of_lock, *notes_of_runtimes)
     return Plan(
         recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told, others, name
     )

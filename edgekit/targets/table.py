@@ -100,6 +100,13 @@ class Target:
         """Why its latencies are not measured where it runs nowhere; `asked` is the name that the user gave."""
         return self.can.untimed.format(target=asked)
 
+    @property
+    def of_baseline(self) -> tuple[str, ...]:
+        """What must be said where another device than the target runs FP32, which all is compared with."""
+        if self.baseline_backend is None:
+            return ()
+        return (f"{self.name} computes no FP32: the fp32 variant, which all is compared with, runs on the processor",)
+
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON values."""
         record = {each.name: getattr(self, each.name) for each in fields(self)}
@@ -201,7 +208,7 @@ _ALL = (
         baseline_backend="openvino",
         notes=(
             _UNTRIED,
-            "an NPU computes no FP32: the fp32 variant, that all is compared with, runs on the processor",
+            "an NPU computes no FP32: the fp32 variant, which all is compared with, runs on the processor",
             "only fixed shapes, which edgekit's graphs have; single layers are not timed there",
         ),
     ),
