@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgekit.runtime.kernels import Kernel
+
 RUNTIME: Final = "openvino"
 PRECISIONS: Final = ("int8", "mixed", "bf16", "fp32")
 
@@ -162,6 +164,15 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
             if layer.real_time.total_seconds() > 0:
                 times.setdefault((layer.node_name, layer.exec_type), []).append(layer.real_time.total_seconds() * 1e6)
     return slowest_first(times)
+
+
+def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
+    """As the execution graph has them."""
+    from edgekit.runtime.kernels import of_openvino
+
+    source = _core().read_model(compiled.path)
+    settings = {"INFERENCE_PRECISION_HINT": PRECISION_HINTS[compiled.precision], **_held_to_quota()}
+    return tuple(of_openvino(_core().compile_model(source, "CPU", settings), source))
 
 
 def _held_to_quota() -> dict[str, str]:

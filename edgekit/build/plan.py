@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from dataclasses import asdict, dataclass, replace
 
 from edgekit.backends import Backend, CompileSettings, backend
@@ -71,9 +72,9 @@ class Plan:
 
     @property
     def keeps_fp16(self) -> bool:
-        """Whether FP16 goes into the bundle beside INT8: where TensorRT runs elsewhere, only that can say which."""
+        """Whether FP16 goes into the bundle beside INT8: where it runs elsewhere, only that can say which is faster."""
         able = "fp16" in self.target.precisions and "fp16" in self.precisions
-        return self.release is not None and self.executor.untimed is not None and able and self.base_precision == "int8"
+        return self.executor.untimed is not None and able and self.base_precision == "int8"
 
     @property
     def has_int8(self) -> bool:
@@ -153,7 +154,8 @@ def planned(
     settings = _settings(recipe, target, release, store)
     executor = _executor(recipe, target, name, settings, (release, machine, device))
     precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
-    told = (*source.notes, *notes, *notes_of_lock)
+    unlike = None if device is None else target.unlike(device.facts.architecture)
+    told = (*source.notes, *notes, *notes_of_lock, *([unlike] if unlike else []))
     return Plan(recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told)
 
 
@@ -176,7 +178,7 @@ def _held_to(lock: Lock | None, source: Source) -> list[str]:
 
 
 def _backend_of(recipe: Recipe, target: Target) -> str:
-    runtime = recipe.runtime or target.runtime
+    runtime = recipe.runtime or target.default_runtime(platform.machine())
     if runtime not in target.backends:
         raise InputError(f"--target {target.name} has no runtime {runtime}", f"It has: {', '.join(target.backends)}.")
     return target.backends[runtime]
@@ -271,7 +273,9 @@ def _reached(recipe: Recipe, target: Target, compiler: Backend, listener: Listen
     if recipe.device is None:
         return None
     if not target.can.device:
-        raise InputError(f"--device cannot be measured with --target {recipe.target}", "Use cpu or a Jetson.")
+        raise InputError(
+            f"--device cannot be measured with --target {recipe.target}", "Use cpu, an ARM board or a Jetson."
+        )
     connection = Connection(Registry().find(recipe.device))
     listener(Event("probe"))
     facts = remote.probe(connection)

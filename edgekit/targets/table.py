@@ -31,15 +31,17 @@ class Family:
     untimed: str = ""
 
 
+_ON_A_BOARD = Family(
+    device=True, untimed="no device: measure it with `edgekit build --target {target} --device ssh://USER@HOST`"
+)
+
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         "cpu": Family(here=True, device=True, layers=True),
+        "arm": _ON_A_BOARD,
         "gpu": Family(here=True, gpu=True),
         "rtx": Family(untimed="no device with this GPU here"),
-        "jetson": Family(
-            device=True,
-            untimed="no device: measure it with `edgekit build --target {target} --device ssh://USER@HOST`",
-        ),
+        "jetson": _ON_A_BOARD,
     }
 )
 
@@ -56,7 +58,10 @@ class Target:
         description: one line for people.
         extra: the extra of edgekit that brings the packages to build for it.
         precisions: precisions worth building, fastest first; what the hardware has no fast path for is left out.
-        needs: precision to the CPU features of which one is needed for it to be fast.
+        needs: precision to the CPU features of which one is needed for it to be fast; empty where that is not known.
+        features: of the board's processor, as Linux names them; None where those of the machine at hand count.
+        runtime_on: architecture of a processor, as Python names it, to the runtime that is built for there instead.
+        architectures: what a device for it calls its processor's architecture; empty where that does not matter.
         channel_granularity: pruned channel counts are rounded to this.
         compute_capabilities: of the NVIDIA GPU; several where an engine is built for several.
         releases: the TensorRT releases that run on it; the last is built for unless another is asked for, or is what a
@@ -74,6 +79,9 @@ class Target:
     extra: str
     precisions: tuple[str, ...]
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    features: tuple[str, ...] | None = None
+    runtime_on: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    architectures: tuple[str, ...] = ()
     channel_granularity: int = 16
     compute_capabilities: tuple[str, ...] = ()
     releases: tuple[Release, ...] = ()
@@ -86,9 +94,21 @@ class Target:
         """What can be done with targets of its kind."""
         return FAMILIES[self.family]
 
+    def default_runtime(self, architecture: str) -> str:
+        """The runtime that is built for unless another is asked for, on a machine of an architecture."""
+        return self.runtime_on.get(architecture, self.runtime)
+
     def fast_here(self, features: tuple[str, ...]) -> tuple[str, ...]:
-        """The precisions that are fast: those of this processor's features where it runs on one."""
-        return self.precisions if not self.needs else self.fast_precisions(features)
+        """The precisions that are fast: by the board's own features, or by these of the machine at hand."""
+        if not self.needs:
+            return self.precisions
+        return self.fast_precisions(features if self.features is None else self.features)
+
+    def unlike(self, architecture: str) -> str | None:
+        """What a user should know where a device has another architecture than the target; None where it fits."""
+        if not self.architectures or architecture in self.architectures:
+            return None
+        return f"the device is {architecture}, no {self.name}: what is measured there says nothing of that board"
 
     def why_untimed(self, asked: str) -> str:
         """Why its latencies are not measured where it runs nowhere; `asked` is the name that the user gave."""
@@ -100,6 +120,7 @@ class Target:
         record.update({key: list(value) for key, value in record.items() if isinstance(value, tuple)})
         record["backends"] = dict(self.backends)
         record["releases"] = [asdict(release) for release in self.releases]
+        record["runtime_on"] = dict(self.runtime_on)
         record["needs"] = {precision: list(features) for precision, features in self.needs.items()}
         return record
 
@@ -147,6 +168,40 @@ def _jetson(
     )
 
 
+_ARM_ARCHITECTURES = ("aarch64", "arm64")
+"""What Linux and macOS call one and the same."""
+
+_ARM_RUNTIME = (
+    "ONNX Runtime, because its INT8 is right there: with its arm64 wheel (1.32.0, emulated) logits have a cosine of"
+    " 0.99998 to exact arithmetic, with OpenVINO's (2026.4.1) 0.958 to 0.994, and 131 of 149 convolutions run on"
+    " reference kernels; see docs/arm.md"
+)
+_ARM_EITHER = "FP16 stands beside INT8 in the bundle: which is faster only the board can say"
+_ARM_NOT_RUN = "not yet run on hardware"
+
+
+def _arm(
+    name: str, description: str, features: tuple[str, ...] | None, precisions: tuple[str, ...], note: str
+) -> Target:
+    """A 64-bit ARM board, built for on any machine; what its processor is not known to have counts as there."""
+    needs = {"int8": ("asimddp", "i8mm"), "fp16": ("asimdhp",)} if features is not None else {}
+    return Target(
+        name=name,
+        family="arm",
+        runtime="onnxruntime",
+        backends=MappingProxyType({"onnxruntime": "onnxruntime"}),
+        description=description,
+        extra="cpu",
+        precisions=precisions,
+        needs=MappingProxyType(needs),
+        features=features,
+        architectures=_ARM_ARCHITECTURES,
+        # MLAS's kernels on ARM pack channels by 8 and give out 8 or, with the dot product, 16 at once (convsym.cpp)
+        channel_granularity=16,
+        notes=(note, *((_ARM_EITHER,) if "fp16" in precisions else ()), _ARM_RUNTIME, _ARM_NOT_RUN),
+    )
+
+
 _ALL = (
     Target(
         name="cpu",
@@ -162,10 +217,33 @@ _ALL = (
                 "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
             }
         ),
+        runtime_on=MappingProxyType(dict.fromkeys(_ARM_ARCHITECTURES, "onnxruntime")),
         notes=(
             "INT8 pays where the processor has VNNI, AMX or the ARM dot product; elsewhere it may win little",
             "OpenVINO's own default is BF16 where the processor has it; edgekit's fp32 variant is true FP32",
+            f"on 64-bit ARM: {_ARM_RUNTIME}",
         ),
+    ),
+    _arm(
+        "arm64",
+        "A 64-bit ARM board",
+        None,
+        ("int8", "fp16", "fp32"),
+        "INT8 is fast with asimddp (SDOT, UDOT) or i8mm (SMMLA, UMMLA), FP16 with asimdhp: /proc/cpuinfo lists them",
+    ),
+    _arm(
+        "raspberry-pi-4",
+        "Raspberry Pi 4, Cortex-A72 (ARMv8.0)",
+        ("asimd",),
+        ("int8", "fp32"),
+        "no dot product and no FP16 arithmetic: INT8 is a quarter of the size, and may win little time",
+    ),
+    _arm(
+        "raspberry-pi-5",
+        "Raspberry Pi 5, Cortex-A76 (ARMv8.2)",
+        ("asimd", "asimdhp", "asimddp"),
+        ("int8", "fp16", "fp32"),
+        "asimddp (SDOT, UDOT) for INT8 and asimdhp for FP16, no i8mm",
     ),
     Target(
         name="gpu",
