@@ -9,7 +9,7 @@ from edgekit.cli.output import emit_json, print_table
 
 
 @click.command(
-    epilog="\b\nExamples:\n  edgekit targets\n  edgekit targets jetson-orin-nx\n  edgekit targets --json",
+    epilog="\b\nExamples:\n  edgekit targets\n  edgekit targets raspberry-pi-5\n  edgekit targets jetson-orin-nx\n  edgekit targets --json",
 )
 @click.argument("name", required=False)
 @json_option
@@ -23,7 +23,8 @@ def command(name: str | None, as_json: bool) -> None:
             emit_json(record)
         else:
             print_table(
-                ("what", "value"), [(key, _shown(value)) for key, value in record.items() if value not in ("", None)]
+                ("what", "value"),
+                [(key, _shown(value)) for key, value in record.items() if value not in ("", None, [], {})],
             )
         return
     if as_json:
@@ -56,5 +57,6 @@ def _shown(value: object) -> str:
         jetpack = f"JetPack {value['jetpack']}{beside}: " if value["jetpack"] else ""
         return f"{jetpack}TensorRT {value['tensorrt']}, CUDA {value['cuda']}, Python {value['python']}"
     if isinstance(value, dict):
-        return "; ".join(f"{key}: one of {', '.join(each)}" for key, each in value.items())
+        told = {key: each if isinstance(each, str) else f"one of {', '.join(each)}" for key, each in value.items()}
+        return "; ".join(f"{key}: {each}" for key, each in told.items())
     return str(value)

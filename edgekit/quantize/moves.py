@@ -67,6 +67,7 @@ def _is_one(grids: list[Grid | None]) -> bool:
         if grid is None:
             return False
         scale, zero = constant(grid[0]), constant(grid[1])
-        assert scale is not None and zero is not None
+        assert scale is not None
+        assert zero is not None
         found.add((float(scale.item()), int(zero.item()), str(zero.dtype)))
     return len(found) == 1
