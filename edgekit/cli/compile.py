@@ -10,6 +10,7 @@ import click
 from edgekit.cli.options import (
     answer_options,
     json_option,
+    known_targets,
     model_options,
     preprocessing_options,
     subject_recipe,
@@ -27,7 +28,13 @@ from edgekit.cli.output import emit_json, progress
 @model_options
 @preprocessing_options
 @answer_options
-@click.option("--target", default="cpu", show_default=True, help="What to compile for: cpu, gpu, rtx or an ARM board.")
+@click.option(
+    "--target",
+    shell_complete=known_targets,
+    default="cpu",
+    show_default=True,
+    help="What to compile for: cpu, gpu, rtx or an ARM board.",
+)
 @click.option(
     "--precision",
     type=click.Choice(("fp32", "bf16", "fp16")),
