@@ -10,7 +10,7 @@ from typing import Dict, List, Optional, Tuple
 
 from .errors import BundleError
 from .kept import keep, kept, path_for
-from .processor import processor
+from .processor_kind import processor_kind
 from .quiet import no_telemetry
 
 FP16 = "model.fp16.onnx"
@@ -49,7 +49,7 @@ def of_processor(runtime: str) -> Tuple[List[str], Dict[str, str]]:
     """What a choice belongs to where a processor computes: the runtime's version, and the kind of processor."""
     no_telemetry()
     version = str(importlib.import_module(runtime).__version__)
-    facts = {"runtime": runtime, "version": version, "processor": processor()}
+    facts = {"runtime": runtime, "version": version, "processor": processor_kind()}
     return [runtime + version, facts["processor"]], facts
 
 

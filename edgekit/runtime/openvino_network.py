@@ -13,7 +13,7 @@ from .errors import BundleError
 from .kept import drop_oldest, keep, kept, path_for
 from .kernels import Kernel, of_openvino
 from .openvino_core import core
-from .processor import processor
+from .processor_kind import processor_kind
 from .settings import Settings
 
 KEPT_NETWORKS = 20
@@ -51,7 +51,7 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
     known = core()  # switches telemetry off before openvino is imported
     import openvino
 
-    facts = {"openvino": str(openvino.__version__), "processor": processor()}
+    facts = {"openvino": str(openvino.__version__), "processor": processor_kind()}
     sources = [path, path[: -len("xml")] + "bin"]
     try:
         place = path_for(["openvino", facts["processor"]], sources, [wanted, facts], ".blob")

@@ -40,7 +40,7 @@ def test_the_form_that_was_chosen_is_loaded(folder: Path, monkeypatch: pytest.Mo
     assert precision == "fp16"
     assert (fp16.dtype, fp16.shape) == (np.float32, int8.shape)
     assert not np.allclose(fp16, int8, atol=1e-2)
-    monkeypatch.setattr(forms, "processor", lambda: "aarch64-other")  # of another processor nothing is known
+    monkeypatch.setattr(forms, "processor_kind", lambda: "aarch64-other")  # of another processor nothing is known
     np.testing.assert_array_equal(logits(folder)[0], int8)
     monkeypatch.undo()
     forms.choose_form("onnxruntime", str(folder), "int8", "measured again")

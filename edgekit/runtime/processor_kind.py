@@ -4,7 +4,7 @@ import hashlib
 import platform
 
 
-def processor() -> str:
+def processor_kind() -> str:
     """The kind of processor, with what it can do: what was compiled for it runs on no other."""
     words = [platform.machine()]
     try:
