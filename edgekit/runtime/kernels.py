@@ -71,6 +71,8 @@ class KernelFindings(NamedTuple):
         """Whether enough layers, or hot ones, run otherwise than the precision says for it to be no gain."""
         if self.precision == "fp16":
             return self.as_built * 2 < self.layers
+        if self.precision == "int8" and self.layers and not self.as_built:
+            return True
         return _matter(self.reference, self.layers) or _matter(self.floating, self.layers)
 
     def sentence(self) -> str:
@@ -88,7 +90,9 @@ class KernelFindings(NamedTuple):
         if self.floating:
             parts.append("%s in floating point although quantized (%s)" % (
                 _counted(self.floating), _named(self.floating)))  # fmt: skip
-        return "; ".join(parts) + (": INT8 is no gain for them here" if self.wrong else "")
+        if self.wrong:
+            parts[-1] += ": INT8 is no gain %shere" % ("for them " if self.as_built else "")
+        return "; ".join(parts)
 
     def _kernels(self) -> str:
         names = [name for name, _ in self.primitives]

@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from bundles import make_bundle
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.backends import DEFAULTS, Compiled, backend
+from edgekit.runtime import verify
 from edgekit.runtime.errors import BundleError
 from edgekit.runtime.kernels import Kernel, KernelFindings, findings_of, of_onnxruntime, with_times
 from edgekit.runtime.onnx_nodes import FLOAT16, read_graph
@@ -70,7 +72,7 @@ def test_a_convolution_whose_input_is_not_quantized_computes_in_floating_point(r
     assert told.wrong
     assert told.floating == (found,)
     assert "1 in floating point although quantized" in told.sentence()
-    assert told.sentence().endswith("odd): INT8 is no gain for them here")
+    assert told.sentence().endswith("odd): INT8 is no gain here")
 
 
 def test_what_openvino_has_no_integer_kernel_for(tmp_path: Path) -> None:
@@ -114,6 +116,7 @@ def test_openvino_on_arm_as_it_was_found() -> None:
     assert (told.layers, told.as_built, len(told.reference), len(told.floating)) == (149, 1, 131, 17)
     assert told.wrong
     assert "131 on reference kernels (ref_any_f16: conv0, conv1, conv2 and 128 more)" in told.sentence()
+    assert told.sentence().endswith("INT8 is no gain for them here")
 
 
 def test_few_layers_matter_where_they_are_hot() -> None:
@@ -132,6 +135,7 @@ def test_what_was_left_in_floating_point_on_purpose_is_not_wrong() -> None:
     told = findings_of([GOOD, *left], "mixed")
     assert not told.wrong
     assert told.sentence() == "INT8: 1 of 10 layers on integer kernels (jit_avx2_I8)"
+    assert findings_of(left, "int8").sentence() == "INT8: 0 of 9 layers on integer kernels: INT8 is no gain here"
     assert findings_of([], "int8") == KernelFindings("int8", 0, 0, (), (), ())
 
 
@@ -147,6 +151,17 @@ def test_a_file_is_read_as_the_onnx_package_reads_it(tmp_path: Path) -> None:
     ]
     assert types == {each.name: each.data_type for each in model.initializer}
     assert read_graph(str(write(tmp_path, kind=np.float16)))[1] == {"wd": FLOAT16}
+
+
+def test_verify_warns_of_a_bundle_that_wins_nothing_here(tmp_path: Path) -> None:
+    for precision, said in (("fp32", None), ("int8", "INT8: 0 of 1 layers on integer kernels: INT8 is no gain here")):
+        bundle = make_bundle(tmp_path / precision, runtime="onnxruntime", precision=precision)
+        checks = verify.verify(str(bundle))
+        assert verify.exit_code(checks) == 0
+        found = [each for each in verify.as_json(str(bundle), checks)["checks"] if each["name"] == "kernels"]
+        assert found == ([] if said is None else [{"name": "kernels", "ok": None, "detail": said, "warning": True}])
+        lines = [line for line in verify.as_text(checks) if line.startswith("kernels")]
+        assert lines == ([] if said is None else [f"kernels          warn  {said}"])
 
 
 @pytest.mark.parametrize("keep", [1, 40, 0.99])
