@@ -19,12 +19,22 @@ from edgekit.bundle.replacing import carry, exchange, put_back
 from edgekit.errors import InputError
 from edgekit.runtime.errors import BundleError
 from edgekit.runtime.files import problems
-from edgekit.runtime.manifest import KIND, MANIFEST, SIGNATURE, Checked
+from edgekit.runtime.manifest import KIND, MANIFEST, MODEL_SIGNATURE, SIGNATURE, UNNAMED, Checked
 from edgekit.runtime.manifest import read_manifest as read
 from edgekit.store import file_sha256
 from edgekit.store.root import may_write
 
-__all__ = ["MANIFEST", "SIGNATURE", "check_bundle", "claim_directory", "place_file", "read_manifest", "write_bundle"]
+__all__ = [
+    "MANIFEST",
+    "MODEL_SIGNATURE",
+    "SIGNATURE",
+    "check_bundle",
+    "claim_directory",
+    "names_of",
+    "place_file",
+    "read_manifest",
+    "write_bundle",
+]
 
 HINT: Final = "Give the directory that a build wrote."
 
@@ -58,7 +68,7 @@ def claim_directory(out: Path, names: Collection[str] = ()) -> None:
 
 
 def _listed(out: Path) -> frozenset[str] | None:
-    """The files of the bundle in a directory, manifest and signature included; None if no bundle is there."""
+    """The files of the bundle in a directory, manifest and signatures included; None if no bundle is there."""
     try:
         read = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -66,7 +76,7 @@ def _listed(out: Path) -> frozenset[str] | None:
     if not isinstance(read, dict) or read.get("kind") != KIND:
         return None
     files = read.get("files")
-    return frozenset({MANIFEST, SIGNATURE, *(files if isinstance(files, dict) else ())})
+    return frozenset({*UNNAMED, *(files if isinstance(files, dict) else ())})
 
 
 def _users(out: Path) -> list[str]:
@@ -180,6 +190,15 @@ def read_manifest(directory: Path) -> Manifest:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise InputError(f"the manifest of {directory} is wrong: {place}: {first['msg']}", HINT) from error
+
+
+def names_of(directory: Path) -> list[str]:
+    """The files of a bundle: those that its manifest names, itself, and the signatures that are there.
+
+    Raises:
+        InputError: see read_manifest.
+    """
+    return [*_checked(directory).files, *(name for name in UNNAMED if os.path.lexists(directory / name))]
 
 
 def _checked(directory: Path) -> Checked:

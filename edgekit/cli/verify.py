@@ -13,6 +13,7 @@ from edgekit.cli.output import emit_json
 @click.command(
     epilog="\b\nExamples:\n  edgekit verify build/inception_v4-cpu\n"
     "  edgekit verify build/inception_v4-cpu --allowed-signers signers --identity me@example.com\n"
+    "  edgekit verify build/inception_v4-cpu --key release.pub.pem\n"
     "  edgekit verify build/inception_v4-jetson --no-golden --json",
 )
 @click.argument("bundle", type=click.Path())
@@ -23,13 +24,25 @@ from edgekit.cli.output import emit_json
     help="Identities and SSH keys, as ssh-keygen has them: one must have signed.",
 )
 @click.option("--identity", metavar="NAME", help="The one of them who must have signed.")
+@click.option(
+    "--key",
+    type=click.Path(),
+    metavar="FILE",
+    help="Public keys (PEM): model.sig, as OpenSSF Model Signing has it, must be by one.",
+)
 @click.option("--no-golden", is_flag=True, help="Run nothing: do not compare the golden outputs on this machine.")
 @click.option("--runtime", metavar="NAME", help="What to run them with. Default: the bundle's own, or what is here.")
 @json_option
 def command(
-    bundle: str, allowed_signers: str | None, identity: str | None, no_golden: bool, runtime: str | None, as_json: bool
+    bundle: str,
+    allowed_signers: str | None,
+    identity: str | None,
+    key: str | None,
+    no_golden: bool,
+    runtime: str | None,
+    as_json: bool,
 ) -> int:
-    """Check BUNDLE: manifest, every file's size and hash, signature, and golden outputs on this machine.
+    """Check BUNDLE: manifest, every file's size and hash, signatures, and golden outputs on this machine.
 
     Exit code 2: something is wrong with it. 4: ssh-keygen or a runtime is missing.
     """
@@ -38,7 +51,7 @@ def command(
     from edgekit.runtime.verify import as_json as told
     from edgekit.runtime.verify import as_text, exit_code, verify
 
-    checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime)
+    checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime, key)
     if as_json:
         emit_json(told(bundle, checks))
     else:

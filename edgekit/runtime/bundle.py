@@ -16,7 +16,7 @@ from .errors import BundleError
 from .files import problems
 from .manifest import Checked, read_manifest
 from .session import Limits, Ranked, Session
-from .signature import check_signature
+from .signers import Signed, signer_of
 
 MODES = ("latency", "throughput")
 
@@ -29,7 +29,8 @@ class Bundle(object):
         labels: class names by index (list of str; may be empty).
         size: (height, width) of the input in pixels (ints).
         runtime: what it is run with here (str).
-        signer: who signed it, of the allowed signers (str; None when that was not asked for).
+        signer: who signed it, of the allowed signers: an identity, or the fingerprint of a key (str; None when that was
+            not asked for).
     """
 
     def __init__(self, path: str, told: Checked, runtime: str, verify: bool) -> None:
@@ -64,9 +65,9 @@ class Bundle(object):
             runtime: openvino, onnxruntime, tensorrt or tensorrt-rtx; by default the one that the bundle was built for,
                 or, where that is not installed, another that can run one of its files.
             mode: "latency" for one image at a time, "throughput" for many at once.
-            allowed_signers: a file of identities and SSH keys (see ssh-keygen); one of them must have signed the
-                bundle, or it is refused.
-            identity: the one who must have.
+            allowed_signers: a file of identities and SSH keys (see ssh-keygen), or of public keys in PEM (P-256, P-384,
+                P-521); one of them must have signed the bundle, or it is refused.
+            identity: the one who must have, of SSH keys.
         Raises:
             BundleError: missing, damaged, of a newer schema, not signed by whom it must be, or its outputs are not the
                 golden ones.
@@ -76,7 +77,7 @@ class Bundle(object):
         raw, manifest = read_manifest(folder)
         signer = None
         if allowed_signers is not None:
-            signer = check_signature(folder, raw, os.fspath(allowed_signers), identity)
+            signer = signer_of(Signed(folder, raw, manifest.files), os.fspath(allowed_signers), identity)
         files = manifest.files
         if verify or signer is not None:
             for problem in problems(folder, files):
