@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -31,6 +31,7 @@ __all__ = [
     "check_bundle",
     "claim_directory",
     "names_of",
+    "place_bundle",
     "place_file",
     "read_manifest",
     "write_bundle",
@@ -97,7 +98,33 @@ def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Manifes
     Raises:
         InputError: `out` is not ours, a user's file there has the name of a new one, or the disk is full.
     """
-    claim_directory(out, files)
+    return _placed(out, files, lambda work: _assemble(work, files, manifest))
+
+
+def place_bundle(files: Mapping[str, Path], out: Path, check: Callable[[Path], None]) -> Path:
+    """Puts a bundle that came from elsewhere, its own manifest.json among the files, in its place: whole, and checked.
+
+    Args:
+        files: name in the bundle: a file on the same disk, which may become a hard link.
+        check: is given the folder before it is in its place, and raises where that must not happen.
+    Raises:
+        InputError: it is damaged, or `out` cannot be written: see write_bundle.
+    """
+
+    def fill(work: Path) -> None:
+        for name, path in files.items():
+            carry(path, work / name)
+        work.chmod(0o755)
+        for problem in check_bundle(work):
+            raise InputError(f"what came is no whole bundle: {problem}", "Do not trust where it came from.")
+        check(work)
+
+    return _placed(out, files, fill)
+
+
+def _placed(out: Path, names: Collection[str], fill: Callable[[Path], None]) -> Path:
+    """Puts a bundle in its place: filled beside `out`, then swapped in, or not at all."""
+    claim_directory(out, names)
     place = Path(os.path.realpath(out))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -105,8 +132,8 @@ def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Manifes
     except OSError as error:
         raise _refusal(error, out) from error
     try:
-        _assemble(work, files, manifest)
-        claim_directory(out, files)  # assembling took a while
+        fill(work)
+        claim_directory(out, names)  # filling took a while
         _swap(work, place)
     except BaseException as error:
         shutil.rmtree(work, ignore_errors=True)
