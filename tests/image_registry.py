@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -16,8 +17,6 @@ import pytest
 
 NAMES = ("docker-registry", "registry")
 
-HTPASSWD = "me:$2b$05$oXCZM0w9RUZf0bE3LZi2jOo4Z7b6s5sLz6bIhJ8mTbKqgC8y1K7mK\n"
-
 
 @dataclass(frozen=True)
 class RunningRegistry:
@@ -29,8 +28,6 @@ class RunningRegistry:
 
     def asked(self, method: str) -> list[str]:
         """The paths of the requests with a method, in their order."""
-        import re
-
         return re.findall(rf'"{method} (\S+) HTTP/1\.1" \d+', self.log.read_text())
 
     def blob(self, digest: str) -> Path:

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from oras.provider import Registry as Client
     from requests import Response
 
-PIECE: Final = 1 << 20
+PIECE: Final = 1 << 15
+"""Bytes that are written at once: at most so many are lost when a connection breaks off."""
+
 TIMEOUT_S: Final = (15, 120)
 """To connect, and for each answer."""
 
@@ -72,6 +74,10 @@ class Reference:
         except ValueError:
             return False
 
+    def scheme(self, insecure: bool) -> str:
+        """How the registry is asked: by HTTPS, unless it is on this machine or plain HTTP is asked for."""
+        return "http" if insecure or self.is_loopback else "https"
+
 
 class Registry:
     """A repository of a registry. Logins are Docker's (`docker login`).
@@ -90,7 +96,7 @@ class Registry:
 
         logger.quiet = True  # it would tell of its retries
         self.reference = reference
-        self._scheme = "http" if insecure or reference.is_loopback else "https"
+        self._scheme = reference.scheme(insecure)
         self._container: Container = Container("x")
         self._container.registry, self._container.namespace = reference.host, None
         self._container.repository = reference.repository
