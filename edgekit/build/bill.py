@@ -44,6 +44,9 @@ def product(report: Report) -> Product:
         data=evaluated,
         calibration=calibrated,
         card=card(report),
+        description=f"{TASKS[report.task][0]}, {report.chosen_variant.precision}, compressed for {report.target.name}",
+        runtime=" ".join(part for part in (report.target.runtime, report.target.runtime_version) if part),
+        device=report.target.device,
     )
 
 

@@ -45,6 +45,7 @@ class Product:
         created: when the build ended, ISO 8601.
         data: that accuracy was measured on; calibration: that INT8 ranges come from; None where there was none.
         card: what was measured of the network, and its limits.
+        description: in a sentence; runtime: with its version; device: None where the network ran on none.
     """
 
     name: str
@@ -55,6 +56,9 @@ class Product:
     data: Images | None
     calibration: Images | None
     card: ModelCard
+    description: str
+    runtime: str
+    device: str | None
 
 
 def bill_of_materials(product: Product, licenses: Licenses, files: Mapping[str, Path | bytes]) -> bytes:
@@ -153,12 +157,15 @@ def _network(product: Product, license: str | None, sha256: str | None) -> Compo
     """The network in the bundle, by its own content; the one that it was made of is its ancestor."""
     from cyclonedx.model.component import Pedigree
 
-    facts = {"target": product.target, "variant": product.variant, "edgekit": __version__}
+    facts = {"target": product.target, "variant": product.variant, "runtime": product.runtime, "edgekit": __version__}
+    if product.device:
+        facts["device"] = product.device
     version = sha256[:12] if sha256 else None
     made = _component(product.name, version, "machine-learning-model", license, sha256, facts=facts, ref="network")
     came = _component(
         product.name, None, "machine-learning-model", license, product.weights_sha256, ref="network-as-it-came"
     )
+    made.description = product.description
     made.pedigree = Pedigree(ancestors=[came], notes=f"{product.variant}, made of the network as it came")
     return made
 

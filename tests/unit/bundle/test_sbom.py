@@ -52,6 +52,9 @@ def test_network_data_files_and_packages_are_in_it() -> None:
     digest = hashlib.sha256(FILES["model.onnx"]).hexdigest()
     assert network["hashes"] == [{"alg": "SHA-256", "content": digest}]
     assert network["version"] == digest[:12]
+    facts = {each["name"]: each["value"] for each in network["properties"]}
+    assert facts["edgekit:runtime"].startswith("openvino")
+    assert network["description"].startswith("image-classification, int8, compressed for cpu")
     (ancestor,) = network["pedigree"]["ancestors"]
     assert ancestor["hashes"] == [{"alg": "SHA-256", "content": "a" * 64}]
     assert told["metadata"]["tools"]["components"][0]["name"] == DISTRIBUTION
