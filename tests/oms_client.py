@@ -3,6 +3,8 @@
     python tests/oms_client.py sign-model --method key --model-path DIR --output-bundle FILE --private-key PEM
     python tests/oms_client.py verify-model --method key --model-path DIR --bundle FILE --public-key PEM
 
+and with `--method certificate --signing-cert PEM --cert-chain PEM`, to check `--cert-chain PEM`.
+
 Bundles of edgekit's have neither folders nor links, so that what walks through these is here. `--ignore-paths PATH` and
 `--ignore-unsigned-files` are as the suite has them. Exit code 0: signed, or good.
 """
@@ -17,11 +19,11 @@ import sys
 from collections.abc import Collection
 from pathlib import Path
 
-from edgekit.bundle.oms_signing import private_key, signature_of
+from edgekit.bundle.certificates import read_certificates, vouched_for
+from edgekit.bundle.oms_signing import Signer, private_key, signature_of, signer_of
 from edgekit.errors import EdgekitError
-from edgekit.runtime.ecdsa import read_public_keys
 from edgekit.runtime.errors import BundleError
-from edgekit.runtime.model_signature import differences, read_statement
+from edgekit.runtime.model_signature import Keys, differences, keys_in, read_statement
 
 GIT = (".git", ".gitattributes", ".github", ".gitignore")
 
@@ -47,22 +49,21 @@ def digests(model: Path, left_out: Collection[str]) -> dict[str, str]:
     return found
 
 
-def sign(model: Path, out: Path, key: Path, ignored: Collection[Path]) -> None:
+def sign(model: Path, out: Path, signer: Signer, ignored: Collection[Path]) -> None:
     """Writes the signature of a model."""
     left_out = _inside(model, [*ignored, out])
-    made = signature_of(model.resolve().name, digests(model, left_out), private_key(key), left_out)
-    out.write_bytes(made)
+    out.write_bytes(signature_of(model.resolve().name, digests(model, left_out), signer, left_out))
 
 
-def verify(model: Path, signature: Path, key: Path, ignored: Collection[Path], unsigned: bool = False) -> None:
+def verify(model: Path, signature: Path, keys: Keys, ignored: Collection[Path], unsigned: bool = False) -> None:
     """Checks the signature of a model.
 
     Args:
-        unsigned: whether files may be there that were not signed.
+        keys: that it may be by; unsigned: whether files may be there that were not signed.
     Raises:
         BundleError: it does not hold.
     """
-    told = read_statement(signature.read_bytes(), read_public_keys(key.read_bytes()))
+    told = read_statement(signature.read_bytes(), keys)
     there = digests(model, {*_inside(model, [*ignored, signature]), *told.ignored})
     signed = told.files
     if not model.is_dir() and list(signed) == ["."]:  # as the first releases of others named a single file
@@ -84,19 +85,26 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("verb", choices=["sign-model", "verify-model"])
     parser.add_argument("--method", required=True)
-    for name in ("--model-path", "--output-bundle", "--bundle", "--private-key", "--public-key"):
+    for name in ("--model-path", "--output-bundle", "--bundle", "--private-key", "--public-key", "--signing-cert"):
         parser.add_argument(name, type=Path)
+    parser.add_argument("--cert-chain", type=Path, action="append", default=[])
     parser.add_argument("--ignore-paths", type=Path, action="append", default=[])
     parser.add_argument("--ignore-unsigned-files", action="store_true")
     told, _ = parser.parse_known_args()
-    if told.method != "key":
-        print(f"edgekit signs with keys, not by {told.method}", file=sys.stderr)
+    if told.method not in ("key", "certificate"):
+        print(f"edgekit signs with keys and certificates, not by {told.method}", file=sys.stderr)
         return 2
+    by_key = told.method == "key"
     try:
         if told.verb == "sign-model":
-            sign(told.model_path, told.output_bundle, told.private_key, told.ignore_paths)
+            chain = [] if by_key else [told.signing_cert, *told.cert_chain]
+            sign(
+                told.model_path, told.output_bundle, signer_of(private_key(told.private_key), chain), told.ignore_paths
+            )
         else:
-            verify(told.model_path, told.bundle, told.public_key, told.ignore_paths, told.ignore_unsigned_files)
+            authorities = [each for path in told.cert_chain for each in read_certificates(path)]
+            keys = keys_in(str(told.public_key)) if by_key else vouched_for(authorities)
+            verify(told.model_path, told.bundle, keys, told.ignore_paths, told.ignore_unsigned_files)
     except (EdgekitError, BundleError) as error:
         print(error, file=sys.stderr)
         return 1

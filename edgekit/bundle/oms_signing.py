@@ -7,7 +7,8 @@ import contextlib
 import hashlib
 import json
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from edgekit.bundle.directory import MANIFEST, MODEL_SIGNATURE, SIGNATURE, check_bundle, read_manifest
 from edgekit.bundle.signing import put_signature
 from edgekit.errors import InputError
+from edgekit.runtime.contract import Table
 from edgekit.runtime.ecdsa import CURVES, PublicKey, read_public_keys
 from edgekit.runtime.model_signature import (
     MEDIA_TYPE,
@@ -37,6 +39,15 @@ LEFT_OUT: Final = (".git", ".gitattributes", ".github", ".gitignore", SIGNATURE,
 beside each other whichever was made first."""
 
 
+@dataclass(frozen=True)
+class Signer:
+    """A private key, its public half, and what a signature by it tells of who made it (its verificationMaterial)."""
+
+    private: EllipticCurvePrivateKey
+    public: PublicKey
+    material: Table
+
+
 def check_key(key: Path) -> None:
     """Refuses what cannot sign, before anything long begins.
 
@@ -47,28 +58,52 @@ def check_key(key: Path) -> None:
     private_key(key)
 
 
-def sign(directory: Path, key: Path) -> Path:
+def sign(directory: Path, key: Path, certificates: Sequence[Path] = ()) -> Path:
     """Writes model.sig beside the manifest, in place of an earlier one; whole or not at all.
 
     Args:
         directory: of a bundle that is whole.
         key: a private key in PEM: P-256, P-384 or P-521. A passphrase is asked for on the terminal.
+        certificates: files of the key's certificate and of those between it and an authority, in this order; none
+            where the key itself is trusted.
     Raises:
-        InputError: the bundle is damaged, or it is no such key.
+        InputError: the bundle is damaged, it is no such key, or the certificate is of another.
         ImportError: the package cryptography is not installed.
     """
-    private = private_key(key)
+    signer = signer_of(private_key(key), certificates)
     problems = check_bundle(directory)
     if problems:
         raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")
     digests = {name: facts.sha256 for name, facts in read_manifest(directory).files.items()}
     digests[MANIFEST] = hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
-    return put_signature(directory, MODEL_SIGNATURE, signature_of(directory.resolve().name, digests, private, LEFT_OUT))
+    return put_signature(directory, MODEL_SIGNATURE, signature_of(directory.resolve().name, digests, signer, LEFT_OUT))
 
 
-def signature_of(
-    name: str, digests: Mapping[str, str], private: EllipticCurvePrivateKey, left_out: Collection[str]
-) -> bytes:
+def signer_of(private: EllipticCurvePrivateKey, certificates: Sequence[Path]) -> Signer:
+    """A key with what a signature tells of it: its fingerprint, or its certificates.
+
+    Raises:
+        InputError: the first certificate is not the key's, or cannot be read.
+    """
+    from edgekit.bundle.certificates import material_of, read_certificates
+    from edgekit.bundle.certificates import public_key_of as key_in
+
+    public = public_key_of(private)
+    if not certificates:
+        return Signer(private, public, {"publicKey": {"hint": public.fingerprint}, "tlogEntries": []})
+    chain = [each for path in certificates for each in read_certificates(path)]
+    try:
+        is_own = key_in(chain[0]) == public
+    except ValueError:
+        is_own = False
+    if not is_own:
+        raise InputError(
+            f"the certificate {certificates[0]} is not of this key", "Give the key's own certificate first."
+        )
+    return Signer(private, public, material_of(chain))
+
+
+def signature_of(name: str, digests: Mapping[str, str], signer: Signer, left_out: Collection[str]) -> bytes:
     """What model.sig holds, checked once more with the public half of the key.
 
     Args:
@@ -79,19 +114,17 @@ def signature_of(
     from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
     from cryptography.hazmat.primitives.hashes import SHA256, SHA384, SHA512
 
-    public = public_key_of(private)
     hashes = {"sha256": SHA256, "sha384": SHA384, "sha512": SHA512}
     payload = statement(name, digests, left_out)
-    signature = private.sign(signed_bytes(payload), ECDSA(hashes[public.curve.hash]()))
+    signature = signer.private.sign(signed_bytes(payload), ECDSA(hashes[signer.public.curve.hash]()))
     envelope = {
         "payload": base64.b64encode(payload).decode(),
         "payloadType": PAYLOAD_TYPE,
         "signatures": [{"sig": base64.b64encode(signature).decode(), "keyid": ""}],
     }
-    material = {"publicKey": {"hint": public.fingerprint}, "tlogEntries": []}
-    bundle = {"mediaType": MEDIA_TYPE, "verificationMaterial": material, "dsseEnvelope": envelope}
+    bundle = {"mediaType": MEDIA_TYPE, "verificationMaterial": signer.material, "dsseEnvelope": envelope}
     made = f"{json.dumps(bundle)}\n".encode()
-    for difference in differences(read_statement(made, [public]).files, dict(digests)):
+    for difference in differences(read_statement(made, lambda _: [signer.public]).files, dict(digests)):
         raise RuntimeError(f"the signature that was made does not hold: {difference}")
     return made
 

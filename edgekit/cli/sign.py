@@ -17,7 +17,9 @@ from edgekit.cli.output import emit_json
     "\b\n  openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem\n"
     "  openssl pkey -in key.pem -pubout -out key.pub.pem\n"
     "  edgekit sign build/inception_v4-cpu --format oms --key key.pem\n"
-    "  edgekit verify build/inception_v4-cpu --key key.pub.pem",
+    "  edgekit verify build/inception_v4-cpu --key key.pub.pem\n\n"
+    "\b\n  edgekit sign build/inception_v4-cpu --format oms --key key.pem --certificate me.pem\n"
+    "  edgekit verify build/inception_v4-cpu --authority company.pem",
 )
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.option(
@@ -35,15 +37,25 @@ from edgekit.cli.output import emit_json
     show_default=True,
     help="ssh: manifest.json.sig, by ssh-keygen. oms: model.sig, OpenSSF Model Signing 1.0.",
 )
+@click.option(
+    "--certificate",
+    "certificates",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="FILE",
+    help="With --format oms: the key's certificate, then those between it and an authority, each with this option.",
+)
 @json_option
-def command(bundle: Path, key: Path, form: str, as_json: bool) -> None:
+def command(bundle: Path, key: Path, form: str, certificates: tuple[Path, ...], as_json: bool) -> None:
     """Sign BUNDLE: writes manifest.json.sig or model.sig, a signature of all its files.
 
     Passphrases are asked for on the terminal. A bundle may have a signature of either form, or both.
     """
+    if certificates and form != "oms":
+        raise click.UsageError("--certificate needs --format oms")
     from edgekit.bundle import oms_signing, signing
 
-    made = {"ssh": signing.sign, "oms": oms_signing.sign}[form](bundle, key)
+    made = oms_signing.sign(bundle, key, certificates) if form == "oms" else signing.sign(bundle, key)
     if as_json:
         emit_json({"signature": str(made)})
     else:

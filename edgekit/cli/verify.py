@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json
+
+if TYPE_CHECKING:
+    from edgekit.runtime.model_signature import Keys
 
 
 @click.command(
@@ -30,6 +34,12 @@ from edgekit.cli.output import emit_json
     metavar="FILE",
     help="Public keys (PEM): model.sig, as OpenSSF Model Signing has it, must be by one.",
 )
+@click.option(
+    "--authority",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Certificates (PEM): one must vouch for the certificate that signed model.sig.",
+)
 @click.option("--no-golden", is_flag=True, help="Run nothing: do not compare the golden outputs on this machine.")
 @click.option("--runtime", metavar="NAME", help="What to run them with. Default: the bundle's own, or what is here.")
 @json_option
@@ -38,6 +48,7 @@ def command(
     allowed_signers: str | None,
     identity: str | None,
     key: str | None,
+    authority: Path | None,
     no_golden: bool,
     runtime: str | None,
     as_json: bool,
@@ -48,10 +59,17 @@ def command(
     """
     if identity is not None and allowed_signers is None:
         raise click.UsageError("--identity needs --allowed-signers")
+    if key is not None and authority is not None:
+        raise click.UsageError("give --key or --authority: model.sig is by one or the other")
     from edgekit.runtime.verify import as_json as told
     from edgekit.runtime.verify import as_text, exit_code, verify
 
-    checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime, key)
+    trusted: str | Keys | None = key
+    if authority is not None:
+        from edgekit.bundle.certificates import read_certificates, vouched_for
+
+        trusted = vouched_for(read_certificates(authority))
+    checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime, trusted)
     if as_json:
         emit_json(told(bundle, checks))
     else:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 import re
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple, Union
 
 from .contract import Table
 from .ecdsa import PublicKey, read_public_keys, verify
@@ -20,6 +20,9 @@ MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+
+Keys = Callable[[Table], List[PublicKey]]
+"""The keys that a signature may be by, given the bundle's verificationMaterial; raises ValueError or BundleError."""
 
 MAX_BYTES = 4 << 20
 MAX_KEY_BYTES = 1 << 16
@@ -37,26 +40,49 @@ class Statement(NamedTuple):
     ignored: Tuple[str, ...]
 
 
-def check_model_signature(folder: str, manifest: bytes, files: Dict[str, FileFacts], key: str) -> str:
-    """Checks that model.sig is by one of the public keys in a file, and of this bundle; returns the key's fingerprint.
+def check_model_signature(folder: str, manifest: bytes, files: Dict[str, FileFacts], key: Union[str, Keys]) -> str:
+    """Checks that model.sig is by a key that is trusted, and of this bundle; returns the key's fingerprint.
 
     Args:
         manifest: what manifest.json holds; files: as it names them, compared with what is there already.
-        key: a file of public keys, PEM.
+        key: a file of public keys, PEM; or what tells the keys that are trusted.
     Raises:
         BundleError: there is no signature, it is of other files, or by another key; or the file holds no public key.
     """
-    try:
-        keys = read_public_keys(read_bounded(os.path.realpath(key), MAX_KEY_BYTES))
-    except OSError as error:
-        raise BundleError("cannot read the key %s: %s" % (key, error.strerror))
-    except ValueError as error:
-        raise BundleError("%s is no file of public keys: %s" % (key, error))
-    statement = read_statement(_signature(folder), keys)
+    statement = read_statement(_signature(folder), keys_in(key) if isinstance(key, str) else key)
     if statement.key is None:
         raise BundleError("%s was not checked with a key" % MODEL_SIGNATURE)
     _compare(folder, manifest, files, statement)
     return statement.key.fingerprint
+
+
+def keys_in(path: str) -> Keys:
+    """The public keys in a file, PEM, of which a signature may be by any.
+
+    Raises:
+        BundleError: it cannot be read, or holds none.
+    """
+    try:
+        return named_among(read_public_keys(read_bounded(os.path.realpath(path), MAX_KEY_BYTES)))
+    except OSError as error:
+        raise BundleError("cannot read the key %s: %s" % (path, error.strerror))
+    except ValueError as error:
+        raise BundleError("%s is no file of public keys: %s" % (path, error))
+
+
+def named_among(keys: List[PublicKey]) -> Keys:
+    """Of keys that are trusted the one that a signature says it is by; all, where it says none."""
+
+    def named(material: Table) -> List[PublicKey]:
+        if "publicKey" not in material or "certificate" in material or "x509CertificateChain" in material:
+            raise ValueError("it is by a certificate, not by a key")
+        hint = _hint(material)
+        found = [key for key in keys if not hint or key.fingerprint == hint]
+        if not found:
+            raise BundleError("%s is by another key, %s" % (MODEL_SIGNATURE, hint))
+        return found
+
+    return named
 
 
 def check_listed(folder: str, manifest: bytes, files: Dict[str, FileFacts]) -> Optional[str]:
@@ -70,16 +96,22 @@ def check_listed(folder: str, manifest: bytes, files: Dict[str, FileFacts]) -> O
     return statement.hint
 
 
-def read_statement(content: bytes, keys: Optional[List[PublicKey]]) -> Statement:
+def read_statement(content: bytes, keys: Optional[Keys]) -> Statement:
     """What a model.sig says; not believed before the signature of it has been checked, where keys are given.
 
     Raises:
         BundleError: it is damaged, of another form, or by none of the keys.
     """
     try:
-        envelope, hint = _envelope(_object(json.loads(content.decode("utf-8"), object_pairs_hook=each_key_once)))
+        bundle = _object(json.loads(content.decode("utf-8"), object_pairs_hook=each_key_once))
+        if bundle.get("mediaType") != MEDIA_TYPE:
+            raise ValueError("its mediaType is %r" % (bundle.get("mediaType"),))
+        material, envelope = _object(bundle.get("verificationMaterial")), _object(bundle.get("dsseEnvelope"))
+        if envelope.get("payloadType") != PAYLOAD_TYPE:
+            raise ValueError("its payloadType is %r" % (envelope.get("payloadType"),))
         payload = base64.b64decode(_text(envelope, "payload"), validate=True)
-        key = None if keys is None else _signer(envelope, payload, keys, hint)
+        hint = _hint(material)
+        key = None if keys is None else _signer(envelope, payload, keys(material))
         told = _object(json.loads(payload.decode("utf-8"), object_pairs_hook=each_key_once))
         return Statement(key, hint, *_files(told))
     except (ValueError, RecursionError) as error:
@@ -127,31 +159,20 @@ def _compare(folder: str, manifest: bytes, files: Dict[str, FileFacts], statemen
         raise BundleError("%s is not of this bundle: %s" % (MODEL_SIGNATURE, difference))
 
 
-def _envelope(bundle: Table) -> Tuple[Table, Optional[str]]:
-    """The DSSE envelope, and the fingerprint of the key that it is said to be by."""
-    if bundle.get("mediaType") != MEDIA_TYPE:
-        raise ValueError("its mediaType is %r" % (bundle.get("mediaType"),))
-    material = _object(bundle.get("verificationMaterial"))
-    if "publicKey" not in material or "certificate" in material or "x509CertificateChain" in material:
-        raise ValueError("it is not by a key, and certificates are not checked here")
-    hint = _object(material["publicKey"]).get("hint")
+def _hint(material: Table) -> Optional[str]:
+    """The fingerprint of the key that a signature is said to be by."""
+    hint = _object(material.get("publicKey", {})).get("hint")
     if hint is not None and not isinstance(hint, str):
         raise ValueError("the key's hint is %r" % (hint,))
-    envelope = _object(bundle.get("dsseEnvelope"))
-    if envelope.get("payloadType") != PAYLOAD_TYPE:
-        raise ValueError("its payloadType is %r" % (envelope.get("payloadType"),))
-    return envelope, hint
+    return hint
 
 
-def _signer(envelope: Table, payload: bytes, keys: List[PublicKey], hint: Optional[str]) -> PublicKey:
+def _signer(envelope: Table, payload: bytes, keys: List[PublicKey]) -> PublicKey:
     signatures = envelope.get("signatures")
     if not isinstance(signatures, list) or len(signatures) != 1:
         raise ValueError("it does not have one signature")
     signature = base64.b64decode(_text(_object(signatures[0]), "sig"), validate=True)
-    named = [key for key in keys if not hint or key.fingerprint == hint]
-    if not named:
-        raise BundleError("%s is by another key, %s" % (MODEL_SIGNATURE, hint))
-    for key in named:
+    for key in keys:
         if verify(key, signed_bytes(payload), signature):
             return key
     raise BundleError("%s was changed, or is by another key: the signature does not hold" % MODEL_SIGNATURE)

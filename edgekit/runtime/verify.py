@@ -2,12 +2,12 @@
 
 import os
 from functools import partial
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from .errors import BundleError, MissingError
 from .files import problems
 from .manifest import MODEL_SIGNATURE, SIGNATURE, read_manifest
-from .model_signature import check_listed, check_model_signature
+from .model_signature import Keys, check_listed, check_model_signature
 from .signature import check_untampered
 from .signers import Signed, signer_of
 
@@ -27,14 +27,14 @@ def verify(
     identity: Optional[str] = None,
     golden: bool = True,
     runtime: Optional[str] = None,
-    key: Optional[str] = None,
+    key: Optional[Union[str, Keys]] = None,
 ) -> List[Check]:
     """Checks a bundle: manifest, files, signatures that are there or are asked for, golden outputs here.
 
     Args:
         allowed_signers, identity: who may, and who must have signed; see edgekit.runtime.signers.
         golden: whether the golden inputs are run on this machine; runtime: with what.
-        key: a file of public keys in PEM: model.sig must be by one of them.
+        key: a file of public keys in PEM: model.sig must be by one of them; or what tells the keys that are trusted.
     Returns:
         the checks, none after one of manifest or files that failed: then nothing else means anything.
     """
@@ -85,7 +85,9 @@ def _made(name: str, check: Callable[[], Tuple[Optional[bool], str]]) -> Check:
         return Check(name, False, str(error))
 
 
-def _asked(signed: Signed, allowed_signers: Optional[str], identity: Optional[str], key: Optional[str]) -> List[Check]:
+def _asked(
+    signed: Signed, allowed_signers: Optional[str], identity: Optional[str], key: Optional[Union[str, Keys]]
+) -> List[Check]:
     """Whether those have signed who must have; nothing where nobody must."""
     checks = []
     if allowed_signers is not None:
