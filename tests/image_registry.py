@@ -46,11 +46,12 @@ def executable() -> str:
 
 
 @contextmanager
-def running(folder: Path, htpasswd: str | None = None) -> Iterator[RunningRegistry]:
+def running(folder: Path, htpasswd: str | None = None, auth: str | None = None) -> Iterator[RunningRegistry]:
     """Runs a registry until the block is left.
 
     Args:
         htpasswd: who may use it, as Apache has it, bcrypt; anyone by default.
+        auth: its configuration of another way to find out who may, YAML in one line.
     """
     program = executable()
     with socket.socket() as free:
@@ -62,7 +63,9 @@ def running(folder: Path, htpasswd: str | None = None) -> Iterator[RunningRegist
     lines += [f"storage: {{filesystem: {{rootdirectory: {folder}}}}}", f"http: {{addr: '127.0.0.1:{port}'}}"]
     if htpasswd is not None:
         (folder / "htpasswd").write_text(htpasswd)
-        lines.append(f"auth: {{htpasswd: {{realm: test, path: {folder / 'htpasswd'}}}}}")
+        auth = f"{{htpasswd: {{realm: test, path: {folder / 'htpasswd'}}}}}"
+    if auth is not None:
+        lines.append(f"auth: {auth}")
     config.write_text("\n".join(lines) + "\n")
     with log.open("w") as into:
         process = subprocess.Popen([program, "serve", str(config)], stdout=into, stderr=into)

@@ -118,12 +118,9 @@ class Registry:
         if urlsplit(place).scheme != self._scheme:
             raise UnavailableError(f"{self.reference.host} wants uploads at {place}", "That is not how it was reached.")
         place = f"{place}{'&' if urlsplit(place).query else '?'}digest={blob.digest}"
-        headers = {"Content-Type": "application/octet-stream", "Content-Length": str(blob.size)}
-        if isinstance(content, bytes):
-            self._ask("PUT", place, (201,), headers, content)
-            return
-        with content.open("rb") as file:
-            self._ask("PUT", place, (201,), headers, file if blob.size else b"")
+        headers = {"Content-Type": "application/octet-stream"}
+        streamed = _Pieces(content, blob.size) if isinstance(content, Path) and blob.size else b""
+        self._ask("PUT", place, (201,), headers, content if isinstance(content, bytes) else streamed)
 
     def put_manifest(self, content: bytes) -> None:
         """Gives the artifact its tag."""
@@ -180,7 +177,7 @@ class Registry:
             if not getattr(auth, "_basic_auth", None):
                 raise self._refused()
             self._client.auth = auth
-            self._client.session.headers.update(auth.get_auth_header())  # at once: a file is read but once
+            self._client.session.headers.update(auth.get_auth_header())  # at once, not when it is refused
         else:
             self._client.auth.load_configs(self._container)
 
@@ -198,6 +195,9 @@ class Registry:
 
         with self._in_words():
             answer = ask() if method in ("POST", "PUT") else self._patient(ask)
+            if answer.status_code == 401 and getattr(self._client.auth, "token", None):
+                self._client.auth.token = None  # it was for reading alone, or is too old; oras would give it again
+                answer = ask()
         if answer.status_code in good:
             return answer
         if answer.status_code in (401, 403):
@@ -239,6 +239,21 @@ class Registry:
     def _refused(self) -> UnavailableError:
         where = f"{self.reference.host}/{self.reference.repository}"
         return UnavailableError(f"the registry does not let you use {where}", f"docker login {self.reference.host}")
+
+
+class _Pieces:
+    """A file as requests sends it, piece by piece; from its beginning again where it has to be sent again."""
+
+    def __init__(self, path: Path, size_bytes: int) -> None:
+        self._path, self._size_bytes = path, size_bytes
+
+    def __len__(self) -> int:
+        return self._size_bytes
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            while piece := file.read(PIECE):
+                yield piece
 
 
 def _why(answer: Response) -> str:

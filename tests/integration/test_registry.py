@@ -276,6 +276,30 @@ def test_a_registry_with_a_login(bundle: Path, tmp_path: Path, monkeypatch: pyte
             fetch(reference, tmp_path / "other")
 
 
+def test_a_registry_that_gives_tokens(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the public ones do: a token is for reading or for writing, and another is asked for when it does not do."""
+    import base64
+
+    pytest.importorskip("cryptography")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "none"))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    from token_server import TokenServer
+
+    tokens = TokenServer(tmp_path)
+    with running(tmp_path / "own", auth=tokens.auth) as own:
+        reference = Reference.parse(f"{own.host}/closed:1")
+        with pytest.raises(UnavailableError, match="does not let you"):
+            push(bundle, reference, False, quiet)
+        (tmp_path / ".docker").mkdir()
+        login = base64.b64encode(b"me:secret").decode()
+        (tmp_path / ".docker" / "config.json").write_text(json.dumps({"auths": {own.host: {"auth": login}}}))
+        assert push(bundle, reference, False, quiet).moved == len(contents(bundle))
+        fetch(reference, tmp_path / "out")
+        assert contents(tmp_path / "out") == contents(bundle)
+    tokens.close()
+    assert "repository:closed:pull,push" in tokens.asked
+
+
 def test_what_is_not_there(registry: RunningRegistry, bundle: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is no"):
         fetch(Reference.parse(f"{registry.host}/none:1"), tmp_path / "out")
