@@ -18,7 +18,7 @@ from edgekit.bundle.modelpack import CONFIG, Descriptor, artifact_of, check_laye
 from edgekit.bundle.registry import Reference, Registry
 from edgekit.errors import InputError, UnavailableError
 from edgekit.runtime.manifest import MANIFEST, MAX_MANIFEST_BYTES
-from edgekit.runtime.verify import verify
+from edgekit.runtime.verify import UNSIGNED, verify
 from edgekit.store import file_sha256
 
 Progress = Callable[[int, int], None]
@@ -29,12 +29,17 @@ TRIES: Final = 3
 
 @dataclass(frozen=True)
 class Moved:
-    """The artifact's digest, its files in all, those of them that were not there yet, and the bytes that went over."""
+    """The artifact's digest, its files in all, those of them that were not there yet, and the bytes that went over.
+
+    Attributes:
+        unchecked: of what was pulled, signatures that nobody asked for and that could not be looked at, in words.
+    """
 
     digest: str
     files: int
     moved: int
     moved_bytes: int
+    unchecked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -99,9 +104,10 @@ def pull(reference: Reference, out: Path, insecure: bool, trust: Trust, on_progr
             raise InputError(f"the {MANIFEST} of {reference} is too large", "Do not trust it.")
         _check_manifest(folder, fetched.file(told), layers, str(reference))
         files = {layer.name: fetched.file(layer) for layer in layers}
-        place_bundle(files, out, lambda work: _check_signer(work, trust))
-    shutil.rmtree(folder, ignore_errors=True)
-    return Moved(digest, len(layers), fetched.moved, fetched.moved_bytes)
+        unchecked: list[str] = []
+        place_bundle(files, out, lambda work: unchecked.extend(_check_signer(work, trust)))
+        shutil.rmtree(folder, ignore_errors=True)
+    return Moved(digest, len(layers), fetched.moved, fetched.moved_bytes, tuple(unchecked))
 
 
 class _Fetched:
@@ -169,14 +175,23 @@ def _check_manifest(folder: Path, file: Path, layers: Collection[Descriptor], wh
     check_layers(layers, read_manifest(alone), what)
 
 
-def _check_signer(work: Path, trust: Trust) -> None:
-    """Refuses a bundle that is not signed by whom it must be, or whose signature is of another."""
+def _check_signer(work: Path, trust: Trust) -> Iterator[str]:
+    """Refuses a bundle that is not signed by whom it must be, or whose signature is of another.
+
+    Yields:
+        the signatures that nobody asked for and that could not be looked at, in words.
+    """
     checks = verify(str(work), trust.allowed_signers, trust.identity, golden=False, key=trust.key)
     asked = trust != Trust()
     for check in checks:
-        if check.ok is False and not (check.missing and not asked):
-            kind = UnavailableError if check.missing else InputError
-            raise kind(f"the bundle was not taken: {check.name}: {check.detail}", "Do not trust where it came from.")
+        if check.ok is False and check.missing and asked:
+            raise UnavailableError(f"the bundle was not taken: {check.name}: {check.detail}", "")
+        if check.ok is False and not check.missing:
+            raise InputError(
+                f"the bundle was not taken: {check.name}: {check.detail}", "Do not trust where it came from."
+            )
+        if check.name.endswith("signature") and check.ok is not True and check.detail != UNSIGNED:
+            yield f"{check.name}: {check.detail}"
 
 
 @contextlib.contextmanager
@@ -196,6 +211,8 @@ def _staging(out: Path) -> Iterator[Path]:
             if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise
             raise InputError(f"another pull to {out} is at work", "Wait for it, or give another directory.") from error
+        if not (folder.exists() and os.path.samestat(os.fstat(handle), folder.stat())):
+            raise InputError(f"another pull to {out} has just ended", "Pull again, if it is not what you wanted.")
         yield folder
     finally:
         os.close(handle)

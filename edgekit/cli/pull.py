@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, progress
+from edgekit.cli.output import emit_json, note, progress
 
 
 @click.command(
@@ -48,6 +48,8 @@ def command(
         trust = Trust(allowed_signers, identity, key)
         moved = pull(reference, directory, insecure, trust, lambda done, total: bars.update(label, done, total))
         bars.finish(label)
+    for each in moved.unchecked:
+        note(each)
     if as_json:
         told = {"bundle": str(directory), "digest": moved.digest, "files": moved.files}
         emit_json({**told, "fetched": moved.moved, "fetched_bytes": moved.moved_bytes})

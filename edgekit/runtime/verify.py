@@ -11,6 +11,9 @@ from .model_signature import Keys, check_listed, check_model_signature
 from .signature import check_untampered
 from .signers import Signed, signer_of
 
+UNSIGNED = "not signed"
+"""What is said where there is no signature, and none is asked for."""
+
 
 class Check(NamedTuple):
     """One check: whether it is good (None: not made), in words, and whether something was missing to make it."""
@@ -106,7 +109,7 @@ def _unasked(signed: Signed) -> List[Check]:
         checks.append(_made("signature", lambda: _whole(signed)))
     if os.path.lexists(os.path.join(signed.folder, MODEL_SIGNATURE)):
         checks.append(_made("model signature", lambda: _listed(signed)))
-    return checks or [Check("signature", None, "not signed")]
+    return checks or [Check("signature", None, UNSIGNED)]
 
 
 def _whole(signed: Signed) -> Tuple[bool, str]:
