@@ -125,7 +125,7 @@ def _limits(report: Report) -> Iterator[str]:
         yield "A budget of the build was not met."
     if report.data.digest:
         yield "What was measured holds for images like those of the evaluation set."
-    if report.calibration is not None and report.calibration.images:
+    if chosen.precision in ("int8", "mixed") and report.calibration is not None and report.calibration.images:
         yield f"Ranges of INT8 come from {report.calibration.images} calibration images."
     yield from report.warnings
 
