@@ -61,6 +61,7 @@ def command(
         raise click.UsageError("--identity needs --allowed-signers")
     if key is not None and authority is not None:
         raise click.UsageError("give --key or --authority: model.sig is by one or the other")
+    from edgekit.runtime.quiet import device_warnings_in_a_line
     from edgekit.runtime.verify import as_json as told
     from edgekit.runtime.verify import as_text, exit_code, verify
 
@@ -69,6 +70,7 @@ def command(
         from edgekit.bundle.certificates import read_certificates, vouched_for
 
         trusted = vouched_for(read_certificates(authority))
+    device_warnings_in_a_line()
     checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime, trusted)
     if as_json:
         emit_json(told(bundle, checks))
