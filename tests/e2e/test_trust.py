@@ -71,17 +71,6 @@ def test_push_and_pull(bundle: Path, key: Path, tmp_path: Path, edgekit: Run) ->
         assert pulled.returncode == 0, pulled.stderr
         assert json.loads(pulled.stdout)["digest"] == told["digest"]
         assert contents(tmp_path / "out") == contents(bundle)
-
-        (bundle / "model.sig").unlink()
-        assert edgekit("push", bundle, ref).returncode == 0
-        refused = edgekit("pull", ref, tmp_path / "out", "--key", public)
-        assert refused.returncode == 2
-        assert "was not taken: model signature" in refused.stderr
-        assert "model.sig" in contents(tmp_path / "out"), "the earlier one is as it was"
-        by_digest = edgekit("pull", f"{registry.host}/models/signs@{told['digest']}", tmp_path / "old")
-        assert by_digest.returncode == 0, by_digest.stderr
-        assert contents(tmp_path / "old") == contents(tmp_path / "out")
-        assert "not checked, no public key was given" in by_digest.stderr
     gone = edgekit("pull", ref, tmp_path / "late")
     assert gone.returncode == 4
     assert gone.stderr.splitlines()[-1].startswith("edgekit: error: the registry 127.0.0.1")

@@ -239,6 +239,34 @@ def test_blobs_that_were_changed_on_the_registry(registry: RunningRegistry, bund
     assert not (tmp_path / "out").exists()
 
 
+def test_who_must_have_signed_it(registry: RunningRegistry, bundle: Path, tmp_path: Path) -> None:
+    """What is signed by somebody else, or by nobody, does not take the place of an earlier bundle."""
+    pytest.importorskip("cryptography")
+    import subprocess
+
+    from edgekit.bundle.oms_signing import sign
+
+    for name in ("ada", "eve"):
+        private, public = str(tmp_path / name), str(tmp_path / f"{name}.pub")
+        how = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
+        subprocess.run(["openssl", "genpkey", *how, "-out", private], check=True)
+        subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", public], check=True)
+    trust = Trust(key=str(tmp_path / "ada.pub"))
+    places = {name: Reference.parse(f"{registry.host}/signed:{name}") for name in ("nobody", "ada", "eve")}
+    push(bundle, places["nobody"], False, quiet)
+    signed = shutil.copytree(bundle, tmp_path / "signed")
+    for name in ("eve", "ada"):
+        sign(signed, tmp_path / name)
+        push(signed, places[name], False, quiet)
+    assert fetch(places["ada"], tmp_path / "out", trust).unchecked == ()
+    for name, words in (("nobody", "there is no model.sig"), ("eve", "by another key")):
+        with pytest.raises(InputError, match=f"was not taken: model signature: .*{words}"):
+            fetch(places[name], tmp_path / "out", trust)
+        assert contents(tmp_path / "out") == contents(signed)
+    (told,) = fetch(places["eve"], tmp_path / "other").unchecked
+    assert "no public key was given" in told
+
+
 def test_one_pull_at_a_time(registry: RunningRegistry, bundle: Path, tmp_path: Path) -> None:
     import fcntl
     import os
