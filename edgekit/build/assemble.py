@@ -62,13 +62,18 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
         pruning=_pruning(found),
         tuning=None if found.search is None else _search(*found.search),
         stages=tuple(told.StageRun(name=each.name, seconds=each.seconds, cached=each.cached) for each in run.ran),
-        warnings=(*run.warnings, *found.decision.warnings),
+        warnings=(*run.warnings, *found.decision.warnings, *_of_kernels(found)),
         environment={
             "python": platform.python_version(),
             "system": platform.platform(),
             **provenance.environment,
         },
     )
+
+
+def _of_kernels(found: Findings) -> list[str]:
+    """What is warned of: variants whose layers run otherwise than their precision promises."""
+    return [f"{name}: {told.sentence()}" for name, told in found.kernels.items() if told.wrong]
 
 
 def _data(images: ImageSet | None) -> told.Data:

@@ -56,7 +56,8 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
             for each in ruling.ratios
         ),
         arithmetic=_arithmetic(found, one.name),
-    ).leaving_out("layers", "flips", "classes", "arithmetic")
+        kernels=_kernels(found, one.name),
+    ).leaving_out("layers", "flips", "classes", "arithmetic", "kernels")
 
 
 def why_no_accuracy(plan: Plan, found: Findings) -> str:
@@ -126,6 +127,21 @@ def _arithmetic(found: Findings, name: str) -> variants.Arithmetic | None:
         exact=told.exact, images=told.images, same=told.same, cosine=told.cosine, least_cosine=told.least_cosine,
         ok=told.ok,
     )  # fmt: skip
+
+
+def _kernels(found: Findings, name: str) -> variants.Kernels | None:
+    if name not in found.kernels:
+        return None
+    told = found.kernels[name]
+    return variants.Kernels(
+        layers=told.layers,
+        as_built=told.as_built,
+        reference=len(told.reference),
+        floating=len(told.floating),
+        ok=not told.wrong,
+        sentence=told.sentence(),
+        primitives=tuple(variants.KernelCount(kernel=each, layers=count) for each, count in told.primitives),
+    )
 
 
 def _flips(found: Findings, result: VariantResult) -> variants.Flips | None:

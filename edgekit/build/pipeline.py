@@ -18,6 +18,7 @@ from edgekit.build.evaluate import CHECK_NORMALISATION, EVALUATE, evaluate_input
 from edgekit.build.explain import EXPLAIN, ExplainInput
 from edgekit.build.export import EXPORT, ExportInput
 from edgekit.build.findings import Findings
+from edgekit.build.kernels import kernels_of
 from edgekit.build.locking import check_calibration, locked
 from edgekit.build.measure import measured_variants
 from edgekit.build.plan import planned
@@ -104,6 +105,7 @@ def build(
     variance = calibration_variance(plan, run, exported, calibration, evaluation, answers.evaluated)
     measured = measured_variants(plan, run, ready, exported.facts)
     computed = checked_arithmetic(plan, run, variants, ready, shown)
+    kernels = kernels_of(plan, run, ready)
     decision = decided(plan, variants, forms, answers.evaluated, measured, computed)
     chosen = next(each for each in variants if each.name == decision.chosen)
     plan, home = plan.on(chosen.backend), next(each for each in homes if each.plan.backend == chosen.backend)
@@ -111,7 +113,7 @@ def build(
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision, referee, doubt, computed,
+        answers.evaluated, measured, decision, referee, doubt, computed, kernels,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     graphs = home.narrow if home.narrow is not None and chosen.facts == core.facts else home.dense

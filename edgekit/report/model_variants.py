@@ -204,6 +204,25 @@ class Arithmetic(Part):
     ok: bool
 
 
+class KernelCount(Part):
+    """A kernel, and how many layers with weights it computes."""
+
+    kernel: Name
+    layers: Positive
+
+
+class Kernels(Part):
+    """What the runtime took for the layers with weights, read from what it compiled on the machine of the build."""
+
+    layers: Count
+    as_built: Count = Field(description="Of them, on kernels of the variant's precision.")
+    reference: Count = Field(description="On plain kernels that no user would wait for.")
+    floating: Count = Field(description="Others that are quantized and compute in floating point.")
+    ok: bool = Field(description="Whether those that are not as built are too few, or too quick, to matter.")
+    sentence: str
+    primitives: tuple[KernelCount, ...]
+
+
 class Variant(Part):
     """One form of the network, what was measured of it, and whether it stays."""
 
@@ -229,6 +248,7 @@ class Variant(Part):
     beaten_by: Name | None = Field(None, description="Name of the simpler variant that this one does not beat.")
     ratios: tuple[LatencyRatio, ...] = Field((), description="Against the variants that this one must beat.")
     arithmetic: Arithmetic | None = Field(None, description="Of INT8 that a processor runs.")
+    kernels: Kernels | None = Field(None, description="Of int8, mixed and fp16, where they run on the build's machine.")
 
     @field_validator("ratios")
     @classmethod
