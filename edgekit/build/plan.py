@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from edgekit.backends import Backend, CompileSettings, backend
+from edgekit.backends import Backend, CompileSettings, backend, openvino_plugin
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
 from edgekit.build.lock import Lock, differences, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
@@ -170,7 +170,8 @@ def planned(
     precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
     others, notes_of_runtimes = beside(recipe.runtime, target, name, executor.untimed, device)
     unlike = None if device is None else target.unlike(device.facts.architecture)
-    told = (*source.notes, *notes, *notes_of_lock, *notes_of_runtimes, *([unlike] if unlike else []))
+    notes_of_target = (*target.of_baseline, *([unlike] if unlike else []))
+    told = (*source.notes, *notes, *notes_of_target, *notes_of_lock, *notes_of_runtimes)
     return Plan(
         recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told, others, name
     )
@@ -202,6 +203,8 @@ def _require(name: str, target: Target) -> None:
         )
     if backend(name).available() is None:
         raise UnavailableError(f"{name} is not installed", install_hint("cpu", target.extra))
+    if target.can.plugin:
+        openvino_plugin.require(target.can.plugin, target.name)
 
 
 def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, list[str]]:

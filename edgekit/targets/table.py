@@ -49,6 +49,7 @@ def _jetson(
     )
 
 
+_UNTRIED = "not yet run on hardware"
 _ARM_ARCHITECTURES = ("aarch64", "arm64")
 """What Linux and macOS call one and the same."""
 
@@ -58,7 +59,6 @@ _ARM_RUNTIME = (
     " reference kernels; see docs/arm.md"
 )
 _ARM_EITHER = "FP16 stands beside INT8 in the bundle: which is faster only the board can say"
-_ARM_NOT_RUN = "not yet run on hardware"
 
 
 def _arm(
@@ -79,7 +79,7 @@ def _arm(
         architectures=_ARM_ARCHITECTURES,
         # MLAS's kernels on ARM pack channels by 8 and give out 8 or, with the dot product, 16 at once (convsym.cpp)
         channel_granularity=16,
-        notes=(note, *((_ARM_EITHER,) if "fp16" in precisions else ()), _ARM_RUNTIME, _ARM_NOT_RUN),
+        notes=(note, *((_ARM_EITHER,) if "fp16" in precisions else ()), _ARM_RUNTIME, _UNTRIED),
     )
 
 
@@ -125,6 +125,36 @@ _ALL = (
         ("asimd", "asimdhp", "asimddp"),
         ("int8", "fp16", "fp32"),
         "asimddp (SDOT, UDOT) for INT8 and asimdhp for FP16, no i8mm",
+    ),
+    Target(
+        name="igpu",
+        family="igpu",
+        runtime="openvino",
+        backends=MappingProxyType({"openvino": "openvino-gpu"}),
+        description=f"This machine's Intel GPU with OpenVINO ({_UNTRIED})",
+        extra="cpu",
+        precisions=("int8", "fp16", "fp32"),
+        channel_granularity=32,
+        notes=(
+            _UNTRIED,
+            "INT8 pays where the GPU has instructions for it (Xe and later); elsewhere OpenVINO computes it in FP16",
+            "of several GPUs the first is taken, an integrated one where there is one",
+        ),
+    ),
+    Target(
+        name="npu",
+        family="npu",
+        runtime="openvino",
+        backends=MappingProxyType({"openvino": "openvino-npu"}),
+        description=f"The NPU of this machine's Intel Core Ultra with OpenVINO ({_UNTRIED})",
+        extra="cpu",
+        precisions=("int8", "fp16"),
+        baseline_backend="openvino",
+        notes=(
+            _UNTRIED,
+            "an NPU computes no FP32: the fp32 variant, which all is compared with, runs on the processor",
+            "only fixed shapes, which edgekit's graphs have; single layers are not timed there",
+        ),
     ),
     Target(
         name="gpu",

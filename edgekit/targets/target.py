@@ -19,6 +19,7 @@ class Family:
         gpu: whether that takes its GPU.
         device: whether a device over SSH can be named, on which it then runs.
         layers: whether single layers can be timed here, which choosing widths by their cost takes.
+        plugin: of OpenVINO, which must see a device here; empty where nothing but the processor takes part.
         untimed: why there are no latencies where it runs nowhere; `{target}` stands for its name as it was given.
     """
 
@@ -26,6 +27,7 @@ class Family:
     gpu: bool = False
     device: bool = False
     layers: bool = False
+    plugin: str = ""
     untimed: str = ""
 
 
@@ -37,6 +39,8 @@ FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         "cpu": Family(here=True, device=True, layers=True),
         "arm": _ON_A_BOARD,
+        "igpu": Family(here=True, layers=True, plugin="GPU"),
+        "npu": Family(here=True, plugin="NPU"),
         "gpu": Family(here=True, gpu=True),
         "rtx": Family(untimed="no device with this GPU here"),
         "jetson": _ON_A_BOARD,
@@ -53,6 +57,7 @@ class Target:
         family: a key of FAMILIES.
         runtime: the inference runtime that is built for unless another is asked for.
         backends: keys of edgekit.backends.BACKENDS that can build for it, by the runtime that they are for.
+        baseline_backend: the one that FP32 is executed with where the device computes none; None where it does.
         description: one line for people.
         extra: the extra of edgekit that brings the packages to build for it.
         precisions: precisions worth building, fastest first; what the hardware has no fast path for is left out.
@@ -76,6 +81,7 @@ class Target:
     description: str
     extra: str
     precisions: tuple[str, ...]
+    baseline_backend: str | None = None
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     features: tuple[str, ...] | None = None
     runtime_on: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -111,6 +117,13 @@ class Target:
     def why_untimed(self, asked: str) -> str:
         """Why its latencies are not measured where it runs nowhere; `asked` is the name that the user gave."""
         return self.can.untimed.format(target=asked)
+
+    @property
+    def of_baseline(self) -> tuple[str, ...]:
+        """What must be said where another device than the target runs FP32, which all is compared with."""
+        if self.baseline_backend is None:
+            return ()
+        return (f"{self.name} computes no FP32: the fp32 variant, which all is compared with, runs on the processor",)
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON values."""

@@ -21,17 +21,18 @@ NAMES = [*TARGETS, *ALIASES]
 def test_the_contracts_names_are_there() -> None:
     family = {"nano", "tx2", "xavier-nx", "agx-xavier", "orin-nano", "orin-nx", "agx-orin", "thor"}
     boards = {"arm64", "raspberry-pi-4", "raspberry-pi-5"}
-    assert set(NAMES) == {"cpu", "gpu", "rtx", "jetson"} | boards | {f"jetson-{name}" for name in family}
+    intel = {"igpu", "npu"}
+    assert set(NAMES) == {"cpu", "gpu", "rtx", "jetson"} | boards | intel | {f"jetson-{name}" for name in family}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_record_is_whole(name: str) -> None:
     target = find(name)
     assert target.precisions
-    assert target.precisions[-1] == "fp32"
+    assert target.precisions[-1] == "fp32" or target.baseline_backend is not None
     assert set(target.precisions) <= {"int8", "bf16", "fp16", "fp32"}
-    assert (not target.compute_capabilities) is (target.family in ("cpu", "arm", "gpu"))
-    assert (not target.releases) is (target.family in ("cpu", "arm"))
+    assert (not target.compute_capabilities) is (target.family in ("cpu", "igpu", "npu", "arm", "gpu"))
+    assert (not target.releases) is (target.family in ("cpu", "igpu", "npu", "arm"))
     assert all(bool(release.jetpack) is (target.family == "jetson") for release in target.releases)
     assert json.loads(json.dumps(target.as_dict()))["name"] == ALIASES.get(name, name)
 
