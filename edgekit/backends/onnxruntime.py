@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 
 RUNTIME: Final = "onnxruntime"
 PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
+HALF_OPSET: Final = 18
+"""From opset 19 on ONNX Runtime 1.32 refuses FP16 networks with average pools on processors with FP16 arithmetic
+(NOT_IMPLEMENTED, com.ms.internal.nhwc.AveragePool; seen on an emulated Cortex-A76)."""
+
 ERRORS_ONLY: Final = 3
 KERNEL: Final = "_kernel_time"
 
@@ -57,7 +61,7 @@ def identity(machine: Machine) -> Identity:
 
 def graph_format(release: Release | None) -> GraphFormat:
     """As NNCF writes it, and with Q/DQ right before and behind each operator, or ONNX Runtime leaves it in float32."""
-    return GraphFormat(signed=False, typed=False, opset=None, moves=True)
+    return GraphFormat(signed=False, typed=False, opset=None, moves=True, half_opset=HALF_OPSET)
 
 
 def compile(

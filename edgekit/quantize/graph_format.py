@@ -17,6 +17,7 @@ class GraphFormat:
         signed: INT8 activations are signed (TensorRT); else as NNCF chooses.
         typed: the graph carries its precisions: what is not INT8 in an int8 graph is FP16.
         opset: the newest that the runtime reads; None where it does not matter.
+        half_opset: the newest for graphs in FP16 throughout, where that is another.
         float_input: the pixels are given as float32, 0 to 255, in place of uint8.
         int8_weights: quantized weights are INT8 constants; else float32 ones that are quantized and dequantized.
         moves: values that were only moved are quantized once more, see edgekit.quantize.moves (ONNX Runtime).
@@ -32,6 +33,7 @@ class GraphFormat:
     placement: Int8Placement | None = None
     open_batch: bool = False
     moves: bool = False
+    half_opset: int | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""

@@ -46,8 +46,9 @@ def write_graph(
     if is_quantized and not form.int8_weights:
         model = with_float_weights(model)
     model = with_preprocessing(model, preprocessing, form.float_input)
-    if form.opset is not None:
-        model = lower(model, form.opset)
+    opset = form.half_opset if precision == "fp16" and form.half_opset is not None else form.opset
+    if opset is not None:
+        model = lower(model, opset)
     if form.open_batch:
         model = with_open_batch(model)
     if form.signed:
