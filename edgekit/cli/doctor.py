@@ -10,7 +10,7 @@ import click
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table
 from edgekit.cli.process import check_temporary
-from edgekit.errors import InputError, install_hint
+from edgekit.errors import InputError, UnavailableError, install_hint
 
 if TYPE_CHECKING:
     from edgekit.targets import Inventory, Target
@@ -67,6 +67,17 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class Emulation:
+    """What `verify --emulate` would run in: the folder, qemu's version and the wheels; or why not, and what gets it."""
+
+    root: str
+    qemu: str | None = None
+    runtimes: tuple[str, ...] = ()
+    why: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
 class Readiness:
     """What a target can do here: ready or not, its fast precisions, why not, and what to do about it."""
 
@@ -85,6 +96,7 @@ class Findings:
     packages: tuple[Package, ...]
     cache: Cache
     targets: tuple[Readiness, ...]
+    emulation: Emulation
     advice: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -115,7 +127,7 @@ def examine(machine: Inventory) -> Findings:
     packages = tuple(_package(*package) for package in PACKAGES)
     cache = _cache()
     targets = tuple(_target(target, machine, packages) for target in TARGETS.values())
-    return Findings(machine, packages, cache, targets, tuple(_advice(machine, packages, cache)))
+    return Findings(machine, packages, cache, targets, _emulation(), tuple(_advice(machine, packages, cache)))
 
 
 def _package(distribution: str, module: str, extra: str) -> Package:
@@ -142,6 +154,20 @@ def _cache() -> Cache:
         return Cache("none", False, False, 0, f"{error.what}. {error.hint}")
     existing = next(path for path in (root, *root.parents) if path.exists())
     return Cache(str(root), root.exists(), may_write(existing), shutil.disk_usage(existing).free)
+
+
+def _emulation() -> Emulation:
+    from edgekit.devices.emulator import default_root, find_emulator
+
+    try:
+        root = default_root()
+        found = find_emulator()
+    except InputError as error:  # a user without a home
+        return Emulation("none", why=error.what, hint=error.hint)
+    except UnavailableError as error:
+        return Emulation(str(root), why=error.what, hint=error.hint)
+    runtimes = tuple(f"{each} {found.wheels[each]}" for each in found.engines)
+    return Emulation(str(root), found.qemu_version, runtimes)
 
 
 def _missing(packages: tuple[Package, ...], extra: str | None) -> list[str]:
@@ -205,6 +231,13 @@ def _cores(machine: Inventory) -> str:
     return f"{machine.usable_cores} usable of {machine.cores} (affinity {machine.affinity}, quota {quota})"
 
 
+def _emulated(emulation: Emulation) -> str:
+    """For `verify --emulate`, whether it can be had; few need it, so that it is no advice."""
+    if emulation.why is not None:
+        return f"no: {emulation.why}. {emulation.hint or ''}".strip()
+    return f"yes: qemu {emulation.qemu}, {', '.join(emulation.runtimes)}, in {emulation.root}"
+
+
 def _print(findings: Findings) -> None:
     machine, cache = findings.machine, findings.cache
     gpus = ", ".join(machine.gpus) or "none found"
@@ -217,6 +250,7 @@ def _print(findings: Findings) -> None:
         ("system", f"{machine.system}, {machine.architecture}, Python {machine.python}"),
         ("NVIDIA GPU", gpus + driver),
         ("cache", f"{cache.path}, {_gib(cache.free_bytes)} of disk free"),
+        ("emulation of arm64", _emulated(findings.emulation)),
     ]
     print_table(("this machine", ""), rows)
     click.echo()

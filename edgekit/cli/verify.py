@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json
+from edgekit.cli.verify_emulated import asked_of, emulation_options, verify_emulated
 
 
 @click.command(
     epilog="\b\nExamples:\n  edgekit verify build/inception_v4-cpu\n"
     "  edgekit verify build/inception_v4-cpu --allowed-signers signers --identity me@example.com\n"
-    "  edgekit verify build/inception_v4-jetson --no-golden --json",
+    "  edgekit verify build/inception_v4-jetson --no-golden --json\n"
+    "  edgekit verify build/inception_v4-raspberry-pi-5 --emulate raspberry-pi-5 --images 30",
 )
 @click.argument("bundle", type=click.Path())
 @click.option(
@@ -25,19 +28,32 @@ from edgekit.cli.output import emit_json
 @click.option("--identity", metavar="NAME", help="The one of them who must have signed.")
 @click.option("--no-golden", is_flag=True, help="Run nothing: do not compare the golden outputs on this machine.")
 @click.option("--runtime", metavar="NAME", help="What to run them with. Default: the bundle's own, or what is here.")
+@emulation_options
 @json_option
 def command(
-    bundle: str, allowed_signers: str | None, identity: str | None, no_golden: bool, runtime: str | None, as_json: bool
+    bundle: str,
+    allowed_signers: str | None,
+    identity: str | None,
+    no_golden: bool,
+    runtime: str | None,
+    as_json: bool,
+    **flags: Any,
 ) -> int:
     """Check BUNDLE: manifest, every file's size and hash, signature, and golden outputs on this machine.
 
-    Exit code 2: something is wrong with it. 4: ssh-keygen or a runtime is missing.
+    With --emulate, golden outputs on a 64-bit ARM processor instead: see docs/arm-emulation.md.
+
+    Exit code 2: something is wrong with it. 4: ssh-keygen, a runtime or what emulates is missing.
     """
     if identity is not None and allowed_signers is None:
         raise click.UsageError("--identity needs --allowed-signers")
+    asked = asked_of(no_golden, **flags)
     from edgekit.runtime.verify import as_json as told
     from edgekit.runtime.verify import as_text, exit_code, verify
 
+    if asked is not None:
+        looked_at = verify(str(Path(bundle)), allowed_signers, identity, golden=False)
+        return verify_emulated(Path(bundle), looked_at, asked, runtime, as_json)
     checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime)
     if as_json:
         emit_json(told(bundle, checks))

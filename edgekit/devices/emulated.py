@@ -1,0 +1,260 @@
+"""Whether a bundle answers right on an emulated processor: its golden outputs there, and pictures beside exact sums.
+
+The device runtime runs as on a board, with the wheels of that architecture. Nothing is told of time.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ValidationError
+
+from edgekit.bundle.runtime_archive import NAME, runtime_archive
+from edgekit.devices.emulator import ENGINES, Emulator, Processor, check_ended, how_to_get, run_module
+from edgekit.errors import InputError, UnavailableError
+from edgekit.runtime.engines import FILES, able, pixel_type
+from edgekit.runtime.golden import GOLDEN_COSINE, compare
+from edgekit.runtime.manifest import Checked
+
+MODULE: Final = "edgekit_runtime.emulated"
+NO_LATENCY: Final = "not_measured: emulated"
+
+Moved = Callable[[int], None]
+"""Told of how many pictures are done, several times a second."""
+
+
+class Found(BaseModel):
+    """A check as the runtime tells it; see edgekit.runtime.verify."""
+
+    name: str
+    ok: bool | None
+    detail: str
+
+
+class Machine(BaseModel):
+    """What the emulated system says of itself."""
+
+    architecture: str
+    features: tuple[str, ...]
+
+
+class Engine(BaseModel):
+    """An inference runtime."""
+
+    name: str
+    version: str | None
+
+
+class _Line(BaseModel):
+    """One line of edgekit_runtime.emulated; each has one of these."""
+
+    machine: Machine | None = None
+    checks: tuple[Found, ...] | None = None
+    runtime: Engine | None = None
+    done: int | None = None
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Of pictures: emulated answers beside exact arithmetic, that is the same graph with nothing rewritten, in float32.
+
+    Attributes:
+        same: with the same answer, as golden pictures are judged: of two that are equally likely either is right.
+        cosine_mean, cosine_least: of a picture's outputs.
+    """
+
+    data: str
+    images: int
+    same: int
+    cosine_mean: float
+    cosine_least: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every answer is the same, and outputs keep their direction as golden ones must."""
+        return self.same == self.images and self.cosine_mean >= GOLDEN_COSINE
+
+    def __str__(self) -> str:
+        return (
+            f"{self.same} of {self.images} pictures ({self.data}) have exact arithmetic's answer, "
+            f"cosine {self.cosine_mean:.5f} on average, {self.cosine_least:.5f} at least"
+        )
+
+
+class Told(BaseModel):
+    """What --json has of an emulation; see Emulated and Answers."""
+
+    processor: str
+    stands_for: str
+    qemu: str
+    machine: Machine
+    built_for: str
+    runtime: Engine
+    archive_is_own: bool
+    pictures: Answers | None
+    latency: str = NO_LATENCY
+
+
+@dataclass(frozen=True)
+class Emulated:
+    """What an emulated processor gave.
+
+    Attributes:
+        built_for: the bundle's own runtime; runtime: what ran it there.
+        checks: those that run the network; the rest is looked at here.
+        archive_is_own: whether the bundle's own runtime archive is the one that was run, byte for byte.
+    """
+
+    processor: Processor
+    qemu: str
+    built_for: str
+    machine: Machine
+    runtime: Engine
+    checks: tuple[Found, ...]
+    archive_is_own: bool
+    outputs: NDArray[np.float32] | None
+
+    def told(self, pictures: Answers | None) -> Told:
+        """What --json has of it."""
+        return Told(
+            processor=self.processor.qemu,
+            stands_for=self.processor.stands_for,
+            qemu=self.qemu,
+            machine=self.machine,
+            built_for=self.built_for,
+            runtime=self.runtime,
+            archive_is_own=self.archive_is_own,
+            pictures=pictures,
+        )
+
+    def __str__(self) -> str:
+        ran = f"{self.runtime.name} {self.runtime.version}"
+        if self.runtime.name != self.built_for:
+            ran += f" (the bundle is built for {self.built_for})"
+        if not self.archive_is_own:
+            ran += "; this edgekit's device runtime, not the other one that the bundle has"
+        return f"{self.processor.stands_for}; qemu {self.qemu}; {ran}; says nothing of latency"
+
+
+def emulate(
+    bundle: Path,
+    told: Checked,
+    emulator: Emulator,
+    processor: Processor,
+    runtime: str | None = None,
+    pictures: NDArray[np.uint8] | None = None,
+    moved: Moved = lambda done: None,
+) -> Emulated:
+    """Runs a bundle, whose files were checked, in an emulated processor.
+
+    The archive that is run is this edgekit's: code that comes with a bundle is not run here. It is the same as the
+    bundle's own where one edgekit made both.
+
+    Args:
+        told: its manifest; runtime: by default its own where it has a wheel there, else another that can run its files.
+        pictures: uint8 (N, H, W, 3) RGB at its size, to be answered after the checks.
+    Raises:
+        UnavailableError: no runtime for it is there, or the emulated process failed; the message says how.
+        InputError: no runtime can run its files.
+    """
+    _check_engine(told, emulator, runtime)
+    archive = runtime_archive()
+    path = bundle / NAME
+    is_own = NAME in told.files and path.read_bytes() == archive
+    with tempfile.TemporaryDirectory(prefix="edgekit-emulated-") as folder:
+        work = Path(folder)
+        (work / NAME).write_bytes(archive)
+        call = [MODULE, str(bundle.absolute()), *(["--runtime", runtime] if runtime is not None else [])]
+        if pictures is not None:
+            np.save(work / "pictures.npy", pictures)
+            call += ["--pictures", str(work / "pictures.npy"), "--outputs", str(work / "outputs.npy")]
+        lines: list[str] = []
+
+        def heard(now: list[str]) -> None:
+            lines[:] = now
+            moved(sum('"done"' in line for line in now))
+
+        check_ended(run_module(emulator, processor.qemu, work / NAME, call, heard), emulator, "the device runtime")
+        outputs = None if pictures is None else np.load(work / "outputs.npy", allow_pickle=False)
+    machine, checks, engine = read_lines(lines)
+    return Emulated(processor, emulator.qemu_version, told.runtime, machine, engine, checks, is_own, outputs)
+
+
+def read_lines(lines: Sequence[str]) -> tuple[Machine, tuple[Found, ...], Engine]:
+    """What the lines tell: the machine, the checks that ran the network, and what ran it.
+
+    Raises:
+        UnavailableError: they are not whole, or are no JSON.
+    """
+    try:
+        found = [_Line.model_validate_json(line) for line in lines]
+    except ValidationError as error:
+        raise UnavailableError(f"the emulated device runtime said what nobody understands: {error}") from error
+    machine = next((each.machine for each in found if each.machine is not None), None)
+    checks = next((each.checks for each in found if each.checks is not None), None)
+    engine = next((each.runtime for each in found if each.runtime is not None), None)
+    if machine is None or checks is None or engine is None:
+        raise UnavailableError("the emulated device runtime ended before it had told everything")
+    return machine, tuple(each for each in checks if each.name not in LOOKED_AT_HERE), engine
+
+
+LOOKED_AT_HERE: Final = ("manifest", "files", "signature")
+"""Checks that need no emulation, and are made before it."""
+
+
+def _check_engine(told: Checked, emulator: Emulator, runtime: str | None) -> None:
+    """That what is to run the bundle is in the root.
+
+    Raises:
+        UnavailableError, InputError: see `emulate`.
+    """
+    if runtime is not None and runtime not in FILES:
+        raise InputError(f"there is no runtime {runtime}", f"There are {', '.join(sorted(FILES))}.")
+    fit = able(told.runtime, told.files) if runtime is None else [runtime]
+    if not fit or not set(FILES[fit[0]]) <= set(told.files):
+        raise InputError(f"the bundle is for {told.runtime}, and has nothing that {runtime or 'another'} can run")
+    if not set(fit) & set(emulator.engines):
+        possible = next((each for each in fit if each in ENGINES), None)
+        hint = how_to_get(emulator.root, possible) if possible else "No emulator has the GPU that it needs."
+        raise UnavailableError(f"the arm64 root {emulator.root} has no {' or '.join(fit)}", hint)
+
+
+def exact(bundle: Path, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """float32 (N, classes) by the bundle's graph, nothing of which is rewritten or fused: INT8 as Q/DQ define it.
+
+    Raises:
+        InputError: there is no such graph, or ONNX Runtime cannot run it.
+    """
+    from edgekit.models.run_graph import session_of
+
+    path = bundle / "model.onnx"
+    if not path.is_file():
+        raise InputError("the bundle has no model.onnx to do exact arithmetic with", "Leave out --images.")
+    session = session_of(path, optimized=False)
+    name, kind = session.get_inputs()[0].name, pixel_type(session)
+    rows: list[Any] = [session.run(None, {name: each[None].astype(kind)})[0] for each in pictures]
+    return np.concatenate(rows).astype(np.float32)
+
+
+def compared(data: str, wanted: NDArray[np.float32], made: NDArray[np.float32], activation: str) -> Answers:
+    """Exact outputs and emulated ones, both (N, classes).
+
+    Args:
+        activation: what makes probabilities of them: softmax, sigmoid or none.
+    Raises:
+        InputError: they have not the same shape.
+    """
+    if wanted.shape != made.shape:
+        raise InputError(f"the emulated outputs are {made.shape} where exact ones are {wanted.shape}")
+    alike = compare(wanted, made, activation)
+    before, after = wanted.astype(np.float64), made.astype(np.float64)
+    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
+    cosines = (before * after).sum(1) / np.maximum(lengths, 1e-12)
+    mean = float(cosines.mean()) if np.isfinite(cosines).all() else -1.0
+    return Answers(data, alike.images, alike.same, mean, alike.cosine)
