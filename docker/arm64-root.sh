@@ -9,7 +9,8 @@
 #   sh docker/arm64-root.sh --suite trixie      # another release of Debian than this machine's
 #   sh docker/arm64-root.sh --archive URI       # where its packages are, if apt's own sources name no archive with arm64
 #
-# Needs: apt-get, dpkg-deb and a Python with pip ($PYTHON, by default python3). About 400 MB; 650 with OpenVINO.
+# Needs: apt-get, dpkg-deb and a Python with pip ($PYTHON, by default python3). 63 MB of it are fetched for qemu alone, where
+# none that is new enough is installed; 225 MB stay, 330 with OpenVINO.
 set -eu
 
 fail() {
@@ -28,7 +29,7 @@ while [ $# -gt 0 ]; do
         --root) root=$2 ;;
         --suite) suite=$2 ;;
         --archive) archive=$2 ;;
-        --with) names="$names $2" ;;
+        --with) case " $names " in *" $2 "*) ;; *) names="$names $2" ;; esac ;;
     esac
     shift 2
 done

@@ -118,7 +118,8 @@ def find_emulator(root: Path | None = None) -> Emulator:
 
 def how_to_get(root: Path | None = None, engine: str | None = None) -> str:
     """The command that makes an arm64 root, or adds an inference runtime to it, as a sentence."""
-    more = (f" --root {root}" if root is not None else "") + (f" --with {engine}" if engine is not None else "")
+    more = f" --root {root}" if root is not None and root != default_root() else ""
+    more += f" --with {engine}" if engine is not None else ""
     return f"Get it with: sh {SCRIPT}{more}, in a checkout of edgekit."
 
 
