@@ -13,8 +13,8 @@ from edgekit.cli.output import emit_json, progress, say, warn
 from edgekit.cli.stacking import AnyFunction, stack
 
 if TYPE_CHECKING:
-    from edgekit.devices.emulated import Answers, Emulated
     from edgekit.runtime.verify import Check
+    from edgekit.validate.emulated import Answers, Emulated
 
 
 @dataclass(frozen=True)
@@ -87,10 +87,10 @@ def verify_emulated(bundle: Path, checks: list[Check], asked: Asked, runtime: st
     Returns:
         the exit code, as `verify` has it.
     """
-    from edgekit.devices.emulated import LOOKED_AT_HERE, compared, emulate, exact
     from edgekit.devices.emulator import find_emulator, processor_named
     from edgekit.runtime.manifest import read_manifest
     from edgekit.runtime.verify import Check, exit_code
+    from edgekit.validate.emulated import LOOKED_AT_HERE, compared, emulate, exact
 
     if exit_code(checks) == 2:  # nothing that was damaged or changed is run
         _print(bundle, checks, None, None, as_json)
@@ -116,7 +116,7 @@ def verify_emulated(bundle: Path, checks: list[Check], asked: Asked, runtime: st
         bars.finish(stage)
     answers = None
     if name is not None and pictures is not None and found.outputs is not None:
-        answers = compared(name, exact(bundle, pictures), found.outputs, told.output.activation)
+        answers = compared(name, exact(bundle, pictures), found.outputs)
     checks = [*checks, *(Check(each.name, each.ok, each.detail) for each in found.checks)]
     if answers is not None:
         checks.append(Check("pictures", answers.ok, str(answers)))

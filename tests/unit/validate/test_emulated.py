@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from bundles import make_bundle
 
-from edgekit.devices.emulated import compared, emulate, exact, read_lines
 from edgekit.devices.emulator import PROCESSORS, Emulator
 from edgekit.errors import InputError, UnavailableError
 from edgekit.runtime.manifest import read_manifest
+from edgekit.validate.emulated import compared, emulate, exact, read_lines
 
 LINES = [
     '{"machine": {"architecture": "aarch64", "features": ["fp", "asimddp"]}}',
@@ -61,9 +61,9 @@ def test_the_bundle_is_run_and_its_pictures_answered(bundle: Path, here: Emulato
     assert (found.runtime.name, found.archive_is_own, done[-1]) == ("onnxruntime", True, 3)
     assert found.runtime.version
     assert found.outputs is not None
-    answers = compared("some", exact(bundle, pictures), found.outputs, "softmax")
-    assert (answers.same, answers.images, answers.ok) == (3, 3, True)
-    assert answers.cosine_least > 0.99999
+    answers = compared("some", exact(bundle, pictures), found.outputs)
+    assert (answers.same, answers.images, answers.ok) == (100, 3, True)
+    assert answers.least_cosine > 0.99999
     told_as = found.told(answers).model_dump(mode="json")
     assert told_as["latency"] == "not_measured: emulated"
     assert json.dumps(told_as)
@@ -94,12 +94,11 @@ def test_a_runtime_that_is_not_there_is_named(bundle: Path, here: Emulator) -> N
 
 
 def test_other_answers_are_counted() -> None:
-    wanted = np.array([[4, 0, 0], [0, 4, 0], [0, 0.1, 0]], np.float32)
-    made = np.array([[4, 0, 0], [4, 0, 0], [0.1, 0, 0]], np.float32)
-    answers = compared("some", wanted, made, "softmax")
-    assert (answers.images, answers.same, answers.ok) == (3, 2, False)  # the last is a tie
-    assert answers.cosine_mean == pytest.approx(1 / 3)
-    assert answers.cosine_least == 0
-    assert not compared("some", wanted, np.full_like(wanted, np.nan), "softmax").ok
+    wanted = np.array([[4, 0, 0], [0, 4, 0]], np.float32)
+    answers = compared("some", wanted, np.array([[4, 0, 0], [4, 0, 0]], np.float32))
+    assert (answers.images, answers.same, answers.ok) == (2, 50, False)
+    assert (answers.cosine, answers.least_cosine) == (0.5, 0)
+    assert "50.0 % of 2 (some) have the answer of exact arithmetic" in str(answers)
+    assert not compared("some", wanted, np.full_like(wanted, np.nan)).ok
     with pytest.raises(InputError, match="outputs are"):
-        compared("some", wanted, made[:2], "softmax")
+        compared("some", wanted, wanted[:1])

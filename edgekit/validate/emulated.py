@@ -19,8 +19,8 @@ from edgekit.bundle.runtime_archive import NAME, runtime_archive
 from edgekit.devices.emulator import ENGINES, Emulator, Processor, check_ended, how_to_get, run_module
 from edgekit.errors import InputError, UnavailableError
 from edgekit.runtime.engines import FILES, able, pixel_type
-from edgekit.runtime.golden import GOLDEN_COSINE, compare
 from edgekit.runtime.manifest import Checked
+from edgekit.validate.arithmetic import arithmetic
 
 MODULE: Final = "edgekit_runtime.emulated"
 NO_LATENCY: Final = "not_measured: emulated"
@@ -60,30 +60,25 @@ class _Line(BaseModel):
     done: int | None = None
 
 
-@dataclass(frozen=True)
-class Answers:
-    """Of pictures: emulated answers beside exact arithmetic, that is the same graph with nothing rewritten, in float32.
+class Answers(BaseModel):
+    """Of pictures: emulated outputs beside exact arithmetic, the same graph in float32 with nothing rewritten.
 
     Attributes:
-        same: with the same answer, as golden pictures are judged: of two that are equally likely either is right.
-        cosine_mean, cosine_least: of a picture's outputs.
+        data: the name of the pictures; same: percent of them with the same answer, ties among them.
+        cosine, least_cosine: of outputs, on average and of one picture; ok: whether they are what the graph says.
     """
 
     data: str
     images: int
-    same: int
-    cosine_mean: float
-    cosine_least: float
-
-    @property
-    def ok(self) -> bool:
-        """Whether every answer is the same, and outputs keep their direction as golden ones must."""
-        return self.same == self.images and self.cosine_mean >= GOLDEN_COSINE
+    same: float
+    cosine: float
+    least_cosine: float
+    ok: bool
 
     def __str__(self) -> str:
         return (
-            f"{self.same} of {self.images} pictures ({self.data}) have exact arithmetic's answer, "
-            f"cosine {self.cosine_mean:.5f} on average, {self.cosine_least:.5f} at least"
+            f"{self.same:.1f} % of {self.images} ({self.data}) have the answer of exact arithmetic, cosine"
+            f" {self.cosine:.5f} on average, {self.least_cosine:.5f} at least"
         )
 
 
@@ -242,19 +237,20 @@ def exact(bundle: Path, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate(rows).astype(np.float32)
 
 
-def compared(data: str, wanted: NDArray[np.float32], made: NDArray[np.float32], activation: str) -> Answers:
-    """Exact outputs and emulated ones, both (N, classes).
+def compared(data: str, wanted: NDArray[np.float32], made: NDArray[np.float32]) -> Answers:
+    """Exact outputs and emulated ones, both (N, classes), judged as those of an INT8 variant of a build are.
 
-    Args:
-        activation: what makes probabilities of them: softmax, sigmoid or none.
     Raises:
         InputError: they have not the same shape.
     """
     if wanted.shape != made.shape:
         raise InputError(f"the emulated outputs are {made.shape} where exact ones are {wanted.shape}")
-    alike = compare(wanted, made, activation)
-    before, after = wanted.astype(np.float64), made.astype(np.float64)
-    lengths = np.linalg.norm(before, axis=1) * np.linalg.norm(after, axis=1)
-    cosines = (before * after).sum(1) / np.maximum(lengths, 1e-12)
-    mean = float(cosines.mean()) if np.isfinite(cosines).all() else -1.0
-    return Answers(data, alike.images, alike.same, mean, alike.cosine)
+    found = arithmetic("emulated", "exact", made, wanted)
+    return Answers(
+        data=data,
+        images=found.images,
+        same=found.same,
+        cosine=found.cosine,
+        least_cosine=found.least_cosine,
+        ok=found.ok,
+    )
