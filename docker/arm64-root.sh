@@ -3,27 +3,27 @@
 # numpy, Pillow and ONNX Runtime in the versions that edgekit locks, and a qemu that can run them. Any user can; nothing
 # outside of the folder is changed, and what is there already is kept.
 #
-#   sh docker/arm64-root.sh                     # into $EDGEKIT_ARM64_ROOT, or edgekit/arm64 in $XDG_DATA_HOME or ~/.local/share
+#   sh docker/arm64-root.sh                     # into $EDGEKIT_ARM64_ROOT, or edgekit/arm64 in the user's data folder
 #   sh docker/arm64-root.sh --root DIR          # elsewhere
 #   sh docker/arm64-root.sh --with openvino     # OpenVINO's wheel, too
 #   sh docker/arm64-root.sh --suite trixie      # another release of Debian than this machine's
 #   sh docker/arm64-root.sh --archive URI       # where its packages are, if apt's own sources name no archive with arm64
 #
-# Needs: apt-get, dpkg-deb and a Python with pip ($PYTHON, by default python3). 63 MB of it are fetched for qemu alone, where
-# none that is new enough is installed; 225 MB stay, 330 with OpenVINO.
+# Needs: apt-get, dpkg-deb and a Python with pip ($PYTHON, by default python3). 63 MB are fetched for qemu alone, where none
+# that is new enough is installed; 225 MB stay, 330 with OpenVINO.
 set -eu
 
 fail() {
     echo "arm64-root: error: $1" >&2
-    exit 4
+    exit "${2:-4}"
 }
 
 root=${EDGEKIT_ARM64_ROOT:-${XDG_DATA_HOME:-${HOME:-}/.local/share}/edgekit/arm64}
 suite='' archive='' names='numpy pillow onnxruntime'
 while [ $# -gt 0 ]; do
     case "$1" in
-        --root | --suite | --archive | --with) [ $# -gt 1 ] || fail "$1 needs a value" ;;
-        *) fail "there is no option $1; see the first lines of $0" ;;
+        --root | --suite | --archive | --with) [ $# -gt 1 ] || fail "$1 needs a value" 2 ;;
+        *) fail "there is no option $1; see the first lines of $0" 2 ;;
     esac
     case "$1" in
         --root) root=$2 ;;
@@ -36,7 +36,7 @@ done
 python=${PYTHON:-python3}
 lock=$(dirname "$0")/../.lock/cpu.txt
 for tool in apt-get apt-cache dpkg-deb tar; do
-    command -v "$tool" >/dev/null || fail "$tool is missing: run this on Debian or in a container of it, and copy the folder"
+    command -v "$tool" >/dev/null || fail "$tool is missing: run this on Debian, or in a container and copy the folder"
 done
 "$python" -m pip --version >/dev/null 2>&1 || fail "$python has no pip: set PYTHON to one that has"
 [ -f "$lock" ] || fail "$lock is missing: run this in a checkout of edgekit"
