@@ -117,9 +117,11 @@ def verify_emulated(bundle: Path, checks: list[Check], asked: Asked, runtime: st
     answers = None
     if name is not None and pictures is not None and found.outputs is not None:
         answers = compared(name, exact(bundle, pictures), found.outputs)
-    checks = [*checks, *(Check(each.name, each.ok, each.detail) for each in found.checks)]
+    checks = [*checks, *(Check(each.name, each.ok, each.detail) for each in found.heard.checks)]
     if answers is not None:
         checks.append(Check("pictures", answers.ok, str(answers)))
+    elif found.heard.failed is not None:
+        checks.append(Check("pictures", False, found.heard.failed))
     _print(bundle, checks, found, answers, as_json)
     return exit_code(checks)
 

@@ -3,7 +3,7 @@
     python3 -m edgekit_runtime.emulated BUNDLE [--runtime NAME] [--pictures IN.npy --outputs OUT.npy]
 
 Prints objects of JSON, one a line, each as soon as it is known: {"machine"}, {"checks"}, {"runtime"}, and {"done": n}
-after every picture. Written for Python 3.6.
+after every picture, or {"failed": why} where they cannot be answered. Written for Python 3.6.
 """
 
 import argparse
@@ -26,7 +26,7 @@ Tell = Callable[[Table], None]
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Tells what is asked for; 0 whatever the checks say, 2 where pictures cannot be run."""
+    """Tells what is asked for; 0 whatever it is, 2 where nothing can run the bundle at all."""
     parser = argparse.ArgumentParser(prog="edgekit_runtime.emulated")
     parser.add_argument("bundle")
     parser.add_argument("--runtime")
@@ -43,14 +43,18 @@ def main(arguments: Optional[List[str]] = None) -> int:
     tell({"machine": {"architecture": platform.machine(), "features": features()}})
     tell({"checks": as_json(told.bundle, verify(told.bundle, runtime=told.runtime))["checks"]})
     try:
-        runtime = told.runtime or choose(read_manifest(told.bundle)[1].runtime, read_manifest(told.bundle)[1].files)
-        module = sys.modules.get(MODULES.get(runtime, ""))
-        tell({"runtime": {"name": runtime, "version": getattr(module, "__version__", None)}})
-        if told.pictures:
-            np.save(told.outputs, _answers(told.bundle, runtime, np.load(told.pictures, mmap_mode="r"), tell))
+        manifest = read_manifest(told.bundle)[1]
+        runtime = told.runtime or choose(manifest.runtime, manifest.files)
     except BundleError as error:
         sys.stderr.write("%s\n" % error)
         return 2
+    module = sys.modules.get(MODULES.get(runtime, ""))
+    tell({"runtime": {"name": runtime, "version": getattr(module, "__version__", None)}})
+    if told.pictures:
+        try:
+            np.save(told.outputs, _answers(told.bundle, runtime, np.load(told.pictures, mmap_mode="r"), tell))
+        except BundleError as error:
+            tell({"failed": str(error)})
     return 0
 
 

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,16 @@ class _Line(BaseModel):
     checks: tuple[Found, ...] | None = None
     runtime: Engine | None = None
     done: int | None = None
+    failed: str | None = None
+
+
+class Heard(NamedTuple):
+    """All that the lines told: the machine, the checks that ran the network, what ran it, why pictures failed."""
+
+    machine: Machine
+    checks: tuple[Found, ...]
+    runtime: Engine
+    failed: str | None
 
 
 class Answers(BaseModel):
@@ -101,17 +111,15 @@ class Emulated:
     """What an emulated processor gave.
 
     Attributes:
-        built_for: the bundle's own runtime; runtime: what ran it there.
-        checks: those that run the network; the rest is looked at here.
+        built_for: the bundle's own runtime.
         archive_is_own: whether the bundle's own runtime archive is the one that was run, byte for byte.
+        outputs: float32 (N, classes) of the pictures; None where there are none, or they failed.
     """
 
     processor: Processor
     qemu: str
     built_for: str
-    machine: Machine
-    runtime: Engine
-    checks: tuple[Found, ...]
+    heard: Heard
     archive_is_own: bool
     outputs: NDArray[np.float32] | None
 
@@ -121,16 +129,17 @@ class Emulated:
             processor=self.processor.qemu,
             stands_for=self.processor.stands_for,
             qemu=self.qemu,
-            machine=self.machine,
+            machine=self.heard.machine,
             built_for=self.built_for,
-            runtime=self.runtime,
+            runtime=self.heard.runtime,
             archive_is_own=self.archive_is_own,
             pictures=pictures,
         )
 
     def __str__(self) -> str:
-        ran = f"{self.runtime.name} {self.runtime.version}"
-        if self.runtime.name != self.built_for:
+        runtime = self.heard.runtime
+        ran = f"{runtime.name} {runtime.version}"
+        if runtime.name != self.built_for:
             ran += f" (the bundle is built for {self.built_for})"
         if not self.archive_is_own:
             ran += "; this edgekit's device runtime, not the other one that the bundle has"
@@ -176,13 +185,14 @@ def emulate(
             moved(sum('"done"' in line for line in now))
 
         check_ended(run_module(emulator, processor.qemu, work / NAME, call, heard), emulator, "the device runtime")
-        outputs = None if pictures is None else np.load(work / "outputs.npy", allow_pickle=False)
-    machine, checks, engine = read_lines(lines)
-    return Emulated(processor, emulator.qemu_version, told.runtime, machine, engine, checks, is_own, outputs)
+        found = read_lines(lines)
+        made = work / "outputs.npy"
+        outputs = None if pictures is None or found.failed is not None else np.load(made, allow_pickle=False)
+    return Emulated(processor, emulator.qemu_version, told.runtime, found, is_own, outputs)
 
 
-def read_lines(lines: Sequence[str]) -> tuple[Machine, tuple[Found, ...], Engine]:
-    """What the lines tell: the machine, the checks that ran the network, and what ran it.
+def read_lines(lines: Sequence[str]) -> Heard:
+    """What the lines of edgekit_runtime.emulated tell.
 
     Raises:
         UnavailableError: they are not whole, or are no JSON.
@@ -196,7 +206,8 @@ def read_lines(lines: Sequence[str]) -> tuple[Machine, tuple[Found, ...], Engine
     engine = next((each.runtime for each in found if each.runtime is not None), None)
     if machine is None or checks is None or engine is None:
         raise UnavailableError("the emulated device runtime ended before it had told everything")
-    return machine, tuple(each for each in checks if each.name not in LOOKED_AT_HERE), engine
+    failed = next((each.failed for each in found if each.failed is not None), None)
+    return Heard(machine, tuple(each for each in checks if each.name not in LOOKED_AT_HERE), engine, failed)
 
 
 LOOKED_AT_HERE: Final = ("manifest", "files", "signature")

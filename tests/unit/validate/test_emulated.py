@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -39,10 +40,11 @@ def here(tmp_path: Path) -> Emulator:
 
 
 def test_lines_tell_the_machine_the_checks_and_the_runtime() -> None:
-    machine, checks, engine = read_lines(LINES)
-    assert machine.features == ("fp", "asimddp")
-    assert [(each.name, each.ok) for each in checks] == [("golden outputs", False)]
-    assert (engine.name, engine.version) == ("onnxruntime", "1.32.0")
+    heard = read_lines(LINES)
+    assert heard.machine.features == ("fp", "asimddp")
+    assert [(each.name, each.ok) for each in heard.checks] == [("golden outputs", False)]
+    assert (heard.runtime.name, heard.runtime.version, heard.failed) == ("onnxruntime", "1.32.0", None)
+    assert read_lines([*LINES, '{"failed": "no"}']).failed == "no"
 
 
 @pytest.mark.parametrize("lines", [[], LINES[:2], ["no JSON"], ['{"checks": 3}']])
@@ -57,9 +59,9 @@ def test_the_bundle_is_run_and_its_pictures_answered(bundle: Path, here: Emulato
     done: list[int] = []
     told = read_manifest(str(bundle))[1]
     found = emulate(bundle, told, here, PROCESSORS["arm64"], pictures=pictures, moved=done.append)
-    assert (found.checks[0].name, found.checks[0].ok) == ("golden outputs", True)
-    assert (found.runtime.name, found.archive_is_own, done[-1]) == ("onnxruntime", True, 3)
-    assert found.runtime.version
+    assert (found.heard.checks[0].name, found.heard.checks[0].ok) == ("golden outputs", True)
+    assert (found.heard.runtime.name, found.archive_is_own, done[-1]) == ("onnxruntime", True, 3)
+    assert found.heard.runtime.version
     assert found.outputs is not None
     answers = compared("some", exact(bundle, pictures), found.outputs)
     assert (answers.same, answers.images, answers.ok) == (100, 3, True)
@@ -70,8 +72,6 @@ def test_the_bundle_is_run_and_its_pictures_answered(bundle: Path, here: Emulato
 
 
 def test_code_that_comes_with_a_bundle_is_not_run(bundle: Path, here: Emulator, tmp_path: Path) -> None:
-    import shutil
-
     copy = shutil.copytree(bundle, tmp_path / "copy")
     (copy / "edgekit_runtime.pyz").write_bytes(b"import nothing")
     found = emulate(copy, read_manifest(str(bundle))[1], here, PROCESSORS["arm64"])
@@ -91,6 +91,16 @@ def test_a_runtime_that_is_not_there_is_named(bundle: Path, here: Emulator) -> N
     for name, words in (("openvino", "nothing that openvino can run"), ("some", "no runtime some")):
         with pytest.raises(InputError, match=words):
             emulate(bundle, told, here, PROCESSORS["arm64"], name)
+
+
+def test_a_network_that_cannot_be_loaded_is_bad(bundle: Path, here: Emulator, tmp_path: Path) -> None:
+    copy = shutil.copytree(bundle, tmp_path / "copy")
+    (copy / "model.onnx").write_bytes(b"no network")
+    told = read_manifest(str(bundle))[1]
+    found = emulate(copy, told, here, PROCESSORS["arm64"], pictures=np.zeros((1, 32, 32, 3), np.uint8))
+    assert found.heard.failed is not None
+    assert "ONNX Runtime cannot load" in found.heard.failed
+    assert found.outputs is None
 
 
 def test_other_answers_are_counted() -> None:
