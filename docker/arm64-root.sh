@@ -54,9 +54,9 @@ END
 
 # apt with folders of its own: no rights are needed, and the packages of this machine are neither read nor changed.
 work=$root/work
+rm -rf "$work"
 begin_apt() {
-    [ ! -f "$work/ready" ] || return 0
-    rm -rf "$work"
+    [ ! -d "$work" ] || return 0
     mkdir -p "$work/lists/partial" "$work/archives/partial" "$work/state" "$work/log"
     : >"$work/status"
     here=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
@@ -88,9 +88,11 @@ Dir::Log "$work/log";
 END
     echo "packages of $suite: reading what there is" >&2
     APT_CONFIG=$work/apt.conf apt-get -qq update || fail "apt cannot read the archive: see above"
-    touch "$work/ready"
 }
 
+if [ -f "$root/system.txt" ] && [ -n "$suite$archive" ]; then
+    echo "$root/system is there already, and is kept: remove it and system.txt to have another" >&2
+fi
 if [ ! -f "$root/system.txt" ]; then
     begin_apt
     echo "Python for arm64: fetching" >&2
@@ -129,7 +131,7 @@ fi
 version=$(readlink "$root/system/usr/bin/python3" | sed 's/.*python//')
 # What an earlier run was asked for stays.
 for each in $(cat "$root/wheels.txt" 2>/dev/null); do
-    case " $names " in *" ${each%%==*} "*) ;; *) names="$names ${each%%==*}" ;; esac
+    case " $names " in *" ${each%%==*} "*) ;; *) [ "$each" = "${each%%==*}" ] || names="$names ${each%%==*}" ;; esac
 done
 wanted=''
 for each in $names; do
@@ -137,7 +139,7 @@ for each in $names; do
     [ -n "$pin" ] || fail "$lock has no version of $each"
     wanted="$wanted $pin"
 done
-if [ "$(cat "$root/wheels.txt" 2>/dev/null)" != "$wanted" ]; then
+if [ "$(cat "$root/wheels.txt" 2>/dev/null)" != "Python $version,$wanted" ]; then
     echo "wheels for Python $version on arm64:$wanted: fetching" >&2
     glibc=$(sed -n 's/^\.\/libc6_2\.\([0-9]*\).*/\1/p' "$root/system.txt")
     platforms='--platform manylinux2014_aarch64'
@@ -152,7 +154,7 @@ if [ "$(cat "$root/wheels.txt" 2>/dev/null)" != "$wanted" ]; then
         fail "pip has no wheels for arm64 of$wanted"
     rm -rf "$root/wheels"
     mv "$root/wheels.new" "$root/wheels"
-    echo "$wanted" >"$root/wheels.txt"
+    echo "Python $version,$wanted" >"$root/wheels.txt"
 fi
 rm -rf "$work"
 echo "$root is ready: Python $version,$wanted"

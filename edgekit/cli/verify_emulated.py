@@ -160,4 +160,4 @@ def _print(bundle: Path, checks: list[Check], found: Emulated | None, answers: A
         return
     say("\n".join(as_text(checks)))
     if found is not None:
-        click.echo(f"{'emulated':<16} {'-':<5} {found}")
+        say(f"{'emulated':<16} {'-':<5} {found}")
