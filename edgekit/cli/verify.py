@@ -48,12 +48,14 @@ def command(
     if identity is not None and allowed_signers is None:
         raise click.UsageError("--identity needs --allowed-signers")
     asked = asked_of(no_golden, **flags)
+    from edgekit.runtime.quiet import device_warnings_in_a_line
     from edgekit.runtime.verify import as_json as told
     from edgekit.runtime.verify import as_text, exit_code, verify
 
     if asked is not None:
         looked_at = verify(str(Path(bundle)), allowed_signers, identity, golden=False)
         return verify_emulated(Path(bundle), looked_at, asked, runtime, as_json)
+    device_warnings_in_a_line()
     checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime)
     if as_json:
         emit_json(told(bundle, checks))

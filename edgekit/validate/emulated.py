@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,12 @@ from pydantic import BaseModel, ValidationError
 from edgekit.bundle.runtime_archive import NAME, runtime_archive
 from edgekit.devices.emulator import ENGINES, Emulator, Processor, check_ended, how_to_get, run_module
 from edgekit.errors import InputError, UnavailableError
-from edgekit.runtime.engines import FILES, able, pixel_type
+from edgekit.runtime.engines import FILES, able
 from edgekit.runtime.manifest import Checked
 from edgekit.validate.arithmetic import arithmetic
+
+EXACT: Final = "onnxruntime"
+"""The backend whose INT8 sums are exact on every processor."""
 
 MODULE: Final = "edgekit_runtime.emulated"
 NO_LATENCY: Final = "not_measured: emulated"
@@ -71,7 +74,7 @@ class Heard(NamedTuple):
 
 
 class Answers(BaseModel):
-    """Of pictures: emulated outputs beside exact arithmetic, the same graph in float32 with nothing rewritten.
+    """Of pictures: emulated outputs beside those of the same graph here, in exact arithmetic.
 
     Attributes:
         data: the name of the pictures; same: percent of them with the same answer, ties among them.
@@ -232,20 +235,21 @@ def _check_engine(told: Checked, emulator: Emulator, runtime: str | None) -> Non
 
 
 def exact(bundle: Path, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """float32 (N, classes) by the bundle's graph, nothing of which is rewritten or fused: INT8 as Q/DQ define it.
+    """float32 (N, classes) of the bundle's graph on this processor, by ONNX Runtime's kernels with exact INT8 sums.
+
+    Float32 arithmetic on the graph's quantizers is no such measure: INT8 kernels round otherwise, on every processor.
 
     Raises:
         InputError: there is no such graph, or ONNX Runtime cannot run it.
     """
-    from edgekit.models.run_graph import session_of
+    from edgekit.backends import Compiled, backend
 
     path = bundle / "model.onnx"
     if not path.is_file():
         raise InputError("the bundle has no model.onnx to do exact arithmetic with", "Leave out --images.")
-    session = session_of(path, optimized=False)
-    name, kind = session.get_inputs()[0].name, pixel_type(session)
-    rows: list[Any] = [session.run(None, {name: each[None].astype(kind)})[0] for each in pictures]
-    return np.concatenate(rows).astype(np.float32)
+    graph = Compiled(EXACT, str(path), "int8", path.stat().st_size)
+    with backend(EXACT).load(graph, "throughput") as session:
+        return session.infer_many(pictures)
 
 
 def compared(data: str, wanted: NDArray[np.float32], made: NDArray[np.float32]) -> Answers:
@@ -256,7 +260,7 @@ def compared(data: str, wanted: NDArray[np.float32], made: NDArray[np.float32]) 
     """
     if wanted.shape != made.shape:
         raise InputError(f"the emulated outputs are {made.shape} where exact ones are {wanted.shape}")
-    found = arithmetic("emulated", "exact", made, wanted)
+    found = arithmetic("emulated", EXACT, made, wanted)
     return Answers(
         data=data,
         images=found.images,
