@@ -117,7 +117,7 @@ def verify_emulated(bundle: Path, checks: list[Check], asked: Asked, runtime: st
     answers = None
     if name is not None and pictures is not None and found.outputs is not None:
         answers = compared(name, exact(bundle, pictures), found.outputs)
-    checks = [*checks, *(Check(each.name, each.ok, each.detail) for each in found.heard.checks)]
+    checks = [*checks, *(Check(each.name, each.ok, each.detail, warning=each.warning) for each in found.heard.checks)]
     if answers is not None:
         checks.append(Check("pictures", answers.ok, str(answers)))
     elif found.heard.failed is not None:

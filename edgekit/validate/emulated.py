@@ -38,6 +38,7 @@ class Found(BaseModel):
     name: str
     ok: bool | None
     detail: str
+    warning: bool = False
 
 
 class Machine(BaseModel):
@@ -213,7 +214,7 @@ def read_lines(lines: Sequence[str]) -> Heard:
     return Heard(machine, tuple(each for each in checks if each.name not in LOOKED_AT_HERE), engine, failed)
 
 
-LOOKED_AT_HERE: Final = ("manifest", "files", "signature")
+LOOKED_AT_HERE: Final = ("manifest", "files", "signature", "model signature")
 """Checks that need no emulation, and are made before it."""
 
 
