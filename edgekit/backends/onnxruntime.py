@@ -11,10 +11,11 @@ import json
 import re
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.backends import (
@@ -23,6 +24,7 @@ from edgekit.backends import (
     Compiled,
     CompileSettings,
     Identity,
+    LayerKey,
     LayerTime,
     Mode,
     Session,
@@ -42,6 +44,10 @@ RUNTIME: Final = "onnxruntime"
 PRECISIONS: Final = ("int8", "mixed", "fp32")
 ERRORS_ONLY: Final = 3
 KERNEL: Final = "_kernel_time"
+PRECISIONS_OF_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"float": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+    | {f"{sign}int{bits}": f"int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
 _ADDED = re.compile(r"(_nchwc)?(_token_\d+)?$")  # to the name of an operator that is fused or laid out anew
 
 
@@ -97,12 +103,21 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
         for _ in range(runs + PROFILE_WARM_UP):
             session.run(None, {name: picture})
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    times: dict[tuple[str, str], list[float]] = {}
+    times: dict[LayerKey, list[float]] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
             layer = _ADDED.sub("", event["name"].removesuffix(KERNEL))
-            times.setdefault((layer, event["args"]["op_name"]), []).append(float(event["dur"]))
+            operator = event["args"]["op_name"]
+            key = (layer, operator, operator, _precision(event["args"]))
+            times.setdefault(key, []).append(float(event["dur"]))
     return slowest_first({layer: found[PROFILE_WARM_UP:] for layer, found in times.items()})
+
+
+def _precision(told: Mapping[str, Any]) -> str:
+    """The type of an operator's first input, and of its output where that is another; empty where none is told."""
+    sides = (told.get("input_type_shape"), told.get("output_type_shape"))
+    types = [PRECISIONS_OF_TYPES.get(next(iter(side[0])), "") for side in sides if side]
+    return " → ".join(dict.fromkeys(filter(None, types)))
 
 
 class OnnxRuntimeSession:

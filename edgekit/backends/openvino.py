@@ -14,6 +14,7 @@ from edgekit.backends import (
     Compiled,
     CompileSettings,
     Identity,
+    LayerKey,
     LayerTime,
     Mode,
     Session,
@@ -36,6 +37,11 @@ PRECISIONS: Final = ("int8", "mixed", "bf16", "fp32")
 # FP32, so that a bundle computes the same on processors with and without BF16; a mixed one was judged with BF16.
 PRECISION_HINTS: Final[Mapping[str, str]] = MappingProxyType(
     {"fp32": "f32", "bf16": "bf16", "int8": "f32", "mixed": "bf16"}
+)
+
+KERNEL_PRECISIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"i8": "int8", "u8": "int8", "bf16": "bf16", "f16": "fp16", "fp16": "fp16", "f32": "fp32", "fp32": "fp32"}
+    | {name: f"int{name[1:]}" for name in ("i16", "i32", "i64")}
 )
 
 
@@ -155,13 +161,19 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     model = _core().compile_model(compiled.path, "CPU", settings)
     request = model.create_infer_request()
     picture = np.full(tuple(model.input(0).shape), 128, np.uint8)
-    times: dict[tuple[str, str], list[float]] = {}
+    times: dict[LayerKey, list[float]] = {}
     for run in range(runs + PROFILE_WARM_UP):
         request.infer([picture])
         for layer in request.get_profiling_info() if run >= PROFILE_WARM_UP else []:
             if layer.real_time.total_seconds() > 0:
-                times.setdefault((layer.node_name, layer.exec_type), []).append(layer.real_time.total_seconds() * 1e6)
+                key = (layer.node_name, layer.exec_type, layer.node_type, _precision(layer.exec_type))
+                times.setdefault(key, []).append(layer.real_time.total_seconds() * 1e6)
     return slowest_first(times)
+
+
+def _precision(kernel: str) -> str:
+    """What a kernel computes with, by the end of its name, such as brgconv_avx512_amx_I8; empty where that is new."""
+    return KERNEL_PRECISIONS.get(kernel.rpartition("_")[2].lower(), "")
 
 
 def _held_to_quota() -> dict[str, str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from edgekit.build.assemble_evidence import layer_times
 from edgekit.build.measure import EAGER
 from edgekit.report import model_variants as variants
 from edgekit.report.metrics import METRICS
@@ -44,8 +45,10 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         energy_j=found.measured.energy_j.get(one.name),
         fidelity=variants.Fidelity(**{key: each for key, each in asdict(result.fidelity).items() if each is not None}),
         kept=is_chosen,
+        taken_back=ruling.refusal is not None,
         reason=decision.reasons[one.name],
         layers=tuple(variants.Layer(**asdict(each)) for each in form.compiled.layers),
+        layer_times=layer_times(found.profiles.get(one.name)),
         flips=_flips(found, result),
         classes=None if result.classes is None else _classes(found, result.classes),
         parent=one.parent,
@@ -54,7 +57,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
             variants.LatencyRatio(base=each.base, ratio=each.times_faster, ci95=(each.low, each.high))
             for each in ruling.ratios
         ),
-    ).leaving_out("layers", "flips", "classes")
+    ).leaving_out("layers", "layer_times", "flips", "classes")
 
 
 def why_no_accuracy(plan: Plan, found: Findings) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from edgekit.build.calibration_variance import CalibrationVariance
     from edgekit.build.compile import CompiledForm
     from edgekit.build.export import Exported
+    from edgekit.build.profile import Profiled
     from edgekit.build.prune import Pruned
     from edgekit.build.referee import Refereed
     from edgekit.build.search_precision import Searched, SearchInput
@@ -30,6 +31,7 @@ class Findings:
         doubt: why accuracy with the labels of the images proves nothing, if it does not.
         variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
             with; each None where nothing was asked for.
+        profiles: the layers of variants, of those that were looked at.
     """
 
     exported: Exported
@@ -47,3 +49,4 @@ class Findings:
     decision: Decision
     referee: Refereed
     doubt: str | None = None
+    profiles: Mapping[str, Profiled] = field(default_factory=dict)

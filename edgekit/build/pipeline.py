@@ -19,6 +19,7 @@ from edgekit.build.findings import Findings
 from edgekit.build.locking import check_calibration, locked
 from edgekit.build.measure import MEASURE, measure_input
 from edgekit.build.plan import planned
+from edgekit.build.profile import PROFILE, profile_input
 from edgekit.build.provenance import provenance
 from edgekit.build.prune import Origin, Pruned, pruned_network
 from edgekit.build.quantize import QUANTIZE, quantize_input
@@ -101,11 +102,13 @@ def build(
     variance = calibration_variance(plan, run, exported, calibration, evaluation, answers.evaluated)
     measured = plan.untimed() or run(MEASURE, measure_input(plan, ready, exported.facts))
     decision = decided(plan, variants, forms, answers.evaluated, measured)
+    profiling = profile_input(plan, ready, decision)
+    profiles = run(PROFILE, profiling) if profiling is not None else {}
 
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision, referee, doubt,
+        answers.evaluated, measured, decision, referee, doubt, profiles,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     chosen = next(each for each in variants if each.name == decision.chosen)

@@ -22,6 +22,7 @@ from edgekit.report.fields import (
     Share,
 )
 from edgekit.report.metrics import METRICS
+from edgekit.report.model_evidence import LayerTimes, Quantiles
 
 _MEMORY = r"^memory(_[a-z0-9_]+)?$"
 
@@ -105,6 +106,8 @@ class Latency(Measured):
     by_batch: Mapping[str, Amount] | None = Field(None, description="Images a second by how many are given at once.")
     runs: Count | None
     warmup: Count | None
+    p50_ci95: Interval | None = Field(None, description="Interval of p50.")
+    quantiles: Quantiles | None = None
     why: str | None = None
 
     @model_validator(mode="after")
@@ -205,9 +208,11 @@ class Variant(Part):
     energy_j: Amount | None = None
     fidelity: Fidelity | None = None
     kept: bool
+    taken_back: bool | None = Field(None, description="Whether its step was taken back; absent where that is not told.")
     reason: str
     why: str | None = None
     layers: tuple[Layer, ...] = ()
+    layer_times: LayerTimes | None = None
     flips: Flips | None = None
     classes: ClassChanges | None = None
     parent: Name | None = Field(None, description="Name of the variant that this one was made from.")
