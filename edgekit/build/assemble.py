@@ -151,7 +151,8 @@ def _latency_verdict(plan: Plan, found: Findings) -> told.LatencyVerdict:
         why = measured.why or "nothing was timed"
         return told.LatencyVerdict(speedup_vs_fp32=None, p50=None, budget=budget, ok=None, why=why)
     p50 = measured.latency[chosen].p50
-    base = found.variants[0].name
+    runtime = next(each.backend for each in found.variants if each.name == chosen)
+    base = next(each.name for each in found.variants if (each.precision, each.backend) == ("fp32", runtime))
     ratio = measured.ratio(base, chosen)
     speedup, ends = (1.0, (1.0, 1.0)) if ratio is None else (ratio.times_faster, (ratio.low, ratio.high))
     ok = None if budget is None else p50 <= budget

@@ -51,6 +51,7 @@ def locked_decisions(lock: Lock, pruned: Pruned) -> evidence.LockedDecisions:
         seed=lock.recipe.seed,
         precisions=lock.precisions,  # type: ignore[arg-type]  # names that the model lists
         chosen=lock.chosen,
+        backend=lock.backend,
         pruning=_pruning(lock, pruned),
         search=_search(lock),
     )

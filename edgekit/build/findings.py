@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationData
     from edgekit.data.image_set import ImageSet
+    from edgekit.validate.arithmetic import Arithmetic
     from edgekit.validate.decision import Decision
     from edgekit.validate.evaluation import Evaluated
     from edgekit.validate.latency import Measured
@@ -29,6 +30,7 @@ class Findings:
     Attributes:
         images: that accuracy was measured on, None where there were none; shown, indices: that variants were shown.
         doubt: why accuracy with the labels of the images proves nothing, if it does not.
+        computed: how INT8 variants compare with exact integer arithmetic, by name, of those that were asked.
         variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
             with; each None where nothing was asked for.
         profiles: the layers of variants, of those that were looked at.
@@ -49,4 +51,5 @@ class Findings:
     decision: Decision
     referee: Refereed
     doubt: str | None = None
+    computed: Mapping[str, Arithmetic] = field(default_factory=dict)
     profiles: Mapping[str, Profiled] = field(default_factory=dict)

@@ -86,7 +86,8 @@ class Lock(_Part):
         made_on: the processor, for people.
         versions: of the packages that decide what is built.
         weights_sha256: of the network that came in.
-        chosen: name of the variant that is in the bundle; precisions: that were compared, fp32 first.
+        chosen: name of the variant that is in the bundle; backend: that ran it; None in older locks.
+        precisions: that were compared, fp32 first.
         pruning, search: None where nothing was pruned, or no mix was looked for.
     """
 
@@ -98,6 +99,7 @@ class Lock(_Part):
     calibration: LockedCalibration | None
     precisions: tuple[str, ...]
     chosen: str
+    backend: str | None = Field(default=None)
     pruning: LockedPruning | None = Field(default=None)
     search: LockedSearch | None = Field(default=None)
 

@@ -8,6 +8,7 @@ from edgekit.backends import Backend, CompileSettings, backend
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
 from edgekit.build.lock import Lock, differences, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
+from edgekit.build.runtimes import AUTO, backend_of, beside
 from edgekit.devices import Connection, Registry, remote
 from edgekit.devices.facts import DeviceFacts
 from edgekit.errors import InputError, UnavailableError, install_hint
@@ -27,7 +28,8 @@ class Plan:
 
     Attributes:
         release: the TensorRT that is built for, where the target has one.
-        backend: name of the one that compiles.
+        backend: name of the one that compiles; beside: of others that are timed beside it (--runtime auto);
+            usual: the one whose variants need no runtime in their names.
         executor: where variants run.
         wanted: the precision to build; precisions: of the unpruned network, fp32 first.
         device: what a device that takes part told of itself.
@@ -47,6 +49,8 @@ class Plan:
     device: remote.Probed | None
     lock: Lock | None
     notes: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+    usual: str = ""
 
     @property
     def compiler(self) -> Backend:
@@ -87,18 +91,29 @@ class Plan:
 
     def alternatives(self) -> tuple[Plan, ...]:
         """The same with the target's other runtimes that run here, where none was asked for by name."""
-        if self.recipe.runtime is not None or not isinstance(self.executor, Here):
+        if self.recipe.runtime not in (None, AUTO) or not isinstance(self.executor, Here):
             return ()
         names = [name for name in self.target.backends.values() if name != self.backend]
-        return tuple(self._with_backend(name) for name in names if backend(name).available() is not None)
+        return tuple(self.on(name) for name in names if backend(name).available() is not None)
 
-    def _with_backend(self, name: str) -> Plan:
-        assert isinstance(self.executor, Here)
-        identity = backend(name).identity(self.executor.machine)
-        executor = replace(self.executor, backend=name, identity=identity)
-        able = tuple(each for each in self.precisions if each in backend(name).PRECISIONS)
+    @property
+    def suffix(self) -> str:
+        """What names of variants end in: the runtime, where that is not the usual one."""
+        return "" if self.backend == self.usual else f"@{self.compiler.RUNTIME}"
+
+    def on(self, name: str) -> Plan:
+        """The same with another of the target's backends in the first place, those beside it the rest of both."""
+        if name == self.backend:
+            return self
+        executor = self.executor
+        if isinstance(executor, Here | OnDevice):
+            executor = replace(executor, backend=name, identity=backend(name).identity(executor.machine))
+        known = self.lock.precisions if self.lock is not None else self.target.precisions
+        precisions = _precisions(self.wanted, self.target, backend(name), executor.machine)
+        able = tuple(each for each in precisions if each in ("fp32", *known))
         wanted = self.wanted if self.wanted in backend(name).PRECISIONS else able[-1]
-        return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted)
+        beside = tuple(each for each in (self.backend, *self.beside) if each != name) if self.beside else ()
+        return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted, beside=beside)
 
     @property
     def task(self) -> Task:
@@ -131,7 +146,7 @@ def planned(
         UnavailableError: the target, its compiler or its device is not there.
     """
     target = find(recipe.target)
-    name = _backend_of(recipe, target)
+    name = backend_of(recipe.runtime, target)
     if not graphs_alone:
         _require(name, target)
     source = resolve(recipe, fetching(listener))
@@ -153,8 +168,11 @@ def planned(
     settings = _settings(recipe, target, release, store)
     executor = _executor(recipe, target, name, settings, (release, machine, device))
     precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
-    told = (*source.notes, *notes, *notes_of_lock)
-    return Plan(recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told)
+    others, notes_of_runtimes = beside(recipe.runtime, target, name, executor.untimed, device)
+    told = (*source.notes, *notes, *notes_of_lock, *notes_of_runtimes)
+    return Plan(
+        recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told, others, name
+    )
 
 
 def _held_to(lock: Lock | None, source: Source) -> list[str]:
@@ -173,13 +191,6 @@ def _held_to(lock: Lock | None, source: Source) -> list[str]:
         )
     other = differences(lock, versions())
     return [] if other is None else [other]
-
-
-def _backend_of(recipe: Recipe, target: Target) -> str:
-    runtime = recipe.runtime or target.runtime
-    if runtime not in target.backends:
-        raise InputError(f"--target {target.name} has no runtime {runtime}", f"It has: {', '.join(target.backends)}.")
-    return target.backends[runtime]
 
 
 def _require(name: str, target: Target) -> None:

@@ -204,5 +204,5 @@ def _graph(source: Source, exported: Exported, precision: str, graph_format: Gra
 
 def _compiled(graph: File, precision: str, run: Runner, runtime: str = HERE[0]) -> Compiled:
     identity = backend(runtime).identity(this_machine())
-    given = CompileInput((CompileTask("model", precision, graph, ()),), runtime, identity, DEFAULTS)
-    return run(COMPILE, given)["model"].compiled
+    task = CompileTask("model", precision, runtime, identity, graph)
+    return run(COMPILE, CompileInput((task,), DEFAULTS))["model"].compiled

@@ -115,7 +115,7 @@ if TYPE_CHECKING:
 @click.option(
     "--runtime",
     metavar="NAME",
-    help="What executes it, of those that the target has; `edgekit targets NAME` lists them. Default: its first.",
+    help="What executes it, of those that the target has (`edgekit targets NAME`); auto: the fastest. Default: its first.",
 )
 @click.option(
     "--locked",

@@ -26,6 +26,7 @@ class Contender:
         step: what made it of its parent, as a sentence begins with it, such as "pruning".
         drop: points of top-1 against the baseline; None where there are no labels.
         agreement: how often it answers as the baseline does, where that is what it is judged by.
+        wrong: why it is no evidence, where its runtime computes otherwise than its graph says.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Contender:
     size_bytes: int
     drop: PairedDrop | None
     agreement: Agreement | None = None
+    wrong: str | None = None
 
 
 @dataclass(frozen=True)
@@ -76,16 +78,24 @@ class Decision:
 
 
 def decide(
-    contenders: Sequence[Contender], measured: Measured, wanted: str, budgets: Budgets, by_name: bool = False
+    contenders: Sequence[Contender],
+    measured: Measured,
+    asked: str | Sequence[str],
+    budgets: Budgets,
+    by_name: bool = False,
 ) -> Decision:
     """Keeps the wanted variant if it pays, else the fastest other one that does.
 
     Args:
-        contenders: the baseline first; wanted: name of the one that was asked for.
+        contenders: the baseline first.
+        asked: name of the one that was asked for; or of its forms on several runtimes, the first of which that pays is
+            wanted, and the last where none does.
         by_name: whether its step was asked for expressly, so that one that breaks a budget is a budget missed.
     """
     known = {each.name: each for each in contenders}
     rulings = {each.name: _ruled(each, known, measured, budgets) for each in contenders}
+    names = (asked,) if isinstance(asked, str) else asked
+    wanted = next((name for name in names if rulings[name].refusal is None), names[-1])
     chosen, warnings = wanted, list[str]()
     if rulings[wanted].refusal is not None:
         chosen = _fallback(contenders, rulings, measured, wanted)
@@ -127,8 +137,14 @@ def _ruled(one: Contender, known: Mapping[str, Contender], measured: Measured, b
         return Ruling(None, None, ())
     rivals = (one.parent, *(name for name in one.simpler if name != one.parent))
     # a simpler one that breaks the budget is no alternative; what the step began with it must beat in any case
-    rivals = tuple(name for name in rivals if name == one.parent or not _over(known[name], budgets))
+    rivals = tuple(
+        name
+        for name in rivals
+        if name == one.parent or not (_over(known[name], budgets) or known[name].wrong is not None)
+    )
     ratios = tuple(found for name in rivals if (found := measured.ratio(name, one.name)) is not None)
+    if one.wrong is not None:
+        return Ruling(one.wrong, None, ratios)
     if _over(one, budgets):
         return Ruling(_broken(one, budgets), None, ratios)
     lost = next((each for each in ratios if each.low <= 1.0), None)
