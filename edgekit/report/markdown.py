@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from edgekit.report import flips, precision_search, pruned, summary
+from edgekit.report.columns import columns
 from edgekit.report.method import method
 from edgekit.report.metrics import metric
 from edgekit.report.model import Report
@@ -15,10 +16,10 @@ from edgekit.report.model_pruning import Pruning
 
 def markdown(report: Report) -> str:
     """Render a valid report as Markdown."""
-    columns = summary.columns(report)
-    rows = [[column.cell(report, variant) for column in columns] for variant in report.variants]
+    shown = columns(report)
+    rows = [[column.cell(report, variant) for column in shown] for variant in report.variants]
     mark = next(i for i, each in enumerate(report.variants) if each.name == report.chosen)
-    table = _table([each.title for each in columns], rows, [each.is_text for each in columns], bold=mark)
+    table = _table([each.title for each in shown], rows, [each.is_text for each in shown], bold=mark)
     parts = [
         f"# {_text(summary.title(report))}",
         f"**{summary.state(report)[1]}.** {_text(summary.verdict(report))}",

@@ -91,6 +91,6 @@ class LockedDecisions(Part):
     seed: Whole
     precisions: tuple[Precision, ...] = Field(description="That were compared, fp32 first.")
     chosen: Name
-    backend: str | None = Field(description="What compiles and runs it.")
+    backend: str | None = Field(None, description="What compiles and runs it.")
     pruning: LockedPruning | None
     search: LockedSearch | None
