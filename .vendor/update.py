@@ -13,7 +13,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 SCRIPTS = HERE.parent / "edgekit" / "report" / "scripts"
 GIVEN = ("package.json", "package-lock.json", "plot.js")
-BUNDLE = ("--bundle", "--minify", "--format=iife", "--global-name=Plot", "--target=es2020", "--charset=utf8")
+BUNDLE = ("--bundle", "--minify", "--format=iife", "--global-name=Plot", "--target=es2020")
 
 
 def bundled(work: Path, renew: bool) -> bytes:
