@@ -71,7 +71,7 @@ def _spread(p50: float) -> dict[str, Any]:
     percent = [0.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 100.0]
     around = (0.95, 0.97, 0.99, 1.0, 1.02, 1.2, 1.3, 1.6)
     return {
-        "p50_ci95": [p50 * 0.99, p50 * 1.01],
+        "p50_bounds": [p50 * 0.99, p50 * 1.01],
         "quantiles": {"percent": percent, "ms": [p50 * each for each in around]},
     }
 
@@ -82,7 +82,7 @@ def many_variants(count: int) -> dict[str, Any]:
     first, *_ = report["variants"]
     for place in range(count - 3):
         one = copy.deepcopy(first) | {"name": f"pruned-{place}", "kind": "step", "reason": "it is not faster"}
-        one["latency"] |= {"p50": 4 + place / 50, "p50_ci95": [3.9 + place / 50, 4.1 + place / 50]}
+        one["latency"] |= {"p50": 4 + place / 50, "p50_bounds": [3.9 + place / 50, 4.1 + place / 50]}
         report["variants"].append(one)
     return report
 

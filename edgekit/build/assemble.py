@@ -15,7 +15,7 @@ from edgekit.build.decide import agreement_of
 from edgekit.build.locking import locked
 from edgekit.report import model as told
 from edgekit.report import model_pruning as pruning
-from edgekit.validate.accuracy import decides, images_needed
+from edgekit.validate.accuracy import images_needed
 
 if TYPE_CHECKING:
     from edgekit.build.findings import Findings
@@ -121,7 +121,7 @@ def _accuracy_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:
         budget=budget,
         ok=drop.drop <= budget if found.doubt is None else None,
         # fp32 is its own baseline: it cannot drop, however few the images
-        decided=is_baseline or decides(drop.ci95, budget),
+        decided=is_baseline or found.evaluated.variants[chosen].decided(budget),
         images_needed=None if is_baseline else images_needed(drop, budget),
         why=found.doubt,
     ).leaving_out("why")
@@ -156,7 +156,8 @@ def _latency_verdict(plan: Plan, found: Findings) -> told.LatencyVerdict:
     ratio = measured.ratio(base, chosen)
     speedup, ends = (1.0, (1.0, 1.0)) if ratio is None else (ratio.times_faster, (ratio.low, ratio.high))
     ok = None if budget is None else p50 <= budget
-    return told.LatencyVerdict(speedup_vs_fp32=speedup, ci95=ends, p50=p50, budget=budget, ok=ok)
+    decided = None if budget is None else measured.latency[chosen].within(budget) is not None
+    return told.LatencyVerdict(speedup_vs_fp32=speedup, ci95=ends, p50=p50, budget=budget, ok=ok, decided=decided)
 
 
 def _pruning(found: Findings) -> pruning.Pruning:

@@ -118,7 +118,7 @@ def _latency(measured: Measured, name: str) -> variants.Latency:
         )  # fmt: skip
     figures = asdict(measured.latency[name])
     del figures["steady"]
-    return variants.Latency(**figures).leaving_out("by_batch")
+    return variants.Latency(**figures).leaving_out("by_batch", "p50_bounds", "p99_bounds", "quantiles")
 
 
 def _arithmetic(found: Findings, name: str) -> variants.Arithmetic | None:

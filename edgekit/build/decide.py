@@ -107,10 +107,13 @@ def decided(
             evaluated.variants[each.name].drop,
             agreement_of(plan, evaluated, each.name),
             computed[each.name].refusal if each.name in computed else None,
+            evaluated.variants[each.name].decided(plan.recipe.max_drop),
         )
         for each in variants
     ]
-    budgets = Budgets(plan.recipe.max_drop, plan.recipe.latency_budget_ms, plan.recipe.min_agreement)
+    asked = plan.recipe
+    bound = asked.decide == "bound"
+    budgets = Budgets(asked.max_drop, asked.latency_budget_ms, asked.min_agreement, bound, asked.strict)
     if plan.lock is not None and any(each.name == plan.lock.chosen for each in variants):
         return settled(contenders, measured, plan.lock.chosen, budgets)
     by_name = plan.wanted == "mixed" or isinstance(plan.recipe.prune, float)

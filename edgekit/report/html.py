@@ -120,7 +120,7 @@ def _plot(report: Report) -> Plot | None:
     if not drawn:
         return None
     y_key, found = plot.points(report)
-    across = "are 95 % intervals of p50" if plot.has_intervals(report) else "reach from p50 to p90"
+    across = "are the bounds of p50, 95 % each" if plot.has_bounds(report) else "reach from p50 to p90"
     notes = [f"{'Up and to the left' if y_key else 'Left'} is better. Horizontal bars {across}."]
     if y_key:
         notes.append(
@@ -166,7 +166,7 @@ _TAGS = {"no": "compared"}
 
 
 def _row(report: Report, variant: Variant, shown: Sequence[Column]) -> Row:
-    intervals = {"p50, ms": variant.latency.p50_ci95, metric(report).title: variant.accuracy.ci95}
+    intervals = {"p50, ms": plot.bounds(variant.latency), metric(report).title: variant.accuracy.ci95}
     words = {"p50, ms": summary.milliseconds}
     cells = []
     for column in shown[1:]:

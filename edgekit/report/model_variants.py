@@ -104,9 +104,12 @@ class Latency(Measured):
     ci95: Interval | None = Field(description="Interval of the mean.")
     throughput_ips: Amount | None
     by_batch: Mapping[str, Amount] | None = Field(None, description="Images a second by how many are given at once.")
+    p50_bounds: tuple[Amount | None, Amount | None] | None = Field(
+        None, description="Of the median, 95 % each, whatever the distribution; null for an end that runs do not bound."
+    )
+    p99_bounds: tuple[Amount | None, Amount | None] | None = Field(None, description="The same of p99.")
     runs: Count | None
     warmup: Count | None
-    p50_ci95: Interval | None = Field(None, description="Interval of p50.")
     quantiles: Quantiles | None = None
     why: str | None = None
 

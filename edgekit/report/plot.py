@@ -13,7 +13,7 @@ from edgekit.report.escaping import html_text
 from edgekit.report.labels import Box, Label, place, text_width
 from edgekit.report.metrics import metric
 from edgekit.report.model import Report
-from edgekit.report.model_variants import Accuracy, Variant
+from edgekit.report.model_variants import Accuracy, Latency, Variant
 
 WIDTH, HEIGHT = 860, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 20, 52
@@ -27,7 +27,7 @@ class Point:
     """A variant in the plot: latencies in ms; accuracy (or agreement) in percent, None if not measured.
 
     Attributes:
-        x_ends: the 95 % interval of p50, or p50 and p90 where a variant of the report has none.
+        x_ends: the bounds of p50, or p50 and p90 where a variant of the report has none.
         look: chosen, kept, left (it stands there for comparison) or taken (its step was taken back).
         is_front: whether no other one is both faster and at least as accurate.
     """
@@ -54,7 +54,7 @@ def points(report: Report) -> tuple[str, list[Point]]:
     timed = [(each, each.latency.p50) for each in report.variants if each.latency.p50]
     keys = ("accuracy", "agreement")
     y_key = next((key for key in keys if any(_y(report, v.accuracy, key) is not None for v, _ in timed)), "")
-    found, in_intervals = [], has_intervals(report)
+    found, are_bounds = [], has_bounds(report)
     for variant, p50 in timed:
         accuracy = variant.accuracy
         y = _y(report, accuracy, y_key)
@@ -63,16 +63,22 @@ def points(report: Report) -> tuple[str, list[Point]]:
         if ends is None and y is not None and accuracy.images and is_share:
             ends = wilson(y, accuracy.images)
         x_ends = (p50, max(variant.latency.p90 or 0, p50))
-        if in_intervals and variant.latency.p50_ci95 is not None:
-            x_ends = variant.latency.p50_ci95
+        if are_bounds:
+            x_ends = bounds(variant.latency) or x_ends
         found.append(Point(variant.name, p50, x_ends, y, ends if y is not None else None, _look(report, variant)))
     best = set(front([(each.x, each.y) for each in found]))
     return y_key, [replace(each, is_front=place in best) for place, each in enumerate(found)]
 
 
-def has_intervals(report: Report) -> bool:
-    """Whether every p50 is told with its interval."""
-    return all(each.latency.p50_ci95 is not None for each in report.variants if each.latency.p50)
+def bounds(latency: Latency) -> tuple[float, float] | None:
+    """The bounds of p50, where runs bound both ends."""
+    low, high = latency.p50_bounds or (None, None)
+    return None if low is None or high is None else (low, high)
+
+
+def has_bounds(report: Report) -> bool:
+    """Whether every p50 is told with its bounds."""
+    return all(bounds(each.latency) is not None for each in report.variants if each.latency.p50)
 
 
 def _look(report: Report, variant: Variant) -> str:

@@ -26,6 +26,7 @@ class Contender:
         step: what made it of its parent, as a sentence begins with it, such as "pruning".
         drop: points of top-1 against the baseline; None where there are no labels.
         agreement: how often it answers as the baseline does, where that is what it is judged by.
+        decided: whether the drop is known to be within the budget or beyond it; None where there is no drop.
         wrong: why it is no evidence, where its runtime computes otherwise than its graph says.
     """
 
@@ -38,6 +39,7 @@ class Contender:
     drop: PairedDrop | None
     agreement: Agreement | None = None
     wrong: str | None = None
+    decided: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -59,11 +61,18 @@ class Ruling:
 class Budgets:
     """Points of top-1 that may be lost, milliseconds that the median may take (None: any), and the percent of images
     that must keep the baseline's answer where there are no labels.
+
+    Attributes:
+        bound: whether a drop must be known to be within its budget, or else is told to be undecided; what stays is
+            decided by the drop itself in either case.
+        strict: whether what is undecided is missed.
     """
 
     max_drop: float
     latency_ms: float | None
     min_agreement: float = 0.0
+    bound: bool = True
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -128,7 +137,8 @@ def _decision(
     missed = by_name and _over(known[wanted], budgets)
     late = budgets.latency_ms is not None and measured.latency and measured.latency[chosen].p50 > budgets.latency_ms
     reasons = {each.name: _reason(each, known, chosen, wanted, (rulings[each.name], measured)) for each in contenders}
-    ok = not missed and not late and not _over(known[chosen], budgets)
+    open_to = budgets.bound and budgets.strict and known[chosen].parent is not None and _open(known[chosen], budgets)
+    ok = not missed and not late and not open_to and not _over(known[chosen], budgets)
     return Decision(chosen, rulings, reasons, ok, (*measured.warnings, *warnings, *doubts))
 
 
@@ -214,13 +224,20 @@ def _agrees(one: Contender) -> str:
     return f"accuracy not measured, FP32's answer on {one.agreement.percent:.1f} % of the images"
 
 
+def _open(one: Contender, budgets: Budgets) -> bool:
+    """Whether the images cannot tell on which side of the budget a drop, or an agreement, is."""
+    if one.drop is not None:
+        return not (decides(one.drop, budgets.max_drop) if one.decided is None else one.decided)
+    return one.agreement is not None and not one.agreement.decided(budgets.min_agreement)
+
+
 def undecided(one: Contender, budgets: Budgets) -> str | None:
     """A warning where the interval of a drop holds the budget, so that chance may have decided; None where it does not.
 
     What is decided by stays the drop itself.
     """
     drop = one.drop
-    if drop is None or one.parent is None or decides(drop.ci95, budgets.max_drop):
+    if not budgets.bound or drop is None or one.parent is None or not _open(one, budgets):
         return None
     needed = images_needed(drop, budgets.max_drop)
     more = "no number of them would" if needed is None else f"{about(needed)} would"

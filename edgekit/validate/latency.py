@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgekit.backends import Compiled
 from edgekit.devices.timed import BenchAnswer, BenchConditions
 from edgekit.errors import EdgekitError
+from edgekit.validate.quantiles import Quantiles, bounds, distribution
 
 T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)
 """Student's t, two-sided 95 %, by degrees of freedom from 1."""
@@ -40,19 +41,8 @@ class Candidate:
     compiled: Compiled
 
 
-Figure = float | int | bool | tuple[float, float] | Mapping[str, float] | Mapping[str, tuple[float, ...]]
-
-
-QUANTILES_PERCENT: Final = (0.0, 1.0, *(float(each) for each in range(5, 100, 5)), 99.0, 100.0)
-"""Which quantiles of the single runs are kept: enough to draw their distribution."""
-
-
-@dataclass(frozen=True)
-class Quantiles:
-    """A distribution of milliseconds: `percent` of the runs took no longer than `ms`, place by place."""
-
-    percent: tuple[float, ...]
-    ms: tuple[float, ...]
+Bounds = tuple[float | None, float | None]
+Figure = float | int | bool | tuple[float, float] | Bounds | Mapping[str, float] | Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -61,11 +51,12 @@ class Latency:
 
     Attributes:
         ci95: of the mean, from the means of blocks (single runs are not independent of each other).
-        p50_ci95: of the median, by drawing blocks again; quantiles: of the single runs.
         runs, warmup: how many were counted and how many came before.
         throughput_ips: images a second with as many requests in flight as the runtime likes.
         by_batch: the same by how many images are given at once, of networks that take several; None of others.
         steady: whether the medians of the last warm-up blocks agreed (edgekit.runtime.timing).
+        p50_bounds, p99_bounds: lower and upper one, each of 95 %, whatever the distribution; None for an end that so
+            few runs do not bound (edgekit.validate.quantiles).
     """
 
     p50: float
@@ -78,8 +69,16 @@ class Latency:
     throughput_ips: float
     steady: bool
     by_batch: Mapping[str, float] | None = None
-    p50_ci95: tuple[float, float] | None = None
+    p50_bounds: Bounds | None = None
+    p99_bounds: Bounds | None = None
     quantiles: Quantiles | None = None
+
+    def within(self, budget_ms: float) -> bool | None:
+        """Whether the median is known to be within a budget; None where its bounds cannot tell."""
+        low, high = self.p50_bounds or (None, None)
+        if high is not None and high <= budget_ms:
+            return True
+        return False if low is not None and low > budget_ms else None
 
     def as_dict(self) -> dict[str, Figure]:
         """Plain values, without what it has not."""
@@ -254,24 +253,18 @@ def _conditions(told: BenchConditions) -> Conditions:
 
 
 def figures(blocks: NDArray[np.float64], warmup: int, throughput_ips: float, steady: bool) -> Latency:
-    """Percentiles over all runs of (rounds, runs a block) milliseconds; mean and intervals go by the blocks."""
+    """Percentiles over all runs of (rounds, runs a block) milliseconds, the mean and its interval over the blocks."""
     whole, means = blocks.ravel(), blocks.mean(1)
     mean = float(means.mean())
     half = 0.0
     if len(means) > 1:
         half = t95(len(means) - 1) * float(means.std(ddof=1)) / math.sqrt(len(means))
     p50, p90, p99 = (float(value) for value in np.percentile(whole, (50, 90, 99)))
-    spread = Quantiles(QUANTILES_PERCENT, tuple(float(value) for value in np.percentile(whole, QUANTILES_PERCENT)))
-    made = Latency(p50, p90, p99, mean, (mean - half, mean + half), whole.size, warmup, throughput_ips, steady)
-    return replace(made, p50_ci95=_median_interval(blocks, p50), quantiles=spread)
-
-
-def _median_interval(blocks: NDArray[np.float64], p50: float) -> tuple[float, float]:
-    """95 % interval of the median of all runs: blocks are drawn again with replacement."""
-    rounds = len(blocks)
-    drawn = np.random.Generator(np.random.PCG64(0)).integers(0, rounds, (RESAMPLES, rounds))
-    low, high = np.percentile(np.median(blocks[drawn].reshape(RESAMPLES, -1), 1), (2.5, 97.5))
-    return min(float(low), p50), max(float(high), p50)
+    ordered = [float(each) for each in np.sort(whole)]
+    return Latency(
+        p50, p90, p99, mean, (mean - half, mean + half), whole.size, warmup, throughput_ips, steady,
+        p50_bounds=bounds(ordered, 0.5), p99_bounds=bounds(ordered, 0.99), quantiles=distribution(ordered),
+    )  # fmt: skip
 
 
 def t95(degrees: int) -> float:

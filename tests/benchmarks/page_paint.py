@@ -1,7 +1,7 @@
 """How soon the report page of many variants is painted and drawn, in Chromium, and how large it is.
 
-    .venv/bin/python tests/benchmarks/page_paint.py                      # 200 fabricated variants, 5 times
-    .venv/bin/python tests/benchmarks/page_paint.py build/net-cpu        # the report of a build
+.venv/bin/python tests/benchmarks/page_paint.py                      # 200 fabricated variants, 5 times
+.venv/bin/python tests/benchmarks/page_paint.py build/net-cpu        # the report of a build
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from browser import chromium, opened  # noqa: E402
-from reports import many_variants  # noqa: E402
+from browser import chromium, opened
+from reports import many_variants
 
-from edgekit.report import html, read, validate  # noqa: E402
+from edgekit.report import html, read, validate
 
 TIMES, VARIANTS = 5, 200
 PAINT = "performance.getEntriesByName('first-contentful-paint')[0].startTime"

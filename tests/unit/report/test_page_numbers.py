@@ -92,7 +92,7 @@ def test_charts_are_given_the_numbers_of_the_report() -> None:
     assert [each["name"] for each in told["points"]] == ["fp32", "bf16", "int8"]
     for point, spread, variant in zip(told["points"], told["distributions"], report["variants"], strict=True):
         latency, accuracy = variant["latency"], variant["accuracy"]
-        assert (point["p50"], point["p50_ends"]) == (latency["p50"], latency["p50_ci95"])
+        assert (point["p50"], point["p50_ends"]) == (latency["p50"], latency["p50_bounds"])
         assert (point["accuracy"], point["accuracy_ends"]) == (accuracy["top1"], accuracy["ci95"])
         assert {key: spread[key] for key in ("percent", "ms")} == latency["quantiles"]
     assert (told["accuracy_limit"], told["latency_limit"]) == (pytest.approx(95.4), None)
