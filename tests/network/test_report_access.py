@@ -75,9 +75,7 @@ def test_axe_finds_nothing(browser: Browser, axe: str, tmp_path: Path, name: str
         page.eval_on_selector_all("details", "all => all.forEach(each => { each.open = true; })")
         page.add_script_tag(content=axe)
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-    told = [
-        (each["id"], each["help"], [node["html"][:160] for node in each["nodes"][:3]]) for each in found["violations"]
-    ]
+    told = [(each["id"], [node["html"][:160] for node in each["nodes"][:3]]) for each in found["violations"]]
     assert told == []
     assert len(found["passes"]) > 10
 
