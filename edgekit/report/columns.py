@@ -8,7 +8,7 @@ from typing import Final
 
 from edgekit.report.metrics import METRICS, Task
 from edgekit.report.model import Report
-from edgekit.report.model_variants import Accuracy, Latency, Variant
+from edgekit.report.model_variants import Accuracy, CosineToFp32, Latency, PairsOfImages, Variant
 from edgekit.report.summary import baseline, milliseconds, number, speedup, times
 
 Value = Callable[[Report, Variant], float | None]
@@ -80,8 +80,12 @@ def _of_metric(task: Task) -> Column:
     return _accuracy(METRICS[task].title, METRICS[task].meaning, METRICS[task].value)
 
 
-def _roc_auc(accuracy: Accuracy) -> float | None:
-    return None if accuracy.pairs is None else accuracy.pairs.roc_auc
+def _cosine(title: str, meaning: str, value: Callable[[CosineToFp32], float]) -> Column:
+    return _accuracy(title, meaning, lambda a: None if a.cosine is None else value(a.cosine), 4)
+
+
+def _pairs(title: str, meaning: str, value: Callable[[PairsOfImages], float], digits: int) -> Column:
+    return _accuracy(title, meaning, lambda a: None if a.pairs is None else value(a.pairs), digits)
 
 
 _NETWORK: Final = (
@@ -112,11 +116,11 @@ _OF_TASK: Final[Mapping[Task, tuple[Column, ...]]] = {
     ),
     "embed": (
         _of_metric("embed"),
-        _accuracy("cosine", "with fp32's vectors, mean", lambda a: a.cosine and a.cosine.mean, 4),
-        _accuracy("cosine, p1", "its 1st percentile", lambda a: a.cosine and a.cosine.p1, 4),
-        _accuracy("ROC AUC", "of cosines of pairs of one class against others", _roc_auc, 4),
-        _accuracy("false accepts, %", "of pairs of different classes", lambda a: a.pairs and a.pairs.false_accept),
-        _accuracy("false rejects, %", "of pairs of the same class", lambda a: a.pairs and a.pairs.false_reject),
+        _cosine("cosine", "with fp32's vectors, mean", lambda c: c.mean),
+        _cosine("cosine, p1", "its 1st percentile", lambda c: c.p1),
+        _pairs("ROC AUC", "of cosines of pairs of one class against others", lambda p: p.roc_auc, 4),
+        _pairs("false accepts, %", "of pairs of different classes", lambda p: p.false_accept, 2),
+        _pairs("false rejects, %", "of pairs of the same class", lambda p: p.false_reject, 2),
     ),
     "multilabel": (
         _of_metric("multilabel"),
