@@ -78,6 +78,7 @@ class Layers:
     """The section on layers: those that were timed, those of an engine, and why others were not timed."""
 
     tables: Sequence[LayerTable]
+    note: str
     engine_of: str
     engine: Sequence[Layer]
     untold: Sequence[str]
@@ -85,12 +86,15 @@ class Layers:
 
 def layer_sections(report: Report) -> Layers | None:
     """None where nothing is known of layers."""
-    tables = [_table(each) for each in layers.timed(report)]
+    found = layers.timed(report)
+    tables = [_table(each) for each in found]
     engine = layers.engine(report)
     untold = layers.untold(report)
     if not tables and engine is None and not untold:
         return None
-    return Layers(tables, engine[0] if engine else "", engine[1] if engine else (), untold)
+    return Layers(
+        tables, found[0].note if found else "", engine[0] if engine else "", engine[1] if engine else (), untold
+    )
 
 
 def _table(found: layers.Timed) -> LayerTable:
@@ -136,10 +140,8 @@ def calibration(report: Report) -> CalibrationShown | None:
             share = f"{100 * covers.covered / covers.of:.1f}"
         of = f" of {number(covers.of, 0)}" if covers.of is not None else ""
         words = f"{number(covers.covered, 0)}{of} classes"
-        few = "a class of them has" if covers.fewest != covers.most else "each class has"
-        many = number(covers.fewest, 0) if covers.fewest == covers.most else f"{number(covers.fewest, 0)} to "
-        many = many if covers.fewest == covers.most else f"{many}{number(covers.most, 0)}"
-        facts.append(("Images of a class", f"{few} {many}"))
+        few, most = number(covers.fewest, 0), number(covers.most, 0)
+        facts.append(("Images of a class", few if few == most else f"{few} to {most}"))
     spread = pinned.spread
     if spread is not None:
         drops = ", ".join(number(each, 2) for each in spread.drops)

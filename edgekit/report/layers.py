@@ -46,11 +46,17 @@ class Timed:
 
     @property
     def sentence(self) -> str:
-        """How many layers, and what was timed."""
+        """How many layers there are, and their time."""
+        name = display_name(self.variant)
+        layers = f"{len(self.rows):,} layer{'' if len(self.rows) == 1 else 's'}"
+        return f"{name[0].upper()}{name[1:]} on {self.runtime}: {layers}, {number(self.total / 1e3, 2)} ms in all."
+
+    @property
+    def note(self) -> str:
+        """What was timed."""
         return (
-            f"{display_name(self.variant)} on {self.runtime}: {len(self.rows):,} layers take "
-            f"{number(self.total / 1e3, 2)} ms in all, medians of {self.runs} runs of their own. Timing "
-            "layers changes what they take, so that their sum is not the latency: the shares count."
+            f"Medians of {self.runs} runs of their own. Timing layers changes what they take, so that their sum is not "
+            "the latency: the shares count."
         )
 
 

@@ -91,7 +91,8 @@ def _layers(report: Report) -> list[str]:
          summary.number(each.share))
         for each in found.groups
     ]  # fmt: skip
-    return ["## Where the time goes", _text(found.sentence), _table(titles, rows, (True, True, False, False, False))]
+    said = _text(f"{found.sentence} {found.note}")
+    return ["## Where the time goes", said, _table(titles, rows, (True, True, False, False, False))]
 
 
 def _again(report: Report) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import http.server
 import json
 import threading
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from browser import chromium, opened
-from reports import full_report, many_variants
+from reports import embedding_report, full_report, many_variants, multilabel_report
+from samples import SAMPLE_REPORT
 
 from edgekit.report import html, validate
 
@@ -61,6 +63,49 @@ def test_charts_are_drawn_in_silence(browser: Browser, file: Path, look: str) ->
             assert box is not None
             assert box["x"] >= 0
             assert box["x"] + box["width"] <= wide[1]
+        assert wrong == []
+
+
+def without(part: str) -> dict[str, Any]:
+    """A report in which no variant has one of accuracy and latency."""
+    report = copy.deepcopy(SAMPLE_REPORT)
+    for each in report["variants"]:
+        each[part] = dict.fromkeys(each[part]) | {"why": "there is nothing to measure with"}
+    report["verdict"][part] = dict.fromkeys(report["verdict"][part]) | {"why": "there is nothing to measure with"}
+    return report
+
+
+def alone() -> dict[str, Any]:
+    """A report of the baseline and nothing else."""
+    report = copy.deepcopy(SAMPLE_REPORT)
+    del report["variants"][1:]
+    report["chosen"] = "fp32"
+    return report
+
+
+KINDS: dict[str, tuple[dict[str, Any], list[str]]] = {
+    "least": (SAMPLE_REPORT, ["front", "steps"]),
+    "vectors": (embedding_report(), ["front", "steps"]),
+    "labels": (multilabel_report(), ["front", "steps"]),
+    "no accuracy": (without("accuracy"), ["front", "steps"]),
+    "no latency": (without("latency"), ["steps"]),
+    "alone": (alone(), ["front"]),
+    "many": (many_variants(200), ["front", "steps", "distribution"]),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_reports_of_all_kinds_are_drawn(browser: Browser, tmp_path: Path, kind: str) -> None:
+    report, charts = KINDS[kind]
+    with opened(browser, written(report, tmp_path)) as (page, wrong):
+        drawn = page.eval_on_selector_all(
+            "figure[data-chart]", "all => all.filter(e => e.querySelector('.drawn svg')).map(e => e.dataset.chart)"
+        )
+        assert drawn == charts
+        text = page.locator("main").inner_text()
+        assert not {"NaN", "undefined", "None", "null", "Infinity"} & set(text.split())
+        broken = "all => all.filter(each => /NaN|undefined|Infinity/.test(each.outerHTML)).length"
+        assert page.eval_on_selector_all(".drawn svg", broken) == 0
         assert wrong == []
 
 

@@ -2,6 +2,7 @@
 // Draws the charts of the report from its data; what stands in the page without scripts stays where nothing is drawn.
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
+  const HINT = "Point at it, or go to it with Tab and through it with the arrow keys.";
   const MOST_LABELS = 14, MOST_LINES = 8;
   const COLOURS = { chosen: "var(--mark)", kept: "var(--other)", left: "var(--other)", taken: "var(--open)" };
   const TEXT = { fontSize: "11.5px", fontFamily: "inherit" };
@@ -61,8 +62,17 @@
         }
       const best = found.reduce((a, b) => (b.cost < a.cost ? b : a));
       taken.push(best.box);
-      return { ...each, dx: best.box.left - each.x, dy: (best.box.top + best.box.bottom) / 2 - each.y };
+      return { ...each, box: best.box, dx: best.box.left - each.x, dy: (best.box.top + best.box.bottom) / 2 - each.y };
     });
+  }
+
+  /** A thin line from a point to its label, where that is far away. */
+  function lead(svg, { x, y, box }) {
+    const [toX, toY] = [Math.min(Math.max(x, box.left), box.right), Math.min(Math.max(y, box.top), box.bottom)];
+    if (Math.hypot(toX - x, toY - y) < 20) return;
+    const line = document.createElementNS(svg.namespaceURI, "line");
+    for (const [name, value] of Object.entries({ x1: x, y1: y, x2: toX, y2: toY, stroke: "var(--other)", "stroke-width": 0.8 })) line.setAttribute(name, value);
+    svg.prepend(line);
   }
 
   /** Accuracy against latency, with the front of those that no other variant beats. */
@@ -113,7 +123,9 @@
     for (const label of labels)
       marks.push(Plot.text([label.each], { x: "p50", y: at, text: () => label.text, dx: label.dx, dy: label.dy, textAnchor: "start", fill: label.each.look === "chosen" ? "var(--mark)" : "var(--ink)", fontWeight: 600, fontSize: 12, ...HALO }));
     marks.push(tip(shown, words, { x: "p50", y: at }));
-    return [{ svg: Plot.plot({ ...options, marks }), items: [...shown].sort((a, b) => a.p50 - b.p50), words, spot: each => [across(each.p50), up(at(each))] }];
+    const svg = Plot.plot({ ...options, marks });
+    for (const label of labels) lead(svg, label);
+    return [{ svg, items: [...shown].sort((a, b) => a.p50 - b.p50), words, spot: each => [across(each.p50), up(at(each))] }];
   }
 
   /** From the baseline to the bundle: a bar for what each step changed. */
@@ -198,13 +210,13 @@
 
   /** A drawing that the keyboard reaches: arrows go from point to point, what is pointed at is said below. */
   function reachable(drawing, about) {
-    const { svg, items, words, spot } = drawing, readout = made("p", { className: "readout" });
+    const { svg, items, words, spot } = drawing, readout = made("p", { className: "readout", textContent: HINT });
     readout.setAttribute("aria-live", "polite");
     svg.setAttribute("aria-hidden", "true");
     const holder = made("div", { tabIndex: 0 }, svg);
     holder.setAttribute("role", "group");
     holder.setAttribute("aria-label", `${about}: a chart of ${items.length} points; arrow keys go from one to the next. The numbers stand in the tables.`);
-    svg.addEventListener("input", () => { readout.textContent = svg.value ? words(svg.value).replaceAll("\n", "; ") : ""; });
+    svg.addEventListener("input", () => { readout.textContent = svg.value ? words(svg.value).replaceAll("\n", "; ") : HINT; });
     let place = -1;
     const send = (type, [x, y]) => {
       const box = svg.getBoundingClientRect(), [, , wide, high] = svg.getAttribute("viewBox").split(" ").map(Number);
