@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from edgekit.report.model import Report
 from edgekit.report.model_evidence import LayerTime
@@ -60,16 +61,24 @@ class Timed:
         )
 
 
+MOST: Final = 4
+"""Variants whose layers are shown."""
+
+
 def timed(report: Report) -> list[Timed]:
-    """The variants whose layers were timed, the chosen one first."""
+    """The variants whose layers were timed, the chosen one and the baseline first; at most so many."""
     base = baseline(report)
     before = {} if base is None else {each.name: each.microseconds for each in _times(base)}
-    known = sorted(report.variants, key=lambda each: each.name != report.chosen)
+    first = (report.chosen, None if base is None else base.name)
+    known = sorted(_with_times(report), key=lambda each: first.index(each.name) if each.name in first else len(first))
     return [
         _timed(each, {} if base is None or each.name == base.name else before, base.name if base else None)
-        for each in known
-        if _times(each)
+        for each in known[:MOST]
     ]
+
+
+def _with_times(report: Report) -> list[Variant]:
+    return [each for each in report.variants if _times(each)]
 
 
 def _times(variant: Variant) -> Sequence[LayerTime]:
@@ -101,12 +110,14 @@ def _percent(part: float, whole: float) -> float:
 
 
 def untold(report: Report) -> list[str]:
-    """Why layers of variants were not timed."""
-    return [
+    """Why layers of variants were not timed, and how many more were."""
+    lines = [
         f"{each.name}, layers: {each.layer_times.why}"
         for each in report.variants
         if each.layer_times is not None and each.layer_times.why
     ]
+    more = len(_with_times(report)) - MOST
+    return [*lines, *([f"report.json has the layers of {more:,} more variants"] if more > 0 else [])]
 
 
 def engine(report: Report) -> tuple[str, Sequence[Layer]] | None:

@@ -209,14 +209,14 @@
   };
 
   /** A drawing that the keyboard reaches: arrows go from point to point, what is pointed at is said below. */
-  function reachable(drawing, about) {
-    const { svg, items, words, spot } = drawing, readout = made("p", { className: "readout", textContent: HINT });
+  function reachable(drawing, about, hint) {
+    const { svg, items, words, spot } = drawing, readout = made("p", { className: "readout", textContent: hint });
     readout.setAttribute("aria-live", "polite");
     svg.setAttribute("aria-hidden", "true");
     const holder = made("div", { tabIndex: 0 }, svg);
     holder.setAttribute("role", "group");
     holder.setAttribute("aria-label", `${about}: a chart of ${items.length} points; arrow keys go from one to the next. The numbers stand in the tables.`);
-    svg.addEventListener("input", () => { readout.textContent = svg.value ? words(svg.value).replaceAll("\n", "; ") : HINT; });
+    svg.addEventListener("input", () => { readout.textContent = svg.value ? words(svg.value).replaceAll("\n", "; ") : hint; });
     let place = -1;
     const send = (type, [x, y]) => {
       const box = svg.getBoundingClientRect(), [, , wide, high] = svg.getAttribute("viewBox").split(" ").map(Number);
@@ -235,7 +235,7 @@
     return made("div", {}, holder, readout);
   }
 
-  function begin(figure) {
+  function begin(figure, hint) {
     const { draw, about, tools } = CHARTS[figure.dataset.chart], choice = {};
     const drawn = made("div", { className: "drawn" }), bar = made("div", { className: "tools" });
     for (const tool of tools) {
@@ -251,7 +251,7 @@
       width = now;
       const drawings = draw(width, choice);
       drawn.className = drawings.length > 1 ? "drawn two" : "drawn";
-      drawn.replaceChildren(...drawings.map(each => reachable(each, about)));
+      drawn.replaceChildren(...drawings.map(each => reachable(each, about, hint)));
     };
     if (tools.length) figure.prepend(bar, drawn);
     else figure.prepend(drawn);
@@ -260,5 +260,5 @@
     new ResizeObserver(() => { if (!matchMedia("print").matches) show(false); }).observe(drawn);
   }
 
-  for (const figure of document.querySelectorAll("figure[data-chart]")) begin(figure);
+  document.querySelectorAll("figure[data-chart]").forEach((figure, place) => begin(figure, place ? "" : HINT));
 })();

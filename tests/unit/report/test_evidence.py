@@ -93,6 +93,13 @@ def test_layers_are_grouped_by_operator_and_precision() -> None:
     assert layers.timed(validate(report))[0].baseline is None  # other names: there is nothing to stand beside
 
 
+def test_layers_of_many_variants_are_counted() -> None:
+    more = [{"name": f"pruned-{place}"} for place in range(6)]
+    told = validate(report_of(*more))
+    assert [each.variant for each in layers.timed(told)] == ["int8", "pruned-0", "pruned-1", "pruned-2"]
+    assert layers.untold(told)[-1] == "report.json has the layers of 3 more variants"
+
+
 def test_the_lock_and_the_commands_are_told() -> None:
     told = dict(repeat.decisions(validate(full_report())))
     assert told["Chosen"] == "int8 on openvino, of the precisions fp32, bf16, int8"
