@@ -47,7 +47,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         fidelity=variants.Fidelity(**{key: each for key, each in asdict(result.fidelity).items() if each is not None}),
         kept=is_chosen,
         taken_back=ruling.refusal is not None,
-        reason=decision.reasons[one.name],
+        reason=decision.reasons[one.name] + ("" if form.compiled.backend == one.backend else ", on the processor"),
         layers=tuple(variants.Layer(**asdict(each)) for each in form.compiled.layers),
         layer_times=layer_times(found.profiles.get(one.name)),
         flips=_flips(found, result),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from edgekit.backends import Backend, CompileSettings, backend
+from edgekit.backends import Backend, CompileSettings, backend, openvino_plugin
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
 from edgekit.build.lock import Lock, differences, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
@@ -169,7 +169,7 @@ def planned(
     executor = _executor(recipe, target, name, settings, (release, machine, device))
     precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
     others, notes_of_runtimes = beside(recipe.runtime, target, name, executor.untimed, device)
-    told = (*source.notes, *notes, *notes_of_lock, *notes_of_runtimes)
+    told = (*source.notes, *notes, *target.of_baseline, *notes_of_lock, *notes_of_runtimes)
     return Plan(
         recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told, others, name
     )
@@ -201,6 +201,8 @@ def _require(name: str, target: Target) -> None:
         )
     if backend(name).available() is None:
         raise UnavailableError(f"{name} is not installed", install_hint("cpu", target.extra))
+    if target.can.plugin:
+        openvino_plugin.require(target.can.plugin, target.name)
 
 
 def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, list[str]]:
