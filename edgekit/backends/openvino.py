@@ -8,18 +8,15 @@ from typing import Final
 
 from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity
 from edgekit.backends.openvino_plugin import (
-    RUNTIME,
-    available,
     convert,
-    files,
-    graph_format,
     identity_of,
-    load,
-    profile,
 )
 from edgekit.targets import Machine
 
-__all__ = ["PRECISIONS", "RUNTIME", "available", "compile", "files", "graph_format", "identity", "load", "profile"]
+__all__ = [
+    *("PRECISIONS", "RUNTIME", "available", "compile", "files", "graph_format", "identity"),
+    *("kernels", "load", "profile"),
+]
 
 PRECISIONS: Final = ("int8", "mixed", "bf16", "fp32")
 

@@ -15,6 +15,7 @@ from .decoding import MAX_IMAGE_BYTES, MAX_PIXELS
 from .engines import FILES, Network, choose, load
 from .errors import BundleError, DeviceWarning
 from .files import problems
+from .kernels import KernelFindings, findings_of
 from .manifest import Checked, read_manifest
 from .openvino_plugins import PLUGINS, PROCESSOR, lacking
 from .session import Limits, Ranked, Session
@@ -161,6 +162,18 @@ class Bundle(object):
             BundleError: the answers are others.
         """
         return self._check(self._network)
+
+    def kernels(self) -> KernelFindings:
+        """Which kernels its runtime took here for the layers with weights, and whether they compute as it was built.
+
+        No layers are told of where a runtime does not tell its kernels (TensorRT).
+
+        Raises:
+            BundleError: the bundle is closed, or they cannot be read.
+        """
+        if self._network is None:
+            raise BundleError("the bundle is closed")
+        return findings_of(*self._network.kernels())
 
     def close(self) -> None:
         """Closes its sessions, each when what it works on is done."""
