@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -108,15 +108,19 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
             layer = ADDED.sub("", event["name"].removesuffix(KERNEL))
-            operator = event["args"]["op_name"]
-            key = (layer, operator, operator, _precision(event["args"]))
+            told = event["args"]
+            precision = _precision(told.get("input_type_shape"), told.get("output_type_shape"))
+            key = (layer, told["op_name"], told["op_name"], precision)
             times.setdefault(key, []).append(float(event["dur"]))
     return slowest_first({layer: found[PROFILE_WARM_UP:] for layer, found in times.items()})
 
 
-def _precision(told: Mapping[str, Any]) -> str:
-    """The type of an operator's first input, and of its output where that is another; empty where none is told."""
-    sides = (told.get("input_type_shape"), told.get("output_type_shape"))
+def _precision(*sides: Sequence[Mapping[str, Sequence[int]]] | None) -> str:
+    """The type of an operator's first input, and of its output where that is another; empty where none is told.
+
+    Args:
+        sides: its inputs and outputs, each a type and a shape.
+    """
     types = [PRECISIONS_OF_TYPES.get(next(iter(side[0])), "") for side in sides if side]
     return " → ".join(dict.fromkeys(filter(None, types)))
 
