@@ -15,7 +15,7 @@ from edgekit.report.metrics import metric
 from edgekit.report.model import Report
 from edgekit.report.model_variants import Variant
 from edgekit.report.page import markup, render
-from edgekit.report.scripts import CHARTS, TABLES, as_json, plot_library
+from edgekit.report.scripts import as_json, scripts
 
 _MARKS = {"good": "✓", "bad": "✗", "open": "?"}
 
@@ -26,7 +26,7 @@ def html(report: Report) -> str:
     shown = [each for each in columns(report) if each.title not in ("kept", "reason")]
     return render(
         "report.html.j2",
-        scripts=(plot_library(), CHARTS(), TABLES()),
+        scripts=scripts(),
         data=as_json(chart_data(report)),
         report=report,
         title=summary.title(report),

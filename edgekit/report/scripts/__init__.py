@@ -5,9 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache, partial
+from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Final
 
@@ -29,22 +28,24 @@ class Script:
 
 
 @cache
-def _script(name: str) -> Script:
-    """A script of this folder.
+def _script(*names: str) -> Script:
+    """Files of this folder as one script; several share a scope of their own.
 
     Raises:
         ValueError: it cannot stand inside an element.
     """
-    text = resources.files(__name__).joinpath(name).read_text(encoding="utf-8")
+    texts = [resources.files(__name__).joinpath(name).read_text(encoding="utf-8") for name in names]
+    text = texts[0] if len(texts) == 1 else "(() => {\n" + "\n".join(texts) + "})();\n"
     if "</script" in text.lower() or "<!--" in text:
-        raise ValueError(f"{name} would end its element")
+        raise ValueError(f"{', '.join(names)} would end its element")
     digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
     return Script(markup(text), f"'sha256-{digest}'")
 
 
-plot_library: Final[Callable[[], Script]] = partial(_script, "plot.min.js")
-CHARTS: Final[Callable[[], Script]] = partial(_script, "charts.js")
-TABLES: Final[Callable[[], Script]] = partial(_script, "tables.js")
+def scripts() -> tuple[Script, ...]:
+    """The scripts of the page in their order: the plotting library, what draws with it, and tables."""
+    charts = _script("marks.js", "front.js", "steps.js", "distribution.js", "charts.js")
+    return _script("plot.min.js"), charts, _script("tables.js")
 
 
 def as_json(data: ChartData) -> object:

@@ -1,5 +1,5 @@
 "use strict";
-// Tables that can be sorted and searched, and commands that can be copied; without scripts all of it stands there to be read.
+// Tables that can be sorted and searched, and commands that can be copied; without scripts all of it stands to be read.
 (() => {
   const made = (tag, more, ...inside) => {
     const node = Object.assign(document.createElement(tag), more);
@@ -13,14 +13,21 @@
 
   function key(group, column) {
     const cell = first(group).cells[column];
-    return cell.dataset.value !== undefined ? Number(cell.dataset.value) : cell.classList.contains("missing") ? null : cell.textContent.trim();
+    return cell.dataset.value !== undefined
+      ? Number(cell.dataset.value)
+      : cell.classList.contains("missing")
+        ? null
+        : cell.textContent.trim();
   }
 
   function sort(table, column, isUp) {
     const inOrder = groups(table).map(group => ({ group, key: key(group, column) }));
     inOrder.sort((a, b) => {
       if (a.key === null || b.key === null) return (a.key === null) - (b.key === null); // what is missing stays last
-      const order = typeof a.key === "number" && typeof b.key === "number" ? a.key - b.key : String(a.key).localeCompare(String(b.key), "en", { numeric: true });
+      const order =
+        typeof a.key === "number" && typeof b.key === "number"
+          ? a.key - b.key
+          : String(a.key).localeCompare(String(b.key), "en", { numeric: true });
       return isUp ? order : -order;
     });
     const holder = table.tBodies.length > 1 ? table : table.tBodies[0];
@@ -42,9 +49,11 @@
   }
 
   function searchable(table) {
-    const what = table.dataset.search, all = groups(table);
+    const what = table.dataset.search,
+      all = groups(table);
     if (all.length < 6) return;
-    const input = made("input", { type: "search" }), count = made("span", { textContent: `${all.length} ${what}` });
+    const input = made("input", { type: "search" }),
+      count = made("span", { textContent: `${all.length} ${what}` });
     count.setAttribute("role", "status");
     const bar = made("div", { className: "find" }, made("label", {}, `Search ${what} `, input), count);
     table.closest(".scroll").before(bar);
