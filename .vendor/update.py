@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -25,7 +26,8 @@ def bundled(work: Path, renew: bool) -> bytes:
     _run(work, "npm", "install" if renew else "ci", *quiet)
     written = ("--outfile=out.js", "--metafile=meta.json", "--log-level=error")
     _run(work, "node", "node_modules/esbuild/bin/esbuild", "plot.js", *BUNDLE, *written)
-    return (work / "out.js").read_bytes()
+    notice = f"/*\n{licences(packages(work))}*/\n"  # a copy of the script is in every report, and so is its licence
+    return notice.encode() + (work / "out.js").read_bytes()
 
 
 def packages(work: Path) -> dict[str, Path]:
@@ -41,13 +43,14 @@ def packages(work: Path) -> dict[str, Path]:
 
 
 def licences(found: dict[str, Path]) -> str:
-    """The licences of packages, one below the other."""
-    texts = []
+    """The licences of packages, each text once below the names of those that have it."""
+    names: dict[str, list[str]] = {}
     for name, folder in found.items():
         told = json.loads((folder / "package.json").read_text())
         file = next(each for each in sorted(folder.iterdir()) if each.name.lower().startswith("license"))
-        texts.append(f"{name} {told['version']} ({told['license']})\n\n{file.read_text().strip()}\n")
-    return ("\n" + "-" * 100 + "\n\n").join(texts)
+        text = " ".join(file.read_text(encoding="utf-8").split()).replace("*/", "* /")
+        names.setdefault(text, []).append(f"{name} {told['version']} ({told['license']})")
+    return "\n\n".join(f"{', '.join(those)}\n{textwrap.fill(text, 120)}" for text, those in names.items()) + "\n"
 
 
 def _run(folder: Path, *command: str) -> None:
