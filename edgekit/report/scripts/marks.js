@@ -93,7 +93,7 @@ function placed(wanted, drawn, width, height, margin) {
   });
 }
 
-/** Where a label may stand around its point, the best places first: near before far, right before left. */
+/** Where a label may stand around its point, the best places first: near rather than far, at the right rather than left. */
 function spotsAround(wide, high) {
   const spots = [];
   for (const gap of [10, 22, 38, 58]) {
