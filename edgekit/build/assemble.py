@@ -9,14 +9,17 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from edgekit import __version__
+from edgekit.build.assemble_evidence import coverage, locked_decisions
 from edgekit.build.assemble_variants import variant_parts, why_no_accuracy
 from edgekit.build.decide import agreement_of
+from edgekit.build.locking import locked
 from edgekit.report import model as told
 from edgekit.report import model_pruning as pruning
 from edgekit.validate.accuracy import images_needed
 
 if TYPE_CHECKING:
     from edgekit.build.findings import Findings
+    from edgekit.build.lock import Lock
     from edgekit.build.plan import Plan
     from edgekit.build.provenance import Provenance
     from edgekit.build.prune import Pruned
@@ -61,6 +64,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
         ),
         pruning=_pruning(found),
         tuning=None if found.search is None else _search(*found.search),
+        locked=locked_decisions(_lock(plan, found), found.pruned),
         stages=tuple(told.StageRun(name=each.name, seconds=each.seconds, cached=each.cached) for each in run.ran),
         warnings=(*run.warnings, *found.decision.warnings, *_of_kernels(found)),
         environment={
@@ -93,8 +97,14 @@ def _calibration(found: Findings) -> told.Calibration:
             seeds=len(drops), drops=drops, min=min(drops), max=max(drops), mean=fmean(drops), std=stdev(drops)
         )
     return told.Calibration(
-        images=len(chosen.items), strategy=chosen.strategy, digest=chosen.digest, seed=chosen.seed, spread=spread
-    ).leaving_out("spread")
+        images=len(chosen.items), strategy=chosen.strategy, digest=chosen.digest, seed=chosen.seed, spread=spread,
+        coverage=coverage(chosen),
+    ).leaving_out("spread", "coverage")  # fmt: skip
+
+
+def _lock(plan: Plan, found: Findings) -> Lock:
+    mixed = None if found.search is None else found.search[0]
+    return locked(plan, found.calibration, found.pruned, mixed, found.decision)
 
 
 def _verdict(plan: Plan, found: Findings) -> told.Verdict:

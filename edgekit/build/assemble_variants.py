@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import backend
+from edgekit.build.assemble_evidence import layer_times
 from edgekit.build.measure import EAGER
 from edgekit.report import model_variants as variants
 from edgekit.report.metrics import METRICS
@@ -45,8 +46,10 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         energy_j=found.measured.energy_j.get(one.name),
         fidelity=variants.Fidelity(**{key: each for key, each in asdict(result.fidelity).items() if each is not None}),
         kept=is_chosen,
+        taken_back=ruling.refusal is not None,
         reason=decision.reasons[one.name] + ("" if form.compiled.backend == one.backend else ", on the processor"),
         layers=tuple(variants.Layer(**asdict(each)) for each in form.compiled.layers),
+        layer_times=layer_times(found.profiles.get(one.name)),
         flips=_flips(found, result),
         classes=None if result.classes is None else _classes(found, result.classes),
         parent=one.parent,
@@ -57,7 +60,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         ),
         arithmetic=_arithmetic(found, one.name),
         kernels=_kernels(found, one.name),
-    ).leaving_out("layers", "flips", "classes", "arithmetic", "kernels")
+    ).leaving_out("layers", "layer_times", "flips", "classes", "arithmetic", "kernels")
 
 
 def why_no_accuracy(plan: Plan, found: Findings) -> str:
@@ -116,7 +119,7 @@ def _latency(measured: Measured, name: str) -> variants.Latency:
         )  # fmt: skip
     figures = asdict(measured.latency[name])
     del figures["steady"]
-    return variants.Latency(**figures).leaving_out("by_batch", "p50_bounds", "p99_bounds")
+    return variants.Latency(**figures).leaving_out("by_batch", "p50_bounds", "p99_bounds", "quantiles")
 
 
 def _arithmetic(found: Findings, name: str) -> variants.Arithmetic | None:

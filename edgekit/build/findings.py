@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from edgekit.build.calibration_variance import CalibrationVariance
     from edgekit.build.compile import CompiledForm
     from edgekit.build.export import Exported
+    from edgekit.build.profile import Profiled
     from edgekit.build.prune import Pruned
     from edgekit.build.referee import Refereed
     from edgekit.build.search_precision import Searched, SearchInput
@@ -34,6 +35,7 @@ class Findings:
         kernels: that the runtime took, by name, of variants that promise kernels of their own and run here.
         variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
             with; each None where nothing was asked for.
+        profiles: the layers of variants, of those that were looked at.
     """
 
     exported: Exported
@@ -53,3 +55,4 @@ class Findings:
     doubt: str | None = None
     computed: Mapping[str, Arithmetic] = field(default_factory=dict)
     kernels: Mapping[str, KernelFindings] = field(default_factory=dict)
+    profiles: Mapping[str, Profiled] = field(default_factory=dict)

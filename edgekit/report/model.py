@@ -27,6 +27,7 @@ from edgekit.report.fields import (
     Whole,
 )
 from edgekit.report.metrics import METRICS, Task
+from edgekit.report.model_evidence import ClassCoverage, LockedDecisions
 from edgekit.report.model_pruning import PrecisionSearch, Pruning
 from edgekit.report.model_variants import Variant
 
@@ -93,6 +94,7 @@ class Calibration(Measured):
     digest: str | None
     seed: Whole | None = None
     spread: CalibrationVariance | None = None
+    coverage: ClassCoverage | None = Field(None, description="Absent where the images have no labels.")
     why: str | None = None
 
 
@@ -188,6 +190,7 @@ class Report(Part):
         None, alias="tuning", description="Absent or null where a build looks for no mix of precisions."
     )
     referee: Referee | None = None
+    locked: LockedDecisions | None = None
     stages: tuple[StageRun, ...]
     warnings: tuple[str, ...] = ()
     environment: dict[str, Scalar]

@@ -22,6 +22,7 @@ from edgekit.report.fields import (
     Share,
 )
 from edgekit.report.metrics import METRICS
+from edgekit.report.model_evidence import LayerTimes, Quantiles
 
 _MEMORY = r"^memory(_[a-z0-9_]+)?$"
 
@@ -109,6 +110,7 @@ class Latency(Measured):
     p99_bounds: tuple[Amount | None, Amount | None] | None = Field(None, description="The same of p99.")
     runs: Count | None
     warmup: Count | None
+    quantiles: Quantiles | None = None
     why: str | None = None
 
     @model_validator(mode="after")
@@ -239,9 +241,11 @@ class Variant(Part):
     energy_j: Amount | None = None
     fidelity: Fidelity | None = None
     kept: bool
+    taken_back: bool | None = Field(None, description="Whether its step was taken back; absent where that is not told.")
     reason: str
     why: str | None = None
     layers: tuple[Layer, ...] = ()
+    layer_times: LayerTimes | None = None
     flips: Flips | None = None
     classes: ClassChanges | None = None
     parent: Name | None = Field(None, description="Name of the variant that this one was made from.")
