@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from edgekit import __version__
 from edgekit.build.assemble_variants import variant_parts, why_no_accuracy
 from edgekit.build.decide import agreement_of
+from edgekit.quantize.widened import read_widened
 from edgekit.report import model as told
 from edgekit.report import model_pruning as pruning
 from edgekit.validate.accuracy import decides, images_needed
@@ -46,7 +47,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
         ),
         target=provenance.target,
         data=_data(found.images),
-        calibration=_calibration(found) if plan.has_int8 else None,
+        calibration=_calibration(plan, found) if plan.has_int8 else None,
         variants=variant_parts(plan, found),
         chosen=found.decision.chosen,
         verdict=_verdict(plan, found),
@@ -79,7 +80,7 @@ def _data(images: ImageSet | None) -> told.Data:
     return data.leaving_out("left_out")
 
 
-def _calibration(found: Findings) -> told.Calibration:
+def _calibration(plan: Plan, found: Findings) -> told.Calibration:
     chosen, variance = found.calibration.chosen, found.variance
     spread = None
     if variance is not None:
@@ -88,8 +89,23 @@ def _calibration(found: Findings) -> told.Calibration:
             seeds=len(drops), drops=drops, min=min(drops), max=max(drops), mean=fmean(drops), std=stdev(drops)
         )
     return told.Calibration(
-        images=len(chosen.items), strategy=chosen.strategy, digest=chosen.digest, seed=chosen.seed, spread=spread
+        images=len(chosen.items),
+        strategy=chosen.strategy,
+        digest=chosen.digest,
+        seed=chosen.seed,
+        spread=spread,
+        int8_sums=_int8_sums(plan, found),
     ).leaving_out("spread")
+
+
+def _int8_sums(plan: Plan, found: Findings) -> told.Int8Sums:
+    """Of the chosen network, or of the first in INT8."""
+    if plan.sums == "exact":
+        return told.Int8Sums(how="exact")
+    quantized = [each for each in found.variants if each.precision in ("int8", "mixed")]
+    shown = next((each for each in quantized if each.name == found.decision.chosen), quantized[0])
+    widened = read_widened(shown.graph.path)
+    return told.Int8Sums(how=plan.sums, **asdict(widened) if widened is not None else {})
 
 
 def _verdict(plan: Plan, found: Findings) -> told.Verdict:

@@ -13,7 +13,7 @@ from edgekit import __version__
 from edgekit.build import lock as locks
 from edgekit.build.provenance import engine, engine_settings
 from edgekit.bundle.directory import write_bundle
-from edgekit.bundle.manifest import BuiltFor, Input, Licenses, Manifest, Network, Output
+from edgekit.bundle.manifest import Arithmetic, BuiltFor, Input, Licenses, Manifest, Network, Output
 from edgekit.bundle.runtime_archive import NAME as RUNTIME
 from edgekit.bundle.runtime_archive import runtime_archive
 from edgekit.bundle.sbom import SBOM, Images, Product, bill_of_materials
@@ -21,6 +21,7 @@ from edgekit.data.calibration import to_json
 from edgekit.data.labels import label_rules
 from edgekit.recipe import to_yaml
 from edgekit.report import RENDERERS, Report
+from edgekit.runtime.processor import EXACT
 from edgekit.validate.question import THRESHOLD
 
 if TYPE_CHECKING:
@@ -141,6 +142,13 @@ def product(report: Report) -> Product:
     )
 
 
+def _arithmetic(plan: Plan, variant: Variant) -> Arithmetic | None:
+    """What an INT8 network needs of a processor; nothing is told of others, and of TensorRT's."""
+    if plan.release is not None or variant.precision not in ("int8", "mixed"):
+        return None
+    return Arithmetic(int8_sums=plan.sums, features=EXACT if plan.sums == "exact" else ())
+
+
 def _manifest(plan: Plan, contents: Contents) -> Manifest:
     report, images = contents.report, contents.images
     _, _, height, width = report.model.input
@@ -154,6 +162,7 @@ def _manifest(plan: Plan, contents: Contents) -> Manifest:
         input=Input(name="image", dtype="uint8", shape=(1, height, width, 3), layout="NHWC", color="RGB"),
         preprocessing=plan.source.preprocessing,
         output=contents.output,
+        arithmetic=_arithmetic(plan, contents.variant),
         # Images of some of the classes name only those: their names would stand at the wrong places.
         labels=labels if len(labels) == report.model.classes else (),
         versions={"edgekit": __version__, report.target.runtime: report.target.runtime_version},

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit.errors import InputError
 from edgekit.quantize.candidates import QuantConfig
+from edgekit.quantize.graph_format import Sums
 from edgekit.recipe import Recipe, checked
 from edgekit.targets.packages import installed_version
 from edgekit.training.record import TrainingRecord
@@ -87,6 +88,7 @@ class Lock(_Part):
         versions: of the packages that decide what is built.
         weights_sha256: of the network that came in.
         chosen: name of the variant that is in the bundle; precisions: that were compared, fp32 first.
+        int8_sums: how products are added up by the processor that INT8 weights were made for.
         pruning, search: None where nothing was pruned, or no mix was looked for.
     """
 
@@ -98,6 +100,7 @@ class Lock(_Part):
     calibration: LockedCalibration | None
     precisions: tuple[str, ...]
     chosen: str
+    int8_sums: Sums = "exact"
     pruning: LockedPruning | None = Field(default=None)
     search: LockedSearch | None = Field(default=None)
 

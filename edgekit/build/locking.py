@@ -45,6 +45,7 @@ def locked(
         calibration=pinned if plan.has_int8 else None,
         precisions=plan.precisions,
         chosen=decision.chosen,
+        int8_sums=plan.sums,
         pruning=_pruning(pruned),
         search=None if mixed is None else LockedSearch(config=mixed.result.config, training=mixed.result.training),
     )

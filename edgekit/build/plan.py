@@ -13,8 +13,9 @@ from edgekit.devices.facts import DeviceFacts
 from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
-from edgekit.quantize.graph_format import GraphFormat
+from edgekit.quantize.graph_format import GraphFormat, Sums, sums_of
 from edgekit.recipe import Recipe, Task
+from edgekit.runtime.processor import LIMITS
 from edgekit.store import Store
 from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
 from edgekit.validate.latency import Measured
@@ -56,8 +57,20 @@ class Plan:
     @property
     def graph_format(self) -> GraphFormat:
         """The form of graphs that it wants."""
-        form = self.compiler.graph_format(self.release)
+        form = replace(self.compiler.graph_format(self.release), sums=self.sums)
         return replace(form, open_batch=True) if self.recipe.tensorrt.batch else form
+
+    @property
+    def sums(self) -> Sums:
+        """How INT8 products are added up where variants run; of a lock, what it was made for."""
+        if self.lock is not None:
+            return self.lock.int8_sums
+        return self.sums_here
+
+    @property
+    def sums_here(self) -> Sums:
+        """How they are added up where variants run, whatever a lock says; what runs nowhere is executed exactly."""
+        return "exact" if isinstance(self.executor, ByReference) else sums_of(self.backend, self.executor.machine)
 
     @property
     def base_precision(self) -> str:
@@ -154,7 +167,8 @@ def planned(
     executor = _executor(recipe, target, name, settings, (release, machine, device))
     precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
     told = (*source.notes, *notes, *notes_of_lock)
-    return Plan(recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told)
+    plan = Plan(recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told)
+    return replace(plan, notes=(*told, *_other_sums(plan)))
 
 
 def _held_to(lock: Lock | None, source: Source) -> list[str]:
@@ -173,6 +187,16 @@ def _held_to(lock: Lock | None, source: Source) -> list[str]:
         )
     other = differences(lock, versions())
     return [] if other is None else [other]
+
+
+def _other_sums(plan: Plan) -> list[str]:
+    """What a user should know of a lock that was made for a processor that adds INT8 products up in another way."""
+    if plan.lock is None or not plan.has_int8 or plan.sums == plan.sums_here:
+        return []
+    ways = {"exact": "exactly", "16-bit": "in 16 bits"}
+    what = f"the lock's INT8 weights are for processors that add products {ways[plan.sums]}, and this one does it"
+    may = "sums may saturate here" if plan.sums == "exact" else "answers are right, and could be a little more accurate"
+    return [f"{what} {ways[plan.sums_here]}: {may}; they are kept"]
 
 
 def _backend_of(recipe: Recipe, target: Target) -> str:
@@ -288,13 +312,19 @@ PASSING = frozenset({"clocks_mhz", "temperatures_c", "free_disk_bytes"})
 """What a device tells of the moment, which decides nothing."""
 
 
+NOT_SETTINGS = PASSING | {"features", "isa_limit"}
+"""What a device tells that is no setting of a Machine's."""
+
+
 def device_machine(facts: DeviceFacts) -> Machine:
     """A device by what its probe told, clocks, temperatures and free disk of the moment left out."""
-    settings = sorted((key, str(value)) for key, value in asdict(facts).items() if key not in PASSING)
+    settings = sorted((key, str(value)) for key, value in asdict(facts).items() if key not in NOT_SETTINGS)
+    if facts.isa_limit is not None:
+        settings.append((LIMITS[0], facts.isa_limit))
     return Machine(
         facts.name,
         facts.architecture,
-        (),
+        facts.features,
         facts.cores or 0,
         tuple(settings),
     )

@@ -15,6 +15,7 @@ from .engines import FILES, Network, choose, load
 from .errors import BundleError
 from .files import problems
 from .manifest import Checked, read_manifest
+from .processor import what_differs
 from .session import Limits, Ranked, Session
 from .signature import check_signature
 
@@ -29,6 +30,7 @@ class Bundle(object):
         labels: class names by index (list of str; may be empty).
         size: (height, width) of the input in pixels (ints).
         runtime: what it is run with here (str).
+        warnings: what a user should know of running it on this processor (list of str).
         signer: who signed it, of the allowed signers (str; None when that was not asked for).
     """
 
@@ -38,6 +40,8 @@ class Bundle(object):
         self.labels = list(told.labels)
         self.size = told.contract.size
         self.signer: Optional[str] = None
+        differs = what_differs(self.manifest, runtime)
+        self.warnings = [differs] if differs else []
         self._sessions: "WeakSet[Session]" = WeakSet()
         self._asked: Tuple[str, Optional[int], str] = (runtime, None, "latency")
         self._network: Optional[Network] = None

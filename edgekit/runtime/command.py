@@ -91,6 +91,7 @@ def _classify(told: argparse.Namespace) -> int:
     asked = {"threads": told.threads, "runtime": told.runtime, "allowed_signers": told.allowed_signers}
     with Bundle.open(told.bundle, **asked) as bundle:
         session = bundle.session()
+        _warn(bundle.warnings)
         for path in paths:
             try:
                 answer = session.classify(path, told.top)
@@ -106,10 +107,16 @@ def _classify(told: argparse.Namespace) -> int:
     return 2 if bad else 0
 
 
+def _warn(texts: List[str]) -> None:
+    for text in texts:
+        sys.stderr.write("edgekit: warning: %s\n" % text)
+
+
 def _verify(told: argparse.Namespace) -> int:
     from . import verify
 
     checks = verify.verify(told.bundle, told.allowed_signers, told.identity, not told.no_golden, told.runtime)
+    _warn(verify.warnings(checks))
     if told.json:
         print(json.dumps(verify.as_json(told.bundle, checks), indent=2))
     else:

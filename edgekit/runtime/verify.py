@@ -5,8 +5,11 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .errors import BundleError, MissingError
 from .files import problems
-from .manifest import read_manifest
+from .manifest import Checked, read_manifest
+from .processor import what_differs
 from .signature import check_signature, check_untampered, is_signed
+
+DIFFERS = "int8 sums"
 
 
 class Check(NamedTuple):
@@ -44,11 +47,19 @@ def verify(
     size = sum(facts.size_bytes for facts in manifest.files.values())
     checks.append(Check("files", True, "%d files, %.2f MB" % (len(manifest.files), size / 1e6)))
     checks.append(_made("signature", lambda: _signed(folder, raw, allowed_signers, identity)))
+    differs = _differs(manifest, runtime)
+    if differs is not None:
+        checks.append(Check(DIFFERS, None, differs))
     if golden:
         checks.append(_made("golden outputs", lambda: _computes(folder, runtime)))
     else:
         checks.append(Check("golden outputs", None, "not run"))
     return checks
+
+
+def warnings(checks: List[Check]) -> List[str]:
+    """What a user should know beside what is good or bad."""
+    return [check.detail for check in checks if check.name == DIFFERS]
 
 
 def exit_code(checks: List[Check]) -> int:
@@ -87,6 +98,17 @@ def _signed(
     if not is_signed(folder):
         return None, "not signed"
     return True, "by the key %s, whose owner was not looked up" % check_untampered(folder, raw)
+
+
+def _differs(manifest: Checked, runtime: Optional[str]) -> Optional[str]:
+    """What differs in how this processor adds INT8 products up."""
+    from .engines import choose
+
+    try:
+        used = runtime or choose(manifest.runtime, manifest.files)
+    except BundleError:  # none that could run it is here
+        used = manifest.runtime
+    return what_differs(manifest.content, used)
 
 
 def _computes(folder: str, runtime: Optional[str]) -> Tuple[bool, str]:
