@@ -3,8 +3,8 @@
 There, oneDNN multiplies unsigned activations by signed weights and keeps the sum of two neighbouring products in signed
 16 bits (vpmaddubsw). Neighbours are the input channels 2k and 2k + 1 at the same place of the kernel. Activations reach
 255: signed ones are moved to unsigned ones first. So the positive weights of two neighbours may come to 128 in sum, and
-the negative ones to -128: 255 times that is 32,640, and 255 more is too much. What was seen in OpenVINO 2026.4.1 with
-SSE4.1, AVX2 and AVX-512 without VNNI is in docs/targets.md, and tests/integration/test_exact_sums.py asks again.
+the negative ones to -128: 255 times that is 32,640, and 255 more is too much. So OpenVINO 2026.4.1
+was seen to do it with SSE4.1, AVX2 and AVX-512 without VNNI; tests/integration/test_exact_sums.py asks again.
 
 A channel in which some pair comes to more gets the least wider scale that makes all fit, at most twice as wide; one in
 which all fit stays as it is. That holds for every input, not for the calibration images alone.
@@ -59,11 +59,10 @@ def pairing(node: ir.Node, shape: tuple[int, ...]) -> Pairing:
     Args:
         shape: of the weight, as the graph has it.
     """
-    groups = node.attributes.get_int("group", 1)
-    if node.op_type not in ("Conv", "ConvTranspose"):
+    if node.op_type != "Conv":
         return "neighbours"
-    each = shape[1] if node.op_type == "Conv" else shape[0] // groups
-    if node.op_type == "Conv" and each == 1 and groups == shape[0] and groups > 1:
+    groups, each = node.attributes.get_int("group", 1), shape[1]
+    if each == 1 and groups == shape[0] and groups > 1:
         return "none"
     return "any" if each == 1 or (groups > 1 and each % 2) else "neighbours"
 
@@ -145,7 +144,8 @@ def with_sums_that_fit(
 ) -> tuple[ir.Model, list[Change]]:
     """A Q/DQ graph that computes the same where products are added up in 16 bits; and what its weights lost.
 
-    A product of two activations has no weights to make smaller: it goes back to floating point.
+    A product of two activations has no weights to make smaller, and transposed convolutions halve theirs on some of
+    these processors where activations are signed: both go back to floating point.
 
     Args:
         quantized: as NNCF writes it.
@@ -189,12 +189,12 @@ def _constant_of(node: ir.Node) -> ir.Value | None:
     if maker is None or constant is None or not constant.is_initializer() or constant.dtype != ir.DataType.INT8:
         return None
     shifted = len(maker.inputs) > 2 and maker.inputs[2] is not None and array_of(maker.inputs[2]).any()
-    plain = len(array_of(constant).shape) == 2 or node.op_type in ("Conv", "ConvTranspose")
+    plain = node.op_type == "Conv" or (len(array_of(constant).shape) == 2 and node.op_type != "ConvTranspose")
     return constant if plain and not shifted else None
 
 
 def _is_loose(node: ir.Node) -> bool:
-    """Whether a product is of two quantized tensors, and no INT8 weight that is understood here is one of them."""
+    """Whether a product is of two quantized tensors, and none of them is an INT8 weight that can be made to fit."""
     if node.op_type not in WEIGHTED or _constant_of(node) is not None:
         return False
     return all(_is_quantized(value) for value in node.inputs[:2])
@@ -242,7 +242,7 @@ def _fit(graph: ir.Graph, node: ir.Node, floats: NDArray[Any] | None) -> Weights
 
 def _outputs_axis(node: ir.Node) -> int:
     """The axis of output channels in a layer's weight."""
-    return int(is_turned(node) or node.op_type == "ConvTranspose")
+    return int(is_turned(node))
 
 
 def _new_name(graph: ir.Graph, name: str) -> str:
