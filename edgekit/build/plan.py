@@ -15,7 +15,7 @@ from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
 from edgekit.quantize.graph_format import GraphFormat, Sums, sums_of
 from edgekit.recipe import Recipe, Task
-from edgekit.runtime.processor import LIMITS
+from edgekit.runtime.processor import LIMITS, bound
 from edgekit.store import Store
 from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
 from edgekit.validate.latency import Measured
@@ -324,7 +324,7 @@ def device_machine(facts: DeviceFacts) -> Machine:
     return Machine(
         facts.name,
         facts.architecture,
-        facts.features,
+        bound(facts.features, facts.isa_limit),
         facts.cores or 0,
         tuple(settings),
     )

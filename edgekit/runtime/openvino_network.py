@@ -14,6 +14,7 @@ from .cgroup import threads_within_quota
 from .errors import BundleError
 from .kept import drop_oldest, keep, kept, path_for
 from .openvino_core import core
+from .processor import limit
 from .settings import Settings
 
 KEPT_NETWORKS = 20
@@ -74,7 +75,7 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
 
 
 def _processor() -> str:
-    """The kind of processor, with what it can do: what was compiled for it runs on no other."""
+    """The kind of processor, with what it can do and may: what was compiled for it runs on no other."""
     words = [platform.machine()]
     try:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
@@ -83,6 +84,7 @@ def _processor() -> str:
         first = platform.processor()
     passing = ("processor", "cpu MHz", "bogomips", "BogoMIPS", "apicid", "initial apicid", "core id", "physical id")
     lines = [line for line in first.splitlines() if line.partition("\t")[0].partition(":")[0].strip() not in passing]
+    lines.append(limit(os.environ) or "")
     return "%s-%s" % (words[0], hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()[:8])
 
 

@@ -22,18 +22,18 @@ EXACT = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables that keep oneDNN from newer instructions; the first that is set counts."""
 
-USED = {
+LIMITED_TO = {
     "SSE41": (),
     "AVX": (),
-    "AVX2": (),
-    "AVX512_CORE": (),
-    "AVX2_VNNI": ("avx_vnni",),
-    "AVX2_VNNI_2": ("avx_vnni", "avx_vnni_int8"),
-    "AVX512_CORE_VNNI": ("avx512_vnni",),
-    "AVX512_CORE_BF16": ("avx512_vnni",),
-    "AVX512_CORE_FP16": ("avx512_vnni",),
+    "AVX2": ("avx2",),
+    "AVX2_VNNI": ("avx2", "avx_vnni"),
+    "AVX2_VNNI_2": ("avx2", "avx_vnni", "avx_vnni_int8"),
+    "AVX512_CORE": ("avx2", "avx512f"),
+    "AVX512_CORE_VNNI": ("avx2", "avx512f", "avx512_vnni"),
+    "AVX512_CORE_BF16": ("avx2", "avx512f", "avx512_vnni", "avx512_bf16"),
+    "AVX512_CORE_FP16": ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
 }  # type: Mapping[str, Sequence[str]]
-"""Which of EXACT oneDNN uses under a limit; all of them under any other value (oneDNN's guide, "CPU Dispatcher
+"""Which of FEATURES oneDNN uses under a limit; all of them under any other value (oneDNN's guide, "CPU Dispatcher
 Control")."""
 
 SUMS = ("exact", "16-bit")
@@ -55,12 +55,17 @@ def limit(environment: Mapping[str, str]) -> Optional[str]:
     return next((environment[name] for name in LIMITS if environment.get(name)), None)
 
 
+def bound(features: Sequence[str], limited_to: Optional[str]) -> Tuple[str, ...]:
+    """Those of a processor's features that oneDNN uses; asked for more than those, OpenVINO fails or emulates it."""
+    used = LIMITED_TO.get((limited_to or "").upper(), FEATURES)
+    return tuple(each for each in features if each in used)
+
+
 def int8_sums(architecture: str, features: Sequence[str], limited_to: Optional[str] = None) -> str:
     """One of SUMS: how OpenVINO adds INT8 products up on a processor; "exact" on all but x86-64."""
     if architecture.lower() not in ("x86_64", "amd64"):
         return "exact"
-    used = USED.get((limited_to or "").upper(), EXACT)
-    return "exact" if set(used) & set(features) else "16-bit"
+    return "exact" if set(EXACT) & set(bound(features, limited_to)) else "16-bit"
 
 
 def int8_sums_here() -> Optional[str]:

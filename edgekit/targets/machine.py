@@ -138,12 +138,13 @@ def _text(path: Path) -> str | None:
 
 
 def processor() -> tuple[str, tuple[str, ...]]:
-    """The processor's name and its interesting features."""
+    """The processor's name, and those of its interesting features that runtimes may use."""
     lines = (_text(Path("/proc/cpuinfo")) or "").splitlines()
     fields = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     present = set((fields.get("flags") or fields.get("features") or "").split())
     name = fields.get("model name") or platform.processor() or platform.machine()
-    return name, tuple(feature for feature in INTERESTING_FEATURES if feature in present)
+    features = tuple(feature for feature in INTERESTING_FEATURES if feature in present)
+    return name, processors.bound(features, processors.limit(os.environ))
 
 
 def _memory() -> dict[str, int]:

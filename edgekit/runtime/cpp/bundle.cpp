@@ -7,6 +7,7 @@
 #include "engine.hpp"
 #include "golden.hpp"
 #include "manifest.hpp"
+#include "processor.hpp"
 
 namespace edgekit {
 
@@ -142,6 +143,11 @@ Bundle Bundle::open(const std::string& path, const Options& options) {
 const std::vector<std::string>& Bundle::labels() const { return state_->manifest.labels; }
 
 const Preprocessing& Bundle::preprocessing() const { return state_->manifest.preprocessing; }
+
+std::vector<std::string> Bundle::warnings() const {
+  const std::string differs = what_differs(state_->manifest.int8_sums, state_->manifest.runtime);
+  return differs.empty() ? std::vector<std::string>{} : std::vector<std::string>{differs};
+}
 
 std::vector<float> Bundle::logits(const Image& image) const {
   const int width = preprocessing().width, height = preprocessing().height;

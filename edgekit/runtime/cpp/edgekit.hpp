@@ -116,6 +116,8 @@ class Bundle {
 
   const std::vector<std::string>& labels() const;
   const Preprocessing& preprocessing() const;
+  // What a user should know of running it on this processor, a line each; mostly none.
+  std::vector<std::string> warnings() const;
 
   // Outputs for a picture of the input's width and height. Throws Error: another size.
   std::vector<float> logits(const Image& picture) const;

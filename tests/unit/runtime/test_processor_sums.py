@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from edgekit.quantize.graph_format import sums_of
-from edgekit.runtime.processor import FEATURES, LIMITS, SUMS, flags, int8_sums, limit, what_differs
+from edgekit.runtime.processor import FEATURES, LIMITS, SUMS, bound, flags, int8_sums, limit, what_differs
 from edgekit.targets import Machine, adds_int8_in_16_bits
 
 SERVER = ("avx2", "avx512f", "avx512_vnni", "avx_vnni", "amx_int8")
@@ -39,6 +39,13 @@ def test_sums_of_processors(features: tuple[str, ...], limited_to: str | None, w
     assert adds_int8_in_16_bits(machine) == (wanted == "16-bit")
     assert sums_of("openvino", machine) == wanted
     assert sums_of("onnxruntime", machine) == "exact", "it is asked for kernels that do not saturate"
+
+
+def test_features_are_those_that_may_be_used() -> None:
+    """OpenVINO 2026.4.1 fails when it is asked for BF16 under a limit of AVX2."""
+    assert bound((*SERVER, "amx_bf16"), "AVX2") == ("avx2",)
+    assert bound(SERVER, None) == SERVER
+    assert bound(("asimd", "bf16"), None) == ("asimd", "bf16")
 
 
 def test_only_x86_saturates() -> None:
