@@ -165,6 +165,19 @@ def with_sums_that_fit(
     return out, changes
 
 
+def saturating(model: ir.Model) -> list[str]:
+    """The layers of a Q/DQ graph, by name, whose sums may leave 16 bits."""
+    found = []
+    for node in model.graph:
+        constant = _constant_of(node)
+        if constant is not None:
+            weight = array_of(constant)
+            sums = largest_sums(by_output(node, weight), pairing(node, weight.shape))
+        if _is_loose(node) or (constant is not None and bool((sums > MOST).any())):
+            found.append(node.name or name_of(node.outputs[0]))
+    return found
+
+
 def told_of(model: ir.Model) -> Widened:
     """What of a graph was widened."""
     layers = channels = most_layers = widened = 0

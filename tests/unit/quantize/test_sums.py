@@ -28,6 +28,7 @@ from edgekit.quantize.sums import (
     largest_sums,
     pairing,
     rounded,
+    saturating,
     told_of,
     with_sums_that_fit,
 )
@@ -311,3 +312,11 @@ def test_what_was_widened_is_read_as_it_was_written(tmp_path: Path) -> None:
     told = Widened(4, 64, 2, 20, 1.25)
     write_widened(told, tmp_path / "int8.onnx")
     assert read_widened(tmp_path / "int8.onnx") == told
+
+
+def test_layers_that_may_saturate_are_named(tmp_path: Path) -> None:
+    core = branching()
+    model = ir.from_proto(quantized_by_nncf(core, tmp_path))
+    assert set(saturating(model)) == {"left", "right", "mix", "last", "linear"}, "NNCF halves the first layer's range"
+    fitting, _ = with_sums_that_fit(model, {}, ir.from_proto(core))
+    assert saturating(fitting) == []
