@@ -138,6 +138,10 @@ class Recipe(_Part):
     max_drop: float = Field(
         default=1.0, ge=0, description="points of top-1, of macro average precision or of nearest-neighbour top-1"
     )
+    decide: Literal["point", "bound"] = Field(
+        default="bound", description="what decides of a budget: the figure itself, or the bound of its 95 % interval"
+    )
+    strict: bool = Field(default=False, description="a budget that the images cannot decide of is missed")
     min_agreement: float = Field(
         default=97.0, ge=0, le=100, description="percent of images with FP32's answer, where there are no labels"
     )

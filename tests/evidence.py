@@ -25,7 +25,8 @@ def contender(
     name: str, parent: str | None, simpler: tuple[str, ...], drop: float | None, size_bytes: int
 ) -> Contender:
     """A contender with a drop, points, that is sure to 0.3 of them."""
-    points = None if drop is None else PairedDrop(drop, (drop - 0.3, drop + 0.3), 0.5, 1, 1, 100)
+    lost, won = (0, 0) if drop is None else (100 + max(0, round(100 * drop)), 100 + max(0, round(-100 * drop)))
+    points = None if drop is None else PairedDrop(drop, (drop - 0.3, drop + 0.3), 0.5, lost, won, 10_000)
     precision = name.removeprefix("pruned-")
     step = "pruning" if name.startswith("pruned-") else "quantization" if name == "int8" else "a narrower format"
     return Contender(name, precision, parent, simpler, step, size_bytes, points)

@@ -25,6 +25,8 @@ Mode = Literal["latency", "throughput"]
 BACKENDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "openvino": "edgekit.backends.openvino",
+        "openvino-gpu": "edgekit.backends.openvino_gpu",
+        "openvino-npu": "edgekit.backends.openvino_npu",
         "onnxruntime": "edgekit.backends.onnxruntime",
         "tensorrt": "edgekit.backends.tensorrt",
         "tensorrt-rtx": "edgekit.backends.tensorrt_rtx",
@@ -152,7 +154,7 @@ class Backend(Protocol):
         ...
 
     def identity(self, machine: Machine) -> Identity:
-        """What decides compiled forms here, by metadata alone."""
+        """What decides compiled forms here, by metadata and what a device tells of itself."""
         ...
 
     def compile(

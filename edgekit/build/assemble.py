@@ -14,7 +14,7 @@ from edgekit.build.decide import agreement_of
 from edgekit.quantize.widened import read_widened
 from edgekit.report import model as told
 from edgekit.report import model_pruning as pruning
-from edgekit.validate.accuracy import decides, images_needed
+from edgekit.validate.accuracy import images_needed
 
 if TYPE_CHECKING:
     from edgekit.build.findings import Findings
@@ -102,9 +102,9 @@ def _int8_sums(plan: Plan, found: Findings) -> told.Int8Sums:
     """Of the chosen network, or of the first in INT8."""
     if plan.sums == "exact":
         return told.Int8Sums(how="exact")
-    quantized = [each for each in found.variants if each.precision in ("int8", "mixed")]
-    shown = next((each for each in quantized if each.name == found.decision.chosen), quantized[0])
-    widened = read_widened(shown.graph.path)
+    made = [each for each in found.variants if each.precision in ("int8", "mixed") and each.backend == plan.backend]
+    shown = next((each for each in made if each.name == found.decision.chosen), made[0] if made else None)
+    widened = None if shown is None else read_widened(shown.graph.path)
     return told.Int8Sums(how=plan.sums, **asdict(widened) if widened is not None else {})
 
 
@@ -127,7 +127,7 @@ def _accuracy_verdict(plan: Plan, found: Findings) -> told.AccuracyVerdict:
         budget=budget,
         ok=drop.drop <= budget if found.doubt is None else None,
         # fp32 is its own baseline: it cannot drop, however few the images
-        decided=is_baseline or decides(drop.ci95, budget),
+        decided=is_baseline or found.evaluated.variants[chosen].decided(budget),
         images_needed=None if is_baseline else images_needed(drop, budget),
         why=found.doubt,
     ).leaving_out("why")
@@ -157,11 +157,13 @@ def _latency_verdict(plan: Plan, found: Findings) -> told.LatencyVerdict:
         why = measured.why or "nothing was timed"
         return told.LatencyVerdict(speedup_vs_fp32=None, p50=None, budget=budget, ok=None, why=why)
     p50 = measured.latency[chosen].p50
-    base = found.variants[0].name
+    runtime = next(each.backend for each in found.variants if each.name == chosen)
+    base = next(each.name for each in found.variants if (each.precision, each.backend) == ("fp32", runtime))
     ratio = measured.ratio(base, chosen)
     speedup, ends = (1.0, (1.0, 1.0)) if ratio is None else (ratio.times_faster, (ratio.low, ratio.high))
     ok = None if budget is None else p50 <= budget
-    return told.LatencyVerdict(speedup_vs_fp32=speedup, ci95=ends, p50=p50, budget=budget, ok=ok)
+    decided = None if budget is None else measured.latency[chosen].within(budget) is not None
+    return told.LatencyVerdict(speedup_vs_fp32=speedup, ci95=ends, p50=p50, budget=budget, ok=ok, decided=decided)
 
 
 def _pruning(found: Findings) -> pruning.Pruning:

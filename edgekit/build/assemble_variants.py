@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
+from edgekit.backends import backend
 from edgekit.build.measure import EAGER
 from edgekit.report import model_variants as variants
 from edgekit.report.metrics import METRICS
@@ -34,7 +35,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
     return variants.Variant(
         name=one.name,
         kind="chosen" if is_chosen else "baseline" if one.parent is None else "step",
-        runtime=plan.compiler.RUNTIME,
+        runtime=backend(one.backend).RUNTIME,
         precision=one.precision,  # type: ignore[arg-type]  # one of the names that the model lists
         params=one.facts.params,
         macs=one.facts.macs,
@@ -44,7 +45,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         energy_j=found.measured.energy_j.get(one.name),
         fidelity=variants.Fidelity(**{key: each for key, each in asdict(result.fidelity).items() if each is not None}),
         kept=is_chosen,
-        reason=decision.reasons[one.name],
+        reason=decision.reasons[one.name] + ("" if form.compiled.backend == one.backend else ", on the processor"),
         layers=tuple(variants.Layer(**asdict(each)) for each in form.compiled.layers),
         flips=_flips(found, result),
         classes=None if result.classes is None else _classes(found, result.classes),
@@ -54,7 +55,8 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
             variants.LatencyRatio(base=each.base, ratio=each.times_faster, ci95=(each.low, each.high))
             for each in ruling.ratios
         ),
-    ).leaving_out("layers", "flips", "classes")
+        arithmetic=_arithmetic(found, one.name),
+    ).leaving_out("layers", "flips", "classes", "arithmetic")
 
 
 def why_no_accuracy(plan: Plan, found: Findings) -> str:
@@ -113,7 +115,17 @@ def _latency(measured: Measured, name: str) -> variants.Latency:
         )  # fmt: skip
     figures = asdict(measured.latency[name])
     del figures["steady"]
-    return variants.Latency(**figures).leaving_out("by_batch")
+    return variants.Latency(**figures).leaving_out("by_batch", "p50_bounds", "p99_bounds")
+
+
+def _arithmetic(found: Findings, name: str) -> variants.Arithmetic | None:
+    if name not in found.computed:
+        return None
+    told = found.computed[name]
+    return variants.Arithmetic(
+        exact=told.exact, images=told.images, same=told.same, cosine=told.cosine, least_cosine=told.least_cosine,
+        ok=told.ok,
+    )  # fmt: skip
 
 
 def _flips(found: Findings, result: VariantResult) -> variants.Flips | None:

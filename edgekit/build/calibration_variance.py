@@ -100,7 +100,7 @@ def calibration_variance(
         return None
     if len(sets) + 1 < seeds:
         run.warn(f"only {len(sets) + 1} calibration sets were compared: the seeds chose no others")
-    top1, own = (each.accuracy for each in (evaluated.variants["fp32"], evaluated.variants["int8"]))
+    top1, own = (each.accuracy for each in (evaluated.variants["fp32"], evaluated.variants[f"int8{plan.suffix}"]))
     assert top1 is not None
     assert own is not None
     drops = [top1.top1 - own.top1]

@@ -20,21 +20,21 @@ COMPILED: Final = "compiled.json"
 
 @dataclass(frozen=True)
 class CompileTask:
-    """One graph to compile: under which name, in which precision, and with which files beside it."""
+    """One graph to compile: under which name, in which precision, with what, and with which files beside it."""
 
     name: str
     precision: str
+    backend: str
+    identity: Identity
     graph: File
-    beside: tuple[File, ...]
+    beside: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True)
 class CompileInput:
-    """Graphs to compile, and with what."""
+    """Graphs to compile, and what is asked of the compilers."""
 
     tasks: tuple[CompileTask, ...]
-    backend: str
-    identity: Identity
     settings: CompileSettings
 
 
@@ -55,7 +55,7 @@ def _make(given: CompileInput, folder: Path, progress: Progress) -> Sequence[str
         def tell(share: float, done: int = done, name: str = task.name) -> None:
             progress(done + share, len(given.tasks), name)
 
-        compiled = backend(given.backend).compile(
+        compiled = backend(task.backend).compile(
             task.graph.path, folder / task.name, task.precision, given.settings, tell
         )
         made[task.name] = asdict(compiled) | {"path": Path(compiled.path).relative_to(folder).as_posix()}
@@ -80,5 +80,11 @@ COMPILE: Final = Stage("compile", ("openvino", "onnx", "polygraphy"), _make, _re
 
 def compile_input(plan: Plan, variants: Sequence[Variant]) -> CompileInput:
     """What is compiled of some variants."""
-    tasks = tuple(CompileTask(each.name, each.precision, each.graph, each.beside) for each in variants)
-    return CompileInput(tasks, plan.backend, plan.compiler.identity(plan.executor.machine), plan.settings)
+    machine = plan.executor.machine
+    tasks = tuple(
+        CompileTask(
+            each.name, each.precision, each.backend, backend(each.backend).identity(machine), each.graph, each.beside
+        )
+        for each in variants
+    )
+    return CompileInput(tasks, plan.settings)

@@ -2,53 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
+from edgekit.build.variant import Variant
 from edgekit.validate.accuracy import Agreement
 from edgekit.validate.decision import Budgets, Contender, Decision, decide, settled
 
 if TYPE_CHECKING:
     from edgekit.build.compile import CompiledForm
+    from edgekit.build.elect import Home
     from edgekit.build.export import Exported
     from edgekit.build.plan import Plan
     from edgekit.build.prune import Pruned
-    from edgekit.build.quantize import Quantized
     from edgekit.build.search_precision import Searched
-    from edgekit.build.variant import Variant
+    from edgekit.validate.arithmetic import Arithmetic
     from edgekit.validate.evaluation import Evaluated
     from edgekit.validate.latency import Measured
 
 
+STEPS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "fp32": "another runtime",
+        "bf16": "a narrower format",
+        "fp16": "a narrower format",
+        "int8": "quantization",
+    }
+)
+"""Precision: what makes it of FP32, or FP32 of the baseline."""
+
+ORDER: Final = tuple(STEPS)
+"""Of precisions, the simplest first."""
+
+
 def variants_of(
-    plan: Plan, dense: tuple[Exported, Quantized], pruned: tuple[Pruned, Quantized | None], mixed: Searched | None
+    homes: Sequence[Home], exported: Exported, pruned: Pruned, mixed: tuple[Plan, Searched] | None
 ) -> tuple[Variant, ...]:
     """All forms of the network in the order of their simplicity: each must beat those before it. What was asked for is
-    the last one.
-    """
-    from edgekit.build.variant import Variant
+    the last one, on one runtime or on several.
 
-    made: list[Variant] = []
-    exported, quantized = dense
-    for precision in plan.precisions:
-        step = "quantization" if precision == "int8" else "a narrower format"
-        parent = None if precision == "fp32" else "fp32"
-        beside = quantized.dla if precision == "int8" else ()
-        simpler = tuple(each.name for each in made)
-        made.append(
-            Variant(precision, precision, quantized.of(precision), exported.facts, step, parent, simpler, beside)
-        )
-    found, graphs = pruned
-    is_pruned = found.recovered is not None and graphs is not None
-    if found.recovered is not None and graphs is not None:
-        base, simpler = plan.base_precision, tuple(each.name for each in made)
-        facts, beside = found.recovered.exported.facts, graphs.dla if base == "int8" else ()
-        made.append(Variant(f"pruned-{base}", base, graphs.of(base), facts, "pruning", base, simpler, beside))
+    Args:
+        homes: the runtimes that variants are made for, the usual one first.
+        mixed: the mix of precisions, and the plan on the runtime that it was found for.
+    """
+    made = [*_dense(homes, exported), *_pruned(homes, pruned)]
     if mixed is not None:
-        name = "pruned-mixed" if is_pruned else "mixed"
-        simpler = tuple(each.name for each in made)
-        made.append(Variant(name, "mixed", mixed.graph, made[-1].facts, "the mix of precisions", "fp32", simpler))
-    return tuple(made)
+        plan, found = mixed
+        form = "mixed" if pruned.recovered is None else "pruned-mixed"
+        parent, facts = f"fp32{plan.suffix}", made[-1].facts
+        name, step = form + plan.suffix, "the mix of precisions"
+        made.append(Variant(name, "mixed", plan.backend, found.graph, facts, step, parent))
+    names = [each.name for each in made]
+    return tuple(replace(each, simpler=tuple(names[:place])) for place, each in enumerate(made))
+
+
+def _dense(homes: Sequence[Home], exported: Exported) -> Iterator[Variant]:
+    """The network as it came, in each precision on each runtime that has it; the very first is the baseline."""
+    for precision in ORDER:
+        for home in homes:
+            plan = home.plan
+            if precision not in plan.precisions:
+                continue
+            step, parent = STEPS[precision], None if precision == "fp32" else f"fp32{plan.suffix}"
+            if precision == "fp32" and home is not homes[0]:
+                parent = homes[0].plan.precisions[0]
+            graph, beside = home.dense.of(precision), home.dense.dla if precision == "int8" else ()
+            name = precision + plan.suffix
+            yield Variant(name, precision, plan.backend, graph, exported.facts, step, parent, beside=beside)
+
+
+def _pruned(homes: Sequence[Home], pruned: Pruned) -> Iterator[Variant]:
+    for home in homes:
+        plan, graphs = home.plan, home.narrow
+        base = plan.base_precision
+        if pruned.recovered is not None and graphs is not None and base in plan.precisions:
+            facts, beside = pruned.recovered.exported.facts, graphs.dla if base == "int8" else ()
+            name, parent = f"pruned-{base}{plan.suffix}", base + plan.suffix
+            yield Variant(name, base, plan.backend, graphs.of(base), facts, "pruning", parent, beside=beside)
 
 
 def decided(
@@ -57,8 +89,13 @@ def decided(
     forms: Mapping[str, CompiledForm],
     evaluated: Evaluated,
     measured: Measured,
+    computed: Mapping[str, Arithmetic],
 ) -> Decision:
-    """Which variant goes into the bundle: the last one, which was asked for, if it pays; or the locked one."""
+    """Which variant goes into the bundle: the last one, which was asked for, if it pays; or the locked one.
+
+    Args:
+        computed: how INT8 variants compare with exact integer arithmetic, of those that were asked.
+    """
     contenders = [
         Contender(
             each.name,
@@ -69,14 +106,20 @@ def decided(
             forms[each.name].compiled.size_bytes,
             evaluated.variants[each.name].drop,
             agreement_of(plan, evaluated, each.name),
+            computed[each.name].refusal if each.name in computed else None,
+            evaluated.variants[each.name].decided(plan.recipe.max_drop),
         )
         for each in variants
     ]
-    budgets = Budgets(plan.recipe.max_drop, plan.recipe.latency_budget_ms, plan.recipe.min_agreement)
+    asked = plan.recipe
+    bound = asked.decide == "bound"
+    budgets = Budgets(asked.max_drop, asked.latency_budget_ms, asked.min_agreement, bound, asked.strict)
     if plan.lock is not None and any(each.name == plan.lock.chosen for each in variants):
         return settled(contenders, measured, plan.lock.chosen, budgets)
     by_name = plan.wanted == "mixed" or isinstance(plan.recipe.prune, float)
-    return decide(contenders, measured, variants[-1].name, budgets, by_name)
+    last = variants[-1]
+    same = [each.name for each in reversed(variants) if (each.step, each.precision) == (last.step, last.precision)]
+    return decide(contenders, measured, same, budgets, by_name)
 
 
 def agreement_of(plan: Plan, evaluated: Evaluated, name: str) -> Agreement | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 from pydantic import TypeAdapter
 
 from edgekit.backends import Compiled
@@ -19,6 +20,7 @@ from edgekit.data.image_set import ImageSet, spread
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.recipe import PreprocessingRecipe
 from edgekit.validate.question import Question
+from edgekit.validate.sequential import Stopping, looks
 
 if TYPE_CHECKING:
     from edgekit.build.plan import Plan
@@ -34,6 +36,9 @@ FIDELITY_IMAGES: Final = 200
 
 NAMED: Final = 5
 """Classes that a warning names."""
+
+ORDER: Final = 2016
+"""Seed of the order in which images are shown where variants may stop early."""
 
 RESULTS: Final = "accuracy.json"
 GOLDEN: Final = "golden.npz"
@@ -52,8 +57,9 @@ class EvaluateInput:
     """Variants, where they run, and the images that they are shown.
 
     Attributes:
-        indices: positions in the images; labelled: whether the labels mean something to the network; question: how the
-            outputs are read.
+        indices: positions in the images, in the order in which they are shown.
+        labelled: whether the labels mean something to the network; question: how the outputs are read.
+        stopping: when enough is known of a variant; None: after all images.
     """
 
     variants: tuple[Executed, ...]
@@ -64,6 +70,7 @@ class EvaluateInput:
     labelled: bool
     question: Question
     golden_images: int
+    stopping: Stopping | None = None
 
 
 @dataclass(frozen=True)
@@ -75,14 +82,14 @@ class EvaluationResult:
 
 
 def _make(given: EvaluateInput, folder: Path, progress: Progress) -> Sequence[str]:
-    import numpy as np
-
     from edgekit.validate.evaluation import Evaluated, Views, evaluate
 
     views = Views(given.images, given.indices, given.preprocessing, given.labelled, given.question)
     total = len(given.indices)
     with given.executor.sessions(networks(given.variants), progress) as loaded:
-        found, golden = evaluate(loaded, views, given.golden_images, lambda done: progress(done, total, ""))
+        found, golden = evaluate(
+            loaded, views, given.golden_images, lambda done: progress(done, total, ""), given.stopping
+        )
     (folder / RESULTS).write_bytes(TypeAdapter(Evaluated).dump_json(found))
     np.savez(folder / GOLDEN, **golden)  # type: ignore[arg-type]
     return tuple(_not_judged(found.variants["fp32"], given.images.classes))
@@ -162,10 +169,21 @@ def evaluate_input(
         images, indices = calibration.pool, _not_calibrated_with(calibration)
     else:
         indices = spread(len(images), None if labelled else FIDELITY_IMAGES)
-    preprocessing = plan.source.preprocessing
+    stopping = _stopping(plan, labelled, len(indices))
+    if stopping is not None:  # whoever stops early must not have seen the first classes of a folder alone
+        indices = [indices[place] for place in np.random.Generator(np.random.PCG64(ORDER)).permutation(len(indices))]
     return EvaluateInput(
-        variants, plan.executor, images, tuple(indices), preprocessing, labelled, plan.question(facts), GOLDEN_IMAGES
-    )
+        variants, plan.executor, images, tuple(indices), plan.source.preprocessing, labelled, plan.question(facts),
+        GOLDEN_IMAGES, stopping,
+    )  # fmt: skip
+
+
+def _stopping(plan: Plan, labelled: bool, count: int) -> Stopping | None:
+    """Whether variants are looked at while images come in: first answers with labels, and more images than one look."""
+    all_images = plan.recipe.decide == "point" or plan.recipe.calibration.seeds > 1
+    if all_images or not labelled or plan.task != "classify" or len(looks(count)) == 1:
+        return None
+    return Stopping(plan.recipe.max_drop)
 
 
 def _not_calibrated_with(calibration: CalibrationData) -> list[int]:

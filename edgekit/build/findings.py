@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationData
     from edgekit.data.image_set import ImageSet
+    from edgekit.validate.arithmetic import Arithmetic
     from edgekit.validate.decision import Decision
     from edgekit.validate.evaluation import Evaluated
     from edgekit.validate.latency import Measured
@@ -28,6 +29,7 @@ class Findings:
     Attributes:
         images: that accuracy was measured on, None where there were none; shown, indices: that variants were shown.
         doubt: why accuracy with the labels of the images proves nothing, if it does not.
+        computed: how INT8 variants compare with exact integer arithmetic, by name, of those that were asked.
         variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
             with; each None where nothing was asked for.
     """
@@ -47,3 +49,4 @@ class Findings:
     decision: Decision
     referee: Refereed
     doubt: str | None = None
+    computed: Mapping[str, Arithmetic] = field(default_factory=dict)

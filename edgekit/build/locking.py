@@ -43,9 +43,10 @@ def locked(
         versions=versions(),
         weights_sha256=plan.source.weights_sha256,
         calibration=pinned if plan.has_int8 else None,
-        precisions=plan.precisions,
+        precisions=plan.on(plan.usual).precisions,
         chosen=decision.chosen,
-        int8_sums=plan.sums,
+        backend=plan.backend,
+        int8_sums=plan.on(plan.usual).sums,
         pruning=_pruning(pruned),
         search=None if mixed is None else LockedSearch(config=mixed.result.config, training=mixed.result.training),
     )

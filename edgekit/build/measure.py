@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 EAGER: Final = "torch-eager"
 LATENCY: Final = "latency.json"
+LONGER: Final = 2
+"""How often latencies are taken again, with four times the runs, where their budget is not decided."""
 
 
 @dataclass(frozen=True)
@@ -38,21 +40,37 @@ class Eager:
 
 @dataclass(frozen=True)
 class MeasureInput:
-    """Variants, where they run, and how long they are timed; eager torch beside them, where it can run the network."""
+    """Variants, where they run, and how long they are timed; eager torch beside them, where it can run the network.
+
+    Attributes:
+        budget_ms: of the median: variants are timed longer while their bounds cannot tell on which side they are.
+    """
 
     variants: tuple[Executed, ...]
     executor: Executor
     timing: Timing
     eager: Eager | None
+    budget_ms: float | None = None
 
 
 def _make(given: MeasureInput, folder: Path, progress: Progress) -> Sequence[str]:
     timed = dict(networks(given.variants))
     if given.eager is not None:
         timed[EAGER] = _eager(given.eager, folder / f"{EAGER}.json")
-    measured = given.executor.timed(timed, given.timing, progress)
+    measured, timing = given.executor.timed(timed, given.timing, progress), given.timing
+    for _ in range(LONGER if given.budget_ms is not None else 0):
+        if not _open(given, measured):
+            break
+        timing = replace(timing, runs=4 * timing.runs, max_seconds=2 * timing.max_seconds)
+        measured = given.executor.timed(timed, timing, progress)
     (folder / LATENCY).write_bytes(TypeAdapter(Measured).dump_json(measured))
     return ()
+
+
+def _open(given: MeasureInput, measured: Measured) -> bool:
+    """Whether the bounds of a variant's median hold the budget."""
+    budget = given.budget_ms
+    return budget is not None and any(measured.latency[each.name].within(budget) is None for each in given.variants)
 
 
 def _eager(told: Eager, path: Path) -> Compiled:
@@ -80,7 +98,7 @@ def measure_input(plan: Plan, variants: tuple[Executed, ...], facts: GraphFacts)
     """What is timed, and how long."""
     asked = plan.recipe.latency
     timing = Timing(asked.runs, asked.max_seconds, (1, facts.height, facts.width, 3))
-    return MeasureInput(variants, plan.executor, timing, _eager_of(plan, facts))
+    return MeasureInput(variants, plan.executor, timing, _eager_of(plan, facts), plan.recipe.latency_budget_ms)
 
 
 def _eager_of(plan: Plan, facts: GraphFacts) -> Eager | None:

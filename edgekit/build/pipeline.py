@@ -10,8 +10,10 @@ from edgekit.build import bundle_contents, check_labels, images
 from edgekit.build.assemble import assembled
 from edgekit.build.calibrate import calibration_data
 from edgekit.build.calibration_variance import calibration_variance
+from edgekit.build.check_arithmetic import checked_arithmetic
 from edgekit.build.compile import COMPILE, compile_input
 from edgekit.build.decide import decided, variants_of
+from edgekit.build.elect import elected, homes_of
 from edgekit.build.evaluate import CHECK_NORMALISATION, EVALUATE, evaluate_input, executed, normalisation_input
 from edgekit.build.explain import EXPLAIN, ExplainInput
 from edgekit.build.export import EXPORT, ExportInput
@@ -80,7 +82,7 @@ def build(
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     check_calibration(plan, calibration)
     plan, exported, referee = refereed(plan, run, exported, evaluation, calibration)
-    dense = run(QUANTIZE, quantize_input(plan, exported, calibration, plan.precisions))
+    plan, dense = elected(plan, run, exported, calibration, evaluation)
     origin = Origin(exported, dense, calibration, evaluation)
     pruned = pruned_network(plan, run, origin)
     narrow, core = None, exported
@@ -90,7 +92,8 @@ def build(
     looking = search_input(plan, origin, core.graph, held) if plan.wanted == "mixed" else None
     mixed = run(SEARCH_PRECISION, looking) if looking is not None else None
 
-    variants = variants_of(plan, (exported, dense), (pruned, narrow), mixed)
+    homes = homes_of(plan, run, (exported, core), calibration, (dense, narrow))
+    variants = variants_of(homes, exported, pruned, None if mixed is None else (plan, mixed))
     forms = run(COMPILE, compile_input(plan, variants))
     ready = executed(plan, variants, forms)
     shown = evaluate_input(plan, ready, evaluation, calibration, exported.facts)
@@ -100,20 +103,22 @@ def build(
         run(CHECK_NORMALISATION, checking)
     variance = calibration_variance(plan, run, exported, calibration, evaluation, answers.evaluated)
     measured = plan.untimed() or run(MEASURE, measure_input(plan, ready, exported.facts))
-    decision = decided(plan, variants, forms, answers.evaluated, measured)
+    computed = checked_arithmetic(plan, run, variants, ready, shown)
+    decision = decided(plan, variants, forms, answers.evaluated, measured, computed)
+    chosen = next(each for each in variants if each.name == decision.chosen)
+    plan, home = plan.on(chosen.backend), next(each for each in homes if each.plan.backend == chosen.backend)
 
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision, referee, doubt,
+        answers.evaluated, measured, decision, referee, doubt, computed,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
-    chosen = next(each for each in variants if each.name == decision.chosen)
-    graphs = narrow if narrow is not None and chosen.facts == core.facts else dense
+    graphs = home.narrow if home.narrow is not None and chosen.facts == core.facts else home.dense
     contents = bundle_contents.Contents(
         report, locked(plan, calibration, pruned, mixed, decision), calibration.chosen, chosen, forms[chosen.name],
         answers.golden, evaluation, bundle_contents.output_of(plan, exported.facts, answers.evaluated),
-        bundle_contents.fp16_beside(plan, chosen, graphs, forms if graphs is dense else {}),
+        bundle_contents.fp16_beside(plan, chosen, graphs, forms if graphs is home.dense else {}),
     )  # fmt: skip
     return Built(report, bundle_contents.write(plan, out, contents))
 
@@ -163,5 +168,5 @@ def prune(recipe: Recipe, store: Store | None = None, on_event: Listener = nobod
     evaluation, aside = images.set_aside(plan, run, evaluation)
     exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     calibration = calibration_data(plan, run, exported, evaluation, aside)
-    quantized = run(QUANTIZE, quantize_input(plan, exported, calibration, (plan.base_precision,)))
+    plan, quantized = elected(plan, run, exported, calibration, evaluation)
     return pruned_network(plan, run, Origin(exported, quantized, calibration, evaluation)), exported.facts, run

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from edgekit.backends import Backend, CompileSettings, backend
+from edgekit.backends import Backend, CompileSettings, backend, openvino_plugin
+from edgekit.build.device_machine import device_machine
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
-from edgekit.build.lock import Lock, differences, versions
+from edgekit.build.lock import Lock, differences, other_sums, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
+from edgekit.build.runtimes import AUTO, backend_of, beside
 from edgekit.devices import Connection, Registry, remote
-from edgekit.devices.facts import DeviceFacts
 from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
-from edgekit.quantize.graph_format import GraphFormat, Sums, sums_of
+from edgekit.quantize.graph_format import ADDING_AS_PROCESSORS_DO, GraphFormat, Sums, sums_of
 from edgekit.recipe import Recipe, Task
-from edgekit.runtime.processor import LIMITS, bound
 from edgekit.store import Store
 from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
 from edgekit.validate.latency import Measured
@@ -28,7 +28,8 @@ class Plan:
 
     Attributes:
         release: the TensorRT that is built for, where the target has one.
-        backend: name of the one that compiles.
+        backend: name of the one that compiles; beside: of others that are timed beside it (--runtime auto);
+            usual: the one whose variants need no runtime in their names.
         executor: where variants run.
         wanted: the precision to build; precisions: of the unpruned network, fp32 first.
         device: what a device that takes part told of itself.
@@ -48,6 +49,8 @@ class Plan:
     device: remote.Probed | None
     lock: Lock | None
     notes: tuple[str, ...]
+    beside: tuple[str, ...] = ()
+    usual: str = ""
 
     @property
     def compiler(self) -> Backend:
@@ -63,9 +66,9 @@ class Plan:
     @property
     def sums(self) -> Sums:
         """How INT8 products are added up where variants run; of a lock, what it was made for."""
-        if self.lock is not None:
-            return self.lock.int8_sums
-        return self.sums_here
+        if self.lock is None or self.backend not in ADDING_AS_PROCESSORS_DO:
+            return self.sums_here
+        return self.lock.int8_sums
 
     @property
     def sums_here(self) -> Sums:
@@ -100,18 +103,29 @@ class Plan:
 
     def alternatives(self) -> tuple[Plan, ...]:
         """The same with the target's other runtimes that run here, where none was asked for by name."""
-        if self.recipe.runtime is not None or not isinstance(self.executor, Here):
+        if self.recipe.runtime not in (None, AUTO) or not isinstance(self.executor, Here):
             return ()
         names = [name for name in self.target.backends.values() if name != self.backend]
-        return tuple(self._with_backend(name) for name in names if backend(name).available() is not None)
+        return tuple(self.on(name) for name in names if backend(name).available() is not None)
 
-    def _with_backend(self, name: str) -> Plan:
-        assert isinstance(self.executor, Here)
-        identity = backend(name).identity(self.executor.machine)
-        executor = replace(self.executor, backend=name, identity=identity)
-        able = tuple(each for each in self.precisions if each in backend(name).PRECISIONS)
+    @property
+    def suffix(self) -> str:
+        """What names of variants end in: the runtime, where that is not the usual one."""
+        return "" if self.backend == self.usual else f"@{self.compiler.RUNTIME}"
+
+    def on(self, name: str) -> Plan:
+        """The same with another of the target's backends in the first place, those beside it the rest of both."""
+        if name == self.backend:
+            return self
+        executor = self.executor
+        if isinstance(executor, Here | OnDevice):
+            executor = replace(executor, backend=name, identity=backend(name).identity(executor.machine))
+        known = self.lock.precisions if self.lock is not None else self.target.precisions
+        precisions = _precisions(self.wanted, self.target, backend(name), executor.machine)
+        able = tuple(each for each in precisions if each in ("fp32", *known))
         wanted = self.wanted if self.wanted in backend(name).PRECISIONS else able[-1]
-        return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted)
+        beside = tuple(each for each in (self.backend, *self.beside) if each != name) if self.beside else ()
+        return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted, beside=beside)
 
     @property
     def task(self) -> Task:
@@ -144,7 +158,7 @@ def planned(
         UnavailableError: the target, its compiler or its device is not there.
     """
     target = find(recipe.target)
-    name = _backend_of(recipe, target)
+    name = backend_of(recipe.runtime, target)
     if not graphs_alone:
         _require(name, target)
     source = resolve(recipe, fetching(listener))
@@ -166,9 +180,13 @@ def planned(
     settings = _settings(recipe, target, release, store)
     executor = _executor(recipe, target, name, settings, (release, machine, device))
     precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
-    told = (*source.notes, *notes, *notes_of_lock)
-    plan = Plan(recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told)
-    return replace(plan, notes=(*told, *_other_sums(plan)))
+    others, notes_of_runtimes = beside(recipe.runtime, target, name, executor.untimed, device)
+    told = (*source.notes, *notes, *target.of_baseline, *notes_of_lock, *notes_of_runtimes)
+    plan = Plan(
+        recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told, others, name
+    )
+    kept = other_sums(plan.sums, plan.sums_here) if lock is not None and plan.has_int8 else ()
+    return replace(plan, notes=(*told, *kept))
 
 
 def _held_to(lock: Lock | None, source: Source) -> list[str]:
@@ -189,23 +207,6 @@ def _held_to(lock: Lock | None, source: Source) -> list[str]:
     return [] if other is None else [other]
 
 
-def _other_sums(plan: Plan) -> list[str]:
-    """What a user should know of a lock that was made for a processor that adds INT8 products up in another way."""
-    if plan.lock is None or not plan.has_int8 or plan.sums == plan.sums_here:
-        return []
-    ways = {"exact": "exactly", "16-bit": "in 16 bits"}
-    what = f"the lock's INT8 weights are for processors that add products {ways[plan.sums]}, and this one does it"
-    may = "sums may saturate here" if plan.sums == "exact" else "answers are right, and could be a little more accurate"
-    return [f"{what} {ways[plan.sums_here]}: {may}; they are kept"]
-
-
-def _backend_of(recipe: Recipe, target: Target) -> str:
-    runtime = recipe.runtime or target.runtime
-    if runtime not in target.backends:
-        raise InputError(f"--target {target.name} has no runtime {runtime}", f"It has: {', '.join(target.backends)}.")
-    return target.backends[runtime]
-
-
 def _require(name: str, target: Target) -> None:
     """Refuses early what could not be compiled late."""
     if target.can.gpu and not this_machine(gpu=True).gpus:
@@ -214,6 +215,8 @@ def _require(name: str, target: Target) -> None:
         )
     if backend(name).available() is None:
         raise UnavailableError(f"{name} is not installed", install_hint("cpu", target.extra))
+    if target.can.plugin:
+        openvino_plugin.require(target.can.plugin, target.name)
 
 
 def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, list[str]]:
@@ -306,25 +309,3 @@ def _reached(recipe: Recipe, target: Target, compiler: Backend, listener: Listen
             "Install it there, or name another interpreter with `edgekit device add --python`.",
         )
     return remote.Probed(connection, facts)
-
-
-PASSING = frozenset({"clocks_mhz", "temperatures_c", "free_disk_bytes"})
-"""What a device tells of the moment, which decides nothing."""
-
-
-NOT_SETTINGS = PASSING | {"features", "isa_limit"}
-"""What a device tells that is no setting of a Machine's."""
-
-
-def device_machine(facts: DeviceFacts) -> Machine:
-    """A device by what its probe told, clocks, temperatures and free disk of the moment left out."""
-    settings = sorted((key, str(value)) for key, value in asdict(facts).items() if key not in NOT_SETTINGS)
-    if facts.isa_limit is not None:
-        settings.append((LIMITS[0], facts.isa_limit))
-    return Machine(
-        facts.name,
-        facts.architecture,
-        bound(facts.features, facts.isa_limit),
-        facts.cores or 0,
-        tuple(settings),
-    )

@@ -39,6 +39,8 @@ def provenance(plan: Plan, forms: Mapping[str, CompiledForm], measured: Measured
     environment: dict[str, Scalar] = {"cpu": cpu, "openvino": installed_version("openvino")}
     version = release.tensorrt if release is not None and target.can.device else compiler.available()
     device: str | None = cpu
+    if target.can.plugin:
+        device, features = compiler.identity(plan.executor.machine).hardware[0], ()
     if release is not None:
         gpus = plan.executor.machine.gpus
         device, features = ", ".join(gpus) or None, tuple(f"sm {each}" for each in target.compute_capabilities)

@@ -165,7 +165,21 @@ def refereed(
     others = tuple(name for name in plan.target.backends if all(each.runtime != name for each in courts))
     found = judged(plan.source, exported, courts, (images, tuple(indices)), run, others)
     chosen = replace(candidates[found.court], source=found.source)
-    return chosen, found.exported, found.refereed
+    chosen = replace(chosen, usual=chosen.backend)
+    return _right_beside(chosen, found.exported, (images, tuple(indices)), run), found.exported, found.refereed
+
+
+def _right_beside(plan: Plan, exported: Exported, shown: tuple[ImageSet, tuple[int, ...]], run: Runner) -> Plan:
+    """The plan with those of the runtimes beside its own that compute the network as it came."""
+    right = []
+    for each in map(plan.on, plan.beside):
+        court = Court(each.executor, each.runtime_of_answers, each.graph_format)
+        found = _asked(plan.source, exported, court, shown, run)
+        if found.ok:
+            right.append(each.backend)
+        else:
+            run.warn(f"{court.runtime} is left out, it computes the network otherwise: {_difference(found)}")
+    return replace(plan, beside=tuple(right))
 
 
 def checked_runtime(
@@ -223,11 +237,7 @@ def judged(
     """
     refused: list[Refereed] = []
     for place, court in enumerate(courts):
-        graph = run(WITH_PIXELS, PixelsInput(exported.graph, "fp32", source.preprocessing, court.graph_format))
-        given = RefereeInput(
-            source, exported.facts, exported.graph, graph, court.executor, court.runtime, *shown, source.preprocessing
-        )
-        found = run(REFEREE, given)
+        found = _asked(source, exported, court, shown, run)
         if found.ok:
             already = _already(source, run, found)
             if already is not None:
@@ -240,6 +250,16 @@ def judged(
         if found.by_reading:
             break
     raise _refusal(source, refused, others)
+
+
+def _asked(
+    source: Source, exported: Exported, court: Court, shown: tuple[ImageSet, tuple[int, ...]], run: Runner
+) -> Refereed:
+    graph = run(WITH_PIXELS, PixelsInput(exported.graph, "fp32", source.preprocessing, court.graph_format))
+    given = RefereeInput(
+        source, exported.facts, exported.graph, graph, court.executor, court.runtime, *shown, source.preprocessing
+    )
+    return run(REFEREE, given)
 
 
 def _already(source: Source, run: Runner, found: Refereed) -> str | None:

@@ -15,6 +15,7 @@ class Variant:
     Attributes:
         name: for people and reports; nothing is read out of it.
         precision: fp32, bf16, fp16, int8 or mixed.
+        backend: key of edgekit.backends.BACKENDS that compiles and runs it.
         graph: the ONNX graph that it is compiled from, pixels in; beside: files that belong to it (of a DLA).
         facts: of the float network.
         step: what made it of its parent, as a sentence begins with it.
@@ -24,6 +25,7 @@ class Variant:
 
     name: str
     precision: str
+    backend: str
     graph: File
     facts: GraphFacts
     step: str

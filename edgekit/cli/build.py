@@ -103,6 +103,12 @@ if TYPE_CHECKING:
 @click.option("--dla", is_flag=True, default=None, help="Let a Jetson's deep-learning accelerator run what it can.")
 @click.option("--dla-core", type=click.IntRange(0, 3), metavar="N", help="Which of its accelerators. Default: 0.")
 @click.option("--device", metavar="NAME", help="Compile, judge and time there: a saved device or ssh://user@host.")
+@click.option(
+    "--decide",
+    type=click.Choice(["point", "bound"]),
+    help="What decides of --max-drop: the drop itself, or its 95 % bound on as few images as do. Default: bound.",
+)
+@click.option("--strict", is_flag=True, default=None, help="Exit 3 where the images cannot decide of --max-drop.")
 @click.option("--seed", type=int, metavar="N", help="Of random weights and of the choice of calibration images.")
 @click.option("--out", type=click.Path(path_type=Path), metavar="DIR", help="Default: build/MODEL-TARGET.")
 @click.option(
@@ -115,7 +121,7 @@ if TYPE_CHECKING:
 @click.option(
     "--runtime",
     metavar="NAME",
-    help="What executes it, of those that the target has; `edgekit targets NAME` lists them. Default: its first.",
+    help="What executes it, of those that the target has (`edgekit targets NAME`), or auto: the fastest.",
 )
 @click.option(
     "--locked",

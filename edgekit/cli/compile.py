@@ -27,7 +27,7 @@ from edgekit.cli.output import emit_json, progress, warn
 @model_options
 @preprocessing_options
 @answer_options
-@click.option("--target", default="cpu", show_default=True, help="What to compile for: cpu, gpu or rtx.")
+@click.option("--target", default="cpu", show_default=True, help="What to compile for: cpu, igpu, npu, gpu or rtx.")
 @click.option(
     "--precision",
     type=click.Choice(("fp32", "bf16", "fp16")),
@@ -69,6 +69,8 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         compiler, release = backend(found.backends[found.runtime]), release_of(found)
         form = replace(compiler.graph_format(release), open_batch=bool(told.batch))
         graph, made_of = graph_for(recipe, precision, form, Store(), shown_on(bars))
+        if made_of not in compiler.PRECISIONS:
+            raise InputError(f"{found.name} computes no {made_of}", f"It computes {', '.join(compiler.PRECISIONS)}.")
         saturating = saturates_here(graph, found.backends[found.runtime]) if made_of == "int8" else ()
         compiled = compiler.compile(
             graph, Path(folder), made_of, settings, lambda share: bars.update("compile", share, 1)

@@ -216,7 +216,7 @@ def _network(connection: Connection, bundle: Path, runtime: str | None, bars: Pr
 
     told = read_manifest(bundle)
     folder, _ = _placed(connection, bundle, bars)
-    settings = told.engine_settings or {}
+    settings = {**(told.engine_settings or {}), **({"plugin": told.target.plugin} if told.target.plugin else {})}
     return Network(bundle.name, folder, runtime or told.target.runtime, told.precision, settings)
 
 

@@ -56,5 +56,8 @@ def _shown(value: object) -> str:
         jetpack = f"JetPack {value['jetpack']}{beside}: " if value["jetpack"] else ""
         return f"{jetpack}TensorRT {value['tensorrt']}, CUDA {value['cuda']}, Python {value['python']}"
     if isinstance(value, dict):
-        return "; ".join(f"{key}: one of {', '.join(each)}" for key, each in value.items())
+        return "; ".join(
+            f"{key}: {each}" if isinstance(each, str) else f"{key}: one of {', '.join(each)}"
+            for key, each in value.items()
+        )
     return str(value)

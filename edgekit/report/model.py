@@ -149,6 +149,7 @@ class LatencyVerdict(Measured):
     p50: Amount | None
     budget: float | None
     ok: bool | None
+    decided: bool | None = Field(None, description="Whether the bounds of the median lie on one side of the budget.")
     why: str | None = None
 
 

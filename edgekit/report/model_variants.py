@@ -103,6 +103,10 @@ class Latency(Measured):
     ci95: Interval | None = Field(description="Interval of the mean.")
     throughput_ips: Amount | None
     by_batch: Mapping[str, Amount] | None = Field(None, description="Images a second by how many are given at once.")
+    p50_bounds: tuple[Amount | None, Amount | None] | None = Field(
+        None, description="Of the median, 95 % each, whatever the distribution; null for an end that runs do not bound."
+    )
+    p99_bounds: tuple[Amount | None, Amount | None] | None = Field(None, description="The same of p99.")
     runs: Count | None
     warmup: Count | None
     why: str | None = None
@@ -189,6 +193,17 @@ class LatencyRatio(Part):
     ci95: Interval
 
 
+class Arithmetic(Part):
+    """An INT8 variant beside exact integer arithmetic on its graph: the same images, what its runtime made of them."""
+
+    exact: Name = Field(description="The runtime that computed exactly.")
+    images: Positive
+    same: Percent = Field(description="Of the images, with the same answer.")
+    cosine: float = Field(ge=-1.001, le=1.001, description="Of the outputs, on average.")
+    least_cosine: float = Field(ge=-1.001, le=1.001, description="Of one image.")
+    ok: bool
+
+
 class Variant(Part):
     """One form of the network, what was measured of it, and whether it stays."""
 
@@ -213,6 +228,7 @@ class Variant(Part):
     parent: Name | None = Field(None, description="Name of the variant that this one was made from.")
     beaten_by: Name | None = Field(None, description="Name of the simpler variant that this one does not beat.")
     ratios: tuple[LatencyRatio, ...] = Field((), description="Against the variants that this one must beat.")
+    arithmetic: Arithmetic | None = Field(None, description="Of INT8 that a processor runs.")
 
     @field_validator("ratios")
     @classmethod

@@ -152,7 +152,7 @@ def undecided(report: Report) -> str:
         return ""
     needed, images = accuracy.images_needed, report.chosen_variant.accuracy.images
     more = "no number of them would" if needed is None else f"{about(needed)} would"
-    return f"{number(images, 0)} images cannot tell: {more}"
+    return f"undecided: {number(images, 0)} images cannot tell, {more}"
 
 
 def interval(ends: tuple[float, float] | None, digits: int, label: str = "") -> str:

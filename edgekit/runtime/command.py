@@ -12,13 +12,14 @@ import threading
 from typing import Any, List, Optional
 
 from .errors import BundleError, ImageError, MissingError
-from .quiet import any_character, no_image_warnings, nobody_reads
+from .quiet import any_character, device_warnings_in_a_line, no_image_warnings, nobody_reads
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Runs one verb; returns the exit code."""
     told = _parser().parse_args(arguments)
     no_image_warnings()
+    device_warnings_in_a_line()
     any_character()
     before = _stop_in_order()
     try:
@@ -91,7 +92,6 @@ def _classify(told: argparse.Namespace) -> int:
     asked = {"threads": told.threads, "runtime": told.runtime, "allowed_signers": told.allowed_signers}
     with Bundle.open(told.bundle, **asked) as bundle:
         session = bundle.session()
-        _warn(bundle.warnings)
         for path in paths:
             try:
                 answer = session.classify(path, told.top)
@@ -107,16 +107,10 @@ def _classify(told: argparse.Namespace) -> int:
     return 2 if bad else 0
 
 
-def _warn(texts: List[str]) -> None:
-    for text in texts:
-        sys.stderr.write("edgekit: warning: %s\n" % text)
-
-
 def _verify(told: argparse.Namespace) -> int:
     from . import verify
 
     checks = verify.verify(told.bundle, told.allowed_signers, told.identity, not told.no_golden, told.runtime)
-    _warn(verify.warnings(checks))
     if told.json:
         print(json.dumps(verify.as_json(told.bundle, checks), indent=2))
     else:

@@ -1,4 +1,4 @@
-"""OpenVINO on the device's processor: compiled once, kept, and run by as many requests as are of use."""
+"""OpenVINO on one of its devices: compiled once, kept, and run by as many requests as are of use."""
 
 import hashlib
 import io
@@ -10,10 +10,10 @@ from typing import Any, Callable, Deque, Dict, Tuple
 
 import numpy as np
 
-from .cgroup import threads_within_quota
-from .errors import BundleError
-from .kept import drop_oldest, keep, kept, path_for
+from .errors import BundleError, MissingError
+from .kept import drop_oldest, keep, kept, path_for, place
 from .openvino_core import core
+from .openvino_plugins import PLUGINS, PROCESSOR, Plugin, asked, lacking, said
 from .processor import limit
 from .settings import Settings
 
@@ -25,26 +25,42 @@ def load(folder: str, precision: str, settings: Settings) -> Tuple[Callable[[np.
     """A function from pixels to logits for any number of threads, and how many calls at once are of use.
 
     Raises:
-        BundleError: OpenVINO cannot load it.
+        BundleError: OpenVINO cannot load it, or the device that is asked for computes no such precision.
+        MissingError: OpenVINO sees no such device.
     """
-    # OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.
-    wanted = {
-        "PERFORMANCE_HINT": settings.mode.upper(),
-        "INFERENCE_PRECISION_HINT": "bf16" if precision in ("bf16", "mixed") else "f32",
-    }
-    threads = settings.threads or threads_within_quota()
-    if threads:
-        wanted["INFERENCE_NUM_THREADS"] = str(threads)
-    path = os.path.join(folder, "model.xml")
+    plugin, path = PLUGINS[settings.plugin], os.path.join(folder, "model.xml")
+    if precision not in plugin.hints:
+        raise BundleError("OpenVINO's %s computes no %s" % (settings.plugin, precision))
+    why = None if settings.plugin == PROCESSOR else lacking(settings.plugin)
+    if why is not None:
+        raise MissingError("%s. %s" % (why, plugin.needs))
+    wanted = asked(settings.plugin, precision, settings.mode, settings.threads)
     try:
-        compiled = _compiled(path, wanted) if settings.keep else _fresh(path, wanted)
+        if plugin.threads:  # the processor
+            compiled = _compiled(path, wanted) if settings.keep else _fresh(path, wanted)
+        else:
+            compiled = _on_device(path, plugin, wanted, settings.keep)
         return _Requests(compiled), max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
     except RuntimeError as error:
-        raise BundleError("OpenVINO cannot load %s: %s" % (path, str(error).splitlines()[0]))
+        raise BundleError("OpenVINO cannot load %s: %s" % (path, said(error)))
 
 
 def _fresh(path: str, wanted: Dict[str, str]) -> Any:
-    return core().compile_model(path, "CPU", wanted)
+    return core().compile_model(path, PLUGINS[PROCESSOR].device, wanted)
+
+
+def _on_device(path: str, plugin: Plugin, wanted: Dict[str, str], keeps: bool) -> Any:
+    """Compiled for another device than the processor: OpenVINO knows by what it must be compiled again."""
+    if not keeps or not plugin.caches:
+        return core().compile_model(path, plugin.device, wanted)
+    try:
+        folder = os.path.join(place(), "openvino")
+        os.makedirs(folder, exist_ok=True)
+    except (BundleError, OSError):  # nowhere to keep it
+        return core().compile_model(path, plugin.device, wanted)
+    made = core().compile_model(path, plugin.device, dict(wanted, CACHE_DIR=folder))
+    drop_oldest(".blob", KEPT_NETWORKS, folder)
+    return made
 
 
 def _compiled(path: str, wanted: Dict[str, str]) -> Any:
@@ -61,7 +77,7 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
     content = kept(place, facts)
     if content is not None:
         try:
-            return known.import_model(io.BytesIO(content), "CPU", wanted)
+            return known.import_model(io.BytesIO(content), PLUGINS[PROCESSOR].device, wanted)
         except RuntimeError:  # another build of the same release: compile it again
             pass
     made = _fresh(path, wanted)

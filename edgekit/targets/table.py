@@ -21,6 +21,7 @@ class Family:
         gpu: whether that takes its GPU.
         device: whether a device over SSH can be named, on which it then runs.
         layers: whether single layers can be timed here, which choosing widths by their cost takes.
+        plugin: of OpenVINO, which must see a device here; empty where nothing but the processor takes part.
         untimed: why there are no latencies where it runs nowhere; `{target}` stands for its name as it was given.
     """
 
@@ -28,12 +29,15 @@ class Family:
     gpu: bool = False
     device: bool = False
     layers: bool = False
+    plugin: str = ""
     untimed: str = ""
 
 
 FAMILIES: Mapping[str, Family] = MappingProxyType(
     {
         "cpu": Family(here=True, device=True, layers=True),
+        "igpu": Family(here=True, layers=True, plugin="GPU"),
+        "npu": Family(here=True, plugin="NPU"),
         "gpu": Family(here=True, gpu=True),
         "rtx": Family(untimed="no device with this GPU here"),
         "jetson": Family(
@@ -53,6 +57,7 @@ class Target:
         family: a key of FAMILIES.
         runtime: the inference runtime that is built for unless another is asked for.
         backends: keys of edgekit.backends.BACKENDS that can build for it, by the runtime that they are for.
+        baseline_backend: the one that FP32 is executed with where the device computes none; None where it does.
         description: one line for people.
         extra: the extra of edgekit that brings the packages to build for it.
         precisions: precisions worth building, fastest first; what the hardware has no fast path for is left out.
@@ -73,6 +78,7 @@ class Target:
     description: str
     extra: str
     precisions: tuple[str, ...]
+    baseline_backend: str | None = None
     needs: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     channel_granularity: int = 16
     compute_capabilities: tuple[str, ...] = ()
@@ -93,6 +99,13 @@ class Target:
     def why_untimed(self, asked: str) -> str:
         """Why its latencies are not measured where it runs nowhere; `asked` is the name that the user gave."""
         return self.can.untimed.format(target=asked)
+
+    @property
+    def of_baseline(self) -> tuple[str, ...]:
+        """What must be said where another device than the target runs FP32, which all is compared with."""
+        if self.baseline_backend is None:
+            return ()
+        return (f"{self.name} computes no FP32: the fp32 variant, which all is compared with, runs on the processor",)
 
     def as_dict(self) -> dict[str, Any]:
         """The record as plain JSON values."""
@@ -147,6 +160,8 @@ def _jetson(
     )
 
 
+_UNTRIED = "not yet run on hardware"
+
 _ALL = (
     Target(
         name="cpu",
@@ -165,6 +180,36 @@ _ALL = (
         notes=(
             "INT8 pays where the processor has VNNI, AMX or the ARM dot product; elsewhere it may win little",
             "OpenVINO's own default is BF16 where the processor has it; edgekit's fp32 variant is true FP32",
+        ),
+    ),
+    Target(
+        name="igpu",
+        family="igpu",
+        runtime="openvino",
+        backends=MappingProxyType({"openvino": "openvino-gpu"}),
+        description=f"This machine's Intel GPU with OpenVINO ({_UNTRIED})",
+        extra="cpu",
+        precisions=("int8", "fp16", "fp32"),
+        channel_granularity=32,
+        notes=(
+            _UNTRIED,
+            "INT8 pays where the GPU has instructions for it (Xe and later); elsewhere OpenVINO computes it in FP16",
+            "of several GPUs the first is taken, an integrated one where there is one",
+        ),
+    ),
+    Target(
+        name="npu",
+        family="npu",
+        runtime="openvino",
+        backends=MappingProxyType({"openvino": "openvino-npu"}),
+        description=f"The NPU of this machine's Intel Core Ultra with OpenVINO ({_UNTRIED})",
+        extra="cpu",
+        precisions=("int8", "fp16"),
+        baseline_backend="openvino",
+        notes=(
+            _UNTRIED,
+            "an NPU computes no FP32: the fp32 variant, which all is compared with, runs on the processor",
+            "only fixed shapes, which edgekit's graphs have; single layers are not timed there",
         ),
     ),
     Target(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.divergence import divergence
+from edgekit.validate.sequential import one_sided, score
 
 Z95 = 1.959963984540054
 MOST_IMAGES: Final = 10_000_000
@@ -131,17 +131,22 @@ def drop_interval(lost: float, won: float, images: float) -> tuple[float, float]
     return 100 * max(-1.0, middle - half), 100 * min(1.0, middle + half)
 
 
-def decides(ci95: Sequence[float], budget: float) -> bool:
-    """Whether an interval of the drop lies wholly on one side of a budget; both in points."""
-    return ci95[1] < budget or ci95[0] > budget
+def decides(drop: PairedDrop, budget: float) -> bool:
+    """Whether a drop is known to be within a budget, or beyond it, by a one-sided test of 5 % that looks once.
+
+    Of images that are right or wrong by Tango's score; of another metric by its interval. Both in points.
+    """
+    if not drop.counted:
+        return drop.ci95[1] < budget or drop.ci95[0] > budget
+    return abs(score(drop.lost, drop.won, drop.images, budget)) >= one_sided()
 
 
 def images_needed(drop: PairedDrop, budget: float) -> int | None:
-    """The fewest images with which the interval would lie on one side of the budget, were the rates to stay.
+    """The fewest images that would decide, were the rates to stay.
 
-    With the rates l = lost / images and w = won / images, it is the smallest n for which Bonett and Price's interval of
-    l n lost and w n won of n images excludes the budget. Once it does, it does so for every greater n (for budgets
-    below 69 points), so that n is found by halving. The rates are themselves estimates, and so is what comes of them.
+    With the rates l = lost / images and w = won / images, it is the smallest n for which l n lost and w n won of n
+    images pass the test of `decides`. The score grows with the root of n, so that n is found by halving. The rates are
+    themselves estimates, and so is what comes of them.
 
     Args:
         budget: points of top-1.
@@ -153,7 +158,7 @@ def images_needed(drop: PairedDrop, budget: float) -> int | None:
     lost, won = drop.lost / drop.images, drop.won / drop.images
 
     def enough(images: int) -> bool:
-        return decides(drop_interval(lost * images, won * images, images), budget)
+        return abs(score(lost * images, won * images, images, budget)) >= one_sided()
 
     if not enough(MOST_IMAGES):
         return None

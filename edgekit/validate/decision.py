@@ -26,6 +26,8 @@ class Contender:
         step: what made it of its parent, as a sentence begins with it, such as "pruning".
         drop: points of top-1 against the baseline; None where there are no labels.
         agreement: how often it answers as the baseline does, where that is what it is judged by.
+        decided: whether the drop is known to be within the budget or beyond it; None where there is no drop.
+        wrong: why it is no evidence, where its runtime computes otherwise than its graph says.
     """
 
     name: str
@@ -36,6 +38,8 @@ class Contender:
     size_bytes: int
     drop: PairedDrop | None
     agreement: Agreement | None = None
+    wrong: str | None = None
+    decided: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -57,11 +61,18 @@ class Ruling:
 class Budgets:
     """Points of top-1 that may be lost, milliseconds that the median may take (None: any), and the percent of images
     that must keep the baseline's answer where there are no labels.
+
+    Attributes:
+        bound: whether a drop must be known to be within its budget, or else is told to be undecided; what stays is
+            decided by the drop itself in either case.
+        strict: whether what is undecided is missed.
     """
 
     max_drop: float
     latency_ms: float | None
     min_agreement: float = 0.0
+    bound: bool = True
+    strict: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,16 +87,24 @@ class Decision:
 
 
 def decide(
-    contenders: Sequence[Contender], measured: Measured, wanted: str, budgets: Budgets, by_name: bool = False
+    contenders: Sequence[Contender],
+    measured: Measured,
+    asked: str | Sequence[str],
+    budgets: Budgets,
+    by_name: bool = False,
 ) -> Decision:
     """Keeps the wanted variant if it pays, else the fastest other one that does.
 
     Args:
-        contenders: the baseline first; wanted: name of the one that was asked for.
+        contenders: the baseline first.
+        asked: name of the one that was asked for; or of its forms on several runtimes, the first of which that pays is
+            wanted, and the last where none does.
         by_name: whether its step was asked for expressly, so that one that breaks a budget is a budget missed.
     """
     known = {each.name: each for each in contenders}
     rulings = {each.name: _ruled(each, known, measured, budgets) for each in contenders}
+    names = (asked,) if isinstance(asked, str) else asked
+    wanted = next((name for name in names if rulings[name].refusal is None), names[-1])
     chosen, warnings = wanted, list[str]()
     if rulings[wanted].refusal is not None:
         chosen = _fallback(contenders, rulings, measured, wanted)
@@ -118,7 +137,8 @@ def _decision(
     missed = by_name and _over(known[wanted], budgets)
     late = budgets.latency_ms is not None and measured.latency and measured.latency[chosen].p50 > budgets.latency_ms
     reasons = {each.name: _reason(each, known, chosen, wanted, (rulings[each.name], measured)) for each in contenders}
-    ok = not missed and not late and not _over(known[chosen], budgets)
+    open_to = budgets.bound and budgets.strict and known[chosen].parent is not None and _open(known[chosen], budgets)
+    ok = not missed and not late and not open_to and not _over(known[chosen], budgets)
     return Decision(chosen, rulings, reasons, ok, (*measured.warnings, *warnings, *doubts))
 
 
@@ -127,8 +147,14 @@ def _ruled(one: Contender, known: Mapping[str, Contender], measured: Measured, b
         return Ruling(None, None, ())
     rivals = (one.parent, *(name for name in one.simpler if name != one.parent))
     # a simpler one that breaks the budget is no alternative; what the step began with it must beat in any case
-    rivals = tuple(name for name in rivals if name == one.parent or not _over(known[name], budgets))
+    rivals = tuple(
+        name
+        for name in rivals
+        if name == one.parent or not (_over(known[name], budgets) or known[name].wrong is not None)
+    )
     ratios = tuple(found for name in rivals if (found := measured.ratio(name, one.name)) is not None)
+    if one.wrong is not None:
+        return Ruling(one.wrong, None, ratios)
     if _over(one, budgets):
         return Ruling(_broken(one, budgets), None, ratios)
     lost = next((each for each in ratios if each.low <= 1.0), None)
@@ -198,13 +224,20 @@ def _agrees(one: Contender) -> str:
     return f"accuracy not measured, FP32's answer on {one.agreement.percent:.1f} % of the images"
 
 
+def _open(one: Contender, budgets: Budgets) -> bool:
+    """Whether the images cannot tell on which side of the budget a drop, or an agreement, is."""
+    if one.drop is not None:
+        return not (decides(one.drop, budgets.max_drop) if one.decided is None else one.decided)
+    return one.agreement is not None and not one.agreement.decided(budgets.min_agreement)
+
+
 def undecided(one: Contender, budgets: Budgets) -> str | None:
     """A warning where the interval of a drop holds the budget, so that chance may have decided; None where it does not.
 
     What is decided by stays the drop itself.
     """
     drop = one.drop
-    if drop is None or one.parent is None or decides(drop.ci95, budgets.max_drop):
+    if not budgets.bound or drop is None or one.parent is None or not _open(one, budgets):
         return None
     needed = images_needed(drop, budgets.max_drop)
     more = "no number of them would" if needed is None else f"{about(needed)} would"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from edgekit.backends import Session
 from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.validate.accuracy import first_right
 from edgekit.validate.question import Question
+from edgekit.validate.sequential import Outcome, Stopping, boundaries, looks, outcome
 from edgekit.validate.tasks import Truth, VariantResult, judge
 from edgekit.validate.thumbnails import thumbnail
 
@@ -45,6 +47,7 @@ class Evaluated:
     """What variants answer to the same images.
 
     Attributes:
+        images: that `fp32` was shown; a variant whose drop was known earlier says on how many that was.
         labelled: whether labels meant something; variants: by name.
         thumbnails: JPEGs in base64 of the images that flips show, by row of the logits.
     """
@@ -78,26 +81,77 @@ class Views:
         return self.images.load(self.indices[row], self.preprocessing)
 
 
+def looked(
+    sessions: Mapping[str, Session], views: Views, stopping: Stopping, on_progress: Callable[[int], None]
+) -> tuple[dict[str, NDArray[np.float32]], dict[str, Outcome]]:
+    """Logits of sessions to as many of the images as decide of each, and what they decide.
+
+    A session stops when its drop is known to be beyond the budget, or within it on as many images as it must be judged
+    by; `fp32` with the last of them. The images come in the order of `views.indices`, which must be a random one.
+    """
+    labels, total = views.truth, len(views.indices)
+    assert labels is not None
+    places = looks(total)
+    ahead = list(zip(places, boundaries(places), strict=True))
+    made: dict[str, list[NDArray[np.float32]]] = {name: [] for name in sessions}
+    right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in sessions}
+    found: dict[str, Outcome] = {}
+    active, done = set(sessions), 0
+    for pictures, group in batches(views.images, views.preprocessing, views.indices, BATCH):
+        truth = labels[done : done + len(group)]
+        for name in active:
+            made[name].append(sessions[name].infer_many(pictures))
+            right[name].append(first_right(made[name][-1], truth))
+        done += len(group)
+        on_progress(done)
+        if done < ahead[0][0]:
+            continue
+        critical = ahead.pop(0)[1]
+        before = np.concatenate(right["fp32"])
+        for name in active - {"fp32"}:
+            after = np.concatenate(right[name])
+            lost, won = int((before & ~after).sum()), int((after & ~before).sum())
+            found[name] = outcome(lost, won, done, stopping.budget, critical)
+        active -= {
+            name for name, told in found.items() if told == "missed" or (told == "met" and done >= stopping.least)
+        }
+        if active == {"fp32"} and len(sessions) > 1:
+            break
+    return {name: np.concatenate(parts) for name, parts in made.items()}, found
+
+
 def evaluate(
     sessions: Mapping[str, Session],
     views: Views,
     golden_images: int,
     on_progress: Callable[[int], None] = lambda done: None,
+    stopping: Stopping | None = None,
 ) -> tuple[Evaluated, dict[str, NDArray[Any]]]:
     """Accuracy of each variant and its distance from `fp32`, and golden inputs with each variant's logits.
 
     Args:
         sessions: loaded variants by name, `fp32` among them.
+        stopping: when a variant of which enough is known is shown no more images; None shows all of them.
     Returns:
         the results, and the arrays "inputs" (uint8) and "logits-NAME" (float32) of the first images.
     """
-    logits = predict(sessions, views.images, views.preprocessing, views.indices, on_progress)
-    truth = views.truth
-    judged = judge(views.question, logits["fp32"], truth)
-    results = {name: judged(made, name == "fp32") for name, made in logits.items()}
+    outcomes: Mapping[str, Outcome] = {}
+    if stopping is None:
+        logits = predict(sessions, views.images, views.preprocessing, views.indices, on_progress)
+    else:
+        logits, outcomes = looked(sessions, views, stopping, on_progress)
+    base, truth = logits["fp32"], views.truth
+    judges = {
+        count: judge(views.question, base[:count], None if truth is None else truth[:count])
+        for count in {len(made) for made in logits.values()}
+    }
+    results = {
+        name: replace(judges[len(made)](made, name == "fp32"), outcome=outcomes.get(name))
+        for name, made in logits.items()
+    }
     shown = {flip.index for each in results.values() if each.flips is not None for flip in each.flips.shown}
     pictures = {row: thumbnail(views.picture(row)) for row in sorted(shown)}
     golden = np.stack([views.picture(row) for row in range(min(golden_images, len(views.indices)))])
     arrays: dict[str, NDArray[Any]] = {"inputs": golden}
     arrays |= {f"logits-{name}": made[:golden_images] for name, made in logits.items()}
-    return Evaluated(len(views.indices), truth is not None, results, pictures), arrays
+    return Evaluated(len(base), truth is not None, results, pictures), arrays

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from edgekit.backends import Compiled
 from edgekit.devices.timed import BenchAnswer, BenchConditions
 from edgekit.errors import EdgekitError
+from edgekit.validate.quantiles import bounds
 
 T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)
 """Student's t, two-sided 95 %, by degrees of freedom from 1."""
@@ -40,7 +41,8 @@ class Candidate:
     compiled: Compiled
 
 
-Figure = float | int | bool | tuple[float, float] | Mapping[str, float]
+Bounds = tuple[float | None, float | None]
+Figure = float | int | bool | tuple[float, float] | Bounds | Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Latency:
         throughput_ips: images a second with as many requests in flight as the runtime likes.
         by_batch: the same by how many images are given at once, of networks that take several; None of others.
         steady: whether the medians of the last warm-up blocks agreed (edgekit.runtime.timing).
+        p50_bounds, p99_bounds: lower and upper one, each of 95 %, whatever the distribution; None for an end that so
+            few runs do not bound (edgekit.validate.quantiles).
     """
 
     p50: float
@@ -65,6 +69,15 @@ class Latency:
     throughput_ips: float
     steady: bool
     by_batch: Mapping[str, float] | None = None
+    p50_bounds: Bounds | None = None
+    p99_bounds: Bounds | None = None
+
+    def within(self, budget_ms: float) -> bool | None:
+        """Whether the median is known to be within a budget; None where its bounds cannot tell."""
+        low, high = self.p50_bounds or (None, None)
+        if high is not None and high <= budget_ms:
+            return True
+        return False if low is not None and low > budget_ms else None
 
     def as_dict(self) -> dict[str, Figure]:
         """Plain values, without what it has not."""
@@ -246,7 +259,11 @@ def figures(blocks: NDArray[np.float64], warmup: int, throughput_ips: float, ste
     if len(means) > 1:
         half = t95(len(means) - 1) * float(means.std(ddof=1)) / math.sqrt(len(means))
     p50, p90, p99 = (float(value) for value in np.percentile(whole, (50, 90, 99)))
-    return Latency(p50, p90, p99, mean, (mean - half, mean + half), whole.size, warmup, throughput_ips, steady)
+    ordered = [float(each) for each in np.sort(whole)]
+    return Latency(
+        p50, p90, p99, mean, (mean - half, mean + half), whole.size, warmup, throughput_ips, steady,
+        p50_bounds=bounds(ordered, 0.5), p99_bounds=bounds(ordered, 0.99),
+    )  # fmt: skip
 
 
 def t95(degrees: int) -> float:

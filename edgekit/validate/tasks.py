@@ -10,12 +10,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.validate.accuracy import Accuracy, Fidelity, Logits, PairedDrop, accuracy, fidelity, paired_drop
+from edgekit.validate.accuracy import Accuracy, Fidelity, Logits, PairedDrop, accuracy, decides, fidelity, paired_drop
 from edgekit.validate.activation import probabilities
 from edgekit.validate.embedding import EmbeddingScore, nearest, reference
 from edgekit.validate.flips import ClassChanges, Flips, class_changes, flips
 from edgekit.validate.multilabel import MultilabelScore, score_multilabel
 from edgekit.validate.question import THRESHOLD, Question
+from edgekit.validate.sequential import Outcome
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class VariantResult:
     Attributes:
         flips: images whose first answer is not FP32's; classes: that lost or won images. None of `fp32` itself, and
             where answers are no classes.
+        outcome: what a test that looked while images came in tells of the drop; None where none did.
     """
 
     accuracy: Accuracy | None
@@ -34,6 +36,13 @@ class VariantResult:
     classes: ClassChanges | None
     embedding: EmbeddingScore | None = None
     multilabel: MultilabelScore | None = None
+    outcome: Outcome | None = None
+
+    def decided(self, budget: float) -> bool | None:
+        """Whether its drop is known to be within a budget or beyond it; None without a drop."""
+        if self.drop is None:
+            return None
+        return decides(self.drop, budget) if self.outcome is None else self.outcome != "undecided"
 
 
 Truth = NDArray[Any] | None

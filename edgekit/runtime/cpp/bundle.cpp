@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <mutex>
 #include <numeric>
 #include <utility>
@@ -7,7 +8,6 @@
 #include "engine.hpp"
 #include "golden.hpp"
 #include "manifest.hpp"
-#include "processor.hpp"
 
 namespace edgekit {
 
@@ -23,6 +23,8 @@ const std::map<std::string, Runtime>& runtimes() {
   static const std::map<std::string, Runtime> kRuntimes{{"openvino", {{"model.xml", "model.bin"}, load_openvino}}};
   return kRuntimes;
 }
+
+void say_on_stderr(const std::string& warning) { std::fprintf(stderr, "edgekit: warning: %s\n", warning.c_str()); }
 
 double direction_of(const float* a, const float* b, std::size_t count) {
   double product = 0, length_a = 0, length_b = 0;
@@ -134,7 +136,7 @@ Bundle Bundle::open(const std::string& path, const Options& options) {
            "Build the bundle again.");
   }
   const int threads = options.threads > 0 ? options.threads : state->manifest.threads;
-  state->engine = runtime.load(std::move(files), state->manifest, threads);
+  state->engine = runtime.load(std::move(files), state->manifest, threads, options.warn ? options.warn : say_on_stderr);
   Bundle bundle(std::move(state));
   if (options.check_golden) bundle.check_golden();
   return bundle;
@@ -143,11 +145,6 @@ Bundle Bundle::open(const std::string& path, const Options& options) {
 const std::vector<std::string>& Bundle::labels() const { return state_->manifest.labels; }
 
 const Preprocessing& Bundle::preprocessing() const { return state_->manifest.preprocessing; }
-
-std::vector<std::string> Bundle::warnings() const {
-  const std::string differs = what_differs(state_->manifest.int8_sums, state_->manifest.runtime);
-  return differs.empty() ? std::vector<std::string>{} : std::vector<std::string>{differs};
-}
 
 std::vector<float> Bundle::logits(const Image& image) const {
   const int width = preprocessing().width, height = preprocessing().height;

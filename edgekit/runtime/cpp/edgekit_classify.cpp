@@ -141,7 +141,6 @@ void print_lines(const Json& answer) {
 
 int run(const Arguments& told) {
   const edgekit::Bundle bundle = edgekit::Bundle::open(told.bundle);
-  for (const std::string& each : bundle.warnings()) std::fprintf(stderr, "edgekit: warning: %s\n", each.c_str());
   Json answer = {{"bundle", told.bundle}, {"images", Json::array()}};
   int code = 0;
   for (const std::string& path : told.images) {

@@ -69,9 +69,9 @@ std::string int8_sums_here() {
 #endif
 }
 
-std::string what_differs(const std::string& built_for, const std::string& runtime) {
+std::string what_differs(const std::string& built_for) {
   const std::string here = int8_sums_here();
-  if (built_for.empty() || here.empty() || here == built_for || runtime != "openvino") return "";
+  if (built_for.empty() || here.empty() || here == built_for) return "";
   if (built_for == "exact") {
     return "INT8 sums may saturate here, and answers be wrong: the bundle was built for processors that add INT8 "
            "products exactly (VNNI), and this one adds them in 16 bits; build it again on this processor, or run it "

@@ -8,8 +8,8 @@ namespace edgekit {
 // "exact", "16-bit", or nothing where the processor does not tell what it can do.
 std::string int8_sums_here();
 
-// What a user should know where an INT8 bundle was built for another kind of processor; nothing where none differs.
-// built_for: as the manifest says it, "exact", "16-bit" or nothing; runtime: that runs it here.
-std::string what_differs(const std::string& built_for, const std::string& runtime);
+// What a user should know where an INT8 bundle for OpenVINO was built for another kind of processor; nothing where none
+// differs. built_for: as the manifest says it, "exact", "16-bit" or nothing.
+std::string what_differs(const std::string& built_for);
 
 }  // namespace edgekit

@@ -79,7 +79,9 @@ def findings(
         )
         forms[each.name] = CompiledForm(compiled, (GRAPH,))
         facts = PRUNED_FACTS if each.name.startswith("pruned") else FACTS
-        variants.append(Variant(each.name, each.precision, GRAPH, facts, each.step, each.parent, each.simpler))
+        variants.append(
+            Variant(each.name, each.precision, "openvino", GRAPH, facts, each.step, each.parent, each.simpler)
+        )
     budgets = Budgets(plan.recipe.max_drop, plan.recipe.latency_budget_ms)
     decision = decide(given.contenders, given.measured, wanted, budgets)
     return Findings(

@@ -125,12 +125,14 @@ def test_the_seed_decides_only_what_is_random() -> None:
 def test_one_compute_capability_is_not_one_target(tmp_path: Path) -> None:
     """A Jetson's bundle has no engine: what was compiled for it must not be taken for one of RTX's."""
     same = {"precision": "fp16", "prune": "none", "tensorrt": {"compute_capabilities": ["8.7"]}}
-    variant = Variant("fp16", "fp16", File(tmp_path / "fp16.onnx", "1"), FACTS, "", "fp32")
+    graph = File(tmp_path / "fp16.onnx", "1")
     keys = set()
     for target in ("jetson", "rtx"):
         if target == "rtx" and not _has_rtx():
             pytest.skip("TensorRT for RTX is not installed")
-        keys.add(COMPILE.key(compile_input(plan_of(tmp_path / "store", target=target, **same), [variant])))
+        plan = plan_of(tmp_path / "store", target=target, **same)
+        variant = Variant("fp16", "fp16", plan.backend, graph, FACTS, "", "fp32")
+        keys.add(COMPILE.key(compile_input(plan, [variant])))
     assert len(keys) == 2
 
 
@@ -144,7 +146,9 @@ def test_files_beside_a_graph_are_compiled_with_it(tmp_path: Path) -> None:
     plan = plan_of(tmp_path / "store", target="jetson", prune="none")
     graph = File(tmp_path / "int8.onnx", "1")
     keys = {
-        COMPILE.key(compile_input(plan, [Variant("int8", "int8", graph, FACTS, "", "fp32", beside=beside)]))
+        COMPILE.key(
+            compile_input(plan, [Variant("int8", "int8", plan.backend, graph, FACTS, "", "fp32", beside=beside)])
+        )
         for beside in ((), (File(tmp_path / "model.dla.cache", "2"),), (File(tmp_path / "model.dla.cache", "3"),))
     }
     assert len(keys) == 3

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edgekit.build.plan import PASSING, device_machine
+from edgekit.build.device_machine import PASSING, device_machine
 from edgekit.devices.facts import DeviceFacts
 from edgekit.runtime.probe import probe
 from edgekit.targets import adds_int8_in_16_bits

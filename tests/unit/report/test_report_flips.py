@@ -177,7 +177,7 @@ def test_where_fp32_was_kept_the_last_one_tried_is_told() -> None:
 @pytest.mark.parametrize(("needed", "said"), [(5823, "about 5,900 would"), (None, "no number of them would")])
 def test_what_the_images_cannot_decide_is_said(form: str, needed: int | None, said: str) -> None:
     whole = judged(drop=0.9, ci95=[0.2, 1.6], decided=False, images_needed=needed)
-    assert f"2,400 images cannot tell: {said}" in RENDERERS[form](validate(whole))
+    assert f"2,400 images cannot tell, {said}" in RENDERERS[form](validate(whole))
 
 
 @pytest.mark.parametrize("form", ["html", "md"])

@@ -19,17 +19,17 @@ NAMES = [*TARGETS, *ALIASES]
 
 def test_the_contracts_names_are_there() -> None:
     family = {"nano", "tx2", "xavier-nx", "agx-xavier", "orin-nano", "orin-nx", "agx-orin", "thor"}
-    assert set(NAMES) == {"cpu", "gpu", "rtx", "jetson"} | {f"jetson-{name}" for name in family}
+    assert set(NAMES) == {"cpu", "igpu", "npu", "gpu", "rtx", "jetson"} | {f"jetson-{name}" for name in family}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_record_is_whole(name: str) -> None:
     target = find(name)
     assert target.precisions
-    assert target.precisions[-1] == "fp32"
+    assert target.precisions[-1] == "fp32" or target.baseline_backend is not None
     assert set(target.precisions) <= {"int8", "bf16", "fp16", "fp32"}
-    assert (not target.compute_capabilities) is (target.family in ("cpu", "gpu"))
-    assert (not target.releases) is (target.family == "cpu")
+    assert (not target.compute_capabilities) is (target.family in ("cpu", "igpu", "npu", "gpu"))
+    assert (not target.releases) is (target.runtime == "openvino")
     assert all(bool(release.jetpack) is (target.family == "jetson") for release in target.releases)
     assert json.loads(json.dumps(target.as_dict()))["name"] == ALIASES.get(name, name)
 

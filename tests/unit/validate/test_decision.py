@@ -241,3 +241,39 @@ def test_a_step_asked_for_by_name_that_breaks_a_budget_is_a_budget_missed() -> N
         assert decide(found.contenders, found.measured, "int8", budgets).ok
         missed = decide(found.contenders, found.measured, "int8", budgets, by_name=True)
         assert (missed.chosen, missed.ok) == ("bf16", False)
+
+
+def on_two_runtimes(other_ms: float, wrong: str | None = None, drop: float = 0.2) -> Decision:
+    """FP32 and INT8 of 12 and 4 ms, and INT8 on another runtime; what is wrong is INT8 on the first."""
+    contenders = (
+        contender("fp32", None, (), 0.0, 40),
+        contender("fp32@other", "fp32", ("fp32",), 0.0, 40),
+        replace(contender("int8", "fp32", ("fp32", "fp32@other"), drop, 10), wrong=wrong),
+        contender("int8@other", "fp32@other", ("fp32", "fp32@other", "int8"), 0.2, 10),
+    )
+    measured = timed({"fp32": 12.0, "fp32@other": 13.0, "int8": 4.0, "int8@other": other_ms})
+    return decide(contenders, measured, ("int8@other", "int8"), Budgets(1.0, None))
+
+
+def test_of_two_runtimes_the_faster_one_is_taken_by_the_interval() -> None:
+    assert on_two_runtimes(3.0).chosen == "int8@other"
+    assert on_two_runtimes(5.0).chosen == "int8"
+    assert on_two_runtimes(4.0 / 1.01).chosen == "int8"  # a tie goes to the usual runtime
+    assert all(on_two_runtimes(ms).warnings == () for ms in (3.0, 5.0))
+
+
+def test_int8_that_is_computed_otherwise_than_its_graph_says_is_never_taken() -> None:
+    made = on_two_runtimes(6.0, wrong="it computes it otherwise")
+    assert made.chosen == "int8@other"
+    assert made.reasons["int8"] == "it computes it otherwise"
+    assert "int8" not in {each.base for each in made.rulings["int8@other"].ratios}
+    alone = replace(contender("int8", "fp32", ("fp32",), 0.0, 10), wrong="it computes it otherwise")
+    found = decide(
+        (contender("fp32", None, (), 0.0, 40), alone), timed({"fp32": 12.0, "int8": 4.0}), "int8", Budgets(1.0, None)
+    )
+    assert found.chosen == "fp32"
+    assert found.warnings == ("int8 was taken back: it computes it otherwise; fp32 is in the bundle",)
+
+
+def test_a_runtime_whose_int8_breaks_the_budget_gives_way_to_the_other() -> None:
+    assert on_two_runtimes(6.0, drop=2.0).chosen == "int8@other"

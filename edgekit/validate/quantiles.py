@@ -1,0 +1,46 @@
+"""Bounds of quantiles that assume nothing of how times are distributed: order statistics and the binomial distribution.
+
+Of n times, the number that lie under the true p-quantile is binomial with n and p (David and Nagaraja, Order
+Statistics, section 7.1). What is assumed is that runs are independent of each other, which runs of one block are not
+quite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+ONE_SIDED: Final = 0.05
+"""Error of one end: both together are wrong in at most twice as many cases."""
+
+
+def bounds(ordered: Sequence[float], share: float, error: float = ONE_SIDED) -> tuple[float | None, float | None]:
+    """Lower and upper bound of a quantile, each wrong in at most `error` of all cases.
+
+    Args:
+        ordered: times, the shortest first; share: of the quantile, such as 0.99.
+    Returns:
+        None for an end that so few times do not bound.
+    """
+    low, high = ranks(len(ordered), share, error)
+    return None if low is None else ordered[low - 1], None if high is None else ordered[high - 1]
+
+
+def ranks(count: int, share: float, error: float = ONE_SIDED) -> tuple[int | None, int | None]:
+    """The places, from 1, of the times that bound a quantile of so many from below and from above."""
+    low = high = None
+    under = 0.0  # probability that at most `place` times lie under the quantile
+    for place in range(count):
+        under += _binomial(count, place, share)
+        if under <= error:
+            low = place + 1
+        if under >= 1 - error:
+            high = place + 1
+            break
+    return low, high
+
+
+def _binomial(count: int, hits: int, share: float) -> float:
+    chosen = math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1)
+    return math.exp(chosen + hits * math.log(share) + (count - hits) * math.log1p(-share))
