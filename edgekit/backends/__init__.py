@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.quantize.graph_format import GraphFormat
+    from edgekit.runtime.kernels import Kernel
     from edgekit.targets import Machine, Release
 
 Mode = Literal["latency", "throughput"]
@@ -182,6 +183,16 @@ class Backend(Protocol):
 
         Raises:
             UnavailableError: this backend cannot time layers.
+        """
+        ...
+
+    def kernels(self, compiled: Compiled) -> tuple[Kernel, ...]:
+        """What the runtime took for each layer with weights, read from what it compiled for this machine.
+
+        Empty where a runtime does not tell. What is wrong with them: edgekit.runtime.kernels.findings_of.
+
+        Raises:
+            InputError: the runtime cannot load the network.
         """
         ...
 

@@ -17,12 +17,24 @@ from edgekit.backends.openvino_plugin import (
     files,
     graph_format,
     identity_of,
+    kernels,
     load,
     profile,
 )
 from edgekit.targets import Machine
 
-__all__ = ["PRECISIONS", "RUNTIME", "available", "compile", "files", "graph_format", "identity", "load", "profile"]
+__all__ = [
+    "PRECISIONS",
+    "RUNTIME",
+    "available",
+    "compile",
+    "files",
+    "graph_format",
+    "identity",
+    "kernels",
+    "load",
+    "profile",
+]
 
 PRECISIONS: Final = ("int8", "mixed", "fp16")
 

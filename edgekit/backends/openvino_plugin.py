@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgekit.runtime.kernels import Kernel
+
 RUNTIME: Final = "openvino"
 
 PLUGIN_OF: Final[Mapping[str, str]] = MappingProxyType(
@@ -182,6 +184,18 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
             if layer.real_time.total_seconds() > 0:
                 times.setdefault((layer.node_name, layer.exec_type), []).append(layer.real_time.total_seconds() * 1e6)
     return slowest_first(times)
+
+
+def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
+    """As the execution graph of the processor's plugin has them; empty of another device, whose names are others."""
+    from edgekit.runtime.kernels import of_openvino
+
+    plugin, precision = _how(compiled)
+    if plugin != plugins.PROCESSOR:
+        return ()
+    source = _core().read_model(compiled.path)
+    made = _core().compile_model(source, plugins.PLUGINS[plugin].device, plugins.asked(plugin, precision))
+    return tuple(of_openvino(made, source))
 
 
 def _how(compiled: Compiled) -> tuple[str, str]:

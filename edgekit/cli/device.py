@@ -172,15 +172,16 @@ def share(source: str, names: str, bundle: Path) -> None:
 
 
 def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None) -> Taken | None:
-    """INT8 or FP16 of a bundle for TensorRT that has both, by what is faster there; None where there is no choice."""
+    """INT8 or FP16 of a bundle that has both, by what is faster there; None where there is no choice."""
     from edgekit.bundle.directory import read_manifest
-    from edgekit.devices.forms import FP16, decide_form
+    from edgekit.devices.forms import CHOOSING, FP16, decide_form
     from edgekit.devices.remote import Network
     from edgekit.validate.latency import summed_up
 
     told = read_manifest(bundle)
     settings = told.engine_settings or {}
-    if FP16 not in told.files or (runtime or told.target.runtime) != "tensorrt" or "dla_core" in settings:
+    own = told.target.runtime
+    if FP16 not in told.files or own not in CHOOSING or runtime not in (None, own) or "dla_core" in settings:
         return None
 
     def faster(answer: BenchAnswer) -> tuple[float, float, float]:
@@ -188,24 +189,22 @@ def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None
         assert found is not None
         return found.times_faster, found.low, found.high
 
-    network = Network(bundle.name, folder, "tensorrt", told.precision, settings)
+    network = Network(bundle.name, folder, own, told.precision, settings)
     return decide_form(connection, network, bundle, told.input.shape, faster)
 
 
 def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:
     """The bundle's folder on a device, and how many bytes had to be sent."""
-    from edgekit.bundle.directory import MANIFEST, SIGNATURE, check_bundle, read_manifest
+    from edgekit.bundle.directory import check_bundle, names_of
     from edgekit.devices import remote
     from edgekit.errors import InputError
 
     problems = check_bundle(bundle)
     if problems:
         raise InputError(f"the bundle {bundle} is damaged: {problems[0]}", "Build it again.")
-    names = [*read_manifest(bundle).files, MANIFEST, *([SIGNATURE] if (bundle / SIGNATURE).exists() else [])]
     label = f"deploy to {connection.device.name}"
-    placed = remote.place(
-        connection, {name: bundle / name for name in names}, lambda done, total: bars.update(label, done, total)
-    )
+    files = {name: bundle / name for name in names_of(bundle)}
+    placed = remote.place(connection, files, lambda done, total: bars.update(label, done, total))
     bars.finish(label)
     return placed
 

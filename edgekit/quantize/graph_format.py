@@ -25,6 +25,7 @@ class GraphFormat:
         opset: the newest that the runtime reads; None where it does not matter.
         float_input: the pixels are given as float32, 0 to 255, in place of uint8.
         int8_weights: quantized weights are INT8 constants; else float32 ones that are quantized and dequantized.
+        moves: values that were only moved are quantized once more, see edgekit.quantize.moves (ONNX Runtime).
         open_batch: any number of pictures may be given at once.
         placement: which operators are worth INT8; None leaves all that were quantized.
         sums: how products are added up where the graph runs; in 16 bits its weights are kept from saturating.
@@ -37,6 +38,7 @@ class GraphFormat:
     int8_weights: bool = True
     placement: Int8Placement | None = None
     open_batch: bool = False
+    moves: bool = False
     sums: Sums = "exact"
 
     def as_dict(self) -> dict[str, Any]:

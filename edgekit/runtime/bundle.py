@@ -15,11 +15,12 @@ from .decoding import MAX_IMAGE_BYTES, MAX_PIXELS
 from .engines import FILES, Network, choose, load
 from .errors import BundleError, DeviceWarning
 from .files import problems
+from .kernels import KernelFindings, findings_of
 from .manifest import Checked, read_manifest
 from .openvino_plugins import PLUGINS, PROCESSOR, lacking
 from .processor import what_differs
 from .session import Limits, Ranked, Session
-from .signature import check_signature
+from .signers import Signed, signer_of
 
 MODES = ("latency", "throughput")
 
@@ -35,7 +36,8 @@ class Bundle(object):
             "NPU").
         warnings: why that is not the device, or not the kind of processor, that it was built for (list of str; empty
             where it is).
-        signer: who signed it, of the allowed signers (str; None when that was not asked for).
+        signer: who signed it, of the allowed signers: an identity, or the fingerprint of a key (str; None when that was
+            not asked for).
     """
 
     def __init__(self, path: str, told: Checked, runtime: str, verify: bool) -> None:
@@ -75,9 +77,9 @@ class Bundle(object):
             runtime: openvino, onnxruntime, tensorrt or tensorrt-rtx; by default the one that the bundle was built for,
                 or, where that is not installed, another that can run one of its files.
             mode: "latency" for one image at a time, "throughput" for many at once.
-            allowed_signers: a file of identities and SSH keys (see ssh-keygen); one of them must have signed the
-                bundle, or it is refused.
-            identity: the one who must have.
+            allowed_signers: a file of identities and SSH keys (see ssh-keygen), or of public keys in PEM (P-256, P-384,
+                P-521); one of them must have signed the bundle, or it is refused.
+            identity: the one who must have, of SSH keys.
         Raises:
             BundleError: missing, damaged, of a newer schema, not signed by whom it must be, or its outputs are not the
                 golden ones.
@@ -87,7 +89,7 @@ class Bundle(object):
         raw, manifest = read_manifest(folder)
         signer = None
         if allowed_signers is not None:
-            signer = check_signature(folder, raw, os.fspath(allowed_signers), identity)
+            signer = signer_of(Signed(folder, raw, manifest.files), os.fspath(allowed_signers), identity)
         files = manifest.files
         if verify or signer is not None:
             for problem in problems(folder, files):
@@ -165,6 +167,18 @@ class Bundle(object):
             BundleError: the answers are others.
         """
         return self._check(self._network)
+
+    def kernels(self) -> KernelFindings:
+        """Which kernels its runtime took here for the layers with weights, and whether they compute as it was built.
+
+        No layers are told of where a runtime does not tell its kernels (TensorRT).
+
+        Raises:
+            BundleError: the bundle is closed, or they cannot be read.
+        """
+        if self._network is None:
+            raise BundleError("the bundle is closed")
+        return findings_of(*self._network.kernels())
 
     def close(self) -> None:
         """Closes its sessions, each when what it works on is done."""

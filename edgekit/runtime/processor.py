@@ -8,11 +8,11 @@ to (edgekit.runtime.engines). Written for Python 3.6.
 import os
 import platform
 import re
-from typing import Any, Mapping, Optional, Sequence, Tuple
+from typing import Mapping, Optional, Sequence, Tuple
 
 FEATURES = (
     *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx_vnni_int8", "avx512_bf16", "avx512_fp16"),
-    *("amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve"),
+    *("amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve"),
 )
 """Processor features, as Linux names them, that decide which precisions are fast, and how INT8 is added up."""
 
@@ -76,7 +76,7 @@ def int8_sums_here() -> Optional[str]:
     return int8_sums(architecture, features, limit(os.environ))
 
 
-def what_differs(manifest: Mapping[str, Any], runtime: str, here: Optional[str] = None) -> Optional[str]:
+def what_differs(manifest: Mapping[str, object], runtime: str, here: Optional[str] = None) -> Optional[str]:
     """What a user should know where an INT8 bundle runs on another kind of processor than it was built for.
 
     Args:

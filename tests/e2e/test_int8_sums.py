@@ -72,7 +72,7 @@ def test_verify_and_run_tell_of_another_kind_of_processor(
         if here == sums:
             assert (checks, verified.stderr, json.loads(ran.stdout)["warnings"], alone.stderr) == ([], "", [], "")
             continue
-        assert [each["ok"] for each in checks] == [None]
+        assert [(each["ok"], each["warning"]) for each in checks] == [(None, True)]
         assert checks[0]["detail"] == json.loads(ran.stdout)["warnings"][0]
         for said in (verified.stderr, ran.stderr, alone.stderr):
             assert said.startswith(WARNED[sums]), said
