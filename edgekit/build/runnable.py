@@ -106,7 +106,7 @@ def of_bundle(directory: Path) -> Runnable:
     compiled, notes = compiled_of_bundle(directory, manifest)
     question = CLASSES if manifest.output is None else _question(manifest.output)
     needs = None if manifest.arithmetic is None else manifest.arithmetic.model_dump()
-    differs = what_differs({"arithmetic": needs}, compiled.backend)
+    differs = what_differs(needs, compiled.backend)
     notes += () if differs is None else (differs,)
     how = manifest.preprocessing
     return Runnable(directory.name, compiled, how, height, width, model.classes, data, network, question, notes)

@@ -47,7 +47,7 @@ class Bundle(object):
         self.labels = list(told.labels)
         self.size = told.contract.size
         self.signer: Optional[str] = None
-        differs = what_differs(self.manifest, runtime) if self.plugin == PROCESSOR else None
+        differs = what_differs(self.manifest.get("arithmetic"), runtime) if self.plugin == PROCESSOR else None
         self.warnings += [differs] if differs else []
         self._sessions: "WeakSet[Session]" = WeakSet()
         self._asked: Tuple[str, Optional[int], str] = (runtime, None, "latency")

@@ -76,16 +76,15 @@ def int8_sums_here() -> Optional[str]:
     return int8_sums(architecture, features, limit(os.environ))
 
 
-def what_differs(manifest: Mapping[str, object], runtime: str, here: Optional[str] = None) -> Optional[str]:
+def what_differs(told: object, runtime: str, here: Optional[str] = None) -> Optional[str]:
     """What a user should know where an INT8 bundle runs on another kind of processor than it was built for.
 
     Args:
-        manifest: as JSON has it; runtime: what it is run with here.
+        told: what the manifest says under `arithmetic`, None where it says nothing; runtime: what it is run with here.
         here: how that adds INT8 products up; by default this processor is looked at.
     Returns:
         None where the bundle says nothing of it, and where nothing differs.
     """
-    told = manifest.get("arithmetic")
     built_for = told.get("int8_sums") if isinstance(told, dict) else None
     if built_for not in SUMS or runtime != "openvino":
         return None

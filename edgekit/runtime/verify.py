@@ -136,7 +136,7 @@ def _differs(manifest: Checked, runtime: Optional[str]) -> Optional[str]:
     except BundleError:  # none that could run it is here
         used = manifest.runtime
     on_processor = plugin_here(manifest.settings.plugin, used)[0] == PROCESSOR
-    return what_differs(manifest.content, used) if on_processor else None
+    return what_differs(manifest.content.get("arithmetic"), used) if on_processor else None
 
 
 def _unasked(signed: Signed) -> List[Check]:
