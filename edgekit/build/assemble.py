@@ -13,6 +13,7 @@ from edgekit.build.assemble_evidence import coverage, locked_decisions
 from edgekit.build.assemble_variants import variant_parts, why_no_accuracy
 from edgekit.build.decide import agreement_of
 from edgekit.build.locking import locked
+from edgekit.quantize.widened import read_widened
 from edgekit.report import model as told
 from edgekit.report import model_pruning as pruning
 from edgekit.validate.accuracy import images_needed
@@ -49,7 +50,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
         ),
         target=provenance.target,
         data=_data(found.images),
-        calibration=_calibration(found) if plan.has_int8 else None,
+        calibration=_calibration(plan, found) if plan.has_int8 else None,
         variants=variant_parts(plan, found),
         chosen=found.decision.chosen,
         verdict=_verdict(plan, found),
@@ -88,7 +89,7 @@ def _data(images: ImageSet | None) -> told.Data:
     return data.leaving_out("left_out")
 
 
-def _calibration(found: Findings) -> told.Calibration:
+def _calibration(plan: Plan, found: Findings) -> told.Calibration:
     chosen, variance = found.calibration.chosen, found.variance
     spread = None
     if variance is not None:
@@ -98,13 +99,23 @@ def _calibration(found: Findings) -> told.Calibration:
         )
     return told.Calibration(
         images=len(chosen.items), strategy=chosen.strategy, digest=chosen.digest, seed=chosen.seed, spread=spread,
-        coverage=coverage(chosen),
+        coverage=coverage(chosen), int8_sums=_int8_sums(plan, found),
     ).leaving_out("spread", "coverage")  # fmt: skip
 
 
 def _lock(plan: Plan, found: Findings) -> Lock:
     mixed = None if found.search is None else found.search[0]
     return locked(plan, found.calibration, found.pruned, mixed, found.decision)
+
+
+def _int8_sums(plan: Plan, found: Findings) -> told.Int8Sums:
+    """Of the chosen network, or of the first in INT8."""
+    if plan.sums == "exact":
+        return told.Int8Sums(how="exact")
+    made = [each for each in found.variants if each.precision in ("int8", "mixed") and each.backend == plan.backend]
+    shown = next((each for each in made if each.name == found.decision.chosen), made[0] if made else None)
+    widened = None if shown is None else read_widened(shown.graph.path)
+    return told.Int8Sums(how=plan.sums, **asdict(widened) if widened is not None else {})
 
 
 def _verdict(plan: Plan, found: Findings) -> told.Verdict:

@@ -75,6 +75,7 @@ def print_report(report: Report) -> None:
     """Print the verdict and a table that fits a terminal."""
     from edgekit.report import summary
     from edgekit.report.columns import columns
+    from edgekit.report.method import sums
     from edgekit.report.metrics import metric
 
     click.echo(f"{summary.title(report)}: {summary.state(report)[1]}")
@@ -87,6 +88,9 @@ def print_report(report: Report) -> None:
     for row, variant in zip(rows, report.variants, strict=True):
         row[0] = ("* " if variant.name == report.chosen else "  ") + row[0]
     print_table([each.title for each in shown], rows)
+    made_to_fit = report.calibration.int8_sums if report.calibration is not None else None
+    if made_to_fit is not None and made_to_fit.how == "16-bit":
+        click.echo(f"INT8: {sums(made_to_fit)}")
     for line in summary.gaps(report):
         click.echo(f"not measured: {line}")
     for line in report.warnings:
