@@ -18,6 +18,7 @@ from edgekit.models.onnx_graph import (
     add_constant,
     constant,
     dims_of,
+    drop_unused,
     give_only,
     image_input,
     infer_shapes,
@@ -84,4 +85,5 @@ def with_corrected_biases(model: ir.Model, changes: Iterable[Change], means: Mea
         own = np.repeat(mean.reshape(groups, -1), len(change.lost) // groups, axis=0)
         moved = (bias + (change.lost * own).sum(1)).astype(bias.dtype)
         node.replace_input_with(2, add_constant(out.graph, f"{name_of(place)}_of_{node.name}", moved))
+    drop_unused(out)
     return out

@@ -154,6 +154,7 @@ def _exact(path: Path, shown: Logits) -> Logits:
     from edgekit.runtime.engines import EXACT_SUMS
 
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3  # errors
     options.add_session_config_entry(*EXACT_SUMS)
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     name = session.get_inputs()[0].name

@@ -282,6 +282,7 @@ def test_biases_keep_the_mean_of_what_a_layer_makes(tmp_path: Path) -> None:
     seen = values(core, ["sum"])["sum"]
     assert np.allclose(means["last"], seen.mean((0, 2, 3)), atol=1e-4)
     moved = with_corrected_biases(made, changes, means)
+    assert all(value.uses() for value in moved.graph.initializers.values()), "nothing is left over"
     wanted, before, after = (values(to_proto(each), ["last"])["last"].mean((0, 2, 3)) for each in (model, made, moved))
     assert np.abs(after - wanted).mean() < 0.7 * np.abs(before - wanted).mean()
 
