@@ -24,11 +24,11 @@ function stepRows({ key }) {
   return rows;
 }
 
-/** The range of a panel, with room for the numbers at the right. */
+/** The range of a panel. */
 function stepDomain(rows, { fromZero, limit }) {
   const values = rows.flatMap(each => [each.value, each.from ?? each.value]).concat(limit ?? []);
   const low = Math.min(...values), high = Math.max(...values), air = Math.max((high - low) * 0.12, 0.1);
-  return fromZero ? [0, high * 1.22] : [Math.max(0, low - air), high + 2.5 * air];
+  return fromZero ? [0, high * 1.02] : [Math.max(0, low - air), high + 0.3 * air];
 }
 
 function stepColour(each, { judge }) {
@@ -69,7 +69,8 @@ function stepPanel(panel, width) {
   const rows = stepRows(panel);
   if (!rows.length) return null;
   const domain = stepDomain(rows, panel), longest = Math.max(...rows.map(each => each.label.length));
-  const margin = { left: Math.min(150, 14 + 6.6 * longest), right: 12, top: 6, bottom: 38 };
+  const isBack = rows.some(each => each.outcome === "taken back");
+  const margin = { left: Math.min(150, 14 + 6.6 * longest), right: isBack ? 108 : 48, top: 6, bottom: 38 }; // for words
   const svg = Plot.plot({
     ...sized(width, 44 + 34 * rows.length, margin),
     x: { domain, axis: null },
