@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,11 +88,7 @@ def command(
 
         _write(junit, pages.junit(rows, found, gates.strict, datetime.now(timezone.utc)))
     if as_json:
-        told = [
-            {"build": each.build, "gate": each.gate, "outcome": each.outcome, "why": each.text,
-             "images_needed": each.images_needed} for each in found
-        ]  # fmt: skip
-        shown = [row.as_json() for row in rows]
+        shown, told = [asdict(row) for row in rows], [asdict(each) for each in found]
         emit_json({"builds": shown, "gates": told, "failures": failed, "warnings": cautions, "ok": not failed})
     elif page == "-":
         click.echo(made, nl=False)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from edgekit.bundle.answers import Answers, read_answers
 from edgekit.bundle.directory import MANIFEST
@@ -64,28 +64,6 @@ class Row:
     def accuracy(self) -> float | None:
         """Percent."""
         return self.top1 if self.map is None else self.map
-
-    def as_json(self) -> Mapping[str, Any]:
-        """Plain values."""
-        return {
-            **asdict(self),
-            "below_first": None if self.below_first is None else _json(self.below_first),
-            "fp32_below_first": None if self.fp32_below_first is None else _json(self.fp32_below_first),
-        }
-
-
-def _json(told: Below) -> Mapping[str, Any]:
-    pairs = told.paired
-    return {
-        "drop": told.drop,
-        "ci95": told.ci95,
-        "images": told.images,
-        "paired": pairs is not None,
-        "lost": None if pairs is None else pairs.lost,
-        "won": None if pairs is None else pairs.won,
-        "p_value": None if pairs is None else pairs.p_value,
-        "why": told.why,
-    }
 
 
 def read_build(path: Path) -> Build:
