@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgekit.quantize.graph_format import GraphFormat
+    from edgekit.runtime.kernels import Kernel
     from edgekit.targets import Machine, Release
 
 Mode = Literal["latency", "throughput"]
@@ -25,6 +26,8 @@ Mode = Literal["latency", "throughput"]
 BACKENDS: Final[Mapping[str, str]] = MappingProxyType(
     {
         "openvino": "edgekit.backends.openvino",
+        "openvino-gpu": "edgekit.backends.openvino_gpu",
+        "openvino-npu": "edgekit.backends.openvino_npu",
         "onnxruntime": "edgekit.backends.onnxruntime",
         "tensorrt": "edgekit.backends.tensorrt",
         "tensorrt-rtx": "edgekit.backends.tensorrt_rtx",
@@ -152,7 +155,7 @@ class Backend(Protocol):
         ...
 
     def identity(self, machine: Machine) -> Identity:
-        """What decides compiled forms here, by metadata alone."""
+        """What decides compiled forms here, by metadata and what a device tells of itself."""
         ...
 
     def compile(
@@ -180,6 +183,16 @@ class Backend(Protocol):
 
         Raises:
             UnavailableError: this backend cannot time layers.
+        """
+        ...
+
+    def kernels(self, compiled: Compiled) -> tuple[Kernel, ...]:
+        """What the runtime took for each layer with weights, read from what it compiled for this machine.
+
+        Empty where a runtime does not tell. What is wrong with them: edgekit.runtime.kernels.findings_of.
+
+        Raises:
+            InputError: the runtime cannot load the network.
         """
         ...
 

@@ -8,7 +8,6 @@ computes pooled and concatenated signed INT8 tensors otherwise than the graph sa
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -38,11 +37,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from edgekit.runtime.kernels import Kernel
+
 RUNTIME: Final = "onnxruntime"
-PRECISIONS: Final = ("int8", "mixed", "fp32")
+PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
 ERRORS_ONLY: Final = 3
 KERNEL: Final = "_kernel_time"
-_ADDED = re.compile(r"(_nchwc)?(_token_\d+)?$")  # to the name of an operator that is fused or laid out anew
 
 
 def available() -> str | None:
@@ -56,8 +56,8 @@ def identity(machine: Machine) -> Identity:
 
 
 def graph_format(release: Release | None) -> GraphFormat:
-    """As NNCF writes it."""
-    return GraphFormat(signed=False, typed=False, opset=None)
+    """As NNCF writes it, and with Q/DQ right before and behind each operator, or ONNX Runtime leaves it in float32."""
+    return GraphFormat(signed=False, typed=False, opset=None, moves=True)
 
 
 def compile(
@@ -89,6 +89,7 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     import numpy as np
 
     from edgekit.runtime.engines import pixel_type
+    from edgekit.runtime.kernels import ADDED
 
     with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
         session = _session(compiled, usable_cores(), profile_in=Path(folder))
@@ -100,9 +101,20 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     times: dict[tuple[str, str], list[float]] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
-            layer = _ADDED.sub("", event["name"].removesuffix(KERNEL))
+            layer = ADDED.sub("", event["name"].removesuffix(KERNEL))
             times.setdefault((layer, event["args"]["op_name"]), []).append(float(event["dur"]))
     return slowest_first({layer: found[PROFILE_WARM_UP:] for layer, found in times.items()})
+
+
+def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
+    """As the graph has them that ONNX Runtime makes of this one."""
+    from edgekit.runtime.errors import BundleError
+    from edgekit.runtime.kernels import of_onnxruntime
+
+    try:
+        return tuple(of_onnxruntime(compiled.path, _options(usable_cores())))
+    except BundleError as error:
+        raise InputError(str(error), "See --debug.") from error
 
 
 class OnnxRuntimeSession:
@@ -151,7 +163,7 @@ def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
         session.close()
 
 
-def _session(compiled: Compiled, threads: int, profile_in: Path | None = None) -> Any:
+def _options(threads: int) -> Any:
     """Kernels that add INT8 products up exactly, also where there is no VNNI (edgekit.runtime.engines)."""
     from edgekit.runtime.engines import EXACT_SUMS
     from edgekit.runtime.quiet import no_telemetry
@@ -163,6 +175,13 @@ def _session(compiled: Compiled, threads: int, profile_in: Path | None = None) -
     options.log_severity_level = ERRORS_ONLY
     options.intra_op_num_threads = threads
     options.add_session_config_entry(*EXACT_SUMS)
+    return options
+
+
+def _session(compiled: Compiled, threads: int, profile_in: Path | None = None) -> Any:
+    options = _options(threads)
+    import onnxruntime
+
     if profile_in is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile_in / "profile")
     try:

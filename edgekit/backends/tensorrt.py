@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
 from edgekit.backends.tensorrt_builder import build, inspect, loaded
@@ -14,6 +14,9 @@ from edgekit.backends.tensorrt_library import installed
 from edgekit.errors import UnavailableError
 from edgekit.quantize.graph_format import GraphFormat, format_for
 from edgekit.targets import Machine, Release
+
+if TYPE_CHECKING:
+    from edgekit.runtime.kernels import Kernel
 
 RUNTIME: Final = "tensorrt"
 PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
@@ -54,6 +57,11 @@ def load(compiled: Compiled, mode: Mode = "latency") -> AbstractContextManager[S
 def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     """Cannot yet: it has not been run on hardware."""
     raise UnavailableError("layers are not timed with TensorRT", "`edgekit inspect` lists the engine's layers.")
+
+
+def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
+    """None are told: `edgekit inspect` lists the engine's layers."""
+    return ()
 
 
 def files(compiled: Compiled) -> dict[str, Path]:

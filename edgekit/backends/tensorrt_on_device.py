@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
 from edgekit.backends.tensorrt_builder import preflight
@@ -14,6 +14,9 @@ from edgekit.backends.tensorrt_library import Flavour, installed
 from edgekit.errors import UnavailableError
 from edgekit.quantize.graph_format import GraphFormat, format_for
 from edgekit.targets import Machine, Release, this_machine
+
+if TYPE_CHECKING:
+    from edgekit.runtime.kernels import Kernel
 
 RUNTIME: Final = "tensorrt"
 PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
@@ -86,6 +89,11 @@ def load(compiled: Compiled, mode: Mode = "latency") -> AbstractContextManager[S
 def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     """Cannot: it runs on the device."""
     raise UnavailableError("layers are not timed on a device", "`edgekit device bench` times whole networks.")
+
+
+def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
+    """None are known: it is compiled on the device."""
+    return ()
 
 
 def files(compiled: Compiled) -> dict[str, Path]:

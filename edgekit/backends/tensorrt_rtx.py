@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity, LayerTime, Mode, Session
 from edgekit.backends.tensorrt_builder import build, loaded
@@ -13,6 +13,9 @@ from edgekit.backends.tensorrt_library import RTX_WHEEL, installed, installed_wh
 from edgekit.errors import UnavailableError
 from edgekit.quantize.graph_format import GraphFormat, format_for
 from edgekit.targets import Machine, Release
+
+if TYPE_CHECKING:
+    from edgekit.runtime.kernels import Kernel
 
 RUNTIME: Final = "tensorrt-rtx"
 PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
@@ -52,6 +55,11 @@ def load(compiled: Compiled, mode: Mode = "latency") -> AbstractContextManager[S
 def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     """Cannot yet: it has not been run on hardware."""
     raise UnavailableError("layers are not timed with TensorRT for RTX", "Time whole networks on the GPU.")
+
+
+def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
+    """None are told: `edgekit inspect` lists the engine's layers."""
+    return ()
 
 
 def files(compiled: Compiled) -> dict[str, Path]:

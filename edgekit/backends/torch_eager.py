@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
+    from edgekit.runtime.kernels import Kernel
+
 RUNTIME: Final = "torch"
 PRECISIONS: Final = ("fp32",)
 MANY: Final = 8
@@ -68,6 +70,11 @@ def compile(
 ) -> Compiled:
     """Cannot: it takes networks (EagerNetwork), not graphs."""
     raise _NO_GRAPH
+
+
+def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
+    """None are told."""
+    return ()
 
 
 def files(compiled: Compiled) -> dict[str, Path]:

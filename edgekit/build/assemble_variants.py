@@ -45,7 +45,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         energy_j=found.measured.energy_j.get(one.name),
         fidelity=variants.Fidelity(**{key: each for key, each in asdict(result.fidelity).items() if each is not None}),
         kept=is_chosen,
-        reason=decision.reasons[one.name],
+        reason=decision.reasons[one.name] + ("" if form.compiled.backend == one.backend else ", on the processor"),
         layers=tuple(variants.Layer(**asdict(each)) for each in form.compiled.layers),
         flips=_flips(found, result),
         classes=None if result.classes is None else _classes(found, result.classes),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgekit import __version__
+from edgekit.backends.openvino_plugin import PLUGIN_OF
 from edgekit.build import lock as locks
 from edgekit.build.provenance import engine, engine_settings
 from edgekit.bundle.directory import write_bundle
@@ -21,6 +22,7 @@ from edgekit.data.calibration import to_json
 from edgekit.data.labels import label_rules
 from edgekit.recipe import to_yaml
 from edgekit.report import RENDERERS, Report
+from edgekit.runtime.openvino_plugins import PROCESSOR
 from edgekit.validate.question import THRESHOLD
 
 if TYPE_CHECKING:
@@ -142,6 +144,16 @@ def product(report: Report) -> Product:
     )
 
 
+def _built_for(report: Report, backend: str) -> BuiltFor:
+    """The report's target, and the device of OpenVINO's that the chosen network runs on, where it is not the processor.
+
+    Args:
+        backend: of the chosen network: that of FP32 can be another than the target's.
+    """
+    plugin = PLUGIN_OF.get(backend, PROCESSOR)
+    return BuiltFor.model_validate({**report.target.as_dict(), **({} if plugin == PROCESSOR else {"plugin": plugin})})
+
+
 def _manifest(plan: Plan, contents: Contents) -> Manifest:
     report, images = contents.report, contents.images
     _, _, height, width = report.model.input
@@ -150,7 +162,7 @@ def _manifest(plan: Plan, contents: Contents) -> Manifest:
     own_weights = plan.source.kind == "registry" and plan.recipe.weights is None
     return Manifest(
         model=Network.model_validate(report.model.as_dict()),
-        target=BuiltFor.model_validate(report.target.as_dict()),
+        target=_built_for(report, contents.form.compiled.backend),
         precision=contents.variant.precision,
         input=Input(name="image", dtype="uint8", shape=(1, height, width, 3), layout="NHWC", color="RGB"),
         preprocessing=plan.source.preprocessing,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edgekit.build.check_arithmetic import checked_arithmetic
@@ -119,7 +119,11 @@ def _graphs(
     known: tuple[Plan, Quantized],
     precisions: Sequence[str],
 ) -> Quantized:
-    """The graphs for a plan: those that are known, where the format that it wants is the same."""
-    if plan.graph_format == known[0].graph_format:
+    """The graphs for a plan: those that are known, where it wants the same format; NNCF runs once where it can."""
+    wanted, there = plan.graph_format, known[0].graph_format
+    if wanted == there:
         return known[1]
-    return run(QUANTIZE, quantize_input(plan, network, calibration, precisions))
+    given = quantize_input(plan, network, calibration, precisions)
+    if given.calibration is not None and wanted.signed == there.signed:
+        given = replace(given, quantized=known[1].quantized)
+    return run(QUANTIZE, given)

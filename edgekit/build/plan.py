@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from edgekit.backends import Backend, CompileSettings, backend
+from edgekit.backends import Backend, CompileSettings, backend, openvino_plugin
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
 from edgekit.build.lock import Lock, differences, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
@@ -75,9 +75,9 @@ class Plan:
 
     @property
     def keeps_fp16(self) -> bool:
-        """Whether FP16 goes into the bundle beside INT8: where TensorRT runs elsewhere, only that can say which."""
+        """Whether FP16 goes into the bundle beside INT8: where it runs elsewhere, only that can say which is faster."""
         able = "fp16" in self.target.precisions and "fp16" in self.precisions
-        return self.release is not None and self.executor.untimed is not None and able and self.base_precision == "int8"
+        return self.executor.untimed is not None and able and self.base_precision == "int8"
 
     @property
     def has_int8(self) -> bool:
@@ -169,7 +169,9 @@ def planned(
     executor = _executor(recipe, target, name, settings, (release, machine, device))
     precisions = _precisions(wanted, target, backend(name), machine) if lock is None else lock.precisions
     others, notes_of_runtimes = beside(recipe.runtime, target, name, executor.untimed, device)
-    told = (*source.notes, *notes, *notes_of_lock, *notes_of_runtimes)
+    unlike = None if device is None else target.unlike(device.facts.architecture)
+    notes_of_target = (*target.of_baseline, *([unlike] if unlike else []))
+    told = (*source.notes, *notes, *notes_of_target, *notes_of_lock, *notes_of_runtimes)
     return Plan(
         recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told, others, name
     )
@@ -201,6 +203,8 @@ def _require(name: str, target: Target) -> None:
         )
     if backend(name).available() is None:
         raise UnavailableError(f"{name} is not installed", install_hint("cpu", target.extra))
+    if target.can.plugin:
+        openvino_plugin.require(target.can.plugin, target.name)
 
 
 def _wanted(recipe: Recipe, target: Target, compiler: Backend) -> tuple[str, list[str]]:
@@ -282,7 +286,9 @@ def _reached(recipe: Recipe, target: Target, compiler: Backend, listener: Listen
     if recipe.device is None:
         return None
     if not target.can.device:
-        raise InputError(f"--device cannot be measured with --target {recipe.target}", "Use cpu or a Jetson.")
+        raise InputError(
+            f"--device cannot be measured with --target {recipe.target}", "Use cpu, an ARM board or a Jetson."
+        )
     connection = Connection(Registry().find(recipe.device))
     listener(Event("probe"))
     facts = remote.probe(connection)

@@ -39,6 +39,8 @@ def provenance(plan: Plan, forms: Mapping[str, CompiledForm], measured: Measured
     environment: dict[str, Scalar] = {"cpu": cpu, "openvino": installed_version("openvino")}
     version = release.tensorrt if release is not None and target.can.device else compiler.available()
     device: str | None = cpu
+    if target.can.plugin:
+        device, features = compiler.identity(plan.executor.machine).hardware[0], ()
     if release is not None:
         gpus = plan.executor.machine.gpus
         device, features = ", ".join(gpus) or None, tuple(f"sm {each}" for each in target.compute_capabilities)
@@ -47,8 +49,10 @@ def provenance(plan: Plan, forms: Mapping[str, CompiledForm], measured: Measured
         if settings is not None and target.can.device:
             shape = (1, height, width, 3)
             environment["trtexec"] = trtexec.line(settings, plan.base_precision, release.tensorrt, shape)
-        if plan.executor.untimed is not None:
-            environment["accuracy executed with"] = f"onnxruntime {backend(REFERENCE).available()}, {cpu}"
+    elif not target.can.here:
+        device, features = None, target.features or ()
+    if plan.executor.untimed is not None:
+        environment["accuracy executed with"] = f"onnxruntime {backend(REFERENCE).available()}, {cpu}"
     if plan.device is not None:
         facts = plan.device.facts
         device, version = facts.name, facts.runtimes.get(compiler.RUNTIME)

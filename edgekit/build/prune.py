@@ -208,7 +208,7 @@ def _why_not(plan: Plan) -> str | None:
     if recipe.prune != "auto":
         return None
     if not plan.target.can.layers:
-        return "layers are timed on processors only: give a ratio (--prune 0.3) to prune for other targets"
+        return "its single layers are not timed: give a ratio (--prune 0.3) to prune for this target"
     if plan.task != "classify":
         return "accuracy is won back by classes, not by sets of labels or vectors: only a ratio is pruned all the same"
     if plan.source.random and recipe.latency_budget_ms is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ class QuantizeInput:
 
     Attributes:
         core: the float32 graph; calibration: None where nothing is quantized.
+        quantized: NNCF's Q/DQ graph, where it was made before for a runtime that takes it in another form.
         graphs: names of those that are wanted, of fp32, fp16 and int8; dla: whether a DLA's files are written too.
         warn_of_means: whether that DLA leaves average pools that exclude their padding to the GPU.
     """
@@ -38,6 +40,7 @@ class QuantizeInput:
     graphs: tuple[str, ...]
     dla: bool = False
     warn_of_means: bool = False
+    quantized: File | None = None
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,9 @@ def _make(given: QuantizeInput, folder: Path, progress: Progress) -> Sequence[st
     from edgekit.quantize.graphs import write_dla, write_graph
 
     quantized = folder / QUANTIZED
-    if given.calibration is not None:
+    if given.quantized is not None:
+        shutil.copyfile(given.quantized.path, quantized)
+    elif given.calibration is not None:
         _quantize(given, given.calibration, quantized, progress)
     for name in given.graphs:
         write_graph(given.core.path, quantized, folder / f"{name}.onnx", name, given.preprocessing, given.graph_format)

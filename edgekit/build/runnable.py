@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from edgekit.backends import DEFAULTS, Compiled, backend
+from edgekit.backends.openvino_plugin import backend_here
 from edgekit.build.compile import COMPILE, CompileInput, CompileTask
 from edgekit.build.export import EXPORT, Exported, ExportInput
 from edgekit.build.referee import IMAGES as REFEREE_IMAGES
@@ -15,7 +16,7 @@ from edgekit.build.runner import Listener, Runner, fetching, nobody
 from edgekit.build.stage import File
 from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
 from edgekit.bundle.directory import MANIFEST, check_bundle, read_manifest
-from edgekit.bundle.manifest import Output
+from edgekit.bundle.manifest import Manifest, Output
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
 from edgekit.errors import InputError
@@ -88,7 +89,7 @@ def export_source(recipe: Recipe, run: Runner) -> tuple[Source, Exported]:
 
 
 def of_bundle(directory: Path) -> Runnable:
-    """A bundle as it runs on this processor.
+    """A bundle as it runs on this machine.
 
     Raises:
         InputError: it is none, or damaged.
@@ -101,24 +102,28 @@ def of_bundle(directory: Path) -> Runnable:
     _, height, width, _ = manifest.input.shape
     data = "signs" if model.tag == "signs" else None
     network = None if model.tag is None else model.name
-    compiled = compiled_of_bundle(directory, manifest.precision)
+    compiled, notes = compiled_of_bundle(directory, manifest)
     question = CLASSES if manifest.output is None else _question(manifest.output)
-    return Runnable(
-        directory.name, compiled, manifest.preprocessing, height, width, model.classes, data, network, question
-    )
+    how = manifest.preprocessing
+    return Runnable(directory.name, compiled, how, height, width, model.classes, data, network, question, notes)
 
 
 def _question(output: Output) -> Question:
     return Question(output.task, output.activation, output.threshold)
 
 
-def compiled_of_bundle(directory: Path, precision: str) -> Compiled:
-    """What of a bundle runs on this processor: its OpenVINO form, or the graph that a GPU's engine is made of."""
+def compiled_of_bundle(directory: Path, manifest: Manifest) -> tuple[Compiled, tuple[str, ...]]:
+    """What of a bundle runs on this machine, and what must be said of that.
+
+    It is the form for OpenVINO, on the device that it was built for where that is here, or the graph that an engine is
+    made of, on the processor.
+    """
     xml, graph = directory / "model.xml", directory / "model.onnx"
     if xml.exists():
         size = xml.stat().st_size + xml.with_suffix(".bin").stat().st_size
-        return Compiled("openvino", str(xml), precision, size)
-    return Compiled("onnxruntime", str(graph), precision, graph.stat().st_size)
+        name, notes = backend_here(manifest.target.plugin)
+        return Compiled(name, str(xml), manifest.precision, size), notes
+    return Compiled("onnxruntime", str(graph), manifest.precision, graph.stat().st_size), ()
 
 
 def _takes_pixels(path: Path) -> bool:

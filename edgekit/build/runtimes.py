@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import backend
@@ -21,7 +22,7 @@ def backend_of(asked: str | None, target: Target) -> str:
     Raises:
         InputError: the target has no such runtime.
     """
-    runtime = target.runtime if asked in (None, AUTO) else asked
+    runtime = asked if asked not in (None, AUTO) else target.default_runtime(platform.machine())
     if runtime not in target.backends:
         known = ", ".join((*target.backends, AUTO))
         raise InputError(f"--target {target.name} has no runtime {runtime}", f"It has: {known}.")

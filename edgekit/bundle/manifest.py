@@ -77,6 +77,7 @@ class BuiltFor(_Part):
     runtime_version: str | None = None
     device: str | None = None
     features: tuple[str, ...] = ()
+    plugin: str | None = None
 
 
 class Input(_Part):

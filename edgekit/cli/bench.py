@@ -48,15 +48,16 @@ def command(
             told, (1, height, width, 3), runs, max_seconds, lambda done, total: bars.update("measure", done, total)
         )
         bars.finish("measure")
+    warnings = (*dict.fromkeys(line for each in ready for line in each.notes), *measured.warnings)
     rows = [{"name": name, **each.as_dict()} for name, each in measured.latency.items()]
     if as_json:
         first = {key: value for key, value in rows[0].items() if key not in ("name", "steady")}
-        emit_json({"latency": first, "subjects": rows, "warnings": list(measured.warnings)})
+        emit_json({"latency": first, "subjects": rows, "warnings": list(warnings)})
         return
     columns = ("p50", "p90", "p99", "mean", "throughput_ips")
     print_table(
         ["subject", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "runs"],
         [[row["name"], *(f"{row[key]:.2f}" for key in columns), row["runs"]] for row in rows],
     )
-    for text in measured.warnings:
+    for text in warnings:
         warn(text)

@@ -13,6 +13,7 @@ from edgekit.cli.options import (
     calibration_settings,
     data_options,
     json_option,
+    known_targets,
     label_options,
     model_options,
     nested,
@@ -35,7 +36,12 @@ if TYPE_CHECKING:
     "  edgekit build --recipe recipe.yaml --latency-budget 5 --out build/net",
 )
 @model_options
-@click.option("--target", metavar="TARGET", help="What to build for; `edgekit targets` lists them. Default: cpu.")
+@click.option(
+    "--target",
+    shell_complete=known_targets,
+    metavar="TARGET",
+    help="What to build for; `edgekit targets` lists them. Default: cpu.",
+)
 @click.option("--recipe", type=click.Path(path_type=Path), metavar="FILE", help="Settings; flags are laid over them.")
 @data_options
 @click.option(

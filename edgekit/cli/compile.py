@@ -10,6 +10,7 @@ import click
 from edgekit.cli.options import (
     answer_options,
     json_option,
+    known_targets,
     model_options,
     preprocessing_options,
     subject_recipe,
@@ -27,7 +28,13 @@ from edgekit.cli.output import emit_json, progress
 @model_options
 @preprocessing_options
 @answer_options
-@click.option("--target", default="cpu", show_default=True, help="What to compile for: cpu, gpu or rtx.")
+@click.option(
+    "--target",
+    shell_complete=known_targets,
+    default="cpu",
+    show_default=True,
+    help="What to compile for: cpu, igpu, npu, gpu, rtx or an ARM board.",
+)
 @click.option(
     "--precision",
     type=click.Choice(("fp32", "bf16", "fp16")),
@@ -37,7 +44,10 @@ from edgekit.cli.output import emit_json, progress
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("compiled"), show_default=True)
 @json_option
 def command(subject: str | None, target: str, precision: str | None, out: Path, as_json: bool, **flags: Any) -> None:
-    """Compile SUBJECT (or --model) for a target, in --out: model.xml and model.bin of OpenVINO, or model.engine."""
+    """Compile SUBJECT (or --model) for a target, in --out: model.xml and model.bin of OpenVINO, model.onnx of ONNX
+    Runtime, or model.engine.
+    """
+    import platform
     import tempfile
     from dataclasses import replace
 
@@ -50,7 +60,7 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
     from edgekit.targets import find, release_of
 
     found = find(target)
-    if found.can.device and not found.can.here:
+    if found.releases and found.can.device:
         raise UnavailableError(
             f"an engine for {found.name} can only be built on it",
             f"`edgekit build --target {target}` makes a bundle that does so at first use.",
@@ -66,9 +76,12 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         batches=told.batch,
     )
     with progress() as bars, tempfile.TemporaryDirectory() as folder:
-        compiler, release = backend(found.backends[found.runtime]), release_of(found)
+        runtime = found.default_runtime(platform.machine())
+        compiler, release = backend(found.backends[runtime]), release_of(found)
         form = replace(compiler.graph_format(release), open_batch=bool(told.batch))
         graph, made_of = graph_for(recipe, precision, form, Store(), shown_on(bars))
+        if made_of not in compiler.PRECISIONS:
+            raise InputError(f"{found.name} computes no {made_of}", f"It computes {', '.join(compiler.PRECISIONS)}.")
         compiled = compiler.compile(
             graph, Path(folder), made_of, settings, lambda share: bars.update("compile", share, 1)
         )

@@ -172,15 +172,16 @@ def share(source: str, names: str, bundle: Path) -> None:
 
 
 def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None) -> Taken | None:
-    """INT8 or FP16 of a bundle for TensorRT that has both, by what is faster there; None where there is no choice."""
+    """INT8 or FP16 of a bundle that has both, by what is faster there; None where there is no choice."""
     from edgekit.bundle.directory import read_manifest
-    from edgekit.devices.forms import FP16, decide_form
+    from edgekit.devices.forms import CHOOSING, FP16, decide_form
     from edgekit.devices.remote import Network
     from edgekit.validate.latency import summed_up
 
     told = read_manifest(bundle)
     settings = told.engine_settings or {}
-    if FP16 not in told.files or (runtime or told.target.runtime) != "tensorrt" or "dla_core" in settings:
+    own = told.target.runtime
+    if FP16 not in told.files or own not in CHOOSING or runtime not in (None, own) or "dla_core" in settings:
         return None
 
     def faster(answer: BenchAnswer) -> tuple[float, float, float]:
@@ -188,7 +189,7 @@ def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None
         assert found is not None
         return found.times_faster, found.low, found.high
 
-    network = Network(bundle.name, folder, "tensorrt", told.precision, settings)
+    network = Network(bundle.name, folder, own, told.precision, settings)
     return decide_form(connection, network, bundle, told.input.shape, faster)
 
 
@@ -216,7 +217,7 @@ def _network(connection: Connection, bundle: Path, runtime: str | None, bars: Pr
 
     told = read_manifest(bundle)
     folder, _ = _placed(connection, bundle, bars)
-    settings = told.engine_settings or {}
+    settings = {**(told.engine_settings or {}), **({"plugin": told.target.plugin} if told.target.plugin else {})}
     return Network(bundle.name, folder, runtime or told.target.runtime, told.precision, settings)
 
 

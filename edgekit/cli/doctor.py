@@ -67,6 +67,15 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class Device:
+    """A device as OpenVINO calls it ("GPU.1"), its own name, and its driver's version (None where it is not told)."""
+
+    device: str
+    name: str
+    driver: str | None
+
+
+@dataclass(frozen=True)
 class Readiness:
     """What a target can do here: ready or not, its fast precisions, why not, and what to do about it."""
 
@@ -79,9 +88,10 @@ class Readiness:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that is found; advice is most important first."""
+    """All that is found; advice is most important first. `openvino`: the devices that OpenVINO sees."""
 
     machine: Inventory
+    openvino: tuple[Device, ...]
     packages: tuple[Package, ...]
     cache: Cache
     targets: tuple[Readiness, ...]
@@ -97,7 +107,8 @@ class Findings:
 def command(as_json: bool) -> None:
     """Say what this machine can do, what is missing and how to get it.
 
-    Looks at the processor, memory, disk, Python packages and NVIDIA GPU; changes nothing and always exits 0.
+    Looks at the processor, memory, disk, Python packages, NVIDIA GPU and OpenVINO's devices; changes nothing and always
+    exits 0.
     """
     from edgekit.targets import describe
 
@@ -113,9 +124,19 @@ def examine(machine: Inventory) -> Findings:
     from edgekit.targets import TARGETS
 
     packages = tuple(_package(*package) for package in PACKAGES)
-    cache = _cache()
-    targets = tuple(_target(target, machine, packages) for target in TARGETS.values())
-    return Findings(machine, packages, cache, targets, tuple(_advice(machine, packages, cache)))
+    cache, devices = _cache(), _openvino_devices()
+    targets = tuple(_target(target, machine, packages, devices) for target in TARGETS.values())
+    return Findings(machine, devices, packages, cache, targets, tuple(_advice(machine, packages, cache)))
+
+
+def _openvino_devices() -> tuple[Device, ...]:
+    """What OpenVINO sees; nothing where it is not installed, or cannot be loaded."""
+    from edgekit.runtime.openvino_plugins import all_seen
+
+    try:
+        return tuple(Device(*each) for each in all_seen())
+    except (ImportError, OSError, RuntimeError):  # a package that is missing is told of as such
+        return ()
 
 
 def _package(distribution: str, module: str, extra: str) -> Package:
@@ -149,13 +170,20 @@ def _missing(packages: tuple[Package, ...], extra: str | None) -> list[str]:
     return [package.name for package in packages if package.extra == extra and not package.version]
 
 
-def _target(target: Target, machine: Inventory, packages: tuple[Package, ...]) -> Readiness:
+def _target(
+    target: Target, machine: Inventory, packages: tuple[Package, ...], devices: tuple[Device, ...]
+) -> Readiness:
+    from edgekit.runtime.openvino_plugins import PLUGINS
+
     missing = _missing(packages, target.extra)
+    plugin = target.can.plugin
     why = hint = ""
     if target.can.gpu and not machine.gpus:
         why = "no NVIDIA GPU here"
     elif missing:
         why, hint = f"missing: {', '.join(missing)}", install_hint(target.extra)
+    elif plugin and not any(each.device.partition(".")[0] == plugin for each in devices):
+        why, hint = f"OpenVINO sees no {plugin} here", PLUGINS[plugin].needs
     elif target.can.layers and machine.architecture not in ("x86_64", "AMD64", "aarch64", "arm64"):
         why = f"OpenVINO does not run on {machine.architecture}"
     return Readiness(target.name, not why, target.fast_here(machine.features), why or None, hint or None)
@@ -209,6 +237,7 @@ def _print(findings: Findings) -> None:
     machine, cache = findings.machine, findings.cache
     gpus = ", ".join(machine.gpus) or "none found"
     driver = f" (driver {machine.nvidia_driver})" if machine.nvidia_driver else ""
+    seen = ", ".join(f"{each.device} ({_driven(each)})" for each in findings.openvino) or "none"
     rows = [
         ("processor", machine.cpu),
         ("features", " ".join(machine.features) or "none of interest"),
@@ -216,6 +245,7 @@ def _print(findings: Findings) -> None:
         ("memory", f"{_gib(machine.available_bytes)} free of {_gib(machine.memory_bytes)}"),
         ("system", f"{machine.system}, {machine.architecture}, Python {machine.python}"),
         ("NVIDIA GPU", gpus + driver),
+        ("OpenVINO's devices", seen),
         ("cache", f"{cache.path}, {_gib(cache.free_bytes)} of disk free"),
     ]
     print_table(("this machine", ""), rows)
@@ -231,6 +261,10 @@ def _print(findings: Findings) -> None:
     click.echo()
     for line in findings.advice or ["Nothing is missing for `edgekit build --target cpu`."]:
         click.echo(line)
+
+
+def _driven(device: Device) -> str:
+    return device.name + (f", driver {device.driver}" if device.driver else "")
 
 
 def _origin(extra: str | None) -> str:

@@ -25,7 +25,7 @@ USUAL_SIDE: Final = 224
     "  edgekit inspect build/inception_v4-cpu --layers",
 )
 @click.argument("path", type=click.Path(path_type=Path, exists=True))
-@click.option("--layers", is_flag=True, help="Also time each layer of a bundle's model on this processor.")
+@click.option("--layers", is_flag=True, help="Also time each layer of a bundle's model on this machine.")
 @json_option
 def command(path: Path, layers: bool, as_json: bool) -> int:
     """Say what is in PATH, a bundle or an ONNX file, and whether a bundle is whole (exit code 2 if not)."""
@@ -36,7 +36,7 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
     from edgekit.bundle.directory import check_bundle, read_manifest
 
     manifest, problems = read_manifest(path), check_bundle(path)
-    timed = _layers(path, manifest.precision) if layers and not problems else []
+    timed = _layers(path, manifest) if layers and not problems else []
     pruning = None if problems else _pruning(path)
     if as_json:
         from dataclasses import asdict
@@ -90,11 +90,13 @@ def _show_graph(path: Path, as_json: bool) -> None:
         print_table(["what", "value"], list(known.items()))
 
 
-def _layers(path: Path, precision: str) -> Sequence[LayerTime]:
+def _layers(path: Path, manifest: Manifest) -> Sequence[LayerTime]:
     from edgekit.backends import backend
     from edgekit.build.runnable import compiled_of_bundle
 
-    compiled = compiled_of_bundle(path, precision)
+    compiled, notes = compiled_of_bundle(path, manifest)
+    for line in notes:
+        warn(line)
     return backend(compiled.backend).profile(compiled)
 
 

@@ -40,6 +40,13 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 _PLACES = {flag: (part, name) for part, flags in PARTS.items() for flag, name in flags.items()}
 
 
+def known_targets(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    """The names that a shell completes `--target` to."""
+    from edgekit.targets.table import ALIASES, TARGETS
+
+    return [name for name in (*TARGETS, *ALIASES) if name.startswith(incomplete)]
+
+
 class Batches(click.ParamType):  # type: ignore[type-arg]
     """Numbers of pictures, separated by commas."""
 

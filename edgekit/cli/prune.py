@@ -12,6 +12,7 @@ from edgekit.cli.options import (
     answer_options,
     data_options,
     json_option,
+    known_targets,
     model_options,
     preprocessing_options,
     pruning_options,
@@ -30,7 +31,14 @@ FILES = ("weights.safetensors", "model.onnx", "pruning.json")
 )
 @click.argument("subject", required=False)
 @model_options
-@click.option("--target", default="cpu", show_default=True, metavar="TARGET", help="What it is pruned for.")
+@click.option(
+    "--target",
+    shell_complete=known_targets,
+    default="cpu",
+    show_default=True,
+    metavar="TARGET",
+    help="What it is pruned for.",
+)
 @click.option("--device", metavar="NAME", help="Measure there: a saved device or ssh://user@host.")
 @click.option("--prune", type=PruneAmount(), help="A ratio, or auto: as many channels as pay. Default: auto.")
 @click.option(

@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from edgekit.cli.options import answer_options, json_option, model_options, preprocessing_options, subject_recipe
+from edgekit.cli.options import (
+    answer_options,
+    json_option,
+    known_targets,
+    model_options,
+    preprocessing_options,
+    subject_recipe,
+)
 from edgekit.cli.output import emit_json, note, progress
 
 
@@ -22,7 +29,13 @@ from edgekit.cli.output import emit_json, note, progress
 @click.option("--calibration-images", type=click.IntRange(min=1), metavar="N", help="How many to choose. Default: 300.")
 @preprocessing_options
 @answer_options
-@click.option("--target", default="cpu", show_default=True, help="Whose rules the graph keeps: TensorRT wants signed.")
+@click.option(
+    "--target",
+    shell_complete=known_targets,
+    default="cpu",
+    show_default=True,
+    help="Whose rules the graph keeps: TensorRT wants signed.",
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), default=Path("int8.onnx"), show_default=True)
 @click.option("--explain", "explained", is_flag=True, help="Say which layers lose accuracy, and why.")
 @click.option(

@@ -102,9 +102,10 @@ def command(
     if as_json and (camera is not None or "-" in images):
         raise click.UsageError("A stream has no end that --json could wait for; use --jsonl")
     from edgekit.runtime import Bundle, BundleError, ImageError, MissingError
-    from edgekit.runtime.quiet import no_image_warnings, nobody_reads
+    from edgekit.runtime.quiet import device_warnings_in_a_line, no_image_warnings, nobody_reads
 
     no_image_warnings()
+    device_warnings_in_a_line()
     items = _frames(camera) if camera is not None else _paths(images)
     try:
         stream = camera is not None or "-" in images

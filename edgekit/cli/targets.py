@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 
-from edgekit.cli.options import json_option
+from edgekit.cli.options import json_option, known_targets
 from edgekit.cli.output import emit_json, print_table
 
 
 @click.command(
-    epilog="\b\nExamples:\n  edgekit targets\n  edgekit targets jetson-orin-nx\n  edgekit targets --json",
+    epilog="\b\nExamples:\n  edgekit targets\n  edgekit targets raspberry-pi-5\n"
+    "  edgekit targets jetson-orin-nx\n  edgekit targets --json",
 )
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=known_targets)
 @json_option
 def command(name: str | None, as_json: bool) -> None:
     """List the targets that edgekit knows, or say all about the one called NAME."""
@@ -22,9 +23,8 @@ def command(name: str | None, as_json: bool) -> None:
         if as_json:
             emit_json(record)
         else:
-            print_table(
-                ("what", "value"), [(key, _shown(value)) for key, value in record.items() if value not in ("", None)]
-            )
+            told = [(key, _shown(value)) for key, value in record.items() if value not in ("", None, [], {})]
+            print_table(("what", "value"), told)
         return
     if as_json:
         emit_json({"targets": [target.as_dict() for target in TARGETS.values()], "aliases": dict(ALIASES)})
@@ -51,10 +51,13 @@ def _shown(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return "; ".join(map(_shown, value))
-    if isinstance(value, dict) and "tensorrt" in value:
+    if isinstance(value, dict) and "shipped" in value:
         beside = "" if value["shipped"] else ", beside its own"
         jetpack = f"JetPack {value['jetpack']}{beside}: " if value["jetpack"] else ""
         return f"{jetpack}TensorRT {value['tensorrt']}, CUDA {value['cuda']}, Python {value['python']}"
     if isinstance(value, dict):
-        return "; ".join(f"{key}: one of {', '.join(each)}" for key, each in value.items())
+        return "; ".join(
+            f"{key}: {each}" if isinstance(each, str) else f"{key}: one of {', '.join(each)}"
+            for key, each in value.items()
+        )
     return str(value)

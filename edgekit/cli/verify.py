@@ -35,9 +35,11 @@ def command(
     """
     if identity is not None and allowed_signers is None:
         raise click.UsageError("--identity needs --allowed-signers")
+    from edgekit.runtime.quiet import device_warnings_in_a_line
     from edgekit.runtime.verify import as_json as told
     from edgekit.runtime.verify import as_text, exit_code, verify
 
+    device_warnings_in_a_line()
     checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime)
     if as_json:
         emit_json(told(bundle, checks))

@@ -13,6 +13,8 @@ from edgekit.devices.timed import BenchAnswer
 from edgekit.devices.transfer import ask
 
 FP16: Final = "model.fp16.onnx"
+CHOOSING: Final = ("tensorrt", "onnxruntime")
+"""The runtimes with which a device keeps a choice."""
 RUNS: Final = 200
 MAX_SECONDS: Final = 60.0
 
@@ -40,8 +42,9 @@ def decide_form(
     Raises:
         UnavailableError: the device cannot be reached, or cannot run one of them.
     """
-    folder, _ = place(connection, {"model.onnx": bundle / FP16})
-    forms = [replace(network, name="int8"), replace(network, name="fp16", folder=folder, precision="fp16")]
+    # each in a folder without the other, so that what was chosen before decides nothing
+    int8, fp16 = (place(connection, {"model.onnx": bundle / name})[0] for name in ("model.onnx", FP16))
+    forms = [replace(network, name="int8", folder=int8), replace(network, name="fp16", folder=fp16, precision="fp16")]
     taken = taken_by(*faster(bench(connection, forms, shape, RUNS, MAX_SECONDS)))
     _keep(connection, network, taken)
     if taken.form == "fp16":
@@ -54,7 +57,8 @@ def decide_form(
 
 
 def _keep(connection: Connection, network: Network, taken: Taken) -> None:
-    ask(connection, "choose", {"folder": network.folder, "taken": taken.form, "why": taken.why})
+    told = {"runtime": network.runtime, "folder": network.folder, "taken": taken.form, "why": taken.why}
+    ask(connection, "choose", told)
 
 
 def taken_by(times: float, low: float, high: float) -> Taken:

@@ -29,14 +29,14 @@ class Network:
 
     Attributes:
         folder: there; runtime: a key of edgekit.runtime.engines.RUNTIMES.
-        settings: how it builds its engine, see edgekit.runtime.settings.
+        settings: how it builds its engine, and of OpenVINO where, see edgekit.runtime.settings.
     """
 
     name: str
     folder: str
     runtime: str
     precision: str
-    settings: Mapping[str, bool | int | list[int]] = field(default_factory=dict)
+    settings: Mapping[str, bool | int | str | list[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ class GraphFormat:
         opset: the newest that the runtime reads; None where it does not matter.
         float_input: the pixels are given as float32, 0 to 255, in place of uint8.
         int8_weights: quantized weights are INT8 constants; else float32 ones that are quantized and dequantized.
+        moves: values that were only moved are quantized once more, see edgekit.quantize.moves (ONNX Runtime).
         open_batch: any number of pictures may be given at once.
         placement: which operators are worth INT8; None leaves all that were quantized.
     """
@@ -30,6 +31,7 @@ class GraphFormat:
     int8_weights: bool = True
     placement: Int8Placement | None = None
     open_batch: bool = False
+    moves: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values."""

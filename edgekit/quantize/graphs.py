@@ -15,6 +15,7 @@ from edgekit.quantize.float_weights import with_float_weights
 from edgekit.quantize.folded import with_folded_scales
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.quantize.half import fits_half, to_half
+from edgekit.quantize.moves import with_quantized_moves
 from edgekit.quantize.open_batch import check_batches, with_open_batch
 from edgekit.quantize.placement import placed, with_fused_sums
 from edgekit.quantize.rules import check
@@ -40,6 +41,8 @@ def write_graph(
         model = _as_tensorrt_fuses(to_signed(model), load(core), form) if is_quantized else with_folded_scales(model)
     if precision == "fp16" or (is_quantized and form.typed and fits_half(model)):
         model = to_half(model)
+    if is_quantized and form.moves:
+        model = with_quantized_moves(model)
     if is_quantized and not form.int8_weights:
         model = with_float_weights(model)
     model = with_preprocessing(model, preprocessing, form.float_input)

@@ -262,11 +262,14 @@ def _in_groups(network: Any, size: int, pictures: Any) -> None:
 def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
     Inbox(source)
     from .bundle import Bundle
+    from .errors import MissingError
     from .manifest import read_manifest
 
     # A device stands for the runtime that the bundle was built for: no other takes its place unasked.
     runtime = header.get("runtime") or read_manifest(header["folder"])[1].runtime
     with Bundle.open(header["folder"], runtime=runtime) as bundle:
+        if bundle.warnings and not header.get("runtime"):
+            raise MissingError(bundle.warnings[0])
         talk({"cosine": bundle.check_golden()})
 
 

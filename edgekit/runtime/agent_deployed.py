@@ -19,9 +19,9 @@ def deploy_verb(header: Header, source: BinaryIO, talk: Talk) -> None:
 
 def choose_verb(header: Header, source: BinaryIO, talk: Talk) -> None:
     """Keeps whether INT8 or FP16 of a bundle is taken here."""
-    from .tensorrt_engine import choose_form
+    from .forms import choose_form
 
-    choose_form(header["folder"], header["taken"], header["why"])
+    choose_form(header["runtime"], header["folder"], header["taken"], header["why"])
     talk({"taken": header["taken"]})
 
 

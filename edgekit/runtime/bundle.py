@@ -4,6 +4,7 @@ Written for Python 3.6, numpy and one inference runtime, so that it can be copie
 """
 
 import os
+import warnings
 from typing import List, Optional, Tuple, Union
 from weakref import WeakSet
 
@@ -12,9 +13,11 @@ import numpy as np
 from . import golden
 from .decoding import MAX_IMAGE_BYTES, MAX_PIXELS
 from .engines import FILES, Network, choose, load
-from .errors import BundleError
+from .errors import BundleError, DeviceWarning
 from .files import problems
+from .kernels import KernelFindings, findings_of
 from .manifest import Checked, read_manifest
+from .openvino_plugins import PLUGINS, PROCESSOR, lacking
 from .session import Limits, Ranked, Session
 from .signature import check_signature
 
@@ -28,13 +31,16 @@ class Bundle(object):
         path: its directory (str); manifest: the content of manifest.json (dict, as JSON has it).
         labels: class names by index (list of str; may be empty).
         size: (height, width) of the input in pixels (ints).
-        runtime: what it is run with here (str).
+        runtime: what it is run with here (str); plugin: of OpenVINO, what drives the device here (str: "CPU", "GPU" or
+            "NPU").
+        warnings: why that is not the device that it was built for (list of str; empty where it is).
         signer: who signed it, of the allowed signers (str; None when that was not asked for).
     """
 
     def __init__(self, path: str, told: Checked, runtime: str, verify: bool) -> None:
         self.path, self.runtime, self._told, self._verify = path, runtime, told, verify
         self.manifest = told.content
+        self.plugin, self.warnings = _plugin_here(told.settings.plugin, runtime)
         self.labels = list(told.labels)
         self.size = told.contract.size
         self.signer: Optional[str] = None
@@ -55,6 +61,8 @@ class Bundle(object):
         identity: Optional[str] = None,
     ) -> "Bundle":
         """Opens the bundle in directory `path`. Nothing in it is run or unpacked before it has been checked.
+
+        A bundle for a GPU or an NPU of OpenVINO's runs on the processor where there is none, with a DeviceWarning.
 
         Args:
             path: directory that a build wrote.
@@ -86,6 +94,8 @@ class Bundle(object):
             if needed not in files:
                 raise BundleError("the manifest does not name %s, which %s needs" % (needed, runtime))
         bundle = cls(folder, manifest, runtime, verify)
+        for text in bundle.warnings:
+            warnings.warn(text, DeviceWarning, stacklevel=2)
         bundle.signer = signer
         bundle._asked = (runtime, threads, mode)
         bundle._network = bundle._load(runtime, threads, mode)
@@ -153,6 +163,18 @@ class Bundle(object):
         """
         return self._check(self._network)
 
+    def kernels(self) -> KernelFindings:
+        """Which kernels its runtime took here for the layers with weights, and whether they compute as it was built.
+
+        No layers are told of where a runtime does not tell its kernels (TensorRT).
+
+        Raises:
+            BundleError: the bundle is closed, or they cannot be read.
+        """
+        if self._network is None:
+            raise BundleError("the bundle is closed")
+        return findings_of(*self._network.kernels())
+
     def close(self) -> None:
         """Closes its sessions, each when what it works on is done."""
         for session in list(self._sessions):
@@ -167,7 +189,7 @@ class Bundle(object):
     def _load(self, runtime: str, threads: Optional[int], mode: str) -> Network:
         if mode not in MODES:
             raise BundleError("there is no mode %r; there are %s" % (mode, " and ".join(MODES)))
-        settings = self._told.settings._replace(threads=threads or 0, mode=mode, keep=True)
+        settings = self._told.settings._replace(threads=threads or 0, mode=mode, keep=True, plugin=self.plugin)
         network = load(runtime, self.path, self._told.precision, settings)
         if self._verify:
             self._check(network)
@@ -177,3 +199,21 @@ class Bundle(object):
         if network is None:
             raise BundleError("the bundle is closed")
         return golden.check_golden(self.path, self.size, self._told.classes, network, self._told.output.activation)
+
+
+def _plugin_here(own: str, runtime: str) -> Tuple[str, List[str]]:
+    """What drives the device that a bundle runs on here, and what must be said where that is not its own.
+
+    Args:
+        own: what it was built for; runtime: what it is run with.
+    """
+    if own == PROCESSOR:
+        return PROCESSOR, []
+    try:
+        why = lacking(own) if runtime == "openvino" else "it is run with %s" % runtime
+    except ImportError:  # told of when it is loaded
+        return own, []
+    if why is None:
+        return own, []
+    text = "the bundle was built and measured for %s, and runs on the processor: %s. %s"
+    return PROCESSOR, [text % (PLUGINS[own].words, why, PLUGINS[own].needs)]

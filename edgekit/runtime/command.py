@@ -12,13 +12,14 @@ import threading
 from typing import Any, List, Optional
 
 from .errors import BundleError, ImageError, MissingError
-from .quiet import any_character, no_image_warnings, nobody_reads
+from .quiet import any_character, device_warnings_in_a_line, no_image_warnings, nobody_reads
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Runs one verb; returns the exit code."""
     told = _parser().parse_args(arguments)
     no_image_warnings()
+    device_warnings_in_a_line()
     any_character()
     before = _stop_in_order()
     try:

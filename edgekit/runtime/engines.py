@@ -12,6 +12,8 @@ import numpy as np
 
 from .cgroup import threads_within_quota, usable_cores
 from .errors import BundleError, MissingError
+from .forms import FP16, chosen_form, of_processor
+from .kernels import Kernel, of_onnxruntime
 from .quiet import no_telemetry
 from .settings import Settings
 
@@ -32,10 +34,21 @@ class Network(object):
         runtime: a key of RUNTIMES.
         parallel: how many calls at once are of use (int); more wait, or slow each other down.
         batches: how many pictures it takes in one call (tuple of ints); with more than one, any number may be given.
+        kernels: gives what the runtime took for each layer with weights, and the precision that it was loaded in (INT8
+            or FP16 of a bundle that has both); no layers where it does not tell. Takes as long as loading, and raises
+            BundleError where they cannot be read.
     """
 
-    def __init__(self, runtime: str, infer: Infer, parallel: int = 1, batches: Tuple[int, ...] = (1,)) -> None:
+    def __init__(
+        self,
+        runtime: str,
+        infer: Infer,
+        parallel: int = 1,
+        batches: Tuple[int, ...] = (1,),
+        kernels: Callable[[], Tuple[List[Kernel], str]] = lambda: ([], ""),
+    ) -> None:
         self.runtime, self.parallel, self.batches, self._infer = runtime, parallel, batches, infer
+        self.kernels = kernels
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         try:
@@ -94,22 +107,28 @@ def _openvino(folder: str, precision: str, settings: Settings) -> Network:
     from . import openvino_network
 
     infer, parallel = openvino_network.load(folder, precision, settings)
-    return Network("openvino", infer, parallel)
+    return Network("openvino", infer, parallel, kernels=lambda: (infer.kernels(), precision))
 
 
 def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
     no_telemetry()
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3  # errors
-    options.add_session_config_entry(*EXACT_SUMS)
     threads, many = settings.threads or threads_within_quota(), settings.mode == "throughput"
-    if many or threads:  # for throughput each call has a thread of its own instead of a share of every layer
-        options.intra_op_num_threads = 1 if many else threads
+
+    def options() -> Any:
+        made = onnxruntime.SessionOptions()
+        made.log_severity_level = 3  # errors
+        made.add_session_config_entry(*EXACT_SUMS)
+        if many or threads:  # for throughput each call has a thread of its own instead of a share of every layer
+            made.intra_op_num_threads = 1 if many else threads
+        return made
+
     path = os.path.join(folder, "model.onnx")
+    if os.path.exists(os.path.join(folder, FP16)) and chosen_form(folder, *of_processor("onnxruntime")) == "fp16":
+        path, precision = os.path.join(folder, FP16), "fp16"
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path, options(), providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from Exception alone
         raise BundleError("ONNX Runtime cannot load %s: %s" % (path, str(error).splitlines()[0]))
     name, kind = session.get_inputs()[0].name, pixel_type(session)
@@ -117,7 +136,8 @@ def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
     def infer(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(session.run(None, {name: pixels.astype(kind, copy=False)})[0], dtype=np.float32)
 
-    return Network("onnxruntime", infer, (threads or usable_cores()) if many else 1)
+    parallel = (threads or usable_cores()) if many else 1
+    return Network("onnxruntime", infer, parallel, kernels=lambda: (of_onnxruntime(path, options()), precision))
 
 
 def pixel_type(session: Any) -> Any:

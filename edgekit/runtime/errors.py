@@ -11,3 +11,7 @@ class ImageError(BundleError):
 
 class MissingError(BundleError):
     """Something that this device lacks: an inference runtime, Pillow, ssh-keygen. The message says how to get it."""
+
+
+class DeviceWarning(UserWarning):
+    """A bundle runs on another device than the one that it was built and measured for."""

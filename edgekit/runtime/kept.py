@@ -84,12 +84,14 @@ def keep(path: str, content: bytes, facts: Dict[str, str], notes: Optional[Dict[
         raise BundleError("the engine cannot be kept at %s: %s" % (path, error.strerror))
 
 
-def drop_oldest(suffix: str, count: int) -> None:
-    """Keeps the `count` newest of a kind."""
+def drop_oldest(suffix: str, count: int, folder: Optional[str] = None) -> None:
+    """Keeps the `count` newest of a kind in a folder; by default in that of what is kept."""
     try:
-        there = [os.path.join(place(), name) for name in os.listdir(place()) if name.endswith(suffix)]
+        where = folder or place()
+        there = [os.path.join(where, name) for name in os.listdir(where) if name.endswith(suffix)]
         for path in sorted(there, key=os.path.getmtime)[:-count]:
             for each in (path, path + ".json"):
-                os.unlink(each)
+                if os.path.exists(each):
+                    os.unlink(each)
     except (BundleError, OSError):  # another process was faster, or nothing may be removed here
         pass

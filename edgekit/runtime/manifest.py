@@ -12,7 +12,7 @@ from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
 from .contract import Contract, Output, Table, contract_of, output_of
 from .errors import BundleError
-from .settings import Settings, engine_settings
+from .settings import Settings, engine_settings, plugin_of
 
 KIND = "edgekit-bundle"
 SCHEMA = 2
@@ -38,7 +38,7 @@ class Checked(NamedTuple):
     """What a manifest says that the runtime goes by, checked.
 
     name: of the network, None where it is not told; classes: 0 when unknown; labels: class names, empty when unknown.
-    runtime: that it was built for; precision: of the network; settings: how a device builds its engine.
+    runtime: that it was built for; precision: of the network; settings: how a device builds its engine, and where.
     contract: what is done to images before it; output: what its outputs are.
     files: all but the manifest and its signature, by name.
     content: all that manifest.json says, as JSON has it.
@@ -121,7 +121,8 @@ def _each_key_once(pairs: List[Tuple[str, Any]]) -> Table:
 def _checked(told: Table) -> Checked:
     """A manifest's content; what is raised says in words what is wrong."""
     files = _files(_table(told, "files"))
-    runtime = _table(told, "target").get("runtime")
+    target = _table(told, "target")
+    runtime = target.get("runtime")
     if not isinstance(runtime, str):
         raise ValueError("target.runtime is no text")
     if told["precision"] not in PRECISIONS:
@@ -137,7 +138,7 @@ def _checked(told: Table) -> Checked:
         raise ValueError("labels are no list of text")
     if labels and len(labels) != classes:
         raise ValueError("%d labels for %d classes" % (len(labels), classes))
-    settings = engine_settings(told.get("engine_settings"))
+    settings = engine_settings(told.get("engine_settings"))._replace(plugin=plugin_of(target.get("plugin")))
     facts = (told["schema"], model.get("name"), classes, labels, runtime, told["precision"])
     return Checked(*facts, contract=contract, output=output, settings=settings, files=files, content=told)
 

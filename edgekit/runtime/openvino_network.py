@@ -1,49 +1,66 @@
-"""OpenVINO on the device's processor: compiled once, kept, and run by as many requests as are of use."""
+"""OpenVINO on one of its devices: compiled once, kept, and run by as many requests as are of use."""
 
-import hashlib
 import io
 import os
-import platform
 import threading
 from collections import deque
-from typing import Any, Callable, Deque, Dict, Tuple
+from typing import Any, Deque, Dict, List, Tuple
 
 import numpy as np
 
-from .cgroup import threads_within_quota
-from .errors import BundleError
-from .kept import drop_oldest, keep, kept, path_for
+from .errors import BundleError, MissingError
+from .kept import drop_oldest, keep, kept, path_for, place
+from .kernels import Kernel, of_openvino
 from .openvino_core import core
+from .openvino_plugins import PLUGINS, PROCESSOR, Plugin, asked, lacking, said
+from .processor_kind import processor_kind
 from .settings import Settings
 
 KEPT_NETWORKS = 20
 """Compiled networks that are kept, of all bundles together."""
 
 
-def load(folder: str, precision: str, settings: Settings) -> Tuple[Callable[[np.ndarray], np.ndarray], int]:
+def load(folder: str, precision: str, settings: Settings) -> Tuple["Requests", int]:
     """A function from pixels to logits for any number of threads, and how many calls at once are of use.
 
     Raises:
-        BundleError: OpenVINO cannot load it.
+        BundleError: OpenVINO cannot load it, or the device that is asked for computes no such precision.
+        MissingError: OpenVINO sees no such device.
     """
-    # OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.
-    wanted = {
-        "PERFORMANCE_HINT": settings.mode.upper(),
-        "INFERENCE_PRECISION_HINT": "bf16" if precision in ("bf16", "mixed") else "f32",
-    }
-    threads = settings.threads or threads_within_quota()
-    if threads:
-        wanted["INFERENCE_NUM_THREADS"] = str(threads)
-    path = os.path.join(folder, "model.xml")
+    plugin, path = PLUGINS[settings.plugin], os.path.join(folder, "model.xml")
+    if precision not in plugin.hints:
+        raise BundleError("OpenVINO's %s computes no %s" % (settings.plugin, precision))
+    why = None if settings.plugin == PROCESSOR else lacking(settings.plugin)
+    if why is not None:
+        raise MissingError("%s. %s" % (why, plugin.needs))
+    wanted = asked(settings.plugin, precision, settings.mode, settings.threads)
     try:
-        compiled = _compiled(path, wanted) if settings.keep else _fresh(path, wanted)
-        return _Requests(compiled), max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
+        if plugin.threads:  # the processor
+            compiled = _compiled(path, wanted) if settings.keep else _fresh(path, wanted)
+        else:
+            compiled = _on_device(path, plugin, wanted, settings.keep)
+        told = path if plugin.threads else ""  # other devices call their layers and kernels otherwise
+        return Requests(compiled, told), max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
     except RuntimeError as error:
-        raise BundleError("OpenVINO cannot load %s: %s" % (path, str(error).splitlines()[0]))
+        raise BundleError("OpenVINO cannot load %s: %s" % (path, said(error)))
 
 
 def _fresh(path: str, wanted: Dict[str, str]) -> Any:
-    return core().compile_model(path, "CPU", wanted)
+    return core().compile_model(path, PLUGINS[PROCESSOR].device, wanted)
+
+
+def _on_device(path: str, plugin: Plugin, wanted: Dict[str, str], keeps: bool) -> Any:
+    """Compiled for another device than the processor: OpenVINO knows by what it must be compiled again."""
+    if not keeps or not plugin.caches:
+        return core().compile_model(path, plugin.device, wanted)
+    try:
+        folder = os.path.join(place(), "openvino")
+        os.makedirs(folder, exist_ok=True)
+    except (BundleError, OSError):  # nowhere to keep it
+        return core().compile_model(path, plugin.device, wanted)
+    made = core().compile_model(path, plugin.device, dict(wanted, CACHE_DIR=folder))
+    drop_oldest(".blob", KEPT_NETWORKS, folder)
+    return made
 
 
 def _compiled(path: str, wanted: Dict[str, str]) -> Any:
@@ -51,7 +68,7 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
     known = core()  # switches telemetry off before openvino is imported
     import openvino
 
-    facts = {"openvino": str(openvino.__version__), "processor": _processor()}
+    facts = {"openvino": str(openvino.__version__), "processor": processor_kind()}
     sources = [path, path[: -len("xml")] + "bin"]
     try:
         place = path_for(["openvino", facts["processor"]], sources, [wanted, facts], ".blob")
@@ -60,7 +77,7 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
     content = kept(place, facts)
     if content is not None:
         try:
-            return known.import_model(io.BytesIO(content), "CPU", wanted)
+            return known.import_model(io.BytesIO(content), PLUGINS[PROCESSOR].device, wanted)
         except RuntimeError:  # another build of the same release: compile it again
             pass
     made = _fresh(path, wanted)
@@ -73,24 +90,11 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
     return made
 
 
-def _processor() -> str:
-    """The kind of processor, with what it can do: what was compiled for it runs on no other."""
-    words = [platform.machine()]
-    try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            first = file.read(1 << 16).split("\n\n")[0]
-    except OSError:
-        first = platform.processor()
-    passing = ("processor", "cpu MHz", "bogomips", "BogoMIPS", "apicid", "initial apicid", "core id", "physical id")
-    lines = [line for line in first.splitlines() if line.partition("\t")[0].partition(":")[0].strip() not in passing]
-    return "%s-%s" % (words[0], hashlib.sha256("\n".join(lines).encode("utf-8")).hexdigest()[:8])
-
-
-class _Requests(object):
+class Requests(object):
     """Infer requests, made when they are needed, up to as many as are of use; a caller waits for a free one."""
 
-    def __init__(self, compiled: Any) -> None:
-        self._compiled, self._output = compiled, compiled.output(0)
+    def __init__(self, compiled: Any, path: str) -> None:
+        self._compiled, self._output, self._path = compiled, compiled.output(0), path
         count = max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
         self._turns = threading.Semaphore(count)
         self._free: Deque[Any] = deque()
@@ -106,3 +110,16 @@ class _Requests(object):
                 return np.array(request.infer([pixels], share_inputs=True)[self._output], dtype=np.float32)
             finally:
                 self._free.append(request)
+
+    def kernels(self) -> List[Kernel]:
+        """What OpenVINO took for each layer with weights; empty of another device than the processor.
+
+        Raises:
+            BundleError: it does not tell.
+        """
+        if not self._path:
+            return []
+        try:
+            return of_openvino(self._compiled, core().read_model(self._path))
+        except RuntimeError as error:
+            raise BundleError("OpenVINO does not tell its kernels: %s" % str(error).splitlines()[0])

@@ -4,6 +4,9 @@ import io
 import os
 import sys
 import warnings
+from typing import Any
+
+from .errors import DeviceWarning
 
 
 def no_telemetry() -> None:
@@ -20,6 +23,19 @@ def no_telemetry() -> None:
 def no_image_warnings() -> None:
     """For commands: Pillow warns of odd images in lines of its own; those that cannot be read are told of anyway."""
     warnings.filterwarnings("ignore", module=r"PIL\b")
+
+
+def device_warnings_in_a_line() -> None:
+    """For commands: that a bundle runs on another device is said as they say things, without a place in the code."""
+    others = warnings.showwarning
+
+    def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
+        if issubclass(category, DeviceWarning):
+            sys.stderr.write("edgekit: warning: %s\n" % message)
+        else:
+            others(message, category, *where, **more)
+
+    warnings.showwarning = show
 
 
 def any_character() -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any, NamedTuple, Optional, Tuple
 
+from .openvino_plugins import PLUGINS, PROCESSOR
+
 MOST_PICTURES = 1024
 """More at once are a slip of the pen."""
 
@@ -16,6 +18,7 @@ class Settings(NamedTuple):
     batches: how many pictures at once; empty: as many as the graph says.
     calibration_cache: without its first line, for the INT8 of a DLA before TensorRT 11.
     compute_capabilities: such as "SM86", that TensorRT for RTX builds for.
+    plugin: of OpenVINO: what drives the device, a key of edgekit.runtime.openvino_plugins.PLUGINS.
     """
 
     threads: int = 0
@@ -27,10 +30,11 @@ class Settings(NamedTuple):
     batches: Tuple[int, ...] = ()
     calibration_cache: str = ""
     compute_capabilities: Tuple[str, ...] = ()
+    plugin: str = PROCESSOR
 
 
 def engine_settings(told: Any) -> Settings:
-    """How an engine is built, as a manifest or a host tells it in JSON; other keys than those are passed over.
+    """How an engine is built, and where, as a manifest or a host tells it in JSON; other keys are passed over.
 
     Raises:
         ValueError: it is no table, or a value is none of its kind.
@@ -43,7 +47,21 @@ def engine_settings(told: Any) -> Settings:
     if not isinstance(typed, bool):
         raise ValueError("engine_settings.typed is %r" % (typed,))
     core, workspace = _count(told, "dla_core"), _count(told, "workspace_bytes")
-    return Settings(typed=typed, dla_core=core, workspace_bytes=workspace, batches=_batches(told.get("batches")))
+    batches, plugin = _batches(told.get("batches")), plugin_of(told.get("plugin"))
+    return Settings(typed=typed, dla_core=core, workspace_bytes=workspace, batches=batches, plugin=plugin)
+
+
+def plugin_of(told: Any) -> str:
+    """What drives the device, as a manifest or a host tells it; the processor's where nothing is told.
+
+    Raises:
+        ValueError: it is none that is known here.
+    """
+    if told is None:
+        return PROCESSOR
+    if not isinstance(told, str) or told not in PLUGINS:
+        raise ValueError("plugin is %r, known are %s" % (told, ", ".join(PLUGINS)))
+    return told
 
 
 def _batches(told: Any) -> Tuple[int, ...]:

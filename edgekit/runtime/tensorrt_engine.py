@@ -11,6 +11,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from . import cuda
 from .errors import BundleError, MissingError
+from .forms import FP16, chosen_form
 from .kept import keep, kept, path_for
 from .probe import l4t_release, text
 from .settings import Settings
@@ -19,9 +20,6 @@ from .tensorrt_runner import Engine
 
 CORE = "EDGEKIT_DLA_CORE"
 """What of a device runs a bundle for its DLA: 0, 1 or gpu. So one process can use each, and another the GPU beside."""
-
-FP16 = "model.fp16.onnx"
-"""The FP16 form of an INT8 network, in bundles that only a device can decide on."""
 
 FIRST_TYPED = 10
 """Strongly typed networks are of use from this TensorRT on: what edgekit writes for older ones is not typed."""
@@ -89,7 +87,7 @@ def _made_of(
 ) -> Tuple[List[str], str, Settings]:
     """The files that an engine is made of, the graph first, its precision and the settings that it is built with."""
     files, wanted = _for_dla(tensorrt, folder, settings)
-    if settings.dla_core is None and chosen_form(folder, facts) == "fp16":
+    if settings.dla_core is None and chosen_form(folder, _words(facts), facts) == "fp16":
         return [os.path.join(folder, FP16)], "fp16", wanted
     return files, precision, wanted
 
@@ -105,34 +103,6 @@ def _built(tensorrt: Any, graph: str, precision: str, settings: Settings, facts:
     if made.timings is not None:
         keep(timings, made.timings, facts)
     return made.content
-
-
-def chosen_form(folder: str, facts: Dict[str, str]) -> Optional[str]:
-    """What was found faster here of a bundle that has FP16 beside INT8: "int8" or "fp16"; None if that is not known."""
-    path = _choice(folder, facts)
-    told = kept(path, facts) if path is not None else None
-    return None if told is None else str(json.loads(told.decode("utf-8"))["taken"])
-
-
-def choose_form(folder: str, taken: str, why: str) -> None:
-    """Keeps what was found faster on this device, beside its engines; the bundle itself is signed and stays.
-
-    Raises:
-        BundleError: the bundle has no FP16 beside INT8, or it cannot be kept.
-    """
-    import tensorrt
-
-    facts = identity(tensorrt)
-    path = _choice(folder, facts)
-    if path is None or taken not in ("int8", "fp16"):
-        raise BundleError("%s has no FP16 form beside INT8" % folder)
-    told = {"taken": taken, "why": why}
-    keep(path, json.dumps(told).encode("utf-8"), facts, told)
-
-
-def _choice(folder: str, facts: Dict[str, str]) -> Optional[str]:
-    files = [os.path.join(folder, name) for name in ("model.onnx", FP16)]
-    return path_for(_words(facts), files, "choice", ".choice") if os.path.exists(files[1]) else None
 
 
 def chosen_core(settings: Settings, asked: Optional[str]) -> Settings:
@@ -222,6 +192,14 @@ def engine_path(files: List[str], facts: Dict[str, str], precision: str, setting
     """Where the engine that is made of some files is kept."""
     told = [precision, settings.typed, settings.dla_core, settings.workspace_bytes, list(settings.batches)]
     return path_for(_words(facts), files, told, ".engine")
+
+
+def words_and_facts() -> Tuple[List[str], Dict[str, str]]:
+    """What a choice between INT8 and FP16 belongs to here, see .forms."""
+    import tensorrt
+
+    facts = identity(tensorrt)
+    return _words(facts), facts
 
 
 def _words(facts: Dict[str, str]) -> List[str]:

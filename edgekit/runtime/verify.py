@@ -1,21 +1,32 @@
 """Everything that can be asked of a bundle before it is trusted, each as a check with its answer."""
 
 import os
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 from .errors import BundleError, MissingError
 from .files import problems
 from .manifest import read_manifest
 from .signature import check_signature, check_untampered, is_signed
 
+if TYPE_CHECKING:
+    from .bundle import Bundle
+
+
+JUDGED = ("int8", "mixed", "fp16")
+"""Precisions that promise kernels of their own."""
+
 
 class Check(NamedTuple):
-    """One check: whether it is good (None: not made), in words, and whether something was missing to make it."""
+    """One check: whether it is good (None: not made), in words, and whether something was missing to make it.
+
+    A warning is of a bundle that is whole, and not what it could be on this machine.
+    """
 
     name: str
     ok: Optional[bool]
     detail: str
     missing: bool = False
+    warning: bool = False
 
 
 def verify(
@@ -25,7 +36,7 @@ def verify(
     golden: bool = True,
     runtime: Optional[str] = None,
 ) -> List[Check]:
-    """Checks a bundle: manifest, files, signature where there is one or one is asked for, golden outputs here.
+    """Checks a bundle: manifest, files, signature where there is or must be one, golden outputs and kernels here.
 
     Args:
         allowed_signers, identity: who may, and who must have signed; see edgekit.runtime.signature.
@@ -45,7 +56,7 @@ def verify(
     checks.append(Check("files", True, "%d files, %.2f MB" % (len(manifest.files), size / 1e6)))
     checks.append(_made("signature", lambda: _signed(folder, raw, allowed_signers, identity)))
     if golden:
-        checks.append(_made("golden outputs", lambda: _computes(folder, runtime)))
+        checks.extend(_computed(folder, runtime))
     else:
         checks.append(Check("golden outputs", None, "not run"))
     return checks
@@ -60,14 +71,23 @@ def exit_code(checks: List[Check]) -> int:
 
 def as_json(folder: str, checks: List[Check]) -> Dict[str, Any]:
     """The checks as plain values."""
-    told = [{"name": check.name, "ok": check.ok, "detail": check.detail} for check in checks]
+    told: List[Dict[str, Any]] = []
+    for check in checks:
+        told.append({"name": check.name, "ok": check.ok, "detail": check.detail})
+        if check.warning:
+            told[-1]["warning"] = True
     return {"bundle": os.path.abspath(folder), "ok": exit_code(checks) == 0, "checks": told}
 
 
 def as_text(checks: List[Check]) -> List[str]:
     """The checks as lines."""
-    words = {True: "good", False: "BAD", None: "-"}
-    return ["%-16s %-5s %s" % (check.name, "?" if check.missing else words[check.ok], check.detail) for check in checks]
+    return ["%-16s %-5s %s" % (check.name, _word(check), check.detail) for check in checks]
+
+
+def _word(check: Check) -> str:
+    if check.missing or check.warning:
+        return "?" if check.missing else "warn"
+    return {True: "good", False: "BAD", None: "-"}[check.ok]
 
 
 def _made(name: str, check: Callable[[], Tuple[Optional[bool], str]]) -> Check:
@@ -89,8 +109,28 @@ def _signed(
     return True, "by the key %s, whose owner was not looked up" % check_untampered(folder, raw)
 
 
-def _computes(folder: str, runtime: Optional[str]) -> Tuple[bool, str]:
+def _computed(folder: str, runtime: Optional[str]) -> List[Check]:
+    """Golden outputs and, where they are right and the precision promises some, the kernels that gave them."""
     from .bundle import Bundle
 
-    with Bundle.open(folder, verify=False, runtime=runtime) as bundle:
-        return True, "%s, with %s" % (bundle.compare_golden(), bundle.runtime)
+    found: List[Check] = []
+
+    def golden() -> Tuple[bool, str]:
+        with Bundle.open(folder, verify=False, runtime=runtime) as bundle:
+            told = "%s, with %s" % (bundle.compare_golden(), bundle.runtime)
+            if bundle.manifest["precision"] in JUDGED:
+                found.extend(_kernels(bundle))
+            return True, told
+
+    return [_made("golden outputs", golden)] + found
+
+
+def _kernels(bundle: "Bundle") -> List[Check]:
+    """Nothing where the runtime does not tell."""
+    try:
+        told = bundle.kernels()
+    except BundleError as error:
+        return [Check("kernels", None, str(error))]
+    if not told.layers:
+        return []
+    return [Check("kernels", None if told.wrong else True, told.sentence(), warning=told.wrong)]

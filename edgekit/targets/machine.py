@@ -13,7 +13,7 @@ from edgekit.runtime import cgroup
 
 INTERESTING_FEATURES = (
     *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16"),
-    *("amx_int8", "amx_bf16", "asimd", "asimddp", "i8mm", "bf16", "sve"),
+    *("amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve"),
 )
 """Processor features, as Linux names them, that decide which precisions are fast."""
 

@@ -3,110 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
 from difflib import get_close_matches
 from types import MappingProxyType
-from typing import Any
 
 from edgekit.errors import InputError
 from edgekit.targets.releases import DESKTOP, JETPACKS, RTX, Release
-
-
-@dataclass(frozen=True)
-class Family:
-    """What targets of one kind have in common: what can be done with them from where a build runs.
-
-    Attributes:
-        here: whether what is built runs on the machine that builds.
-        gpu: whether that takes its GPU.
-        device: whether a device over SSH can be named, on which it then runs.
-        layers: whether single layers can be timed here, which choosing widths by their cost takes.
-        untimed: why there are no latencies where it runs nowhere; `{target}` stands for its name as it was given.
-    """
-
-    here: bool = False
-    gpu: bool = False
-    device: bool = False
-    layers: bool = False
-    untimed: str = ""
-
-
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        "cpu": Family(here=True, device=True, layers=True),
-        "gpu": Family(here=True, gpu=True),
-        "rtx": Family(untimed="no device with this GPU here"),
-        "jetson": Family(
-            device=True,
-            untimed="no device: measure it with `edgekit build --target {target} --device ssh://USER@HOST`",
-        ),
-    }
-)
-
-
-@dataclass(frozen=True)
-class Target:
-    """One kind of device, and what is known about it.
-
-    Attributes:
-        name: what `--target` takes.
-        family: a key of FAMILIES.
-        runtime: the inference runtime that is built for unless another is asked for.
-        backends: keys of edgekit.backends.BACKENDS that can build for it, by the runtime that they are for.
-        description: one line for people.
-        extra: the extra of edgekit that brings the packages to build for it.
-        precisions: precisions worth building, fastest first; what the hardware has no fast path for is left out.
-        needs: precision to the CPU features of which one is needed for it to be fast.
-        channel_granularity: pruned channel counts are rounded to this.
-        compute_capabilities: of the NVIDIA GPU; several where an engine is built for several.
-        releases: the TensorRT releases that run on it; the last is built for unless another is asked for, or is what a
-            device has.
-        dla_cores: number of deep-learning accelerators.
-        power_rails: the INA3221 rails that together are what the module draws.
-        notes: what a user should know before choosing it.
-    """
-
-    name: str
-    family: str
-    runtime: str
-    backends: Mapping[str, str]
-    description: str
-    extra: str
-    precisions: tuple[str, ...]
-    needs: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    channel_granularity: int = 16
-    compute_capabilities: tuple[str, ...] = ()
-    releases: tuple[Release, ...] = ()
-    dla_cores: int = 0
-    power_rails: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-
-    @property
-    def can(self) -> Family:
-        """What can be done with targets of its kind."""
-        return FAMILIES[self.family]
-
-    def fast_here(self, features: tuple[str, ...]) -> tuple[str, ...]:
-        """The precisions that are fast: those of this processor's features where it runs on one."""
-        return self.precisions if not self.needs else self.fast_precisions(features)
-
-    def why_untimed(self, asked: str) -> str:
-        """Why its latencies are not measured where it runs nowhere; `asked` is the name that the user gave."""
-        return self.can.untimed.format(target=asked)
-
-    def as_dict(self) -> dict[str, Any]:
-        """The record as plain JSON values."""
-        record = {each.name: getattr(self, each.name) for each in fields(self)}
-        record.update({key: list(value) for key, value in record.items() if isinstance(value, tuple)})
-        record["backends"] = dict(self.backends)
-        record["releases"] = [asdict(release) for release in self.releases]
-        record["needs"] = {precision: list(features) for precision, features in self.needs.items()}
-        return record
-
-    def fast_precisions(self, features: tuple[str, ...]) -> tuple[str, ...]:
-        """The precisions that are fast on a CPU with these features; those without a need are always fast."""
-        return tuple(p for p in self.precisions if not self.needs.get(p) or set(self.needs[p]) & set(features))
-
+from edgekit.targets.target import Target
 
 _NO_FAST_INT8 = "no fast INT8 on this GPU: FP16 is what pays, and what edgekit builds unless told otherwise"
 _ENGINE = "an engine belongs to one GPU and one TensorRT: the device builds it from the quantized graph, and keeps it"
@@ -147,6 +49,40 @@ def _jetson(
     )
 
 
+_UNTRIED = "not yet run on hardware"
+_ARM_ARCHITECTURES = ("aarch64", "arm64")
+"""What Linux and macOS call one and the same."""
+
+_ARM_RUNTIME = (
+    "ONNX Runtime, because its INT8 is right there: with its arm64 wheel (1.32.0, emulated) logits have a cosine of"
+    " 0.99998 to exact arithmetic, with OpenVINO's (2026.4.1) 0.958 to 0.994, and 131 of 149 convolutions run on"
+    " reference kernels; see docs/arm.md"
+)
+_ARM_EITHER = "FP16 stands beside INT8 in the bundle: which is faster only the board can say"
+
+
+def _arm(
+    name: str, description: str, features: tuple[str, ...] | None, precisions: tuple[str, ...], note: str
+) -> Target:
+    """A 64-bit ARM board, built for on any machine; what its processor is not known to have counts as there."""
+    needs = {"int8": ("asimddp", "i8mm"), "fp16": ("asimdhp",)} if features is not None else {}
+    return Target(
+        name=name,
+        family="arm",
+        runtime="onnxruntime",
+        backends=MappingProxyType({"onnxruntime": "onnxruntime"}),
+        description=description,
+        extra="cpu",
+        precisions=precisions,
+        needs=MappingProxyType(needs),
+        features=features,
+        architectures=_ARM_ARCHITECTURES,
+        # MLAS's kernels on ARM pack channels by 8 and give out 8 or, with the dot product, 16 at once (convsym.cpp)
+        channel_granularity=16,
+        notes=(note, *((_ARM_EITHER,) if "fp16" in precisions else ()), _ARM_RUNTIME, _UNTRIED),
+    )
+
+
 _ALL = (
     Target(
         name="cpu",
@@ -162,9 +98,62 @@ _ALL = (
                 "bf16": ("avx512_bf16", "amx_bf16", "bf16"),
             }
         ),
+        runtime_on=MappingProxyType(dict.fromkeys(_ARM_ARCHITECTURES, "onnxruntime")),
         notes=(
             "INT8 pays where the processor has VNNI, AMX or the ARM dot product; elsewhere it may win little",
             "OpenVINO's own default is BF16 where the processor has it; edgekit's fp32 variant is true FP32",
+            f"on 64-bit ARM: {_ARM_RUNTIME}",
+        ),
+    ),
+    _arm(
+        "arm64",
+        "A 64-bit ARM board",
+        None,
+        ("int8", "fp16", "fp32"),
+        "INT8 is fast with asimddp (SDOT, UDOT) or i8mm (SMMLA, UMMLA), FP16 with asimdhp: /proc/cpuinfo lists them",
+    ),
+    _arm(
+        "raspberry-pi-4",
+        "Raspberry Pi 4, Cortex-A72 (ARMv8.0)",
+        ("asimd",),
+        ("int8", "fp32"),
+        "no dot product and no FP16 arithmetic: INT8 is a quarter of the size, and may win little time",
+    ),
+    _arm(
+        "raspberry-pi-5",
+        "Raspberry Pi 5, Cortex-A76 (ARMv8.2)",
+        ("asimd", "asimdhp", "asimddp"),
+        ("int8", "fp16", "fp32"),
+        "asimddp (SDOT, UDOT) for INT8 and asimdhp for FP16, no i8mm",
+    ),
+    Target(
+        name="igpu",
+        family="igpu",
+        runtime="openvino",
+        backends=MappingProxyType({"openvino": "openvino-gpu"}),
+        description=f"This machine's Intel GPU with OpenVINO ({_UNTRIED})",
+        extra="cpu",
+        precisions=("int8", "fp16", "fp32"),
+        channel_granularity=32,
+        notes=(
+            _UNTRIED,
+            "INT8 pays where the GPU has instructions for it (Xe and later); elsewhere OpenVINO computes it in FP16",
+            "of several GPUs the first is taken, an integrated one where there is one",
+        ),
+    ),
+    Target(
+        name="npu",
+        family="npu",
+        runtime="openvino",
+        backends=MappingProxyType({"openvino": "openvino-npu"}),
+        description=f"The NPU of this machine's Intel Core Ultra with OpenVINO ({_UNTRIED})",
+        extra="cpu",
+        precisions=("int8", "fp16"),
+        baseline_backend="openvino",
+        notes=(
+            _UNTRIED,
+            "an NPU computes no FP32: the fp32 variant, which all is compared with, runs on the processor",
+            "only fixed shapes, which edgekit's graphs have; single layers are not timed there",
         ),
     ),
     Target(

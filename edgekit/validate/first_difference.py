@@ -69,11 +69,11 @@ def _in_onnxruntime(graph: bytes, names: list[str], picture: NDArray[np.float32]
 
 
 def _in_openvino(graph: bytes, names: list[str], picture: NDArray[np.float32]) -> Tensors:
-    from edgekit.backends.openvino import PRECISION_HINTS
     from edgekit.runtime.openvino_core import core
+    from edgekit.runtime.openvino_plugins import PROCESSOR, asked
 
     read = core().read_model(BytesIO(graph))
-    model = core().compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": PRECISION_HINTS["fp32"]})
+    model = core().compile_model(read, PROCESSOR, asked(PROCESSOR, "fp32"))
     made = model.create_infer_request().infer([picture])
     found: Tensors = {}
     for output in model.outputs:

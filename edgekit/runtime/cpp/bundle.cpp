@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <mutex>
 #include <numeric>
 #include <utility>
@@ -22,6 +23,8 @@ const std::map<std::string, Runtime>& runtimes() {
   static const std::map<std::string, Runtime> kRuntimes{{"openvino", {{"model.xml", "model.bin"}, load_openvino}}};
   return kRuntimes;
 }
+
+void say_on_stderr(const std::string& warning) { std::fprintf(stderr, "edgekit: warning: %s\n", warning.c_str()); }
 
 double direction_of(const float* a, const float* b, std::size_t count) {
   double product = 0, length_a = 0, length_b = 0;
@@ -133,7 +136,7 @@ Bundle Bundle::open(const std::string& path, const Options& options) {
            "Build the bundle again.");
   }
   const int threads = options.threads > 0 ? options.threads : state->manifest.threads;
-  state->engine = runtime.load(std::move(files), state->manifest, threads);
+  state->engine = runtime.load(std::move(files), state->manifest, threads, options.warn ? options.warn : say_on_stderr);
   Bundle bundle(std::move(state));
   if (options.check_golden) bundle.check_golden();
   return bundle;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -99,13 +100,16 @@ struct Options {
   int threads = 0;              // processor threads; 0: what the bundle says, or all
   bool check_integrity = true;  // every file's size and SHA-256, no unknown files; off only for a bundle just checked
   bool check_golden = true;     // the outputs kept in the bundle against those of this machine
+  // Told in a line that a bundle runs on another device than it was built for; by default standard error is.
+  std::function<void(const std::string&)> warn;
 };
 
 // An opened bundle. May be moved, not copied. classify and logits may be called from several threads: they take turns,
 // since one call uses all of the processor's threads.
 class Bundle {
  public:
-  // Opens the bundle in directory `path`.
+  // Opens the bundle in directory `path`. One for a GPU or an NPU of OpenVINO's runs on the processor where there is
+  // none, which Options::warn is told.
   // Throws Error: missing, damaged, of a newer schema, or its outputs are not the golden ones (bad_input);
   // built for a runtime that is not here (cannot_run).
   static Bundle open(const std::string& path, const Options& options = {});

@@ -1,4 +1,5 @@
 #include <openvino/openvino.hpp>
+#include <sstream>
 #include <utility>
 
 #include "engine.hpp"
@@ -7,22 +8,60 @@ namespace edgekit {
 
 namespace {
 
-std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+// What an error of OpenVINO's says, without the places in its sources that it begins with.
+std::string said(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    if (!line.empty() && line.rfind("Exception from", 0) != 0 && line.rfind("Check '", 0) != 0) return line;
+  }
+  return text.substr(0, text.find('\n'));
+}
 
-bool wants_bf16(const std::string& precision) { return precision == "bf16" || precision == "mixed"; }
+// How one of OpenVINO's plugins is asked; see edgekit/runtime/openvino_plugins.py. GPU and NPU have not yet been run on
+// hardware.
+struct Plugin {
+  const char* words;
+  std::map<std::string, ov::element::Type> hints;  // precision of a bundle: what is computed in; dynamic: no hint
+};
+
+const Plugin& plugin_named(const std::string& name) {
+  using ov::element::bf16, ov::element::f16, ov::element::f32, ov::element::dynamic;
+  static const std::map<std::string, Plugin> kPlugins{
+      // OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.
+      {"CPU", {"the processor", {{"fp32", f32}, {"fp16", f32}, {"int8", f32}, {"bf16", bf16}, {"mixed", bf16}}}},
+      {"GPU", {"an Intel GPU", {{"fp32", f32}, {"fp16", f16}, {"int8", f16}, {"mixed", f16}}}},
+      {"NPU", {"an Intel NPU", {{"fp16", dynamic}, {"int8", dynamic}, {"mixed", dynamic}}}}};
+  return kPlugins.at(name);
+}
+
+// The plugin that a bundle runs with here: its own, or the processor's where OpenVINO sees no such device, which is
+// said.
+std::string plugin_here(ov::Core& core, const std::string& own, const Warn& warn) {
+  std::string seen;
+  for (const std::string& each : core.get_available_devices()) {
+    if (each.substr(0, each.find('.')) == own) return own;
+    seen += (seen.empty() ? "" : ", ") + each;
+  }
+  warn(std::string("the bundle was built and measured for ") + plugin_named(own).words +
+       ", and runs on the processor: OpenVINO sees no " + own + " here, only " + seen);
+  return "CPU";
+}
 
 class OpenVino : public Engine {
  public:
-  OpenVino(Bytes weights, const std::string& graph, const Manifest& manifest, int threads)
+  OpenVino(Bytes weights, const std::string& graph, const Manifest& manifest, int threads, const Warn& warn)
       : weights_(std::move(weights)) {
-    // OpenVINO computes in BF16 where it can, unless told otherwise: a bundle computes as it was measured.
-    ov::AnyMap settings{
-        ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY),
-        ov::hint::inference_precision(wants_bf16(manifest.precision) ? ov::element::bf16 : ov::element::f32)};
-    if (threads > 0) settings.insert(ov::inference_num_threads(threads));
+    const std::string plugin = manifest.plugin == "CPU" ? "CPU" : plugin_here(core_, manifest.plugin, warn);
+    const auto hint = plugin_named(plugin).hints.find(manifest.precision);
+    if (hint == plugin_named(plugin).hints.end()) {
+      refuse("OpenVINO's " + plugin + " computes no " + manifest.precision, "Build the bundle again.");
+    }
+    ov::AnyMap settings{ov::hint::performance_mode(ov::hint::PerformanceMode::LATENCY)};
+    if (hint->second != ov::element::dynamic) settings.insert(ov::hint::inference_precision(hint->second));
+    if (threads > 0 && plugin == "CPU") settings.insert(ov::inference_num_threads(threads));
     // From memory: what is loaded is what was hashed.
     const ov::Tensor weights_view(ov::element::u8, {weights_.size()}, weights_.data());
-    ov::CompiledModel compiled = core_.compile_model(graph, weights_view, "CPU", settings);
+    ov::CompiledModel compiled = core_.compile_model(graph, weights_view, plugin, settings);
     const Preprocessing& wanted = manifest.preprocessing;
     shape_ = {1, static_cast<std::size_t>(wanted.height), static_cast<std::size_t>(wanted.width), 3};
     if (compiled.inputs().size() != 1 || compiled.outputs().size() != 1 ||
@@ -50,15 +89,16 @@ class OpenVino : public Engine {
 
 }  // namespace
 
-std::unique_ptr<Engine> load_openvino(std::map<std::string, Bytes> files, const Manifest& manifest, int threads) {
+std::unique_ptr<Engine> load_openvino(std::map<std::string, Bytes> files, const Manifest& manifest, int threads,
+                                      const Warn& warn) {
   const Bytes& graph = files.at("model.xml");
   try {
     return std::make_unique<OpenVino>(std::move(files.at("model.bin")), std::string(graph.begin(), graph.end()),
-                                      manifest, threads);
+                                      manifest, threads, warn);
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    refuse("OpenVINO cannot load model.xml: " + first_line(error.what()), "Build the bundle again for this OpenVINO.");
+    refuse("OpenVINO cannot load model.xml: " + said(error.what()), "Build the bundle again for this OpenVINO.");
   }
 }
 

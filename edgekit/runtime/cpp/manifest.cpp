@@ -25,6 +25,7 @@ constexpr int kMaxSide = 1 << 14;
 constexpr int kMaxThreads = 1024;
 constexpr int kMaxClasses = 1 << 24;
 const std::set<std::string> kPrecisions{"fp32", "bf16", "fp16", "int8", "mixed"};
+const std::set<std::string> kPlugins{"CPU", "GPU", "NPU"};
 const char* const kCopyAgain = "Copy the bundle again, or build it again.";
 
 [[noreturn]] void not_whole(const std::string& folder, const std::string& why) {
@@ -145,10 +146,20 @@ std::map<std::string, FileFacts> files_of(const Json& told) {
   return files;
 }
 
+// OpenVINO's plugin that the bundle was built for; the processor's where nothing is said of it.
+std::string plugin_of(const Json& target) {
+  const auto plugin = target.find("plugin");
+  if (plugin == target.end() || plugin->is_null()) return "CPU";
+  const std::string name = plugin->get<std::string>();
+  if (kPlugins.count(name) == 0) throw std::out_of_range("there is no plugin " + name);
+  return name;
+}
+
 Manifest manifest_of(const Json& told) {
   Manifest made;
   made.files = files_of(told);
   made.runtime = told.at("target").at("runtime").get<std::string>();
+  made.plugin = plugin_of(told.at("target"));
   made.precision = told.at("precision").get<std::string>();
   made.preprocessing = preprocessing_of(told);
   if (kPrecisions.count(made.precision) == 0) throw std::out_of_range("there is no precision " + made.precision);

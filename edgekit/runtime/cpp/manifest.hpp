@@ -19,6 +19,7 @@ struct FileFacts {
 struct Manifest {
   std::map<std::string, FileFacts> files;
   std::string runtime;    // such as openvino
+  std::string plugin;     // of OpenVINO: CPU, GPU or NPU
   std::string precision;  // int8, mixed, fp16, bf16 or fp32
   Preprocessing preprocessing;
   std::vector<std::string> labels;  // none, or one a class

@@ -32,7 +32,8 @@ def test_every_backend_has_all_of_the_protocol(name: str) -> None:
     made = backend(name)
     wanted = {each for each in vars(Backend) if not each.startswith("_")}
     assert wanted == {
-        *("RUNTIME", "PRECISIONS", "available", "identity", "compile", "load", "profile", "files", "graph_format")
+        *("RUNTIME", "PRECISIONS", "available", "identity", "compile", "load", "profile", "kernels", "files"),
+        "graph_format",
     }
     for each in wanted - {"RUNTIME", "PRECISIONS"}:
         theirs = list(inspect.signature(getattr(made, each)).parameters)
@@ -61,6 +62,7 @@ def test_a_graph_is_compiled_loaded_timed_and_freed(name: str, pixels: Path, tmp
         alone = np.concatenate([one.infer(pictures[place : place + 1]) for place in range(5)])
         np.testing.assert_allclose(many.infer_many(pictures), alone, rtol=1e-4, atol=1e-5)
         assert alone.shape == (5, 4)
+    assert [each.precision for each in here.kernels(compiled)] == ["f32"] * 3
     layers = here.profile(compiled, 5)
     assert sum("Conv" in layer.kind or "onv" in layer.name or "jit" in layer.kind for layer in layers) >= 2
     assert [each.microseconds for each in layers] == sorted((each.microseconds for each in layers), reverse=True)
@@ -90,6 +92,7 @@ def test_layers_that_cannot_be_timed_are_said_so(name: str, pixels: Path) -> Non
 
     with pytest.raises(EdgekitError, match="not timed"):
         backend(name).profile(Compiled(name, str(pixels), "fp32", 0), 1)
+    assert backend(name).kernels(Compiled(name, str(pixels), "fp32", 0)) == ()
 
 
 @pytest.mark.parametrize("name", HERE)

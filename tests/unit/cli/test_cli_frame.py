@@ -117,6 +117,25 @@ def test_errors_stay_on_stderr_with_json_and_debug_shows_the_traceback(capsys: p
     assert "Traceback" not in capsys.readouterr().err
 
 
+def test_every_target_is_told_of_in_full(capsys: pytest.CaptureFixture[str]) -> None:
+    from edgekit.targets import TARGETS
+
+    for name, target in TARGETS.items():
+        assert run("targets", name) == 0
+        told = capsys.readouterr().out
+        assert all(feature in told for feature in target.features or ())
+        assert (f"TensorRT {target.releases[0].tensorrt}" in told) if target.releases else "releases" not in told
+
+
+def test_a_shell_completes_the_names_of_targets() -> None:
+    from click.shell_completion import ShellComplete
+
+    completed = ShellComplete(cli.group, {}, "edgekit", "_EDGEKIT_COMPLETE")
+    for arguments in (["build", "--target"], ["targets"], ["compile", "--target"]):
+        found = [each.value for each in completed.get_completions(arguments, "rasp")]
+        assert found == ["raspberry-pi-4", "raspberry-pi-5"]
+
+
 @pytest.mark.parametrize("package", ["torch", "openvino", "nncf", "onnx", "safetensors"])
 def test_a_missing_package_exits_4_and_names_the_extra(package: str) -> None:
     answer = python(f"""
@@ -145,7 +164,7 @@ cli.main(["build"])
 def test_doctor_reports_and_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"machine", "packages", "cache", "targets", "advice"}
+    assert set(found) == {"machine", "openvino", "packages", "cache", "targets", "advice"}
     assert found["machine"]["usable_cores"] >= 1
     assert next(package for package in found["packages"] if package["name"] == "click")["version"]
     assert run("doctor") == 0

@@ -14,9 +14,10 @@ from tensorrt_double import RELEASES, Device, module
 
 from edgekit.runtime import cuda, tensorrt_engine
 from edgekit.runtime.errors import BundleError
+from edgekit.runtime.forms import choose_form, chosen_form
 from edgekit.runtime.settings import Settings
 from edgekit.runtime.tensorrt_build import build, workspace_for
-from edgekit.runtime.tensorrt_engine import choose_form, chosen_core, chosen_form, give, open_or_build, take
+from edgekit.runtime.tensorrt_engine import _words, chosen_core, give, open_or_build, take
 from edgekit.runtime.tensorrt_runner import Engine
 from edgekit.targets import TARGETS
 
@@ -238,18 +239,19 @@ def test_a_process_chooses_its_core_or_the_gpu_beside(opened: Any, monkeypatch: 
 def test_fp16_is_run_where_it_was_found_faster(opened: Any) -> None:
     folder = str(opened.folder)
     with pytest.raises(BundleError, match="has no FP16 form"):
-        choose_form(folder, "fp16", "measured")
+        choose_form("tensorrt", folder, "fp16", "measured")
     (opened.folder / "model.fp16.onnx").write_text("half\n")
     opened()
-    assert chosen_form(folder, FACTS) is None
+    assert chosen_form(folder, _words(FACTS), FACTS) is None
     for taken, flags in (("fp16", ["FP16"]), ("int8", ["INT8", "FP16"])):
-        choose_form(folder, taken, "measured")
+        choose_form("tensorrt", folder, taken, "measured")
         opened.device.asked.clear()
         opened(workspace_bytes=len(flags))  # another engine, so that it is built
         names = {place: name for name, place in vars(sys.modules["tensorrt"].BuilderFlag).items()}
         assert [names[flag] for kind, flag in opened.device.asked if kind == "set_flag"] == flags
-    choose_form(folder, "fp16", "measured")
-    assert chosen_form(folder, {**FACTS, "jetpack": "32.7.2"}) is None  # of another system nothing is known
+    choose_form("tensorrt", folder, "fp16", "measured")
+    other = {**FACTS, "jetpack": "32.7.2"}
+    assert chosen_form(folder, _words(other), other) is None  # of another system nothing is known
     opened(dla_core=0)
     assert ("DLA_core", 0) in opened.device.asked  # which has no choice
 

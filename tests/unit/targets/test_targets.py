@@ -12,6 +12,7 @@ from edgekit.recipe import merged, read_yaml
 from edgekit.runtime.probe import JETPACKS
 from edgekit.runtime.tegrastats import WHOLE_MODULE
 from edgekit.targets import TARGETS, describe, find, release_of, release_with
+from edgekit.targets.machine import INTERESTING_FEATURES
 from edgekit.targets.table import ALIASES
 
 NAMES = [*TARGETS, *ALIASES]
@@ -19,17 +20,19 @@ NAMES = [*TARGETS, *ALIASES]
 
 def test_the_contracts_names_are_there() -> None:
     family = {"nano", "tx2", "xavier-nx", "agx-xavier", "orin-nano", "orin-nx", "agx-orin", "thor"}
-    assert set(NAMES) == {"cpu", "gpu", "rtx", "jetson"} | {f"jetson-{name}" for name in family}
+    boards = {"arm64", "raspberry-pi-4", "raspberry-pi-5"}
+    intel = {"igpu", "npu"}
+    assert set(NAMES) == {"cpu", "gpu", "rtx", "jetson"} | boards | intel | {f"jetson-{name}" for name in family}
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_record_is_whole(name: str) -> None:
     target = find(name)
     assert target.precisions
-    assert target.precisions[-1] == "fp32"
+    assert target.precisions[-1] == "fp32" or target.baseline_backend is not None
     assert set(target.precisions) <= {"int8", "bf16", "fp16", "fp32"}
-    assert (not target.compute_capabilities) is (target.family in ("cpu", "gpu"))
-    assert (not target.releases) is (target.family == "cpu")
+    assert (not target.compute_capabilities) is (target.family in ("cpu", "igpu", "npu", "arm", "gpu"))
+    assert (not target.releases) is (target.family in ("cpu", "igpu", "npu", "arm"))
     assert all(bool(release.jetpack) is (target.family == "jetson") for release in target.releases)
     assert json.loads(json.dumps(target.as_dict()))["name"] == ALIASES.get(name, name)
 
@@ -45,6 +48,45 @@ def test_cpu_precisions_follow_the_processor() -> None:
     assert cpu.fast_precisions(("avx512_vnni", "avx512_bf16")) == ("int8", "bf16", "fp32")
     assert cpu.fast_precisions(("avx2",)) == ("fp32",)
     assert cpu.fast_precisions(("asimd", "asimddp")) == ("int8", "fp32")
+
+
+@pytest.mark.parametrize(
+    ("name", "fast"),
+    [
+        ("arm64", ("int8", "fp16", "fp32")),  # which one it is is not known
+        ("raspberry-pi-4", ("fp32",)),
+        ("raspberry-pi-5", ("int8", "fp16", "fp32")),
+    ],
+)
+def test_a_board_has_its_own_features(name: str, fast: tuple[str, ...]) -> None:
+    board = find(name)
+    for here in ((), ("avx512_vnni", "amx_int8"), ("asimddp", "i8mm", "asimdhp")):
+        assert board.fast_here(here) == fast
+    assert set(board.features or ()) <= set(INTERESTING_FEATURES)
+    assert (board.can.device, board.can.here, board.can.layers) == (True, False, False)
+    assert board.why_untimed(name).endswith(f"--target {name} --device ssh://USER@HOST`")
+    assert any("0.99998" in note and "0.958" in note for note in board.notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "architecture", "runtime"),
+    [
+        ("cpu", "x86_64", "openvino"),
+        ("cpu", "aarch64", "onnxruntime"),
+        ("cpu", "arm64", "onnxruntime"),
+        ("raspberry-pi-5", "x86_64", "onnxruntime"),
+        ("jetson", "aarch64", "tensorrt"),
+    ],
+)
+def test_the_usual_runtime_goes_by_the_architecture(name: str, architecture: str, runtime: str) -> None:
+    assert find(name).default_runtime(architecture) == runtime
+    assert runtime in find(name).backends
+
+
+def test_a_device_of_another_architecture_is_told_of() -> None:
+    assert find("raspberry-pi-5").unlike("aarch64") is None
+    assert "the device is x86_64, no raspberry-pi-5" in str(find("raspberry-pi-5").unlike("x86_64"))
+    assert find("cpu").unlike("riscv64") is None
 
 
 @pytest.mark.parametrize(

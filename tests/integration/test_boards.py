@@ -1,0 +1,63 @@
+"""Bundles for ARM boards, on a real sshd with this machine as the board: sent, both forms timed, one kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from ssh_server import SSHD, Server, start
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+pytestmark = pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="there is no sshd here")
+
+QUICK = (
+    *("--model", "inception_v4", "--width", "0.1", "--weights", "random", "--prune", "none"),
+    *("--images", 24, "--calibration-images", 12, "--size", 139),
+)
+
+
+@pytest.fixture
+def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgekit: Run) -> Iterator[Server]:
+    made = start(tmp_path / "sshd", tmp_path / "device")
+    monkeypatch.setenv("EDGEKIT_SSH", made.ssh)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    edgekit("device", "add", "pi", f"ssh://127.0.0.1:{made.port}", "--python", sys.executable)
+    yield made
+    made.process.terminate()
+    made.process.wait()
+
+
+def test_a_board_keeps_the_form_that_is_faster_there(board: Server, tmp_path: Path, edgekit: Run) -> None:
+    out = tmp_path / "bundle"
+    built = edgekit("build", "--target", "raspberry-pi-5", *QUICK, "--out", out)
+    assert built.returncode == 0, built.stderr
+    assert (out / "model.fp16.onnx").exists()
+    sent = edgekit("device", "deploy", "pi", out, "--json")
+    assert sent.returncode == 0, sent.stderr
+    told = json.loads(sent.stdout)
+    assert told["golden_cosine"] > 0.99
+    assert told["form"]["form"] in ("int8", "fp16")
+    assert "INT8 is" in told["form"]["why"]
+    again = json.loads(edgekit("device", "deploy", "pi", out, "--json").stdout)
+    assert again["form"]["form"] in ("int8", "fp16")
+
+
+def test_a_build_on_a_device_times_fp16_beside_int8(board: Server, tmp_path: Path, edgekit: Run) -> None:
+    out = tmp_path / "there"
+    recipe = tmp_path / "quick.yaml"
+    recipe.write_text("latency: {runs: 30, max_seconds: 5}\n")
+    built = edgekit("build", "--recipe", recipe, "--target", "arm64", *QUICK, "--device", "pi", "--out", out, "--json")
+    assert built.returncode == 0, built.stderr
+    told = json.loads(built.stdout)
+    assert {each["name"] for each in told["variants"]} == {"fp32", "fp16", "int8"}
+    assert all(each["latency"]["p50"] > 0 for each in told["variants"])
+    assert not (out / "model.fp16.onnx").exists()  # the device has said which is faster
+    unlike = f"the device is {platform.machine()}, no arm64"
+    assert any(unlike in each for each in told["warnings"]) is (platform.machine() not in ("aarch64", "arm64"))
