@@ -49,9 +49,11 @@ def _ready(path: Path) -> Runnable:
         )
     runtime = read_manifest(path).target.runtime
     found = of_bundle(path)
-    if found.compiled.backend != runtime:
-        hint = "Leave --remeasure out, and give --max-latency in ms."
+    hint = "Leave --remeasure out, and give --max-latency in ms."
+    if runtime != backend(found.compiled.backend).RUNTIME:
         raise UnavailableError(f"{path} is for {runtime}, which edgekit does not time bundles with here", hint)
+    if found.notes:
+        raise UnavailableError(f"{path} would not be timed as it was built: {found.notes[0]}", hint)
     if backend(runtime).available() is None:
         raise UnavailableError(f"{path} is for {runtime}, which is not installed", "Install it; see `edgekit doctor`.")
     return found

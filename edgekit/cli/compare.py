@@ -145,9 +145,17 @@ def _cautions(rows: Sequence[Row], remeasured: bool) -> list[str]:
         said.append("the builds were measured on different images: their figures do not compare")
     if len({row.device for row in rows}) > 1:
         said.append("the builds were measured on different machines: their figures do not compare")
+    if remeasured and (elsewhere := _not_of_here(rows)):
+        said.append(f"timed again on this machine, not on the one that they were built on ({', '.join(elsewhere)})")
     if not remeasured and len([row for row in rows if row.p50 is not None]) > 1:
         said.append("latencies are of one session each and do not compare; --remeasure times bundles side by side")
     return said
+
+
+def _not_of_here(rows: Sequence[Row]) -> list[str]:
+    from edgekit.targets import processor
+
+    return list(dict.fromkeys(row.device for row in rows if row.device is not None and row.device != processor()[0]))
 
 
 def _write(path: Path, content: str) -> None:
