@@ -11,14 +11,29 @@ from typing import Final
 
 from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity
 from edgekit.backends.openvino_plugin import (
+    RUNTIME,
+    available,
     convert,
+    files,
+    graph_format,
     identity_of,
+    kernels,
+    load,
+    profile,
 )
 from edgekit.targets import Machine
 
 __all__ = [
-    *("PRECISIONS", "RUNTIME", "available", "compile", "files", "graph_format", "identity"),
-    *("kernels", "load", "profile"),
+    "PRECISIONS",
+    "RUNTIME",
+    "available",
+    "compile",
+    "files",
+    "graph_format",
+    "identity",
+    "kernels",
+    "load",
+    "profile",
 ]
 
 PRECISIONS: Final = ("int8", "mixed", "fp16")

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 from edgekit import __version__
 from edgekit.backends.openvino_plugin import PLUGIN_OF
 from edgekit.build import lock as locks
+from edgekit.build.bill import product
 from edgekit.build.provenance import engine, engine_settings
 from edgekit.bundle.directory import write_bundle
 from edgekit.bundle.manifest import BuiltFor, Input, Licenses, Manifest, Network, Output
 from edgekit.bundle.runtime_archive import NAME as RUNTIME
 from edgekit.bundle.runtime_archive import runtime_archive
-from edgekit.bundle.sbom import SBOM, Images, Product, bill_of_materials
+from edgekit.bundle.sbom import SBOM, bill_of_materials
 from edgekit.data.calibration import to_json
 from edgekit.data.labels import label_rules
 from edgekit.recipe import to_yaml
@@ -124,24 +125,6 @@ def _golden(path: Path, chosen: str) -> bytes:
         into = io.BytesIO()
         np.savez_compressed(into, inputs=kept["inputs"], logits=kept[f"logits-{chosen}"])
     return into.getvalue()
-
-
-def product(report: Report) -> Product:
-    """What a report tells of the network that was made, for its bill of materials."""
-    model, data, calibration = report.model, report.data, report.calibration
-    evaluated = Images(data.name or "images", data.digest, data.images or 0) if data.digest else None
-    calibrated = None
-    if calibration is not None and calibration.digest:
-        calibrated = Images("images", calibration.digest, calibration.images or 0)
-    return Product(
-        ".".join(part for part in (model.name, model.tag) if part),
-        model.weights_sha256,
-        report.target.name,
-        report.chosen,
-        report.created,
-        evaluated,
-        calibrated,
-    )
 
 
 def _built_for(report: Report, backend: str) -> BuiltFor:

@@ -8,7 +8,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -19,12 +19,23 @@ from edgekit.bundle.replacing import carry, exchange, put_back
 from edgekit.errors import InputError
 from edgekit.runtime.errors import BundleError
 from edgekit.runtime.files import problems
-from edgekit.runtime.manifest import KIND, MANIFEST, SIGNATURE, Checked
+from edgekit.runtime.manifest import KIND, MANIFEST, MODEL_SIGNATURE, SIGNATURE, UNNAMED, Checked
 from edgekit.runtime.manifest import read_manifest as read
 from edgekit.store import file_sha256
 from edgekit.store.root import may_write
 
-__all__ = ["MANIFEST", "SIGNATURE", "check_bundle", "claim_directory", "place_file", "read_manifest", "write_bundle"]
+__all__ = [
+    "MANIFEST",
+    "MODEL_SIGNATURE",
+    "SIGNATURE",
+    "check_bundle",
+    "claim_directory",
+    "names_of",
+    "place_bundle",
+    "place_file",
+    "read_manifest",
+    "write_bundle",
+]
 
 HINT: Final = "Give the directory that a build wrote."
 
@@ -58,7 +69,7 @@ def claim_directory(out: Path, names: Collection[str] = ()) -> None:
 
 
 def _listed(out: Path) -> frozenset[str] | None:
-    """The files of the bundle in a directory, manifest and signature included; None if no bundle is there."""
+    """The files of the bundle in a directory, manifest and signatures included; None if no bundle is there."""
     try:
         read = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -66,7 +77,7 @@ def _listed(out: Path) -> frozenset[str] | None:
     if not isinstance(read, dict) or read.get("kind") != KIND:
         return None
     files = read.get("files")
-    return frozenset({MANIFEST, SIGNATURE, *(files if isinstance(files, dict) else ())})
+    return frozenset({*UNNAMED, *(files if isinstance(files, dict) else ())})
 
 
 def _users(out: Path) -> list[str]:
@@ -87,7 +98,33 @@ def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Manifes
     Raises:
         InputError: `out` is not ours, a user's file there has the name of a new one, or the disk is full.
     """
-    claim_directory(out, files)
+    return _placed(out, files, lambda work: _assemble(work, files, manifest))
+
+
+def place_bundle(files: Mapping[str, Path], out: Path, check: Callable[[Path], None]) -> Path:
+    """Puts a bundle that came from elsewhere, its own manifest.json among the files, in its place: whole, and checked.
+
+    Args:
+        files: name in the bundle: a file on the same disk, which may become a hard link.
+        check: is given the folder before it is in its place, and raises where that must not happen.
+    Raises:
+        InputError: it is damaged, or `out` cannot be written: see write_bundle.
+    """
+
+    def fill(work: Path) -> None:
+        for name, path in files.items():
+            carry(path, work / name)
+        work.chmod(0o755)
+        for problem in check_bundle(work):
+            raise InputError(f"what came is no whole bundle: {problem}", "Do not trust where it came from.")
+        check(work)
+
+    return _placed(out, files, fill)
+
+
+def _placed(out: Path, names: Collection[str], fill: Callable[[Path], None]) -> Path:
+    """Puts a bundle in its place: filled beside `out`, then swapped in, or not at all."""
+    claim_directory(out, names)
     place = Path(os.path.realpath(out))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
@@ -95,8 +132,8 @@ def write_bundle(out: Path, files: Mapping[str, Path | bytes], manifest: Manifes
     except OSError as error:
         raise _refusal(error, out) from error
     try:
-        _assemble(work, files, manifest)
-        claim_directory(out, files)  # assembling took a while
+        fill(work)
+        claim_directory(out, names)  # filling took a while
         _swap(work, place)
     except BaseException as error:
         shutil.rmtree(work, ignore_errors=True)
@@ -180,6 +217,15 @@ def read_manifest(directory: Path) -> Manifest:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         raise InputError(f"the manifest of {directory} is wrong: {place}: {first['msg']}", HINT) from error
+
+
+def names_of(directory: Path) -> list[str]:
+    """The files of a bundle: those that its manifest names, itself, and the signatures that are there.
+
+    Raises:
+        InputError: see read_manifest.
+    """
+    return [*_checked(directory).files, *(name for name in UNNAMED if os.path.lexists(directory / name))]
 
 
 def _checked(directory: Path) -> Checked:

@@ -1,4 +1,4 @@
-"""A bill of materials of a bundle, CycloneDX 1.6: the network, its data, its files and the packages that made it."""
+"""A bill of materials of a bundle, CycloneDX 1.6: the network with its model card, its data, files and packages."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from edgekit import DISTRIBUTION, __version__
 from edgekit.bundle.manifest import Licenses
+from edgekit.bundle.model_card import MODEL_FILE, ModelCard
 from edgekit.errors import UnavailableError, install_hint
 from edgekit.store import file_sha256
 
@@ -43,6 +44,8 @@ class Product:
         name: of the network, with its tag; weights_sha256: as it came.
         created: when the build ended, ISO 8601.
         data: that accuracy was measured on; calibration: that INT8 ranges come from; None where there was none.
+        card: what was measured of the network, and its limits.
+        description: in a sentence; runtime: with its version; device: None where the network ran on none.
     """
 
     name: str
@@ -52,6 +55,10 @@ class Product:
     created: str
     data: Images | None
     calibration: Images | None
+    card: ModelCard
+    description: str
+    runtime: str
+    device: str | None
 
 
 def bill_of_materials(product: Product, licenses: Licenses, files: Mapping[str, Path | bytes]) -> bytes:
@@ -63,14 +70,21 @@ def bill_of_materials(product: Product, licenses: Licenses, files: Mapping[str, 
         UnavailableError: edgekit itself is not installed, so that nothing tells what it needs.
     """
     from cyclonedx.model.bom import Bom, BomMetaData
+    from cyclonedx.model.lifecycle import LifecyclePhase, PredefinedLifecycle
+    from cyclonedx.model.tool import ToolRepository
     from cyclonedx.output.json import JsonV1Dot6
     from packageurl import PackageURL
 
     hashes = {name: _sha256(content) for name, content in sorted(files.items())}
-    made = _network(product, licenses.weights)
+    made = _network(product, licenses.weights, hashes.get(MODEL_FILE))
     bom = Bom(
         serial_number=uuid5(NAMESPACE_URL, json.dumps(hashes)),
-        metadata=BomMetaData(component=made, timestamp=datetime.fromisoformat(product.created)),
+        metadata=BomMetaData(
+            component=made,
+            timestamp=datetime.fromisoformat(product.created),
+            tools=ToolRepository(components=[_component(DISTRIBUTION, __version__, "application", None)]),
+            lifecycles=[PredefinedLifecycle(phase=LifecyclePhase.BUILD)],
+        ),
     )
     parts = [*_data(product, licenses.data), *(_file(name, digest) for name, digest in hashes.items())]
     for found in packages((DISTRIBUTION, *EXTRAS)):
@@ -81,7 +95,9 @@ def bill_of_materials(product: Product, licenses: Licenses, files: Mapping[str, 
     for part in parts:
         bom.components.add(part)
     bom.register_dependency(made, parts)
-    return f"{JsonV1Dot6(bom).output_as_string(indent=2)}\n".encode()
+    told = json.loads(JsonV1Dot6(bom).output_as_string())
+    told["metadata"]["component"]["modelCard"] = product.card.as_json()  # the library knows of no model cards yet
+    return f"{json.dumps(told, indent=2)}\n".encode()
 
 
 def packages(wanted: tuple[str, ...]) -> list[Distribution]:
@@ -137,10 +153,21 @@ def _license_of(found: Distribution) -> str | None:
     return classifiers[0].rpartition(" :: ")[2] if classifiers else None
 
 
-def _network(product: Product, license: str | None) -> Component:
-    facts = {"target": product.target, "variant": product.variant, "edgekit": __version__}
-    digest = product.weights_sha256
-    return _component(product.name, None, "machine-learning-model", license, digest, facts=facts, ref="network")
+def _network(product: Product, license: str | None, sha256: str | None) -> Component:
+    """The network in the bundle, by its own content; the one that it was made of is its ancestor."""
+    from cyclonedx.model.component import Pedigree
+
+    facts = {"target": product.target, "variant": product.variant, "runtime": product.runtime, "edgekit": __version__}
+    if product.device:
+        facts["device"] = product.device
+    version = sha256[:12] if sha256 else None
+    made = _component(product.name, version, "machine-learning-model", license, sha256, facts=facts, ref="network")
+    came = _component(
+        product.name, None, "machine-learning-model", license, product.weights_sha256, ref="network-as-it-came"
+    )
+    made.description = product.description
+    made.pedigree = Pedigree(ancestors=[came], notes=f"{product.variant}, made of the network as it came")
+    return made
 
 
 def _data(product: Product, license: str | None) -> Iterator[Component]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -48,14 +49,25 @@ def sign(directory: Path, key: Path) -> Path:
         copy = shutil.copyfile(directory / MANIFEST, Path(folder) / MANIFEST)
         _keygen(key, copy)
         _check(folder, copy)
-        partial = directory.parent / f".{directory.name}-{SIGNATURE}"
-        try:
-            shutil.copyfile(Path(folder) / SIGNATURE, partial)
-            os.replace(partial, directory / SIGNATURE)
-        except OSError as error:
+        return put_signature(directory, SIGNATURE, (Path(folder) / SIGNATURE).read_bytes())
+
+
+def put_signature(directory: Path, name: str, content: bytes) -> Path:
+    """Puts a signature beside a bundle's manifest, in place of an earlier one; whole or not at all.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    place = Path(os.path.realpath(directory))
+    partial = place.parent / f".{place.name}-{name}"  # beside the bundle: in it, nobody could open it meanwhile
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, place / name)
+    except OSError as error:
+        with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
-            raise InputError(f"cannot write {directory / SIGNATURE}: {error.strerror}", "Make it writable.") from error
-    return directory / SIGNATURE
+        raise InputError(f"cannot write {directory / name}: {error.strerror}", "Make it writable.") from error
+    return directory / name
 
 
 def _keygen(key: Path, manifest: Path) -> None:

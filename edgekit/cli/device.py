@@ -195,18 +195,16 @@ def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None
 
 def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:
     """The bundle's folder on a device, and how many bytes had to be sent."""
-    from edgekit.bundle.directory import MANIFEST, SIGNATURE, check_bundle, read_manifest
+    from edgekit.bundle.directory import check_bundle, names_of
     from edgekit.devices import remote
     from edgekit.errors import InputError
 
     problems = check_bundle(bundle)
     if problems:
         raise InputError(f"the bundle {bundle} is damaged: {problems[0]}", "Build it again.")
-    names = [*read_manifest(bundle).files, MANIFEST, *([SIGNATURE] if (bundle / SIGNATURE).exists() else [])]
     label = f"deploy to {connection.device.name}"
-    placed = remote.place(
-        connection, {name: bundle / name for name in names}, lambda done, total: bars.update(label, done, total)
-    )
+    files = {name: bundle / name for name in names_of(bundle)}
+    placed = remote.place(connection, files, lambda done, total: bars.update(label, done, total))
     bars.finish(label)
     return placed
 

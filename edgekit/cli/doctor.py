@@ -32,6 +32,8 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("onnxruntime", "onnxruntime", "cpu"),
     ("huggingface_hub", "huggingface_hub", "cpu"),
     ("timm", "timm", "timm"),
+    ("cryptography", "cryptography", "sign"),
+    ("oras", "oras", "oci"),
     ("tensorrt-cu13", "tensorrt", "gpu"),
     ("polygraphy", "polygraphy", "rtx"),
     ("tensorrt-rtx-cu13-bindings", "tensorrt_rtx_bindings", "rtx"),

@@ -19,7 +19,7 @@ from .kernels import KernelFindings, findings_of
 from .manifest import Checked, read_manifest
 from .openvino_plugins import PLUGINS, PROCESSOR, lacking
 from .session import Limits, Ranked, Session
-from .signature import check_signature
+from .signers import Signed, signer_of
 
 MODES = ("latency", "throughput")
 
@@ -34,7 +34,8 @@ class Bundle(object):
         runtime: what it is run with here (str); plugin: of OpenVINO, what drives the device here (str: "CPU", "GPU" or
             "NPU").
         warnings: why that is not the device that it was built for (list of str; empty where it is).
-        signer: who signed it, of the allowed signers (str; None when that was not asked for).
+        signer: who signed it, of the allowed signers: an identity, or the fingerprint of a key (str; None when that was
+            not asked for).
     """
 
     def __init__(self, path: str, told: Checked, runtime: str, verify: bool) -> None:
@@ -72,9 +73,9 @@ class Bundle(object):
             runtime: openvino, onnxruntime, tensorrt or tensorrt-rtx; by default the one that the bundle was built for,
                 or, where that is not installed, another that can run one of its files.
             mode: "latency" for one image at a time, "throughput" for many at once.
-            allowed_signers: a file of identities and SSH keys (see ssh-keygen); one of them must have signed the
-                bundle, or it is refused.
-            identity: the one who must have.
+            allowed_signers: a file of identities and SSH keys (see ssh-keygen), or of public keys in PEM (P-256, P-384,
+                P-521); one of them must have signed the bundle, or it is refused.
+            identity: the one who must have, of SSH keys.
         Raises:
             BundleError: missing, damaged, of a newer schema, not signed by whom it must be, or its outputs are not the
                 golden ones.
@@ -84,7 +85,7 @@ class Bundle(object):
         raw, manifest = read_manifest(folder)
         signer = None
         if allowed_signers is not None:
-            signer = check_signature(folder, raw, os.fspath(allowed_signers), identity)
+            signer = signer_of(Signed(folder, raw, manifest.files), os.fspath(allowed_signers), identity)
         files = manifest.files
         if verify or signer is not None:
             for problem in problems(folder, files):

@@ -74,12 +74,15 @@ def _parser() -> argparse.ArgumentParser:
     check = verbs.add_parser("verify", help="check a bundle: files, signature, golden outputs")
     check.add_argument("bundle", metavar="BUNDLE")
     check.add_argument("--identity", metavar="NAME", help="who must have signed it")
+    check.add_argument("--key", metavar="FILE", help="public keys (PEM): model.sig must be by one of them")
     check.add_argument("--no-golden", action="store_true", help="run nothing")
     check.add_argument("--json", action="store_true", help="print one JSON object")
     check.set_defaults(run=_verify)
     for each in (classify, check):
         each.add_argument("--runtime", metavar="NAME", help="openvino, onnxruntime, tensorrt or tensorrt-rtx")
-        each.add_argument("--allowed-signers", metavar="FILE", help="one of these must have signed it")
+        each.add_argument(
+            "--allowed-signers", metavar="FILE", help="one of these must have signed it (SSH or PEM keys)"
+        )
     return parser
 
 
@@ -110,7 +113,7 @@ def _classify(told: argparse.Namespace) -> int:
 def _verify(told: argparse.Namespace) -> int:
     from . import verify
 
-    checks = verify.verify(told.bundle, told.allowed_signers, told.identity, not told.no_golden, told.runtime)
+    checks = verify.verify(told.bundle, told.allowed_signers, told.identity, not told.no_golden, told.runtime, told.key)
     if told.json:
         print(json.dumps(verify.as_json(told.bundle, checks), indent=2))
     else:

@@ -5,7 +5,7 @@ import os
 import stat
 from typing import Dict, Iterator
 
-from .manifest import MANIFEST, SIGNATURE, FileFacts, is_file_name
+from .manifest import UNNAMED, FileFacts, is_file_name
 
 PIECE = 1 << 20
 
@@ -26,9 +26,9 @@ def problems(folder: str, files: Dict[str, FileFacts]) -> Iterator[str]:
     except OSError as error:
         yield "%s cannot be listed: %s" % (folder, error.strerror)
         return
-    for name in sorted(there - set(files) - {MANIFEST, SIGNATURE}):
+    for name in sorted(there - set(files) - set(UNNAMED)):
         yield "%s is not in the manifest" % name
-    for name in sorted(there & {MANIFEST, SIGNATURE}):
+    for name in sorted(there & set(UNNAMED)):
         if not stat.S_ISREG(os.lstat(os.path.join(folder, name)).st_mode):
             yield "%s is not a regular file" % name
 

@@ -21,7 +21,10 @@ SCHEMA = 2
 Schema 2 may say that inputs are no squares, other resizing than a centre crop as Pillow resizes, that images are turned
 by EXIF, and other outputs than classes by softmax."""
 
-MANIFEST, SIGNATURE = "manifest.json", "manifest.json.sig"
+MANIFEST, SIGNATURE, MODEL_SIGNATURE = "manifest.json", "manifest.json.sig", "model.sig"
+UNNAMED = (MANIFEST, SIGNATURE, MODEL_SIGNATURE)
+"""Files that a manifest cannot name: itself, and signatures of it (by SSH; as OpenSSF Model Signing has it)."""
+
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SIDE = 1 << 14
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "mixed")
@@ -40,7 +43,7 @@ class Checked(NamedTuple):
     name: of the network, None where it is not told; classes: 0 when unknown; labels: class names, empty when unknown.
     runtime: that it was built for; precision: of the network; settings: how a device builds its engine, and where.
     contract: what is done to images before it; output: what its outputs are.
-    files: all but the manifest and its signature, by name.
+    files: all but the manifest and its signatures, by name.
     content: all that manifest.json says, as JSON has it.
     """
 
@@ -86,7 +89,7 @@ def read_manifest(folder: str) -> Tuple[bytes, Checked]:
         raise BundleError("%s is a symbolic link, which a bundle has none of" % MANIFEST)
     try:
         raw = read_bounded(path, MAX_MANIFEST_BYTES)
-        told = json.loads(raw.decode("utf-8"), object_pairs_hook=_each_key_once)
+        told = json.loads(raw.decode("utf-8"), object_pairs_hook=each_key_once)
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError("%s holds no bundle: %s" % (folder, _words(error)))
     if not isinstance(told, dict) or told.get("kind") != KIND:
@@ -110,7 +113,7 @@ def is_file_name(name: Any) -> bool:
     return plain and not re.search(r"[\x00-\x1f/\\]", name)
 
 
-def _each_key_once(pairs: List[Tuple[str, Any]]) -> Table:
+def each_key_once(pairs: List[Tuple[str, Any]]) -> Table:
     """A JSON object, refused when it names a key twice: readers in other languages could take the other one."""
     told = dict(pairs)
     if len(told) != len(pairs):
@@ -146,7 +149,7 @@ def _checked(told: Table) -> Checked:
 def _files(told: Table) -> Dict[str, FileFacts]:
     files = {}  # type: Dict[str, FileFacts]
     for name, facts in told.items():
-        if not is_file_name(name) or name in (MANIFEST, SIGNATURE):
+        if not is_file_name(name) or name in UNNAMED:
             raise ValueError("%s points out of the bundle" % _shown(name))
         if not isinstance(facts, dict) or not re.match(r"^[0-9a-f]{64}$", str(facts.get("sha256"))):
             raise ValueError("%s has no SHA-256" % name)

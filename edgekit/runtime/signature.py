@@ -18,11 +18,6 @@ MAX_SIGNATURE_BYTES = 1 << 16
 SECONDS = 30
 
 
-def is_signed(folder: str) -> bool:
-    """Whether there is a signature, good or not."""
-    return os.path.lexists(os.path.join(folder, SIGNATURE))
-
-
 def check_signature(folder: str, manifest: bytes, allowed_signers: str, identity: Optional[str] = None) -> str:
     """Checks that one of the allowed signers signed these bytes; returns the signer's identity.
 

@@ -1,16 +1,21 @@
 """Everything that can be asked of a bundle before it is trusted, each as a check with its answer."""
 
 import os
-from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from functools import partial
+from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 from .errors import BundleError, MissingError
 from .files import problems
-from .manifest import read_manifest
-from .signature import check_signature, check_untampered, is_signed
+from .manifest import MODEL_SIGNATURE, SIGNATURE, read_manifest
+from .model_signature import Keys, check_listed, check_model_signature
+from .signature import check_untampered
+from .signers import Signed, signer_of
 
 if TYPE_CHECKING:
     from .bundle import Bundle
 
+UNSIGNED = "not signed"
+"""What is said where there is no signature, and none is asked for."""
 
 JUDGED = ("int8", "mixed", "fp16")
 """Precisions that promise kernels of their own."""
@@ -35,12 +40,14 @@ def verify(
     identity: Optional[str] = None,
     golden: bool = True,
     runtime: Optional[str] = None,
+    key: Optional[Union[str, Keys]] = None,
 ) -> List[Check]:
-    """Checks a bundle: manifest, files, signature where there is or must be one, golden outputs and kernels here.
+    """Checks a bundle: manifest, files, signatures that are there or must be, golden outputs and kernels here.
 
     Args:
-        allowed_signers, identity: who may, and who must have signed; see edgekit.runtime.signature.
+        allowed_signers, identity: who may, and who must have signed; see edgekit.runtime.signers.
         golden: whether the golden inputs are run on this machine; runtime: with what.
+        key: a file of public keys in PEM: model.sig must be by one of them; or what tells the keys that are trusted.
     Returns:
         the checks, none after one of manifest or files that failed: then nothing else means anything.
     """
@@ -54,7 +61,8 @@ def verify(
         return checks + [Check("files", False, problem) for problem in found]
     size = sum(facts.size_bytes for facts in manifest.files.values())
     checks.append(Check("files", True, "%d files, %.2f MB" % (len(manifest.files), size / 1e6)))
-    checks.append(_made("signature", lambda: _signed(folder, raw, allowed_signers, identity)))
+    signed = Signed(folder, raw, manifest.files)
+    checks += _asked(signed, allowed_signers, identity, key) or _unasked(signed)
     if golden:
         checks.extend(_computed(folder, runtime))
     else:
@@ -99,14 +107,38 @@ def _made(name: str, check: Callable[[], Tuple[Optional[bool], str]]) -> Check:
         return Check(name, False, str(error))
 
 
-def _signed(
-    folder: str, raw: bytes, allowed_signers: Optional[str], identity: Optional[str]
-) -> Tuple[Optional[bool], str]:
+def _asked(
+    signed: Signed, allowed_signers: Optional[str], identity: Optional[str], key: Optional[Union[str, Keys]]
+) -> List[Check]:
+    """Whether those have signed who must have; nothing where nobody must."""
+    checks = []
     if allowed_signers is not None:
-        return True, "by %s" % check_signature(folder, raw, allowed_signers, identity)
-    if not is_signed(folder):
-        return None, "not signed"
-    return True, "by the key %s, whose owner was not looked up" % check_untampered(folder, raw)
+        signer = partial(signer_of, signed, allowed_signers, identity)
+        checks.append(_made("signature", lambda: (True, "by %s" % signer())))
+    if key is not None:
+        by = partial(check_model_signature, *signed, key=key)
+        checks.append(_made("model signature", lambda: (True, "by the key %s" % by())))
+    return checks
+
+
+def _unasked(signed: Signed) -> List[Check]:
+    """Whether the signatures that are there are of this bundle, whoever they are by."""
+    checks = []
+    if os.path.lexists(os.path.join(signed.folder, SIGNATURE)):
+        checks.append(_made("signature", lambda: _whole(signed)))
+    if os.path.lexists(os.path.join(signed.folder, MODEL_SIGNATURE)):
+        checks.append(_made("model signature", lambda: _listed(signed)))
+    return checks or [Check("signature", None, UNSIGNED)]
+
+
+def _whole(signed: Signed) -> Tuple[bool, str]:
+    key = check_untampered(signed.folder, signed.manifest)
+    return True, "by the key %s, whose owner was not looked up" % key
+
+
+def _listed(signed: Signed) -> Tuple[None, str]:
+    hint = check_listed(*signed)
+    return None, "said to be by the key %s; not checked, no public key was given" % (hint or "of someone")
 
 
 def _computed(folder: str, runtime: Optional[str]) -> List[Check]:

@@ -82,6 +82,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, int]] = {
     "a pipe": (lambda b: ((b / "model.onnx").unlink(), os.mkfifo(b / "model.onnx"))[1], "not a regular file", 2),
     "a name that points out": (change("files", "../x", to={"sha256": "0" * 64, "size_bytes": 1}), "points out", 2),
     "an absolute name": (change("files", "/etc/passwd", to={"sha256": "0" * 64, "size_bytes": 1}), "points out", 2),
+    "a manifest that names a signature": (
+        change("files", "model.sig", to={"sha256": "0" * 64, "size_bytes": 1}),
+        "points out",
+        2,
+    ),
     "a newer schema": (change("schema", to=99), "newer than this library's", 2),
     "no schema": (change("schema", to=True), "its schema is no number", 2),
     "another kind": (change("kind", to="other"), "holds no bundle", 2),
@@ -125,6 +130,13 @@ def test_a_damaged_bundle_gets_one_clear_line(programs: Programs, copy: Path, tm
     assert (done.returncode, done.stdout) == (code, ""), done.stderr
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_signatures_beside_the_manifest_are_no_damage(programs: Programs, copy: Path, tmp_path: Path) -> None:
+    for name in ("manifest.json.sig", "model.sig"):
+        (copy / name).write_text("not checked here")
+    done = programs.run(copy, photo(random.Random(9), tmp_path / "photo.png"))
+    assert done.returncode == 0, done.stderr
 
 
 def corrupted(dice: random.Random, content: bytes) -> bytes:

@@ -91,8 +91,24 @@ def refuses():
     assert main(["classify", BUNDLE, "none.png"]) == 2
 
 
+def knows_its_signer():
+    key = os.path.join(SCRATCH, "key.pub")
+    if not os.path.exists(key):  # nothing was here to sign with
+        return
+    assert main(["verify", BUNDLE, "--key", key]) == 0
+    with Bundle.open(BUNDLE, allowed_signers=key) as bundle:
+        assert len(bundle.signer) == 64
+    with open(key) as file:
+        lines = file.read().splitlines()
+    with open(os.path.join(SCRATCH, "damaged.pub"), "w") as file:
+        file.write("\n".join([lines[0], lines[1][:-1] + ("A" if lines[1][-1] != "A" else "B"), *lines[2:]]))
+    assert main(["verify", BUNDLE, "--key", os.path.join(SCRATCH, "damaged.pub")]) == 2
+    assert main(["verify", BUNDLE, "--key", os.path.join(SCRATCH, "none")]) == 2
+
+
 resizes_as_pillow()
 fits_with_and_without_pillow()
 classifies()
 refuses()
+knows_its_signer()
 print(f"fine on {platform.python_version()}, numpy {np.__version__}, Pillow {__version__}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import json
 import os
 import subprocess
@@ -122,6 +123,21 @@ def test_the_runtime_needs_nothing_newer_than_python_36() -> None:
     assert done.returncode == 0, done.stdout
 
 
+def sign_with_new_key(made: Path, public: Path) -> None:
+    """Signs a bundle as OpenSSF Model Signing has it, and writes the public key."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    from edgekit.bundle.oms_signing import sign
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = public.with_suffix(".pem")
+    private.write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    public.write_bytes(key.public_key().public_bytes(pem, serialization.PublicFormat.SubjectPublicKeyInfo))
+    sign(made, private)
+
+
 OLD_PYTHON = os.environ.get("EDGEKIT_OLD_PYTHON")
 
 
@@ -130,6 +146,8 @@ def test_the_runtime_runs_on_the_oldest_python(tmp_path: Path) -> None:
     """The one file alone, on a bundle made here; see runtime_on_old_python.py for what it does there."""
     made = make_bundle(tmp_path / "made", runtime="onnxruntime", crop_fraction=0.875)
     (tmp_path / "runtime.pyz").write_bytes(runtime_archive())
+    if importlib.util.find_spec("cryptography"):
+        sign_with_new_key(made, tmp_path / "key.pub")
     script = Path(__file__).with_name("runtime_on_old_python.py")
     command = [str(OLD_PYTHON), "-I", str(script), str(tmp_path / "runtime.pyz"), str(made), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
