@@ -105,11 +105,12 @@ def _refuse(builds: Sequence[Build], gates: Gates, across_devices: bool, remeasu
     """What cannot be gated is refused before anything is timed.
 
     Raises:
-        InputError: builds of different devices, or latencies of different sessions.
+        InputError: builds of different tasks or devices, or latencies of different sessions.
     """
     from edgekit.errors import InputError
-    from edgekit.report.comparison import apart
+    from edgekit.report.comparison import apart, check_tasks
 
+    check_tasks(builds)
     differing = apart(builds) if gates.are_there and not across_devices else []
     if differing:
         raise InputError(

@@ -82,17 +82,23 @@ def read_build(path: Path) -> Build:
     return Build(str(path), report, answers)
 
 
-def compared(builds: Sequence[Build], timed: SideBySide | None = None) -> tuple[Row, ...]:
-    """The builds in their order, each against the first.
+def check_tasks(builds: Sequence[Build]) -> None:
+    """Refuses what has nothing to compare.
 
-    Args:
-        timed: their latencies once more, by `name_of`.
     Raises:
-        InputError: they are of different tasks.
+        InputError: the builds are of different tasks.
     """
     tasks = dict.fromkeys(each.report.task for each in builds)
     if len(tasks) > 1:
         raise InputError(f"the builds are of different tasks: {', '.join(tasks)}", "Compare builds of one task.")
+
+
+def compared(builds: Sequence[Build], timed: SideBySide | None = None) -> tuple[Row, ...]:
+    """The builds in their order, each against the first; they are of one task.
+
+    Args:
+        timed: their latencies once more, by `name_of`.
+    """
     return tuple(_row(place, each, builds[0], timed) for place, each in enumerate(builds))
 
 
