@@ -20,7 +20,7 @@ from edgekit.data.image_set import ImageSet, spread
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.recipe import PreprocessingRecipe
 from edgekit.validate.question import Question
-from edgekit.validate.sequential import Stopping, looks
+from edgekit.validate.sequential import Stopping
 
 if TYPE_CHECKING:
     from edgekit.build.plan import Plan
@@ -36,6 +36,9 @@ FIDELITY_IMAGES: Final = 200
 
 NAMED: Final = 5
 """Classes that a warning names."""
+
+FEW: Final = 2_500
+"""Images that all variants are shown in any case."""
 
 ORDER: Final = 2016
 """Seed of the order in which images are shown where variants may stop early."""
@@ -181,9 +184,12 @@ def evaluate_input(
 
 
 def _stopping(plan: Plan, labelled: bool, count: int) -> Stopping | None:
-    """Whether variants are looked at while images come in: first answers with labels, and more images than one look."""
-    all_images = plan.recipe.decide == "point" or plan.recipe.calibration.seeds > 1
-    if all_images or not labelled or plan.task != "classify" or len(looks(count)) == 1:
+    """Whether variants are looked at while images come in: first answers with labels, and more images than are cheap.
+
+    With few of them all are shown, so that another budget later on needs no evaluation again.
+    """
+    all_images = plan.recipe.decide == "point" or plan.recipe.calibration.seeds > 1 or count <= FEW
+    if all_images or not labelled or plan.task != "classify":
         return None
     return Stopping(plan.recipe.max_drop)
 

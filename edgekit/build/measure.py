@@ -18,6 +18,7 @@ from edgekit.validate.latency import Measured
 
 if TYPE_CHECKING:
     from edgekit.build.plan import Plan
+    from edgekit.build.runner import Runner
     from edgekit.models.graph_facts import GraphFacts
 
 EAGER: Final = "torch-eager"
@@ -40,37 +41,21 @@ class Eager:
 
 @dataclass(frozen=True)
 class MeasureInput:
-    """Variants, where they run, and how long they are timed; eager torch beside them, where it can run the network.
-
-    Attributes:
-        budget_ms: of the median: variants are timed longer while their bounds cannot tell on which side they are.
-    """
+    """Variants, where they run, and how long they are timed; eager torch beside them, where it can run the network."""
 
     variants: tuple[Executed, ...]
     executor: Executor
     timing: Timing
     eager: Eager | None
-    budget_ms: float | None = None
 
 
 def _make(given: MeasureInput, folder: Path, progress: Progress) -> Sequence[str]:
     timed = dict(networks(given.variants))
     if given.eager is not None:
         timed[EAGER] = _eager(given.eager, folder / f"{EAGER}.json")
-    measured, timing = given.executor.timed(timed, given.timing, progress), given.timing
-    for _ in range(LONGER if given.budget_ms is not None else 0):
-        if not _open(given, measured):
-            break
-        timing = replace(timing, runs=4 * timing.runs, max_seconds=2 * timing.max_seconds)
-        measured = given.executor.timed(timed, timing, progress)
+    measured = given.executor.timed(timed, given.timing, progress)
     (folder / LATENCY).write_bytes(TypeAdapter(Measured).dump_json(measured))
     return ()
-
-
-def _open(given: MeasureInput, measured: Measured) -> bool:
-    """Whether the bounds of a variant's median hold the budget."""
-    budget = given.budget_ms
-    return budget is not None and any(measured.latency[each.name].within(budget) is None for each in given.variants)
 
 
 def _eager(told: Eager, path: Path) -> Compiled:
@@ -98,7 +83,25 @@ def measure_input(plan: Plan, variants: tuple[Executed, ...], facts: GraphFacts)
     """What is timed, and how long."""
     asked = plan.recipe.latency
     timing = Timing(asked.runs, asked.max_seconds, (1, facts.height, facts.width, 3))
-    return MeasureInput(variants, plan.executor, timing, _eager_of(plan, facts), plan.recipe.latency_budget_ms)
+    return MeasureInput(variants, plan.executor, timing, _eager_of(plan, facts))
+
+
+def measured_variants(plan: Plan, run: Runner, variants: tuple[Executed, ...], facts: GraphFacts) -> Measured:
+    """Latencies side by side; taken again and longer while the bounds of a median hold the budget."""
+    told = plan.untimed()
+    if told is not None:
+        return told
+    given, budget_ms = measure_input(plan, variants, facts), plan.recipe.latency_budget_ms
+    measured = run(MEASURE, given)
+    for _ in range(LONGER if budget_ms is not None else 0):
+        assert budget_ms is not None
+        if all(measured.latency[each.name].within(budget_ms) is not None for each in variants):
+            break
+        timing = given.timing
+        longer = replace(timing, runs=4 * timing.runs, max_seconds=2 * timing.max_seconds)
+        given = replace(given, timing=longer)
+        measured = run(MEASURE, given)
+    return measured
 
 
 def _eager_of(plan: Plan, facts: GraphFacts) -> Eager | None:

@@ -20,7 +20,7 @@ from edgekit.build.explain import EXPLAIN, ExplainInput
 from edgekit.build.export import EXPORT, ExportInput
 from edgekit.build.findings import Findings
 from edgekit.build.locking import check_calibration, locked
-from edgekit.build.measure import MEASURE, measure_input
+from edgekit.build.measure import measured_variants
 from edgekit.build.plan import planned
 from edgekit.build.provenance import provenance
 from edgekit.build.prune import Origin, Pruned, pruned_network
@@ -103,7 +103,7 @@ def build(
     if checking is not None:
         run(CHECK_NORMALISATION, checking)
     variance = calibration_variance(plan, run, exported, calibration, evaluation, answers.evaluated)
-    measured = plan.untimed() or run(MEASURE, measure_input(plan, ready, exported.facts))
+    measured = measured_variants(plan, run, ready, exported.facts)
     computed = checked_arithmetic(plan, run, variants, ready, shown)
     decision = decided(plan, variants, forms, answers.evaluated, measured, computed)
     chosen = next(each for each in variants if each.name == decision.chosen)
