@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -41,7 +42,7 @@ class AtMost(click.ParamType):  # type: ignore[type-arg]
 )
 @click.argument("builds", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--max-drop", type=click.FloatRange(min=0), metavar="POINTS", help="Points of accuracy below the first build's."
+    "--max-drop", type=click.FloatRange(0, 100), metavar="POINTS", help="Points of accuracy below the first build's."
 )
 @click.option(
     "--max-latency", type=AtMost("MS"), help="Of the median: each build's, in ms, or against the first's (--remeasure)."
@@ -71,6 +72,8 @@ def command(
     from edgekit.report.gates import Gates, checks, failures
     from edgekit.report.metrics import metric
 
+    if math.isnan(flags["max_drop"] or 0.0):
+        raise click.BadParameter("nan is no number of points", param_hint="'--max-drop'")
     gates = Gates(*(flags[each] for each in ("max_drop", "max_latency", "max_size", "strict")))
     read = [read_build(path) for path in builds]
     _refuse(read, gates, across_devices, flags["remeasure"])

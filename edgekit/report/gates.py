@@ -11,7 +11,7 @@ from edgekit.report.comparison import Row
 from edgekit.validate.rounding import about
 from edgekit.validate.sequential import Outcome
 
-_LIMIT: Final = re.compile(r"(?P<amount>\d+(\.\d*)?|\.\d+)\s*(?P<unit>%|x|)", re.ASCII)
+_LIMIT: Final = re.compile(r"(?P<amount>\d+(\.\d*)?|\.\d+)\s*(?P<unit>%|x|)", re.ASCII | re.IGNORECASE)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+import click
 import numpy as np
 import pytest
 from bundles import fit, make_bundle
@@ -100,6 +101,9 @@ def test_size_against_the_first(tmp_path: Path) -> None:
     assert found == {"5%": 3, "10%": 0, "1.05x": 3, "5.2": 3, "6": 0}
     for wrong in ("five", "-5%", "0", "nan", "5%%", "٣"):
         assert "is no limit" in str(run(one, "--max-size", wrong).exception)
+    assert run(one, two, "--max-size", "1.1X").return_value == 0
+    for wrong in ("nan", "inf", "-1"):
+        assert isinstance(run(one, two, "--max-drop", wrong).exception, click.UsageError)
 
 
 def test_sessions_and_devices_are_not_gated_silently(tmp_path: Path) -> None:
