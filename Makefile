@@ -9,7 +9,7 @@ SOURCES := edgekit tests
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build test test-all lint format lock clean clean-all
+.PHONY: help build test test-all lint format lock vendor clean clean-all
 
 help: ## list what make can do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -35,6 +35,9 @@ format: $(VENV)/.dev ## let ruff format and fix the code
 
 lock: ## make the locks again from pyproject.toml (needs uv)
 	.lock/update.sh
+
+vendor: ## make the report page's plotting script again from npm, and check its hash (needs Node.js)
+	$(PYTHON) .vendor/update.py
 
 clean: ## remove builds and caches of the tools; the virtual environment stays
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

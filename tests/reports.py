@@ -41,6 +41,10 @@ FREE_TEXTS: tuple[Path, ...] = (
     ("tuning", "trials", 0, "name"),
     ("referee", "reference"),
     ("referee", "operator"),
+    *(("variants", 2, "layer_times", "layers", 0, key) for key in ("operator", "precision")),
+    ("locked", "made_on"),
+    ("locked", "backend"),
+    ("locked", "pruning", "importance"),
 )
 """Places of texts that come from outside, or may."""
 
@@ -52,12 +56,42 @@ def full_report() -> dict[str, Any]:
     report["calibration"]["spread"] = {
         "seeds": 3, "drops": [0.2, 0.5, -0.125], "min": -0.125, "max": 0.5, "mean": 0.19, "std": 0.31,
     }  # fmt: skip
+    report["calibration"]["coverage"] = {"covered": 23, "of": 24, "fewest": 0, "most": 14}
     report["verdict"]["accuracy"] |= {"decided": True, "images_needed": 900, "why": None}
     report["environment"] |= {"cpu": "a CPU", "throttled": False, "mean power, W": 11.5, "jetpack": None}
     for variant, more in zip(report["variants"], copy.deepcopy(_OF_VARIANTS), strict=True):
         variant |= more
+        variant["latency"] |= _spread(variant["latency"]["p50"])
     report["variants"][1]["latency"] |= {"memory": 12, "memory_peak": None, "memory_note": "of the process"}
     return report
+
+
+def _spread(p50: float) -> dict[str, Any]:
+    """What is told of how latencies vary."""
+    percent = [0.0, 5.0, 25.0, 50.0, 75.0, 95.0, 99.0, 100.0]
+    around = (0.95, 0.97, 0.99, 1.0, 1.02, 1.2, 1.3, 1.6)
+    return {
+        "p50_bounds": [p50 * 0.99, p50 * 1.01],
+        "quantiles": {"percent": percent, "ms": [p50 * each for each in around]},
+    }
+
+
+def many_variants(count: int) -> dict[str, Any]:
+    """A report of that many variants."""
+    report = full_report()
+    first, *_ = report["variants"]
+    for place in range(count - 3):
+        one = copy.deepcopy(first) | {"name": f"pruned-{place}", "kind": "step", "reason": "it is not faster"}
+        one["latency"] |= {"p50": 4 + place / 50, "p50_bounds": [3.9 + place / 50, 4.1 + place / 50]}
+        report["variants"].append(one)
+    return report
+
+
+def still(page: str) -> str:
+    """A page without its scripts and what they are given, which stand at its end: what is there to be read."""
+    head, _, scripts = page.partition('<script type="application/json"')
+    assert scripts.count("<script>") == 3
+    return head
 
 
 def at(report: Any, path: Path) -> Any:
@@ -85,12 +119,28 @@ _OF_VARIANTS: tuple[dict[str, Any], ...] = (
         "fidelity": {"agreement": None, "cosine": None, "kl": None, "why": "it is its own reference"},
         "memory_bytes": 70_000_000,
         "energy_j": 0.25,
+        "layer_times": {"runs": None, "layers": None, "why": "layers are not timed with TensorRT"},
     },
     {"why": "its size is of the graph", "layers": [{"name": "conv", "kind": "Convolution", "output": "nChw16c f32"}]},
     {
         "fidelity": {"agreement": 99.5, "cosine": 0.9998, "kl": 0.0004},
         "parent": "fp32",
         "beaten_by": None,
+        "taken_back": False,
+        "layer_times": {
+            "runs": 20,
+            "layers": [
+                {
+                    "name": "conv/1", "operator": "Convolution", "kernel": "brgconv_avx512_I8", "precision": "int8",
+                    "microseconds": 1250.5,
+                },
+                {"name": "pool", "operator": "MaxPool", "kernel": None, "precision": None, "microseconds": 310.25},
+                {"name": "fc", "operator": "Convolution", "kernel": "ref_f32", "precision": "fp32", "microseconds": 99},
+            ],
+        },
+        "arithmetic": {
+            "exact": "onnxruntime", "images": 64, "same": 98.5, "cosine": 0.9998, "least_cosine": 0.997, "ok": True,
+        },
         "ratios": [
             {"base": "fp32", "ratio": 2.98, "ci95": [2.9, 3.1]},
             {"base": "bf16", "ratio": 1.47, "ci95": [1.41, 1.52]},
@@ -118,6 +168,16 @@ _OF_VARIANTS: tuple[dict[str, Any], ...] = (
 )  # fmt: skip
 
 _MORE: dict[str, Any] = {
+    "locked": {
+        "made_on": "a processor", "versions": {"torch": "2.13.0", "nncf": None}, "weights_sha256": "a" * 64,
+        "calibration_digest": "c" * 64, "seed": 7, "precisions": ["fp32", "bf16", "int8"], "chosen": "int8",
+        "backend": "openvino",
+        "pruning": {
+            "importance": "fisher", "units": 9408, "kept": 6115, "layers": 149,
+            "recovery": {"steps": 1500, "images": 96000, "number_format": "bf16", "threads": 2},
+        },
+        "search": {"way": "wide ranges", "float_operators": 3, "trained": True},
+    },
     "task": "classify",
     "referee": {
         "reference": "onnxruntime 1.22, CPU", "runtime": "openvino", "tolerance": 0.1,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Final, Literal, Protocol, TypeAlias, cast
 
 from edgekit.store.keys import NOT_IN_KEY
 
@@ -108,20 +108,32 @@ class Compiled:
 
 @dataclass(frozen=True)
 class LayerTime:
-    """How long one layer took."""
+    """How long one layer took.
+
+    Attributes:
+        kind: the kernel where the runtime tells it, else the operator.
+        operator: such as Convolution; empty where that is not told beside the kind.
+        precision: of what the layer computes with, such as int8; empty where that is not told.
+    """
 
     name: str
     kind: str
     microseconds: float
+    operator: str = ""
+    precision: str = ""
 
 
 PROFILE_WARM_UP: Final = 3
 """Runs before those whose layers are timed."""
 
 
-def slowest_first(times: Mapping[tuple[str, str], Sequence[float]]) -> list[LayerTime]:
-    """Median time of each layer, by its name and kind, in microseconds; the slowest layer first."""
-    medians = (LayerTime(name, kind, median(each)) for (name, kind), each in times.items())
+LayerKey: TypeAlias = tuple[str, str, str, str]
+"""Name, kind, operator and precision of a layer."""
+
+
+def slowest_first(times: Mapping[LayerKey, Sequence[float]]) -> list[LayerTime]:
+    """Median time of each layer, in microseconds; the slowest layer first."""
+    medians = (LayerTime(name, kind, median(each), *more) for (name, kind, *more), each in times.items())
     return sorted(medians, key=lambda each: -each.microseconds)
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from edgekit.backends import (
@@ -22,6 +23,7 @@ from edgekit.backends import (
     Compiled,
     CompileSettings,
     Identity,
+    LayerKey,
     LayerTime,
     Mode,
     Session,
@@ -41,8 +43,16 @@ if TYPE_CHECKING:
 
 RUNTIME: Final = "onnxruntime"
 PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
+HALF_OPSET: Final = 18
+"""From opset 19 on ONNX Runtime 1.32 refuses FP16 networks with average pools on processors with FP16 arithmetic
+(NOT_IMPLEMENTED, com.ms.internal.nhwc.AveragePool; seen on an emulated Cortex-A76)."""
+
 ERRORS_ONLY: Final = 3
 KERNEL: Final = "_kernel_time"
+PRECISIONS_OF_TYPES: Final[Mapping[str, str]] = MappingProxyType(
+    {"float": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+    | {f"{sign}int{bits}": f"int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)}
+)
 
 
 def available() -> str | None:
@@ -57,7 +67,7 @@ def identity(machine: Machine) -> Identity:
 
 def graph_format(release: Release | None) -> GraphFormat:
     """As NNCF writes it, and with Q/DQ right before and behind each operator, or ONNX Runtime leaves it in float32."""
-    return GraphFormat(signed=False, typed=False, opset=None, moves=True)
+    return GraphFormat(signed=False, typed=False, opset=None, moves=True, half_opset=HALF_OPSET)
 
 
 def compile(
@@ -98,12 +108,25 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
         for _ in range(runs + PROFILE_WARM_UP):
             session.run(None, {name: picture})
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
-    times: dict[tuple[str, str], list[float]] = {}
+    times: dict[LayerKey, list[float]] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
             layer = ADDED.sub("", event["name"].removesuffix(KERNEL))
-            times.setdefault((layer, event["args"]["op_name"]), []).append(float(event["dur"]))
+            told = event["args"]
+            precision = _precision(told.get("input_type_shape"), told.get("output_type_shape"))
+            key = (layer, told["op_name"], told["op_name"], precision)
+            times.setdefault(key, []).append(float(event["dur"]))
     return slowest_first({layer: found[PROFILE_WARM_UP:] for layer, found in times.items()})
+
+
+def _precision(*sides: Sequence[Mapping[str, Sequence[int]]] | None) -> str:
+    """The type of an operator's first input, and of its output where that is another; empty where none is told.
+
+    Args:
+        sides: its inputs and outputs, each a type and a shape.
+    """
+    types = [PRECISIONS_OF_TYPES.get(next(iter(side[0])), "") for side in sides if side]
+    return " → ".join(dict.fromkeys(filter(None, types)))
 
 
 def kernels(compiled: Compiled) -> tuple[Kernel, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
-from edgekit.backends import PROFILE_WARM_UP, Compiled, Identity, LayerTime, Mode, Session, slowest_first
+from edgekit.backends import PROFILE_WARM_UP, Compiled, Identity, LayerKey, LayerTime, Mode, Session, slowest_first
 from edgekit.errors import InputError, UnavailableError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.runtime import openvino_plugins as plugins
@@ -31,6 +31,11 @@ PLUGIN_OF: Final[Mapping[str, str]] = MappingProxyType(
     {"openvino": plugins.PROCESSOR, "openvino-gpu": "GPU", "openvino-npu": "NPU"}
 )
 """Backend: the plugin that it loads with."""
+
+KERNEL_PRECISIONS: Final[Mapping[str, str]] = MappingProxyType(
+    {"i8": "int8", "u8": "int8", "bf16": "bf16", "f16": "fp16", "fp16": "fp16", "f32": "fp32", "fp32": "fp32"}
+    | {name: f"int{name[1:]}" for name in ("i16", "i32", "i64")}
+)
 
 
 def backend_here(plugin: str | None) -> tuple[str, tuple[str, ...]]:
@@ -177,13 +182,19 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     model = _compiled(compiled, {"PERF_COUNT": "YES", **plugins.asked(*_how(compiled))})
     request = model.create_infer_request()
     picture = np.full(tuple(model.input(0).shape), 128, np.uint8)
-    times: dict[tuple[str, str], list[float]] = {}
+    times: dict[LayerKey, list[float]] = {}
     for run in range(runs + PROFILE_WARM_UP):
         request.infer([picture])
         for layer in request.get_profiling_info() if run >= PROFILE_WARM_UP else []:
             if layer.real_time.total_seconds() > 0:
-                times.setdefault((layer.node_name, layer.exec_type), []).append(layer.real_time.total_seconds() * 1e6)
+                key = (layer.node_name, layer.exec_type, layer.node_type, _precision(layer.exec_type))
+                times.setdefault(key, []).append(layer.real_time.total_seconds() * 1e6)
     return slowest_first(times)
+
+
+def _precision(kernel: str) -> str:
+    """What a kernel computes with, by the end of its name, such as brgconv_avx512_amx_I8; empty where that is new."""
+    return KERNEL_PRECISIONS.get(kernel.rpartition("_")[2].lower(), "")
 
 
 def kernels(compiled: Compiled) -> tuple[Kernel, ...]:

@@ -9,14 +9,18 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from edgekit import __version__
+from edgekit.build.assemble_evidence import coverage, locked_decisions
 from edgekit.build.assemble_variants import variant_parts, why_no_accuracy
 from edgekit.build.decide import agreement_of
+from edgekit.build.locking import locked
+from edgekit.quantize.widened import read_widened
 from edgekit.report import model as told
 from edgekit.report import model_pruning as pruning
 from edgekit.validate.accuracy import images_needed
 
 if TYPE_CHECKING:
     from edgekit.build.findings import Findings
+    from edgekit.build.lock import Lock
     from edgekit.build.plan import Plan
     from edgekit.build.provenance import Provenance
     from edgekit.build.prune import Pruned
@@ -46,7 +50,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
         ),
         target=provenance.target,
         data=_data(found.images),
-        calibration=_calibration(found) if plan.has_int8 else None,
+        calibration=_calibration(plan, found) if plan.has_int8 else None,
         variants=variant_parts(plan, found),
         chosen=found.decision.chosen,
         verdict=_verdict(plan, found),
@@ -61,14 +65,20 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
         ),
         pruning=_pruning(found),
         tuning=None if found.search is None else _search(*found.search),
+        locked=locked_decisions(_lock(plan, found), found.pruned),
         stages=tuple(told.StageRun(name=each.name, seconds=each.seconds, cached=each.cached) for each in run.ran),
-        warnings=(*run.warnings, *found.decision.warnings),
+        warnings=(*run.warnings, *found.decision.warnings, *_of_kernels(found)),
         environment={
             "python": platform.python_version(),
             "system": platform.platform(),
             **provenance.environment,
         },
     )
+
+
+def _of_kernels(found: Findings) -> list[str]:
+    """What is warned of: variants whose layers run otherwise than their precision promises."""
+    return [f"{name}: {told.sentence()}" for name, told in found.kernels.items() if told.wrong]
 
 
 def _data(images: ImageSet | None) -> told.Data:
@@ -79,7 +89,7 @@ def _data(images: ImageSet | None) -> told.Data:
     return data.leaving_out("left_out")
 
 
-def _calibration(found: Findings) -> told.Calibration:
+def _calibration(plan: Plan, found: Findings) -> told.Calibration:
     chosen, variance = found.calibration.chosen, found.variance
     spread = None
     if variance is not None:
@@ -88,8 +98,24 @@ def _calibration(found: Findings) -> told.Calibration:
             seeds=len(drops), drops=drops, min=min(drops), max=max(drops), mean=fmean(drops), std=stdev(drops)
         )
     return told.Calibration(
-        images=len(chosen.items), strategy=chosen.strategy, digest=chosen.digest, seed=chosen.seed, spread=spread
-    ).leaving_out("spread")
+        images=len(chosen.items), strategy=chosen.strategy, digest=chosen.digest, seed=chosen.seed, spread=spread,
+        coverage=coverage(chosen), int8_sums=_int8_sums(plan, found),
+    ).leaving_out("spread", "coverage")  # fmt: skip
+
+
+def _lock(plan: Plan, found: Findings) -> Lock:
+    mixed = None if found.search is None else found.search[0]
+    return locked(plan, found.calibration, found.pruned, mixed, found.decision)
+
+
+def _int8_sums(plan: Plan, found: Findings) -> told.Int8Sums:
+    """Of the chosen network, or of the first in INT8."""
+    if plan.sums == "exact":
+        return told.Int8Sums(how="exact")
+    made = [each for each in found.variants if each.precision in ("int8", "mixed") and each.backend == plan.backend]
+    shown = next((each for each in made if each.name == found.decision.chosen), made[0] if made else None)
+    widened = None if shown is None else read_widened(shown.graph.path)
+    return told.Int8Sums(how=plan.sums, **asdict(widened) if widened is not None else {})
 
 
 def _verdict(plan: Plan, found: Findings) -> told.Verdict:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import backend
+from edgekit.build.assemble_evidence import layer_times
 from edgekit.build.measure import EAGER
 from edgekit.report import model_variants as variants
 from edgekit.report.metrics import METRICS
@@ -45,8 +46,10 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         energy_j=found.measured.energy_j.get(one.name),
         fidelity=variants.Fidelity(**{key: each for key, each in asdict(result.fidelity).items() if each is not None}),
         kept=is_chosen,
+        taken_back=ruling.refusal is not None,
         reason=decision.reasons[one.name] + ("" if form.compiled.backend == one.backend else ", on the processor"),
         layers=tuple(variants.Layer(**asdict(each)) for each in form.compiled.layers),
+        layer_times=layer_times(found.profiles.get(one.name)),
         flips=_flips(found, result),
         classes=None if result.classes is None else _classes(found, result.classes),
         parent=one.parent,
@@ -56,7 +59,8 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
             for each in ruling.ratios
         ),
         arithmetic=_arithmetic(found, one.name),
-    ).leaving_out("layers", "flips", "classes", "arithmetic")
+        kernels=_kernels(found, one.name),
+    ).leaving_out("layers", "layer_times", "flips", "classes", "arithmetic", "kernels")
 
 
 def why_no_accuracy(plan: Plan, found: Findings) -> str:
@@ -115,7 +119,7 @@ def _latency(measured: Measured, name: str) -> variants.Latency:
         )  # fmt: skip
     figures = asdict(measured.latency[name])
     del figures["steady"]
-    return variants.Latency(**figures).leaving_out("by_batch", "p50_bounds", "p99_bounds")
+    return variants.Latency(**figures).leaving_out("by_batch", "p50_bounds", "p99_bounds", "quantiles")
 
 
 def _arithmetic(found: Findings, name: str) -> variants.Arithmetic | None:
@@ -126,6 +130,21 @@ def _arithmetic(found: Findings, name: str) -> variants.Arithmetic | None:
         exact=told.exact, images=told.images, same=told.same, cosine=told.cosine, least_cosine=told.least_cosine,
         ok=told.ok,
     )  # fmt: skip
+
+
+def _kernels(found: Findings, name: str) -> variants.Kernels | None:
+    if name not in found.kernels:
+        return None
+    told = found.kernels[name]
+    return variants.Kernels(
+        layers=told.layers,
+        as_built=told.as_built,
+        reference=len(told.reference),
+        floating=len(told.floating),
+        ok=not told.wrong,
+        sentence=told.sentence(),
+        primitives=tuple(variants.KernelCount(kernel=each, layers=count) for each, count in told.primitives),
+    )
 
 
 def _flips(found: Findings, result: VariantResult) -> variants.Flips | None:

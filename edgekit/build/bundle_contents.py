@@ -15,7 +15,7 @@ from edgekit.build import lock as locks
 from edgekit.build.bill import product
 from edgekit.build.provenance import engine, engine_settings
 from edgekit.bundle.directory import write_bundle
-from edgekit.bundle.manifest import BuiltFor, Input, Licenses, Manifest, Network, Output
+from edgekit.bundle.manifest import Arithmetic, BuiltFor, Input, Licenses, Manifest, Network, Output
 from edgekit.bundle.runtime_archive import NAME as RUNTIME
 from edgekit.bundle.runtime_archive import runtime_archive
 from edgekit.bundle.sbom import SBOM, bill_of_materials
@@ -24,6 +24,7 @@ from edgekit.data.labels import label_rules
 from edgekit.recipe import to_yaml
 from edgekit.report import RENDERERS, Report
 from edgekit.runtime.openvino_plugins import PROCESSOR
+from edgekit.runtime.processor import EXACT
 from edgekit.validate.question import THRESHOLD
 
 if TYPE_CHECKING:
@@ -127,6 +128,13 @@ def _golden(path: Path, chosen: str) -> bytes:
     return into.getvalue()
 
 
+def _arithmetic(plan: Plan, variant: Variant) -> Arithmetic | None:
+    """What an INT8 network needs of a processor; nothing is told of others, and of TensorRT's."""
+    if plan.release is not None or variant.precision not in ("int8", "mixed"):
+        return None
+    return Arithmetic(int8_sums=plan.sums, features=EXACT if plan.sums == "exact" else ())
+
+
 def _built_for(report: Report, backend: str) -> BuiltFor:
     """The report's target, and the device of OpenVINO's that the chosen network runs on, where it is not the processor.
 
@@ -150,6 +158,7 @@ def _manifest(plan: Plan, contents: Contents) -> Manifest:
         input=Input(name="image", dtype="uint8", shape=(1, height, width, 3), layout="NHWC", color="RGB"),
         preprocessing=plan.source.preprocessing,
         output=contents.output,
+        arithmetic=_arithmetic(plan, contents.variant),
         # Images of some of the classes name only those: their names would stand at the wrong places.
         labels=labels if len(labels) == report.model.classes else (),
         versions={"edgekit": __version__, report.target.runtime: report.target.runtime_version},

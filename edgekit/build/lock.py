@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from edgekit.errors import InputError
 from edgekit.quantize.candidates import QuantConfig
+from edgekit.quantize.graph_format import Sums
 from edgekit.recipe import Recipe, checked
 from edgekit.targets.packages import installed_version
 from edgekit.training.record import TrainingRecord
@@ -88,6 +89,7 @@ class Lock(_Part):
         weights_sha256: of the network that came in.
         chosen: name of the variant that is in the bundle; backend: that ran it; None in older locks.
         precisions: that were compared, fp32 first.
+        int8_sums: how products are added up by the processor that INT8 weights were made for.
         pruning, search: None where nothing was pruned, or no mix was looked for.
     """
 
@@ -100,6 +102,7 @@ class Lock(_Part):
     precisions: tuple[str, ...]
     chosen: str
     backend: str | None = Field(default=None)
+    int8_sums: Sums = "exact"
     pruning: LockedPruning | None = Field(default=None)
     search: LockedSearch | None = Field(default=None)
 
@@ -135,6 +138,16 @@ def read_lock(path: Path) -> Lock:
     if not isinstance(content, dict) or "format" not in content:
         raise InputError(f"{path} is no lock of a build", hint)
     return checked(Lock, content, "lock")
+
+
+def other_sums(locked: Sums, here: Sums) -> tuple[str, ...]:
+    """What a user should know of a lock whose INT8 weights are for processors that add products up in another way."""
+    if locked == here:
+        return ()
+    ways = {"exact": "exactly", "16-bit": "in 16 bits"}
+    what = f"the lock's INT8 weights are for processors that add products {ways[locked]}, and this one does it"
+    may = "sums may saturate here" if locked == "exact" else "answers are right, and could be a little more accurate"
+    return (f"{what} {ways[here]}: {may}; they are kept",)
 
 
 def differences(lock: Lock, versions: dict[str, str | None]) -> str | None:

@@ -46,6 +46,7 @@ def locked(
         precisions=plan.on(plan.usual).precisions,
         chosen=decision.chosen,
         backend=plan.backend,
+        int8_sums=plan.on(plan.usual).sums,
         pruning=_pruning(pruned),
         search=None if mixed is None else LockedSearch(config=mixed.result.config, training=mixed.result.training),
     )

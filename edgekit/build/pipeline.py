@@ -19,9 +19,11 @@ from edgekit.build.evaluate import CHECK_NORMALISATION, EVALUATE, evaluate_input
 from edgekit.build.explain import EXPLAIN, ExplainInput
 from edgekit.build.export import EXPORT, ExportInput
 from edgekit.build.findings import Findings
+from edgekit.build.kernels import kernels_of
 from edgekit.build.locking import check_calibration, locked
 from edgekit.build.measure import measured_variants
 from edgekit.build.plan import planned
+from edgekit.build.profile import PROFILE, profile_input
 from edgekit.build.provenance import provenance
 from edgekit.build.prune import Origin, Pruned, pruned_network
 from edgekit.build.quantize import QUANTIZE, quantize_input
@@ -105,14 +107,17 @@ def build(
     variance = calibration_variance(plan, run, exported, calibration, evaluation, answers.evaluated)
     measured = measured_variants(plan, run, ready, exported.facts)
     computed = checked_arithmetic(plan, run, variants, ready, shown)
+    kernels = kernels_of(plan, run, ready)
     decision = decided(plan, variants, forms, answers.evaluated, measured, computed)
     chosen = next(each for each in variants if each.name == decision.chosen)
     plan, home = plan.on(chosen.backend), next(each for each in homes if each.plan.backend == chosen.backend)
+    profiling = profile_input(plan, ready, decision)
+    profiles = run(PROFILE, profiling) if profiling is not None else {}
 
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision, referee, doubt, computed,
+        answers.evaluated, measured, decision, referee, doubt, computed, kernels, profiles,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     graphs = home.narrow if home.narrow is not None and chosen.facts == core.facts else home.dense

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 from edgekit.backends import Backend, CompileSettings, backend, openvino_plugin
+from edgekit.build.device_machine import device_machine
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
-from edgekit.build.lock import Lock, differences, versions
+from edgekit.build.lock import Lock, differences, other_sums, versions
 from edgekit.build.runner import Event, Listener, fetching, nobody
 from edgekit.build.runtimes import AUTO, backend_of, beside
 from edgekit.devices import Connection, Registry, remote
-from edgekit.devices.facts import DeviceFacts
 from edgekit.errors import InputError, UnavailableError, install_hint
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
-from edgekit.quantize.graph_format import GraphFormat
+from edgekit.quantize.graph_format import ADDING_AS_PROCESSORS_DO, GraphFormat, Sums, sums_of
 from edgekit.recipe import Recipe, Task
 from edgekit.store import Store
 from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
@@ -60,8 +60,20 @@ class Plan:
     @property
     def graph_format(self) -> GraphFormat:
         """The form of graphs that it wants."""
-        form = self.compiler.graph_format(self.release)
+        form = replace(self.compiler.graph_format(self.release), sums=self.sums)
         return replace(form, open_batch=True) if self.recipe.tensorrt.batch else form
+
+    @property
+    def sums(self) -> Sums:
+        """How INT8 products are added up where variants run; of a lock, what it was made for."""
+        if self.lock is None or self.backend not in ADDING_AS_PROCESSORS_DO:
+            return self.sums_here
+        return self.lock.int8_sums
+
+    @property
+    def sums_here(self) -> Sums:
+        """How they are added up where variants run, whatever a lock says; what runs nowhere is executed exactly."""
+        return "exact" if isinstance(self.executor, ByReference) else sums_of(self.backend, self.executor.machine)
 
     @property
     def base_precision(self) -> str:
@@ -172,9 +184,11 @@ def planned(
     unlike = None if device is None else target.unlike(device.facts.architecture)
     notes_of_target = (*target.of_baseline, *([unlike] if unlike else []))
     told = (*source.notes, *notes, *notes_of_target, *notes_of_lock, *notes_of_runtimes)
-    return Plan(
+    plan = Plan(
         recipe, source, target, release, name, executor, settings, wanted, precisions, device, lock, told, others, name
     )
+    kept = other_sums(plan.sums, plan.sums_here) if lock is not None and plan.has_int8 else ()
+    return replace(plan, notes=(*told, *kept))
 
 
 def _held_to(lock: Lock | None, source: Source) -> list[str]:
@@ -299,19 +313,3 @@ def _reached(recipe: Recipe, target: Target, compiler: Backend, listener: Listen
             "Install it there, or name another interpreter with `edgekit device add --python`.",
         )
     return remote.Probed(connection, facts)
-
-
-PASSING = frozenset({"clocks_mhz", "temperatures_c", "free_disk_bytes"})
-"""What a device tells of the moment, which decides nothing."""
-
-
-def device_machine(facts: DeviceFacts) -> Machine:
-    """A device by what its probe told, clocks, temperatures and free disk of the moment left out."""
-    settings = sorted((key, str(value)) for key, value in asdict(facts).items() if key not in PASSING)
-    return Machine(
-        facts.name,
-        facts.architecture,
-        (),
-        facts.cores or 0,
-        tuple(settings),
-    )

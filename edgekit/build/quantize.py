@@ -84,7 +84,8 @@ def _quantize(given: QuantizeInput, calibration: CalibrationData, out: Path, pro
         total,
         lambda done: progress(done, total, ""),
     )
-    quantize(given.core.path, out, pictures, given.preprocessing, given.graph_format.signed)
+    form = given.graph_format
+    quantize(given.core.path, out, pictures, given.preprocessing, form.signed, sums=form.sums)
 
 
 def _read(folder: Path) -> Quantized:

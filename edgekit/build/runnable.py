@@ -22,8 +22,9 @@ from edgekit.data.signs_set import SignsSet
 from edgekit.errors import InputError
 from edgekit.models.source import Source, resolve
 from edgekit.models.told_input import told_input
-from edgekit.quantize.graph_format import GraphFormat
+from edgekit.quantize.graph_format import GraphFormat, sums_of
 from edgekit.recipe import Recipe
+from edgekit.runtime.processor import what_differs
 from edgekit.store import Store, file_sha256
 from edgekit.targets import this_machine
 from edgekit.validate.question import Question, question_of
@@ -104,6 +105,9 @@ def of_bundle(directory: Path) -> Runnable:
     network = None if model.tag is None else model.name
     compiled, notes = compiled_of_bundle(directory, manifest)
     question = CLASSES if manifest.output is None else _question(manifest.output)
+    needs = None if manifest.arithmetic is None else manifest.arithmetic.model_dump()
+    differs = what_differs(needs, compiled.backend)
+    notes += () if differs is None else (differs,)
     how = manifest.preprocessing
     return Runnable(directory.name, compiled, how, height, width, model.classes, data, network, question, notes)
 
@@ -144,7 +148,24 @@ def _of_graph(path: Path, recipe: Recipe, run: Runner) -> Runnable:
         compiled = _compiled(File(path, file_sha256(path)), precision, run)
     preprocessing = replace(told_input(Preprocessing(), recipe.preprocessing), size=facts.size)
     question = question_of(recipe.task or "classify", recipe.output.activation, "none", recipe.threshold)
-    return Runnable(path.stem, compiled, preprocessing, *facts.size, facts.classes, None, question=question)
+    notes = saturates_here(path, compiled.backend) if facts.quantized else ()
+    return Runnable(
+        path.stem, compiled, preprocessing, *facts.size, facts.classes, None, question=question, notes=notes
+    )
+
+
+def saturates_here(graph: Path, backend_name: str) -> tuple[str, ...]:
+    """What a user should know of an INT8 graph whose sums a backend cannot hold on this processor."""
+    if sums_of(backend_name, this_machine()) == "exact":
+        return ()
+    from edgekit.models.onnx_graph import load
+    from edgekit.quantize.sums import saturating
+
+    names = saturating(load(graph))
+    if not names:
+        return ()
+    why = "this processor has no VNNI, and OpenVINO adds INT8 products in 16 bits: the sums of"
+    return (f"{why} {len(names)} layers may saturate ({names[0]} first); quantize the float model here",)
 
 
 def _of_source(recipe: Recipe, source: Source, exported: Exported, precision: str, run: Runner) -> Runnable:

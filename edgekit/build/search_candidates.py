@@ -210,7 +210,7 @@ class Candidates:
         def tell(tick: Tick) -> None:
             self._say(f"training with quantizers, step {tick.step} of {tick.steps}")
 
-        graphs = QatGraphs(self._core(config.equalised), graph, out)
+        graphs = QatGraphs(self._core(config.equalised), graph, out, self._given.graph_format.sums)
         data = QatImages(images.train, images.labelled, self._given.preprocessing)
         done = train_quantized(graphs, data, settings, self._folder / "qat", tell)
         self.training = (done.run, done.cut)
@@ -244,7 +244,7 @@ class Candidates:
         given, indices = self._given, self._given.calibration.indices
         pool, preprocessing = given.calibration.pool, given.preprocessing
         pictures = Pictures(lambda: (each for each, _ in batches(pool, preprocessing, indices, 1)), len(indices))
-        quantize(core, path, pictures, preprocessing, given.graph_format.signed, settings)
+        quantize(core, path, pictures, preprocessing, given.graph_format.signed, settings, given.graph_format.sums)
 
     def _kept_pictures(self) -> Path:
         """The tuning images drawn or decoded into one file: read in parts, they take no memory."""

@@ -106,6 +106,18 @@ class Output(_Part):
     threshold: float | None = None
 
 
+class Arithmetic(_Part):
+    """How the processor that an INT8 graph was made for adds products up; see edgekit.runtime.processor.
+
+    Attributes:
+        int8_sums: exact or 16-bit; what was made for 16-bit is right on every processor.
+        features: of x86-64, with any of which sums are exact; empty where none is needed.
+    """
+
+    int8_sums: str
+    features: tuple[str, ...] = ()
+
+
 class Licenses(_Part):
     """SPDX expressions; None when unknown."""
 
@@ -134,6 +146,7 @@ class Manifest(_Part):
 
     Attributes:
         labels: class names by index; empty when unknown.
+        arithmetic: what an INT8 graph for processors was made for.
         versions: of what made it, by name.
         engine: of a bundle with a finished engine; engine_settings: how a device builds one (edgekit.runtime.settings).
         files: all but the manifest and its signature, by name.
@@ -145,6 +158,7 @@ class Manifest(_Part):
     input: Input
     preprocessing: Annotated[Preprocessing, BeforeValidator(_read), PlainSerializer(_written)]
     output: Output | None = None
+    arithmetic: Arithmetic | None = None
     labels: tuple[str, ...] = ()
     versions: Mapping[str, str | None] = {}
     licenses: Licenses = Licenses()
@@ -163,6 +177,6 @@ class Manifest(_Part):
 
     def as_json(self) -> dict[str, Any]:
         """As manifest.json has it: the keys that were given, without an engine or settings that there are not."""
-        absent = {name for name in ("output", "engine", "engine_settings") if getattr(self, name) is None}
+        absent = {name for name in ("output", "arithmetic", "engine", "engine_settings") if getattr(self, name) is None}
         told = self.model_dump(mode="json", exclude_unset=True, exclude=absent)
         return {"kind": KIND, "schema": schema_of(self.preprocessing, self.output), **told}

@@ -16,7 +16,7 @@ from edgekit.cli.options import (
     subject_recipe,
     tensorrt_options,
 )
-from edgekit.cli.output import emit_json, progress
+from edgekit.cli.output import emit_json, progress, warn
 
 
 @click.command(
@@ -52,7 +52,7 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
     from dataclasses import replace
 
     from edgekit.backends import CompileSettings, backend
-    from edgekit.build.runnable import graph_for
+    from edgekit.build.runnable import graph_for, saturates_here
     from edgekit.bundle.directory import place_file
     from edgekit.cli.events import shown_on
     from edgekit.errors import InputError, UnavailableError
@@ -82,6 +82,7 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         graph, made_of = graph_for(recipe, precision, form, Store(), shown_on(bars))
         if made_of not in compiler.PRECISIONS:
             raise InputError(f"{found.name} computes no {made_of}", f"It computes {', '.join(compiler.PRECISIONS)}.")
+        saturating = saturates_here(graph, found.backends[found.runtime]) if made_of == "int8" else ()
         compiled = compiler.compile(
             graph, Path(folder), made_of, settings, lambda share: bars.update("compile", share, 1)
         )
@@ -89,6 +90,8 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         files = compiler.files(compiled) or {"model.onnx": Path(compiled.path)}
         for name, file in files.items():
             place_file(file, out / name)
+    for text in saturating:
+        warn(text)
     if as_json:
         row = {"runtime": compiler.RUNTIME, "precision": compiled.precision, "size_bytes": compiled.size_bytes}
         emit_json({**row, "out": str(out), "files": list(files)})

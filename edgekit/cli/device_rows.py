@@ -62,6 +62,8 @@ class ProbedDevice:
 def _shown(value: object) -> str:
     if isinstance(value, dict):
         return "; ".join(f"{key} {_shown(each)}" for key, each in value.items() if each is not None) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or "none"
     return "not known" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -10,7 +10,7 @@ import click
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table
 from edgekit.cli.process import check_temporary
-from edgekit.errors import InputError, install_hint
+from edgekit.errors import InputError, UnavailableError, install_hint
 
 if TYPE_CHECKING:
     from edgekit.targets import Inventory, Target
@@ -69,6 +69,17 @@ class Cache:
 
 
 @dataclass(frozen=True)
+class Emulation:
+    """What `verify --emulate` would run in: the folder, qemu's version and the wheels; or why not, and what gets it."""
+
+    root: str
+    qemu: str | None = None
+    runtimes: tuple[str, ...] = ()
+    why: str | None = None
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
 class Device:
     """A device as OpenVINO calls it ("GPU.1"), its own name, and its driver's version (None where it is not told)."""
 
@@ -97,6 +108,7 @@ class Findings:
     packages: tuple[Package, ...]
     cache: Cache
     targets: tuple[Readiness, ...]
+    emulation: Emulation
     advice: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
@@ -128,7 +140,7 @@ def examine(machine: Inventory) -> Findings:
     packages = tuple(_package(*package) for package in PACKAGES)
     cache, devices = _cache(), _openvino_devices()
     targets = tuple(_target(target, machine, packages, devices) for target in TARGETS.values())
-    return Findings(machine, devices, packages, cache, targets, tuple(_advice(machine, packages, cache)))
+    return Findings(machine, devices, packages, cache, targets, _emulation(), tuple(_advice(machine, packages, cache)))
 
 
 def _openvino_devices() -> tuple[Device, ...]:
@@ -165,6 +177,20 @@ def _cache() -> Cache:
         return Cache("none", False, False, 0, f"{error.what}. {error.hint}")
     existing = next(path for path in (root, *root.parents) if path.exists())
     return Cache(str(root), root.exists(), may_write(existing), shutil.disk_usage(existing).free)
+
+
+def _emulation() -> Emulation:
+    from edgekit.devices.emulator import default_root, find_emulator
+
+    try:
+        root = default_root()
+        found = find_emulator()
+    except InputError as error:  # a user without a home
+        return Emulation("none", why=error.what, hint=error.hint)
+    except UnavailableError as error:
+        return Emulation(str(root), why=error.what, hint=error.hint)
+    runtimes = tuple(f"{each} {found.wheels[each]}" for each in found.engines)
+    return Emulation(str(root), found.qemu_version, runtimes)
 
 
 def _missing(packages: tuple[Package, ...], extra: str | None) -> list[str]:
@@ -235,6 +261,13 @@ def _cores(machine: Inventory) -> str:
     return f"{machine.usable_cores} usable of {machine.cores} (affinity {machine.affinity}, quota {quota})"
 
 
+def _emulated(emulation: Emulation) -> str:
+    """For `verify --emulate`, whether it can be had; few need it, so that it is no advice."""
+    if emulation.why is not None:
+        return f"no: {emulation.why}. {emulation.hint or ''}".strip()
+    return f"yes: qemu {emulation.qemu}, {', '.join(emulation.runtimes)}, in {emulation.root}"
+
+
 def _print(findings: Findings) -> None:
     machine, cache = findings.machine, findings.cache
     gpus = ", ".join(machine.gpus) or "none found"
@@ -249,6 +282,7 @@ def _print(findings: Findings) -> None:
         ("NVIDIA GPU", gpus + driver),
         ("OpenVINO's devices", seen),
         ("cache", f"{cache.path}, {_gib(cache.free_bytes)} of disk free"),
+        ("emulation of arm64", _emulated(findings.emulation)),
     ]
     print_table(("this machine", ""), rows)
     click.echo()

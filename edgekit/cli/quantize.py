@@ -69,6 +69,7 @@ def command(
     from edgekit.bundle.directory import place_file
     from edgekit.cli.events import shown_on
     from edgekit.cli.options import calibration_settings
+    from edgekit.quantize.widened import read_widened
     from edgekit.store import file_sha256
 
     recipe = subject_recipe(
@@ -79,6 +80,7 @@ def command(
         made, run = quantize(recipe, explain_images if explained else None, on_event=shown_on(bars))
     place_file(made.quantized.of("int8").path, out)
     chosen, why = made.calibration.chosen, made.explanation
+    widened = read_widened(made.quantized.of("int8").path)
     from edgekit.report.explanation import Explanation
 
     explanation = Explanation.of(why) if why is not None else None
@@ -90,9 +92,14 @@ def command(
     told: dict[str, Any] = {"out": str(out), "sha256": file_sha256(out), "size_bytes": out.stat().st_size}
     if as_json:
         told["calibration"] = {"images": len(chosen.items), "digest": chosen.digest}
+        told["int8_sums"] = {"how": "exact"} if widened is None else {"how": "16-bit", **vars(widened)}
         emit_json(told if why is None else {**told, "explain": why})
     else:
         click.echo(f"{out}: {told['size_bytes'] / 1e6:.1f} MB, calibrated with {len(chosen.items)} images")
+        if widened is not None:
+            click.echo(
+                f"for processors without VNNI: {widened.widened_channels} of {widened.channels} scales are wider"
+            )
         if explanation is not None:
             from edgekit.cli.explained import show
 

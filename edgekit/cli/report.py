@@ -74,18 +74,23 @@ def _write(out: Path, text: str) -> None:
 def print_report(report: Report) -> None:
     """Print the verdict and a table that fits a terminal."""
     from edgekit.report import summary
+    from edgekit.report.columns import columns
+    from edgekit.report.method import sums
     from edgekit.report.metrics import metric
 
     click.echo(f"{summary.title(report)}: {summary.state(report)[1]}")
     click.echo(summary.verdict(report))
     click.echo()
     accuracy = metric(report).title
-    shown = {"variant", "runtime", "size, MB", accuracy, "p50, ms", "p99, ms", "speedup", "kept"}
-    columns = [each for each in summary.columns(report) if each.title in shown]
-    rows = [[column.cell(report, variant) for column in columns] for variant in report.variants]
+    wanted = {"variant", "runtime", "size, MB", accuracy, "p50, ms", "p99, ms", "speedup", "kept"}
+    shown = [each for each in columns(report) if each.title in wanted]
+    rows = [[column.cell(report, variant) for column in shown] for variant in report.variants]
     for row, variant in zip(rows, report.variants, strict=True):
         row[0] = ("* " if variant.name == report.chosen else "  ") + row[0]
-    print_table([each.title for each in columns], rows)
+    print_table([each.title for each in shown], rows)
+    made_to_fit = report.calibration.int8_sums if report.calibration is not None else None
+    if made_to_fit is not None and made_to_fit.how == "16-bit":
+        click.echo(f"INT8: {sums(made_to_fit)}")
     for line in summary.gaps(report):
         click.echo(f"not measured: {line}")
     for line in report.warnings:

@@ -117,7 +117,7 @@ def command(
             asking = _asking(opened.manifest.get("output") or {}, session, top)
             answers = _answers(asking, items, 1 if stream else AHEAD, ImageError)
             total = None if stream else len(items)  # type: ignore[arg-type]  # a list then
-            return _print(answers, total, jsonl, as_json, session)
+            return _print(answers, total, jsonl, as_json, session, opened.warnings)
     except BrokenPipeError:
         nobody_reads()
         return 0
@@ -222,7 +222,9 @@ def _answers(asking: Asking, items: Any, ahead: int, image_error: type[Exception
         yield first()
 
 
-def _print(answers: Iterator[Answer], total: int | None, jsonl: bool, as_json: bool, session: Session) -> int:
+def _print(
+    answers: Iterator[Answer], total: int | None, jsonl: bool, as_json: bool, session: Session, warnings: list[str]
+) -> int:
     """Prints answers as they come; 2 when an image was bad, else 0."""
     kept: list[Answer] = []
     good = bad = 0
@@ -236,9 +238,8 @@ def _print(answers: Iterator[Answer], total: int | None, jsonl: bool, as_json: b
             _print_one(answer, jsonl, kept if as_json else None)
             moved(good + bad)
     if as_json:
-        emit_json(
-            {"images": [each.as_json() for each in kept], "classified": good, "failed": bad, "runtime": session.runtime}
-        )
+        told = {"classified": good, "failed": bad, "runtime": session.runtime, "warnings": warnings}
+        emit_json({"images": [each.as_json() for each in kept], **told})
     if bad:
         warn(f"{bad} of {good + bad} images could not be classified")
     return 2 if bad else 0

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json
+from edgekit.cli.verify_emulated import asked_of, emulation_options, verify_emulated
 
 if TYPE_CHECKING:
     from edgekit.runtime.model_signature import Keys
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     epilog="\b\nExamples:\n  edgekit verify build/inception_v4-cpu\n"
     "  edgekit verify build/inception_v4-cpu --allowed-signers signers --identity me@example.com\n"
     "  edgekit verify build/inception_v4-cpu --key release.pub.pem\n"
-    "  edgekit verify build/inception_v4-jetson --no-golden --json",
+    "  edgekit verify build/inception_v4-jetson --no-golden --json\n"
+    "  edgekit verify build/inception_v4-raspberry-pi-5 --emulate raspberry-pi-5 --images 30",
 )
 @click.argument("bundle", type=click.Path())
 @click.option(
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
 )
 @click.option("--no-golden", is_flag=True, help="Run nothing: do not compare the golden outputs on this machine.")
 @click.option("--runtime", metavar="NAME", help="What to run them with. Default: the bundle's own, or what is here.")
+@emulation_options
 @json_option
 def command(
     bundle: str,
@@ -52,15 +55,19 @@ def command(
     no_golden: bool,
     runtime: str | None,
     as_json: bool,
+    **flags: Any,
 ) -> int:
     """Check BUNDLE: manifest, every file's size and hash, signatures, and golden outputs on this machine.
 
-    Exit code 2: something is wrong with it. 4: ssh-keygen or a runtime is missing.
+    With --emulate, golden outputs on a 64-bit ARM processor instead: see docs/arm-emulation.md.
+
+    Exit code 2: something is wrong with it. 4: ssh-keygen, a runtime or what emulates is missing.
     """
     if identity is not None and allowed_signers is None:
         raise click.UsageError("--identity needs --allowed-signers")
     if key is not None and authority is not None:
         raise click.UsageError("give --key or --authority: model.sig is by one or the other")
+    asked = asked_of(no_golden, **flags)
     from edgekit.runtime.quiet import device_warnings_in_a_line
     from edgekit.runtime.verify import as_json as told
     from edgekit.runtime.verify import as_text, exit_code, verify
@@ -70,6 +77,9 @@ def command(
         from edgekit.bundle.certificates import read_certificates, vouched_for
 
         trusted = vouched_for(read_certificates(authority))
+    if asked is not None:
+        looked_at = verify(str(Path(bundle)), allowed_signers, identity, golden=False, key=trusted)
+        return verify_emulated(Path(bundle), looked_at, asked, runtime, as_json)
     device_warnings_in_a_line()
     checks = verify(str(Path(bundle)), allowed_signers, identity, not no_golden, runtime, trusted)
     if as_json:

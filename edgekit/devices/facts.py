@@ -18,6 +18,7 @@ class DeviceFacts:
         model: of a board that has one; cpu: the processor's name.
         system: such as "Linux 6.1"; python: version of the interpreter that answered.
         l4t, jetpack, cuda: versions, on a Jetson.
+        features: of edgekit.runtime.processor.FEATURES; isa_limit: what keeps oneDNN from newer instructions.
         runtimes: package: its version, None where it cannot be imported.
         power_mode: the nvpmodel mode.
         temperatures_c: thermal zone: degrees; clocks_mhz: of "gpu" and "cpu". Both of that moment.
@@ -38,6 +39,8 @@ class DeviceFacts:
     power_mode: str | None
     temperatures_c: Mapping[str, float]
     clocks_mhz: Mapping[str, float]
+    features: tuple[str, ...] = ()
+    isa_limit: str | None = None
 
     @classmethod
     def of(cls, answer: Header) -> DeviceFacts:

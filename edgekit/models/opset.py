@@ -70,7 +70,7 @@ def lower(model: ir.Model, opset: int) -> ir.Model:
     except Exception as error:  # the checker's and the inference's errors have no common ancestor
         why = " ".join(str(error).split())[:160]
         raise InputError(
-            f"the graph cannot be written in opset {opset}, which this target's TensorRT needs: {why}",
+            f"the graph cannot be written in opset {opset}, which this target's runtime needs: {why}",
             "Export the model with that opset.",
         ) from error
     return out

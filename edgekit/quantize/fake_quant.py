@@ -131,6 +131,17 @@ def written(quantized: ir.Model, learned: Simulated, network: nn.Module) -> ir.M
     return out
 
 
+def learned_weights(learned: Simulated, network: nn.Module) -> dict[str, NDArray[Any]]:
+    """The float weights of a network that are rounded, as the graph has them, by the names of its INT8 constants."""
+    found = {}
+    for layer in learned.layers:
+        if layer.scale is not None:
+            module: Any = network.get_submodule(layer.path)
+            weight = module.parametrizations.weight.original.detach().cpu().numpy()
+            found[layer.weight] = weight.T if layer.turned else weight
+    return found
+
+
 class _Frozen(nn.BatchNorm2d):
     """A batch norm that always uses the statistics that it has, as the graph does."""
 

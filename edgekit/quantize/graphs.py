@@ -20,6 +20,8 @@ from edgekit.quantize.open_batch import check_batches, with_open_batch
 from edgekit.quantize.placement import placed, with_fused_sums
 from edgekit.quantize.rules import check
 from edgekit.quantize.signed import to_signed
+from edgekit.quantize.sums import float_weights, told_of, with_sums_that_fit
+from edgekit.quantize.widened import write_widened
 
 
 def write_graph(
@@ -37,6 +39,8 @@ def write_graph(
     source = quantized if precision in ("int8", "mixed") else None
     is_quantized = source is not None
     model = load(source or core)
+    if is_quantized and form.sums == "16-bit":
+        model = _fitting(model, load(core))
     if form.signed:
         model = _as_tensorrt_fuses(to_signed(model), load(core), form) if is_quantized else with_folded_scales(model)
     if precision == "fp16" or (is_quantized and form.typed and fits_half(model)):
@@ -46,15 +50,23 @@ def write_graph(
     if is_quantized and not form.int8_weights:
         model = with_float_weights(model)
     model = with_preprocessing(model, preprocessing, form.float_input)
-    if form.opset is not None:
-        model = lower(model, form.opset)
+    opset = form.half_opset if precision == "fp16" and form.half_opset is not None else form.opset
+    if opset is not None:
+        model = lower(model, opset)
     if form.open_batch:
         model = with_open_batch(model)
     if form.signed:
         check(model, form)
     save(model, out)
+    if is_quantized and form.sums == "16-bit":
+        write_widened(told_of(model), out)
     if form.open_batch:
         check_batches(out)
+
+
+def _fitting(model: ir.Model, core: ir.Model) -> ir.Model:
+    """A Q/DQ graph whose sums fit into 16 bits: mostly it is that already, as `quantize` writes it."""
+    return with_sums_that_fit(model, float_weights(model, core), core)[0]
 
 
 def _as_tensorrt_fuses(signed: ir.Model, core: ir.Model, form: GraphFormat) -> ir.Model:

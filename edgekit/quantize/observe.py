@@ -85,7 +85,7 @@ def ranges(core: ir.Model, tensors: Sequence[str], inputs: Inputs) -> dict[str, 
         channel = 1 if rank in (2, 4) else rank - 1
         axes = [axis for axis in range(rank) if axis != channel]
         for kind in ("Min", "Max"):
-            reduced.append(_append_reduction(model, f"Reduce{kind}", values[name], f"edgekit_{kind}_{number}", axes))
+            reduced.append(append_reduction(model, f"Reduce{kind}", values[name], f"edgekit_{kind}_{number}", axes))
     give_only(model, reduced)
     found: list[NDArray[np.float32]] | None = None
     for computed in answers(model, inputs):
@@ -101,8 +101,11 @@ def ranges(core: ir.Model, tensors: Sequence[str], inputs: Inputs) -> dict[str, 
     return dict(zip(wanted, found, strict=True))
 
 
-def _append_reduction(model: ir.Model, kind: str, tensor: ir.Value, out: str, axes: Sequence[int]) -> ir.Value:
-    """ReduceMin and ReduceMax take their axes as an attribute before opset 18, then as an input."""
+def append_reduction(model: ir.Model, kind: str, tensor: ir.Value, out: str, axes: Sequence[int]) -> ir.Value:
+    """Appends a reduction over axes to a graph; its output.
+
+    ReduceMin, ReduceMax and ReduceMean take their axes as an attribute before opset 18, then as an input.
+    """
     inputs, attributes = [tensor], dict[str, int | Sequence[int]](keepdims=0)
     if opset_of(model) < 18:
         attributes["axes"] = axes

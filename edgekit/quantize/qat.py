@@ -17,7 +17,9 @@ from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models.from_onnx import to_torch
 from edgekit.models.onnx_graph import load, save
-from edgekit.quantize.fake_quant import simulated, written
+from edgekit.quantize.fake_quant import learned_weights, simulated, written
+from edgekit.quantize.graph_format import Sums
+from edgekit.quantize.sums import with_sums_that_fit
 from edgekit.targets.memory import give_back, resident_bytes
 from edgekit.training.ceiling import Ceiling, Stopwatch
 from edgekit.training.checkpoint import SPENT, Plan, forget, kept
@@ -38,11 +40,16 @@ WORKERS: Final = 2
 
 @dataclass(frozen=True)
 class QatGraphs:
-    """The float32 graph, NNCF's Q/DQ form of it (both take the normalised image), and where the trained one goes."""
+    """The float32 graph, NNCF's Q/DQ form of it (both take the normalised image), and where the trained one goes.
+
+    Attributes:
+        sums: how products are added up where the trained one runs; its weights fit if that is in 16 bits.
+    """
 
     core: Path
     quantized: Path
     out: Path
+    sums: Sums = "exact"
 
 
 @dataclass(frozen=True)
@@ -141,7 +148,10 @@ def train_quantized(
             if_diverged=f"Lower its learning rate: it is {plan.recipe.learning_rate:g}.",
         )
         trained = train(learned.network, ordered(data.images, told), replay or plan.recipe, folder, run, guide, on_tick)
-    save(written(graph, learned, trained.network), graphs.out)
+    made = written(graph, learned, trained.network)
+    if graphs.sums == "16-bit":
+        made, _ = with_sums_that_fit(made, learned_weights(learned, trained.network), plain)
+    save(made, graphs.out)
     seconds = stopwatch.seconds()
     forget(folder)
     return QatRecord(

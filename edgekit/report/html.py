@@ -1,17 +1,21 @@
-"""The report as one HTML file: no script, no font and no picture from outside, light and dark, fit to print."""
+"""The report as one HTML file: nothing from outside, light and dark, fit to print, and whole without its scripts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edgekit.report import plot, summary
+from edgekit.report import plot, repeat, summary
+from edgekit.report.columns import Column, columns, decision
+from edgekit.report.html_evidence import calibration, latencies, layer_sections, step_rows
 from edgekit.report.html_sections import changes, pruning, search
+from edgekit.report.island import chart_data
 from edgekit.report.method import method
 from edgekit.report.metrics import metric
 from edgekit.report.model import Report
 from edgekit.report.model_variants import Variant
 from edgekit.report.page import markup, render
+from edgekit.report.scripts import as_json, scripts
 
 _MARKS = {"good": "✓", "bad": "✗", "open": "?"}
 
@@ -19,9 +23,11 @@ _MARKS = {"good": "✓", "bad": "✗", "open": "?"}
 def html(report: Report) -> str:
     """Render a report as one HTML file that needs nothing else."""
     tone, words = summary.state(report)
-    columns = summary.columns(report)
+    shown = [each for each in columns(report) if each.title not in ("kept", "reason")]
     return render(
         "report.html.j2",
+        scripts=scripts(),
+        data=as_json(chart_data(report)),
         report=report,
         title=summary.title(report),
         tone=tone,
@@ -31,17 +37,25 @@ def html(report: Report) -> str:
         key_figures=_key_figures(report),
         plot=_plot(report),
         no_latency=report.chosen_variant.latency.why or "no reason given",
-        columns=columns,
-        rows=[_row(report, each, columns) for each in report.variants],
+        columns=shown,
+        rows=[_row(report, each, shown) for each in report.variants],
         gaps=summary.gaps(report),
+        steps=step_rows(report),
+        latencies=latencies(report),
+        layers=layer_sections(report),
         fidelity=summary.fidelity(report),
+        arithmetic=summary.arithmetic(report),
         metric=metric(report),
         changes=changes(report),
         pruning=pruning(report),
         search=search(report),
+        calibration=calibration(report),
         stages=[StageRow(each.name, summary.number(each.seconds), each.cached) for each in report.stages],
         total_seconds=summary.number(sum(each.seconds or 0 for each in report.stages)),
         method=method(report),
+        decisions=repeat.decisions(report),
+        commands=repeat.COMMANDS,
+        environment=[(key, summary.scalar(value)) for key, value in report.environment.items()],
     )
 
 
@@ -106,47 +120,65 @@ def _plot(report: Report) -> Plot | None:
     if not drawn:
         return None
     y_key, found = plot.points(report)
-    notes = ["Up and to the left is better. Horizontal bars reach from p50 to p90."]
+    across = "are the bounds of p50, 95 % each" if plot.has_bounds(report) else "reach from p50 to p90"
+    notes = [f"{'Up and to the left' if y_key else 'Left'} is better. Horizontal bars {across}."]
     if y_key:
         notes.append(
             "Vertical bars are 95 % intervals of each variant alone; the drop in the verdict is paired on the same "
             "images and known more closely."
         )
     else:
-        notes[0] = "Left is better; accuracy was not measured. Horizontal bars reach from p50 to p90."
+        notes.append("Accuracy was not measured.")
+    looks = {point.look for point in found}
+    if sum(point.is_front for point in found) > 1:
+        notes.append("The line is the Pareto front: no other variant is both faster and as accurate.")
     if y_key and any(point.y is None for point in found):
         notes.append("Variants on the bottom line have a latency, but their accuracy was not measured.")
-    if any(point.look == "left" for point in found):
-        notes.append("Hollow points were not kept.")
+    if "taken" in looks:
+        notes.append("Points with a cross were taken back.")
+    if "left" in looks:
+        notes.append("Hollow points stand there for comparison.")
     return Plot("Accuracy against latency" if y_key else "Latency", markup(drawn), " ".join(notes))
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of the table of variants; `look` names its classes."""
+    """A cell of the table of variants; `value` is the number behind its text, if it is one."""
 
-    title: str
     text: str
-    look: str
-    is_missing: bool
+    value: float | None
+    is_text: bool
+    note: str = ""
 
 
 @dataclass(frozen=True)
 class Row:
-    """A variant in the table."""
+    """A variant in the table: its numbers, and below them what became of it and why."""
 
     name: str
     is_chosen: bool
     cells: tuple[Cell, ...]
+    outcome: str
+    reason: str
 
 
-def _row(report: Report, variant: Variant, columns: Sequence[summary.Column]) -> Row:
+_TAGS = {"no": "compared"}
+
+
+def _row(report: Report, variant: Variant, shown: Sequence[Column]) -> Row:
+    intervals = {"p50, ms": plot.bounds(variant.latency), metric(report).title: variant.accuracy.ci95}
+    words = {"p50, ms": summary.milliseconds}
     cells = []
-    for column in columns[1:]:
-        text = column.cell(report, variant)
-        look = " ".join(filter(None, ("text" * column.is_text, "reason" * (column.title == "reason"))))
-        cells.append(Cell(column.title, text, look, text == summary.MISSING))
-    return Row(variant.name, variant.name == report.chosen, tuple(cells))
+    for column in shown[1:]:
+        value = None if column.value is None else column.value(report, variant)
+        ends = intervals.get(column.title)
+        say = words.get(column.title, summary.number)
+        note = f"{say(ends[0])}–{say(ends[1])}" if ends and value is not None else ""
+        cells.append(Cell(column.cell(report, variant), value, column.is_text, note))
+    outcome = decision(report, variant)
+    is_chosen = variant.name == report.chosen
+    outcome = "chosen" if is_chosen else "kept" if outcome == "yes" else _TAGS.get(outcome, outcome)
+    return Row(variant.name, is_chosen, tuple(cells), outcome, variant.reason)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Final
 
+from edgekit.report.axes import Axis, linear_axis, log_axis
 from edgekit.report.escaping import html_text
-from edgekit.report.plot import Axis, linear_axis, log_axis
 
 WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 720, 400, 60, 40, 150, 48
 COLORS: Final = ("#1f5fa8", "#c2410c", "#15803d", "#7e22ce", "#525252")

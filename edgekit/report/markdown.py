@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from edgekit.report import flips, precision_search, pruned, summary
+from edgekit.report import flips, layers, precision_search, pruned, repeat, summary
+from edgekit.report.columns import columns
 from edgekit.report.markdown_parts import table as _table
 from edgekit.report.markdown_parts import text as _text
 from edgekit.report.method import method
@@ -15,10 +16,10 @@ from edgekit.report.model_pruning import Pruning
 
 def markdown(report: Report) -> str:
     """Render a valid report as Markdown."""
-    columns = summary.columns(report)
-    rows = [[column.cell(report, variant) for column in columns] for variant in report.variants]
+    shown = columns(report)
+    rows = [[column.cell(report, variant) for column in shown] for variant in report.variants]
     mark = next(i for i, each in enumerate(report.variants) if each.name == report.chosen)
-    table = _table([each.title for each in columns], rows, [each.is_text for each in columns], bold=mark)
+    table = _table([each.title for each in shown], rows, [each.is_text for each in shown], bold=mark)
     parts = [
         f"# {_text(summary.title(report))}",
         f"**{summary.state(report)[1]}.** {_text(summary.verdict(report))}",
@@ -28,15 +29,18 @@ def markdown(report: Report) -> str:
         f"The bundle holds **{_text(report.chosen)}**. {summary.MISSING} is a value that was not measured.",
         *_list("Not measured", summary.gaps(report)),
         *_fidelity(report),
+        *_layers(report),
         *_flips(report),
         *_pruning(report),
         *_tuning(report),
         *_stages(report),
         "## How it was measured",
         _bullets(method(report)),
+        *_again(report),
     ]
     if report.environment:
-        parts += ["## Environment", _bullets([(key, str(value)) for key, value in report.environment.items()])]
+        told = [(key, summary.scalar(value)) for key, value in report.environment.items()]
+        parts += ["## Environment", _bullets(told)]
     parts.append(f"edgekit {_text(report.edgekit)}, {_text(report.created)}. The numbers are in report.json.")
     return "\n\n".join(parts) + "\n"
 
@@ -55,6 +59,30 @@ def _fidelity(report: Report) -> list[str]:
         return []
     titles = ("variant", f"{metric(report).same}, %", "cosine", "KL")
     return ["## Fidelity to FP32", _table(titles, rows, (True, False, False, False))]
+
+
+def _layers(report: Report) -> list[str]:
+    """Where the time of the chosen variant goes, by operator; empty where its layers were not timed."""
+    found = next(iter(layers.timed(report)), None)
+    if found is None:
+        return []
+    titles = ("operator", "precision", "layers", "ms", "share, %")
+    rows = [
+        (each.operator, each.precision, f"{each.count:,}", summary.number(each.microseconds / 1e3, 2),
+         summary.number(each.share))
+        for each in found.groups
+    ]  # fmt: skip
+    said = _text(f"{found.sentence} {found.note}")
+    return ["## Where the time goes", said, _table(titles, rows, (True, True, False, False, False))]
+
+
+def _again(report: Report) -> list[str]:
+    """What the lock holds to, and the commands; empty where a report tells nothing of it."""
+    decisions = repeat.decisions(report)
+    if not decisions:
+        return []
+    commands = "\n".join(f"- {_text(what)}: `{command}`" for what, command in repeat.COMMANDS)
+    return ["## Do it again", _bullets(decisions), "In the bundle's directory:", commands]
 
 
 def _flips(report: Report) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edgekit.report.metrics import metric
-from edgekit.report.model import CalibrationVariance, Report
+from edgekit.report.model import CalibrationVariance, Int8Sums, Report
 from edgekit.report.summary import MISSING, interval, model_name, number, times
 
 
@@ -58,7 +58,20 @@ def _images(report: Report) -> list[tuple[str, str]]:
         lines.append(("Calibration", text + "; no image is in both sets"))
         if pinned.spread:
             lines.append(("Other calibration sets", _spread(pinned.spread)))
+        if pinned.int8_sums and pinned.int8_sums.how == "16-bit":
+            lines.append(("INT8 sums", sums(pinned.int8_sums)))
     return lines
+
+
+def sums(told: Int8Sums) -> str:
+    """What keeps INT8 sums from saturating on a processor that adds them up in 16 bits."""
+    start = "this processor adds products two at a time in 16 bits (no VNNI); no sum can saturate"
+    if not told.widened_channels:
+        return start
+    channels = f"{number(told.widened_channels, 0)} of {number(told.channels, 0)} channels"
+    layers = f"{number(told.widened_layers, 0)} of {number(told.layers, 0)} layers"
+    most = f"{number(told.largest_factor, 2)} times at most"
+    return f"{start}: the scales of {channels} in {layers} are wider for it, {most}"
 
 
 def _spread(spread: CalibrationVariance) -> str:

@@ -27,6 +27,7 @@ from edgekit.report.fields import (
     Whole,
 )
 from edgekit.report.metrics import METRICS, Task
+from edgekit.report.model_evidence import ClassCoverage, LockedDecisions
 from edgekit.report.model_pruning import PrecisionSearch, Pruning
 from edgekit.report.model_variants import Variant
 
@@ -83,6 +84,20 @@ class CalibrationVariance(Part):
     std: Amount = Field(description="Of a sample.")
 
 
+class Int8Sums(Part):
+    """How INT8 products are added up where the network runs, and what keeps their sums from saturating.
+
+    The counts are of the chosen network, or of the plain INT8 one where another was chosen.
+    """
+
+    how: Literal["exact", "16-bit"] = Field(description="16-bit: two at a time, as x86-64 without VNNI does it.")
+    layers: Count | None = Field(None, description="With INT8 weights that are added up so; null where sums are exact.")
+    channels: Count | None = None
+    widened_layers: Count | None = None
+    widened_channels: Count | None = Field(None, description="Whose scales are wider than their weights need.")
+    largest_factor: Amount | None = Field(None, description="By which a scale is wider.")
+
+
 class Calibration(Measured):
     """The calibration set; null in a report whose variants need none."""
 
@@ -93,6 +108,8 @@ class Calibration(Measured):
     digest: str | None
     seed: Whole | None = None
     spread: CalibrationVariance | None = None
+    coverage: ClassCoverage | None = Field(None, description="Absent where the images have no labels.")
+    int8_sums: Int8Sums | None = None
     why: str | None = None
 
 
@@ -188,6 +205,7 @@ class Report(Part):
         None, alias="tuning", description="Absent or null where a build looks for no mix of precisions."
     )
     referee: Referee | None = None
+    locked: LockedDecisions | None = None
     stages: tuple[StageRun, ...]
     warnings: tuple[str, ...] = ()
     environment: dict[str, Scalar]

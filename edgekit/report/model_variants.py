@@ -22,6 +22,7 @@ from edgekit.report.fields import (
     Share,
 )
 from edgekit.report.metrics import METRICS
+from edgekit.report.model_evidence import LayerTimes, Quantiles
 
 _MEMORY = r"^memory(_[a-z0-9_]+)?$"
 
@@ -109,6 +110,7 @@ class Latency(Measured):
     p99_bounds: tuple[Amount | None, Amount | None] | None = Field(None, description="The same of p99.")
     runs: Count | None
     warmup: Count | None
+    quantiles: Quantiles | None = None
     why: str | None = None
 
     @model_validator(mode="after")
@@ -204,6 +206,25 @@ class Arithmetic(Part):
     ok: bool
 
 
+class KernelCount(Part):
+    """A kernel, and how many layers with weights it computes."""
+
+    kernel: Name
+    layers: Positive
+
+
+class Kernels(Part):
+    """What the runtime took for the layers with weights, read from what it compiled on the machine of the build."""
+
+    layers: Count
+    as_built: Count = Field(description="Of them, on kernels of the variant's precision.")
+    reference: Count = Field(description="On plain kernels that no user would wait for.")
+    floating: Count = Field(description="Others that are quantized and compute in floating point.")
+    ok: bool = Field(description="Whether those that are not as built are too few, or too quick, to matter.")
+    sentence: str
+    primitives: tuple[KernelCount, ...]
+
+
 class Variant(Part):
     """One form of the network, what was measured of it, and whether it stays."""
 
@@ -220,15 +241,18 @@ class Variant(Part):
     energy_j: Amount | None = None
     fidelity: Fidelity | None = None
     kept: bool
+    taken_back: bool | None = Field(None, description="Whether its step was taken back; absent where that is not told.")
     reason: str
     why: str | None = None
     layers: tuple[Layer, ...] = ()
+    layer_times: LayerTimes | None = None
     flips: Flips | None = None
     classes: ClassChanges | None = None
     parent: Name | None = Field(None, description="Name of the variant that this one was made from.")
     beaten_by: Name | None = Field(None, description="Name of the simpler variant that this one does not beat.")
     ratios: tuple[LatencyRatio, ...] = Field((), description="Against the variants that this one must beat.")
     arithmetic: Arithmetic | None = Field(None, description="Of INT8 that a processor runs.")
+    kernels: Kernels | None = Field(None, description="Of int8, mixed and fp16, where they run on the build's machine.")
 
     @field_validator("ratios")
     @classmethod

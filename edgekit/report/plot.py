@@ -4,47 +4,41 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edgekit.report import summary
+from edgekit.report.axes import Axis, linear_axis, log_axis
+from edgekit.report.columns import decision
 from edgekit.report.escaping import html_text
 from edgekit.report.labels import Box, Label, place, text_width
 from edgekit.report.metrics import metric
 from edgekit.report.model import Report
-from edgekit.report.model_variants import Accuracy
+from edgekit.report.model_variants import Accuracy, Latency, Variant
 
 WIDTH, HEIGHT = 860, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 20, 52
 Z95 = 1.959964
+MOST_LABELS = 14
+"""Points that are labelled; of more, only the chosen one and those that no other one beats."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """A variant in the plot: latencies in ms; accuracy (or agreement) in percent, None if not measured."""
+    """A variant in the plot: latencies in ms; accuracy (or agreement) in percent, None if not measured.
+
+    Attributes:
+        x_ends: the bounds of p50, or p50 and p90 where a variant of the report has none.
+        look: chosen, kept, left (it stands there for comparison) or taken (its step was taken back).
+        is_front: whether no other one is both faster and at least as accurate.
+    """
 
     name: str
     x: float
-    x_end: float
+    x_ends: tuple[float, float]
     y: float | None
     y_ends: tuple[float, float] | None
     look: str
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A scale from values to pixels, with its ticks."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-    ticks: tuple[float, ...]
-    is_log: bool = False
-
-    def at(self, value: float) -> float:
-        """The pixel of a value."""
-        low, high, here = (math.log(v) if self.is_log else v for v in (self.low, self.high, value))
-        return self.start + (here - low) / (high - low) * (self.end - self.start)
+    is_front: bool = False
 
 
 def wilson(percent: float, count: int) -> tuple[float, float]:
@@ -60,7 +54,7 @@ def points(report: Report) -> tuple[str, list[Point]]:
     timed = [(each, each.latency.p50) for each in report.variants if each.latency.p50]
     keys = ("accuracy", "agreement")
     y_key = next((key for key in keys if any(_y(report, v.accuracy, key) is not None for v, _ in timed)), "")
-    found = []
+    found, are_bounds = [], has_bounds(report)
     for variant, p50 in timed:
         accuracy = variant.accuracy
         y = _y(report, accuracy, y_key)
@@ -68,10 +62,43 @@ def points(report: Report) -> tuple[str, list[Point]]:
         is_share = y_key == "agreement" or metric(report).is_share
         if ends is None and y is not None and accuracy.images and is_share:
             ends = wilson(y, accuracy.images)
-        look = "chosen" if variant.name == report.chosen else "kept" if variant.kept else "left"
-        x_end = max(variant.latency.p90 or 0, p50)
-        found.append(Point(variant.name, p50, x_end, y, ends if y is not None else None, look))
-    return y_key, found
+        x_ends = (p50, max(variant.latency.p90 or 0, p50))
+        if are_bounds:
+            x_ends = bounds(variant.latency) or x_ends
+        found.append(Point(variant.name, p50, x_ends, y, ends if y is not None else None, _look(report, variant)))
+    best = set(front([(each.x, each.y) for each in found]))
+    return y_key, [replace(each, is_front=place in best) for place, each in enumerate(found)]
+
+
+def bounds(latency: Latency) -> tuple[float, float] | None:
+    """The bounds of p50, where runs bound both ends."""
+    low, high = latency.p50_bounds or (None, None)
+    return None if low is None or high is None else (low, high)
+
+
+def has_bounds(report: Report) -> bool:
+    """Whether every p50 is told with its bounds."""
+    return all(bounds(each.latency) is not None for each in report.variants if each.latency.p50)
+
+
+def _look(report: Report, variant: Variant) -> str:
+    if variant.name == report.chosen:
+        return "chosen"
+    return {"yes": "kept", "taken back": "taken"}.get(decision(report, variant), "left")
+
+
+def front(points: Sequence[tuple[float, float | None]]) -> list[int]:
+    """Places of the points that no other one beats, by latency (less is better) and accuracy (more is); fastest first.
+
+    Points without accuracy are on no front.
+    """
+    known = [(x, -y, index) for index, (x, y) in enumerate(points) if y is not None]
+    best, found = float("-inf"), []
+    for _, negative, index in sorted(known):
+        if -negative > best:
+            best = -negative
+            found.append(index)
+    return found
 
 
 def _y(report: Report, accuracy: Accuracy, y_key: str) -> float | None:
@@ -81,39 +108,13 @@ def _y(report: Report, accuracy: Accuracy, y_key: str) -> float | None:
     return accuracy.agreement if y_key == "agreement" else None
 
 
-def _nice_step(span: float, count: int) -> float:
-    rough = span / count
-    unit = 10.0 ** math.floor(math.log10(rough))
-    return next(unit * each for each in (1, 2, 2.5, 5, 10) if unit * each >= rough * 0.999)
-
-
-def linear_axis(low: float, high: float, start: float, end: float, top: float = math.inf) -> Axis:
-    """An axis that holds low to high with some air, at round ticks; never above `top`."""
-    span = max(high - low, abs(high) * 1e-3, 1e-3)
-    step = _nice_step(span * 1.1, 5)
-    first = max(0.0, math.floor((low - span * 0.05) / step) * step)
-    last = math.ceil((high + span * 0.05) / step) * step
-    last = last if last <= top else max(top, high)
-    ticks = [first + i * step for i in range(round((last - first) / step + 0.499) + 1)]
-    return Axis(first, last, start, end, tuple(round(t, 9) for t in ticks if t <= last + step * 1e-6))
-
-
-def log_axis(low: float, high: float, start: float, end: float) -> Axis:
-    """A logarithmic axis that holds low to high with some air, with ticks at 1, 2 and 5."""
-    low, high = low / 1.25, high * 1.35
-    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    marks = (1, 2, 5) if high / low < 300 else (1,)
-    ticks = tuple(m * 10.0**d for d in decades for m in marks if low <= m * 10.0**d <= high)
-    return Axis(low, high, start, end, ticks, True)
-
-
 def svg(report: Report) -> str:
     """The plot as one <svg> element; an empty text when no latency was measured."""
     y_key, found = points(report)
     if not found:
         return ""
     x_budget = report.verdict.latency.budget
-    xs = [p.x for p in found] + [p.x_end for p in found] + ([x_budget] if x_budget else [])
+    xs = [end for p in found for end in (p.x, *p.x_ends) if end > 0] + ([x_budget] if x_budget else [])
     make = log_axis if max(xs) / min(xs) > 2.5 else linear_axis
     x_axis = make(min(xs), max(xs), LEFT, WIDTH - RIGHT)
     y_axis = _y_axis(report, y_key, found)
@@ -124,6 +125,7 @@ def svg(report: Report) -> str:
     parts = [
         *_grid(x_axis, y_axis, metric(report).axis if y_key == "accuracy" else "top-1 agreement with FP32"),
         *lines,
+        *_front_line(spots),
         *(each[0] for each in marks),
         *_labels(spots, [*line_boxes, *(box for each in marks for box in each[1])]),
     ]
@@ -141,13 +143,13 @@ def _y_axis(report: Report, y_key: str, found: Sequence[Point]) -> Axis | None:
     if not y_key:
         return None
     values = [end for p in found if p.y is not None for end in (p.y_ends or (p.y,))]
-    limit = _y_budget(report, y_key)
+    limit = accuracy_limit(report, y_key)
     low, high = min([*values, *([] if limit is None else [limit])]), max(values)
     bottom = HEIGHT - BOTTOM - (34 if any(p.y is None for p in found) else 0)  # a lane for what has a latency only
     return linear_axis(low, high, bottom, TOP, top=100.0)
 
 
-def _y_budget(report: Report, y_key: str) -> float | None:
+def accuracy_limit(report: Report, y_key: str) -> float | None:
     """The lowest accuracy within the budget, in percent."""
     base, budget = summary.baseline(report), report.verdict.accuracy.budget
     before = None if base is None else metric(report).value(base.accuracy)
@@ -191,7 +193,7 @@ def _grid(x_axis: Axis, y_axis: Axis | None, y_title: str) -> list[str]:
 def _budgets(report: Report, y_key: str, x_axis: Axis, y_axis: Axis | None) -> tuple[list[str], list[Box]]:
     """The budgets as dashed lines, and where their texts are."""
     parts, boxes = [], []
-    limit, right, bottom = _y_budget(report, y_key), WIDTH - RIGHT, HEIGHT - BOTTOM
+    limit, right, bottom = accuracy_limit(report, y_key), WIDTH - RIGHT, HEIGHT - BOTTOM
     if y_axis and limit is not None:
         y, words = y_axis.at(limit), f"accuracy budget: {limit:.1f} %"
         parts.append(f'<line class="budget" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -216,10 +218,11 @@ def _y_words(point: Point, name: str) -> str:
 
 def _marks(point: Point, x: float, y: float, x_axis: Axis, y_axis: Axis | None, words: str) -> tuple[str, list[Box]]:
     """The mark of a point with its error bars, and what they cover."""
-    end = x_axis.at(point.x_end)
-    look = point.look + (" no-y" if y_axis and point.y is None else "")
-    bars = [f'<path class="bar" d="M{x:.1f} {y:.1f}H{end:.1f}M{end:.1f} {y - 4:.1f}v8"/>']
-    boxes = [Box(x - 8, y - 8, x + 8, y + 8), Box(x, y - 3, end + 2, y + 3)]
+    start, end = (x_axis.at(max(each, x_axis.low)) for each in point.x_ends)
+    look = ("left taken" if point.look == "taken" else point.look) + (" no-y" if y_axis and point.y is None else "")
+    caps = "".join(f"M{each:.1f} {y - 4:.1f}v8" for each in (start, end) if abs(each - x) > 0.5)
+    bars = [f'<path class="bar" d="M{start:.1f} {y:.1f}H{end:.1f}{caps}"/>']
+    boxes = [Box(x - 8, y - 8, x + 8, y + 8), Box(start - 2, y - 3, end + 2, y + 3)]
     if y_axis and point.y_ends:
         low, high = (y_axis.at(each) for each in point.y_ends)
         bars.append(
@@ -228,6 +231,8 @@ def _marks(point: Point, x: float, y: float, x_axis: Axis, y_axis: Axis | None, 
         boxes.append(Box(x - 4, high, x + 4, low))
     ring = f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="11"/>' if point.look == "chosen" else ""
     dot = f'<circle class="dot" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>'
+    if point.look == "taken":
+        dot += f'<path class="cross" d="M{x - 3:.1f} {y - 3:.1f}l6 6m0 -6l-6 6"/>'
     hover = f"<title>{html_text(point.name)}: p50 {summary.milliseconds(point.x)} ms, {words}</title>"
     return (
         f'<g class="point {look}" data-variant="{html_text(point.name)}">{hover}{"".join(bars)}{ring}{dot}</g>',
@@ -235,9 +240,20 @@ def _marks(point: Point, x: float, y: float, x_axis: Axis, y_axis: Axis | None, 
     )
 
 
+def _front_line(spots: Sequence[tuple[Point, float, float]]) -> list[str]:
+    """Steps along the points that no other one beats."""
+    best = sorted((x, y) for point, x, y in spots if point.is_front)
+    if len(best) < 2:
+        return []
+    (x, y), *others = best
+    return [f'<path class="front" d="M{x:.1f} {y:.1f}{"".join(f"H{x:.1f}V{y:.1f}" for x, y in others)}"/>']
+
+
 def _labels(spots: Sequence[tuple[Point, float, float]], obstacles: Sequence[Box]) -> list[str]:
     """Name and numbers beside each point, the chosen one placed first, with a thin line to those set far away."""
     ordered = sorted(spots, key=lambda spot: spot[0].look != "chosen")
+    if len(ordered) > MOST_LABELS:
+        ordered = [spot for spot in ordered if spot[0].look == "chosen" or spot[0].is_front][:MOST_LABELS]
     texts = []
     for point, _, _ in ordered:
         name = point.name if len(point.name) <= 26 else point.name[:25] + "…"

@@ -7,7 +7,7 @@ from typing import Final
 from edgekit.report.model_pruning import PrecisionSearch
 
 HEADING: Final = "The budget loop"
-TITLES: Final = ("tried", "points lost", "KL divergence", "seconds", "")
+TITLES: Final = ("tried", "points lost", "KL divergence", "seconds", "then")
 
 
 def sentence(search: PrecisionSearch) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from edgekit.report import pruned
+from edgekit.report.axes import Axis, linear_axis
 from edgekit.report.escaping import html_text
 from edgekit.report.labels import text_width
 from edgekit.report.model_pruning import Pruning
-from edgekit.report.plot import Axis, linear_axis
 from edgekit.report.summary import number
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 860, 58, 12, 22, 46

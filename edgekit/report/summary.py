@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-
-from edgekit.report.metrics import METRICS, Task, metric
+from edgekit.report.metrics import metric
 from edgekit.report.model import Report
-from edgekit.report.model_variants import Accuracy, CosineToFp32, Latency, PairsOfImages, Variant
+from edgekit.report.model_variants import Variant
 from edgekit.validate.rounding import about
 
 MISSING = "–"
 """A cell whose value was not measured; `gaps` says why."""
 
-Cell = Callable[[Report, Variant], str]
-"""Makes the text of a cell."""
-
 _ACRONYMS = frozenset({"fp32", "fp16", "bf16", "int8", "int4", "qat"})
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column of the table of variants: a short title, its meaning, and the text of a cell."""
-
-    title: str
-    meaning: str
-    cell: Cell
-    is_text: bool = False
 
 
 def number(value: float | None, digits: int = 1) -> str:
@@ -183,84 +167,6 @@ def state(report: Report) -> tuple[str, str]:
     return "good", "Done" if accuracy.budget is None and latency.budget is None else "Within budget"
 
 
-def columns(report: Report) -> list[Column]:
-    """The columns of the table of variants: those of accuracy by the task, memory and energy only where one was
-    measured.
-    """
-    optional = []
-    if any(each.memory_bytes is not None for each in report.variants):
-        optional.append(Column("memory, MB", "peak memory, megabytes", lambda r, v: megabytes(v.memory_bytes)))
-    if any(each.energy_j is not None for each in report.variants):
-        optional.append(Column("energy, J", "energy of one inference, joules", lambda r, v: number(v.energy_j, 3)))
-    first, last = _COLUMNS[:_ACCURACY_AT], _COLUMNS[_ACCURACY_AT:]
-    return [*first, *_OF_TASK[report.task], *last[:-2], *optional, *last[-2:]]
-
-
-def _scaled(value: float | None, unit: float, digits: int = 1) -> str:
-    return number(None if value is None else value / unit, digits)
-
-
-def _accuracy_cell(value: Callable[[Accuracy], float | None]) -> Cell:
-    return lambda report, variant: number(value(variant.accuracy), 2)
-
-
-def _cosine_cell(value: Callable[[CosineToFp32], float]) -> Cell:
-    return lambda report, variant: MISSING if (to := variant.accuracy.cosine) is None else number(value(to), 4)
-
-
-def _pairs_cell(value: Callable[[PairsOfImages], float], digits: int) -> Cell:
-    return lambda report, variant: MISSING if (of := variant.accuracy.pairs) is None else number(value(of), digits)
-
-
-def _accuracy_column(task: Task) -> Column:
-    of_task = METRICS[task]
-    return Column(of_task.title, of_task.meaning, _accuracy_cell(of_task.value))
-
-
-def _latency_cell(value: Callable[[Latency], float | None]) -> Cell:
-    return lambda report, variant: milliseconds(value(variant.latency))
-
-
-_COLUMNS: tuple[Column, ...] = (
-    Column("variant", "name of what was done", lambda r, v: v.name, True),
-    Column("precision", "of the arithmetic", lambda r, v: v.precision, True),
-    Column("runtime", "what executes it", lambda r, v: v.runtime, True),
-    Column("size, MB", "file size, megabytes", lambda r, v: megabytes(v.size_bytes)),
-    Column("params, M", "parameters, millions", lambda r, v: _scaled(v.params, 1e6, 2)),
-    Column("GMACs", "multiply-accumulates of one image, billions", lambda r, v: _scaled(v.macs, 1e9, 2)),
-    Column("p50, ms", "median latency", _latency_cell(lambda t: t.p50)),
-    Column("p90, ms", "nine of ten runs are faster", _latency_cell(lambda t: t.p90)),
-    Column("p99, ms", "99 of 100 runs are faster", _latency_cell(lambda t: t.p99)),
-    Column("images/s", "throughput", lambda r, v: number(v.latency.throughput_ips)),
-    Column("speedup", "against fp32, ratio of p50", lambda r, v: times(speedup(r, v))),
-    Column("kept", "whether the step paid and stays", lambda r, v: "yes" if v.kept else "no", True),
-    Column("reason", "why it was kept or taken back", lambda r, v: v.reason, True),
-)
-_ACCURACY_AT = next(place for place, each in enumerate(_COLUMNS) if each.title == "p50, ms")
-"""Where the columns of the task stand: before those of latency."""
-
-_OF_TASK: Mapping[Task, tuple[Column, ...]] = {
-    "classify": (
-        _accuracy_column("classify"),
-        Column("top-5, %", "label is among the first five answers", _accuracy_cell(lambda a: a.top5)),
-        Column("agreement, %", "same first answer as fp32", _accuracy_cell(lambda a: a.agreement)),
-    ),
-    "embed": (
-        _accuracy_column("embed"),
-        Column("cosine", "with fp32's vectors, mean", _cosine_cell(lambda c: c.mean)),
-        Column("cosine, p1", "its 1st percentile", _cosine_cell(lambda c: c.p1)),
-        Column("ROC AUC", "of cosines of pairs of one class against others", _pairs_cell(lambda p: p.roc_auc, 4)),
-        Column("false accepts, %", "of pairs of different classes", _pairs_cell(lambda p: p.false_accept, 2)),
-        Column("false rejects, %", "of pairs of the same class", _pairs_cell(lambda p: p.false_reject, 2)),
-    ),
-    "multilabel": (
-        _accuracy_column("multilabel"),
-        Column("F1, %", "macro, at the threshold of probability", _accuracy_cell(lambda a: a.f1)),
-        Column("micro F1, %", "of all labels together", _accuracy_cell(lambda a: a.f1_micro)),
-    ),
-}
-
-
 def gaps(report: Report) -> list[str]:
     """What was not measured, and why: one line for each variant and part."""
     lines = []
@@ -280,3 +186,21 @@ def fidelity(report: Report) -> list[tuple[str, str, str, str]]:
         for each in report.variants
         if (f := each.fidelity)
     ]
+
+
+def arithmetic(report: Report) -> list[tuple[str, ...]]:
+    """Name, exact runtime, images, same answers in percent, mean and least cosine of each variant that was compared
+    with exact integer arithmetic.
+    """
+    return [
+        (each.name, a.exact, number(a.images, 0), number(a.same, 2), number(a.cosine, 5), number(a.least_cosine, 5))
+        for each in report.variants
+        if (a := each.arithmetic)
+    ]
+
+
+def scalar(value: str | float | bool | None) -> str:
+    """A value of the environment in words."""
+    if value is None:
+        return MISSING
+    return ("yes" if value else "no") if isinstance(value, bool) else str(value)

@@ -18,6 +18,7 @@ from .files import problems
 from .kernels import KernelFindings, findings_of
 from .manifest import Checked, read_manifest
 from .openvino_plugins import PLUGINS, PROCESSOR, lacking
+from .processor import what_differs
 from .session import Limits, Ranked, Session
 from .signers import Signed, signer_of
 
@@ -33,7 +34,8 @@ class Bundle(object):
         size: (height, width) of the input in pixels (ints).
         runtime: what it is run with here (str); plugin: of OpenVINO, what drives the device here (str: "CPU", "GPU" or
             "NPU").
-        warnings: why that is not the device that it was built for (list of str; empty where it is).
+        warnings: why that is not the device, or not the kind of processor, that it was built for (list of str; empty
+            where it is).
         signer: who signed it, of the allowed signers: an identity, or the fingerprint of a key (str; None when that was
             not asked for).
     """
@@ -41,10 +43,12 @@ class Bundle(object):
     def __init__(self, path: str, told: Checked, runtime: str, verify: bool) -> None:
         self.path, self.runtime, self._told, self._verify = path, runtime, told, verify
         self.manifest = told.content
-        self.plugin, self.warnings = _plugin_here(told.settings.plugin, runtime)
+        self.plugin, self.warnings = plugin_here(told.settings.plugin, runtime)
         self.labels = list(told.labels)
         self.size = told.contract.size
         self.signer: Optional[str] = None
+        differs = what_differs(self.manifest.get("arithmetic"), runtime) if self.plugin == PROCESSOR else None
+        self.warnings += [differs] if differs else []
         self._sessions: "WeakSet[Session]" = WeakSet()
         self._asked: Tuple[str, Optional[int], str] = (runtime, None, "latency")
         self._network: Optional[Network] = None
@@ -202,7 +206,7 @@ class Bundle(object):
         return golden.check_golden(self.path, self.size, self._told.classes, network, self._told.output.activation)
 
 
-def _plugin_here(own: str, runtime: str) -> Tuple[str, List[str]]:
+def plugin_here(own: str, runtime: str) -> Tuple[str, List[str]]:
     """What drives the device that a bundle runs on here, and what must be said where that is not its own.
 
     Args:

@@ -87,20 +87,24 @@ def choose(own: str, files: Iterable[str]) -> str:
     Raises:
         MissingError: none is installed; the message says how to get one.
     """
-    able = [each for each in _in_order(own) if set(FILES[each]) <= set(files)]
-    if not able:
+    found = able(own, files)
+    if not found:
         raise BundleError("the bundle is for the runtime %r, which is not known here, and has no other model" % own)
-    for each in able:
+    for each in found:
         if importlib.util.find_spec(MODULES[each]) is not None:
             return each
-    hints = "; or ".join(INSTALL[each] for each in able)
-    raise MissingError("no runtime for this bundle is installed (%s): %s" % (", ".join(able), hints))
+    hints = "; or ".join(INSTALL[each] for each in found)
+    raise MissingError("no runtime for this bundle is installed (%s): %s" % (", ".join(found), hints))
 
 
-def _in_order(own: str) -> List[str]:
-    """TensorRT is no second choice: it takes only graphs that were quantized by its rules."""
+def able(own: str, files: Iterable[str]) -> List[str]:
+    """The runtimes that can run a bundle's files, the one that it was built for first.
+
+    TensorRT is no second choice: it takes only graphs that were quantized by its rules.
+    """
     others = [each for each in ("openvino", "onnxruntime") if each != own]
-    return ([own] if own in RUNTIMES else []) + others
+    named = set(files)
+    return [each for each in ([own] if own in RUNTIMES else []) + others if set(FILES[each]) <= named]
 
 
 def _openvino(folder: str, precision: str, settings: Settings) -> Network:

@@ -14,4 +14,4 @@ class MissingError(BundleError):
 
 
 class DeviceWarning(UserWarning):
-    """A bundle runs on another device than the one that it was built and measured for."""
+    """A bundle runs on another device, or another kind of processor, than it was built and measured for."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from typing import Any, Dict, List, Optional
 
+from . import processor
 from .cgroup import usable_cores
 
 RUNTIMES = ("tensorrt", "tensorrt_rtx", "openvino", "onnxruntime", "numpy")
@@ -52,6 +53,8 @@ def probe(home: str, root: str = "/") -> Dict[str, Any]:
         "power_mode": power_mode(root),
         "temperatures_c": temperatures_c(root),
         "clocks_mhz": clocks_mhz(root),
+        "features": list(processor.flags(root)),
+        "isa_limit": processor.limit(os.environ),
     }
 
 

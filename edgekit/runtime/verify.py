@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optiona
 
 from .errors import BundleError, MissingError
 from .files import problems
-from .manifest import MODEL_SIGNATURE, SIGNATURE, read_manifest
+from .manifest import MODEL_SIGNATURE, SIGNATURE, Checked, read_manifest
 from .model_signature import Keys, check_listed, check_model_signature
+from .processor import what_differs
 from .signature import check_untampered
 from .signers import Signed, signer_of
 
@@ -63,6 +64,9 @@ def verify(
     checks.append(Check("files", True, "%d files, %.2f MB" % (len(manifest.files), size / 1e6)))
     signed = Signed(folder, raw, manifest.files)
     checks += _asked(signed, allowed_signers, identity, key) or _unasked(signed)
+    differs = _differs(manifest, runtime)
+    if differs is not None:
+        checks.append(Check("int8 sums", None, differs, warning=True))
     if golden:
         checks.extend(_computed(folder, runtime))
     else:
@@ -119,6 +123,20 @@ def _asked(
         by = partial(check_model_signature, *signed, key=key)
         checks.append(_made("model signature", lambda: (True, "by the key %s" % by())))
     return checks
+
+
+def _differs(manifest: Checked, runtime: Optional[str]) -> Optional[str]:
+    """What differs in how this processor adds INT8 products up."""
+    from .bundle import plugin_here
+    from .engines import choose
+    from .openvino_plugins import PROCESSOR
+
+    try:
+        used = runtime or choose(manifest.runtime, manifest.files)
+    except BundleError:  # none that could run it is here
+        used = manifest.runtime
+    on_processor = plugin_here(manifest.settings.plugin, used)[0] == PROCESSOR
+    return what_differs(manifest.content.get("arithmetic"), used) if on_processor else None
 
 
 def _unasked(signed: Signed) -> List[Check]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edgekit.targets.machine import Inventory, Machine, describe, processor, this_machine
+from edgekit.targets.machine import Inventory, Machine, adds_int8_in_16_bits, describe, processor, this_machine
 from edgekit.targets.releases import Release
 from edgekit.targets.table import TARGETS, dla_leaves_means, find, release_of, release_with
 from edgekit.targets.target import Target
@@ -13,6 +13,7 @@ __all__ = [
     "Machine",
     "Release",
     "Target",
+    "adds_int8_in_16_bits",
     "describe",
     "dla_leaves_means",
     "find",

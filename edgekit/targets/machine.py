@@ -10,11 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edgekit.runtime import cgroup
+from edgekit.runtime import processor as processors
 
-INTERESTING_FEATURES = (
-    *("avx2", "avx512f", "avx512_vnni", "avx_vnni", "avx512_bf16", "avx512_fp16"),
-    *("amx_int8", "amx_bf16", "asimd", "asimdhp", "asimddp", "i8mm", "bf16", "sve"),
-)
+INTERESTING_FEATURES = processors.FEATURES
 """Processor features, as Linux names them, that decide which precisions are fast."""
 
 
@@ -60,6 +58,16 @@ def this_machine(gpu: bool = False) -> Machine:
     if quota is not None and quota < 1:
         settings += (("cpu quota", f"{quota:.3g}"),)
     return Machine(cpu, platform.machine(), features, cgroup.usable_cores(), settings, gpus, driver)
+
+
+def adds_int8_in_16_bits(machine: Machine) -> bool:
+    """Whether OpenVINO keeps the sum of two INT8 products in 16 bits there (edgekit.runtime.processor).
+
+    A processor of x86-64 that does not tell its features counts as one that does: what is right there is right
+    everywhere.
+    """
+    limited_to = processors.limit(dict(machine.settings))
+    return processors.int8_sums(machine.architecture, machine.features, limited_to) == "16-bit"
 
 
 @dataclass(frozen=True)
@@ -130,12 +138,13 @@ def _text(path: Path) -> str | None:
 
 
 def processor() -> tuple[str, tuple[str, ...]]:
-    """The processor's name and its interesting features."""
+    """The processor's name, and those of its interesting features that runtimes may use."""
     lines = (_text(Path("/proc/cpuinfo")) or "").splitlines()
     fields = {key.strip().lower(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     present = set((fields.get("flags") or fields.get("features") or "").split())
     name = fields.get("model name") or platform.processor() or platform.machine()
-    return name, tuple(feature for feature in INTERESTING_FEATURES if feature in present)
+    features = tuple(feature for feature in INTERESTING_FEATURES if feature in present)
+    return name, processors.bound(features, processors.limit(os.environ))
 
 
 def _memory() -> dict[str, int]:

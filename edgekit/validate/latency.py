@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edgekit.backends import Compiled
 from edgekit.devices.timed import BenchAnswer, BenchConditions
 from edgekit.errors import EdgekitError
-from edgekit.validate.quantiles import bounds
+from edgekit.validate.quantiles import Quantiles, bounds, distribution
 
 T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)
 """Student's t, two-sided 95 %, by degrees of freedom from 1."""
@@ -42,7 +42,7 @@ class Candidate:
 
 
 Bounds = tuple[float | None, float | None]
-Figure = float | int | bool | tuple[float, float] | Bounds | Mapping[str, float]
+Figure = float | int | bool | tuple[float, float] | Bounds | Mapping[str, float] | Mapping[str, tuple[float, ...]]
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ class Latency:
     by_batch: Mapping[str, float] | None = None
     p50_bounds: Bounds | None = None
     p99_bounds: Bounds | None = None
+    quantiles: Quantiles | None = None
 
     def within(self, budget_ms: float) -> bool | None:
         """Whether the median is known to be within a budget; None where its bounds cannot tell."""
@@ -262,7 +263,7 @@ def figures(blocks: NDArray[np.float64], warmup: int, throughput_ips: float, ste
     ordered = [float(each) for each in np.sort(whole)]
     return Latency(
         p50, p90, p99, mean, (mean - half, mean + half), whole.size, warmup, throughput_ips, steady,
-        p50_bounds=bounds(ordered, 0.5), p99_bounds=bounds(ordered, 0.99),
+        p50_bounds=bounds(ordered, 0.5), p99_bounds=bounds(ordered, 0.99), quantiles=distribution(ordered),
     )  # fmt: skip
 
 

@@ -9,10 +9,30 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 ONE_SIDED: Final = 0.05
 """Error of one end: both together are wrong in at most twice as many cases."""
+
+
+LEVELS: Final = (0.0, 1.0, *(float(each) for each in range(5, 100, 5)), 99.0, 100.0)
+"""Which quantiles are kept, percent: enough to draw a distribution."""
+
+
+@dataclass(frozen=True)
+class Quantiles:
+    """A distribution of milliseconds: `percent` of the runs took no longer than `ms`, place by place."""
+
+    percent: tuple[float, ...]
+    ms: tuple[float, ...]
+
+
+def distribution(ordered: Sequence[float]) -> Quantiles:
+    """The quantiles of times, between two of them on the straight line, as numpy's percentiles are."""
+    import numpy as np
+
+    return Quantiles(LEVELS, tuple(float(each) for each in np.percentile(ordered, LEVELS)))
 
 
 def bounds(ordered: Sequence[float], share: float, error: float = ONE_SIDED) -> tuple[float | None, float | None]:

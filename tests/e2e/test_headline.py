@@ -59,7 +59,7 @@ def test_the_report_is_measured_and_within_budget(headline: Any) -> None:
     assert report["data"]["images"] == 240
     assert report["calibration"]["images"] == 300
     assert [stage["name"] for stage in report["stages"]] == [
-        *("export", "calibrate", "prepare", "referee", "quantize", "compile", "validate", "measure")
+        *("export", "calibrate", "prepare", "referee", "quantize", "compile", "validate", "measure", "profile")
     ]
     for each in report["variants"]:
         assert each["latency"]["p50"] > 0
@@ -209,6 +209,7 @@ def test_a_real_browser_opens_the_report_offline(headline: Any, tmp_path: Path) 
     drawn = run("--dump-dom")
     assert "<svg" in drawn
     assert drawn.count('class="dot"') >= 3
+    assert drawn.count('class="drawn') == 3
     assert "INT8 is" in drawn
     run(f"--screenshot={shot}", "--window-size=1200,1600")
     from PIL import Image

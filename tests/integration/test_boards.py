@@ -17,10 +17,22 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 pytestmark = pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="there is no sshd here")
 
-QUICK = (
-    *("--model", "inception_v4", "--width", "0.1", "--weights", "random", "--prune", "none"),
-    *("--images", 24, "--calibration-images", 12, "--size", 139),
-)
+
+@pytest.fixture
+def network(tiny_onnx: Callable[..., Path], photos: Callable[..., Path]) -> tuple[object, ...]:
+    """A small network and pictures for it, as flags of `build`."""
+    return (
+        "--model",
+        tiny_onnx(),
+        "--size",
+        32,
+        "--data",
+        photos(classes=4, count=8),
+        "--prune",
+        "none",
+        "--max-drop",
+        100,
+    )
 
 
 @pytest.fixture
@@ -34,9 +46,11 @@ def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgekit: Run) -> Iter
     made.process.wait()
 
 
-def test_a_board_keeps_the_form_that_is_faster_there(board: Server, tmp_path: Path, edgekit: Run) -> None:
+def test_a_board_keeps_the_form_that_is_faster_there(
+    board: Server, network: tuple[object, ...], tmp_path: Path, edgekit: Run
+) -> None:
     out = tmp_path / "bundle"
-    built = edgekit("build", "--target", "raspberry-pi-5", *QUICK, "--out", out)
+    built = edgekit("build", "--target", "raspberry-pi-5", *network, "--out", out)
     assert built.returncode == 0, built.stderr
     assert (out / "model.fp16.onnx").exists()
     sent = edgekit("device", "deploy", "pi", out, "--json")
@@ -49,11 +63,15 @@ def test_a_board_keeps_the_form_that_is_faster_there(board: Server, tmp_path: Pa
     assert again["form"]["form"] in ("int8", "fp16")
 
 
-def test_a_build_on_a_device_times_fp16_beside_int8(board: Server, tmp_path: Path, edgekit: Run) -> None:
+def test_a_build_on_a_device_times_fp16_beside_int8(
+    board: Server, network: tuple[object, ...], tmp_path: Path, edgekit: Run
+) -> None:
     out = tmp_path / "there"
     recipe = tmp_path / "quick.yaml"
     recipe.write_text("latency: {runs: 30, max_seconds: 5}\n")
-    built = edgekit("build", "--recipe", recipe, "--target", "arm64", *QUICK, "--device", "pi", "--out", out, "--json")
+    built = edgekit(
+        "build", "--recipe", recipe, "--target", "arm64", *network, "--device", "pi", "--out", out, "--json"
+    )
     assert built.returncode == 0, built.stderr
     told = json.loads(built.stdout)
     assert {each["name"] for each in told["variants"]} == {"fp32", "fp16", "int8"}

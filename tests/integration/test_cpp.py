@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import platform
 import random
 import shutil
 import subprocess
@@ -18,7 +19,7 @@ from bundles import make_bundle
 from cpp_library import SOURCES, Pixels, Programs, noise, photo
 from PIL import Image
 
-from edgekit.runtime import Bundle
+from edgekit.runtime import Bundle, processor
 from edgekit.runtime.resize import resample
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -192,3 +193,21 @@ def test_wrong_use(programs: Programs, arguments: tuple[str, ...], words: str) -
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86-64 adds INT8 products up in 16 bits")
+def test_another_kind_of_processor_is_told_of(
+    programs: Programs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the words of the Python runtime."""
+    bundles = {
+        sums: make_bundle(tmp_path / sums, precision="int8", arithmetic={"int8_sums": sums}) for sums in processor.SUMS
+    }
+    picture = photo(random.Random(3), tmp_path / "photo.png")
+    for limit in ("AVX2", ""):
+        monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+        for folder in bundles.values():
+            told = programs.run(folder, picture)
+            assert told.returncode == 0, told.stderr
+            with Bundle.open(folder, verify=False) as opened:
+                assert told.stderr == "".join(f"edgekit: warning: {each}\n" for each in opened.warnings)

@@ -43,3 +43,23 @@ def test_int8_of_openvino_was_held_against_exact_arithmetic(built: Built) -> Non
     assert found is not None
     assert (found.exact, found.images, found.ok) == ("onnxruntime", 48, True)
     assert found.cosine > 0.999
+
+
+def test_what_was_decided_and_where_the_time_goes_is_told(built: Built) -> None:
+    report = built.report
+    assert report.locked is not None
+    assert (report.locked.chosen, report.locked.seed) == (report.chosen, 0)
+    assert report.calibration is not None
+    assert report.calibration.coverage is not None
+    assert report.calibration.coverage.covered == 16
+    looked_at = {each.name for each in report.variants if each.layer_times is not None}
+    assert looked_at == {"fp32", report.chosen}
+    for each in report.variants:
+        assert each.latency.quantiles is not None
+        assert each.latency.quantiles.ms[each.latency.quantiles.percent.index(50.0)] == each.latency.p50
+        if each.layer_times is not None:
+            assert each.layer_times.layers
+            assert any("onv" in layer.operator for layer in each.layer_times.layers)
+    page = (built.directory / "report.html").read_text(encoding="utf-8")
+    assert "Where the time goes" in page
+    assert "int8@onnxruntime" in page

@@ -48,6 +48,23 @@ def test_bases_are_pinned_and_nobody_is_root(path: Path) -> None:
         assert ("HEALTHCHECK" in body) == (name != "build")
 
 
+def test_the_arm64_root_says_what_is_wrong_before_it_makes_anything(tmp_path: Path) -> None:
+    """That it makes a root that works is in tests/network/test_arm_emulation.py."""
+
+    def run(*options: str, **environment: str) -> tuple[int, str]:
+        command = ["sh", str(DOCKER / "arm64-root.sh"), *options]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, env=os.environ | environment)
+        return ran.returncode, ran.stderr
+
+    assert run("--rood", "x")[0] == 2
+    assert run("--root")[0] == 2
+    code, said = run("--root", str(tmp_path / "none"), PYTHON="/no/python")
+    assert code == 4
+    # On a system without apt-get that is missed first.
+    assert "set PYTHON" in said or "is missing" in said
+    assert not (tmp_path / "none").exists()
+
+
 def test_what_is_copied_is_there() -> None:
     for path in FILES:
         for sources in re.findall(r"^COPY (?!--from)(.+) \S+$", path.read_text(), re.MULTILINE):

@@ -100,7 +100,8 @@ struct Options {
   int threads = 0;              // processor threads; 0: what the bundle says, or all
   bool check_integrity = true;  // every file's size and SHA-256, no unknown files; off only for a bundle just checked
   bool check_golden = true;     // the outputs kept in the bundle against those of this machine
-  // Told in a line that a bundle runs on another device than it was built for; by default standard error is.
+  // Told in a line that a bundle runs on another device, or another kind of processor, than it was built for; by
+  // default standard error is.
   std::function<void(const std::string&)> warn;
 };
 

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "engine.hpp"
+#include "processor.hpp"
 
 namespace edgekit {
 
@@ -52,6 +53,8 @@ class OpenVino : public Engine {
   OpenVino(Bytes weights, const std::string& graph, const Manifest& manifest, int threads, const Warn& warn)
       : weights_(std::move(weights)) {
     const std::string plugin = manifest.plugin == "CPU" ? "CPU" : plugin_here(core_, manifest.plugin, warn);
+    const std::string differs = plugin == "CPU" ? what_differs(manifest.int8_sums) : "";
+    if (!differs.empty()) warn(differs);
     const auto hint = plugin_named(plugin).hints.find(manifest.precision);
     if (hint == plugin_named(plugin).hints.end()) {
       refuse("OpenVINO's " + plugin + " computes no " + manifest.precision, "Build the bundle again.");

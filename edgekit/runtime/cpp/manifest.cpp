@@ -150,6 +150,14 @@ std::map<std::string, FileFacts> files_of(const Json& told) {
   return files;
 }
 
+// What makes no sense here says nothing: it is only told of.
+std::string sums_of(const Json& told) {
+  const auto arithmetic = told.find("arithmetic");
+  if (arithmetic == told.end() || !arithmetic->is_object()) return "";
+  const Json sums = arithmetic->value("int8_sums", Json());
+  return sums == "exact" || sums == "16-bit" ? sums.get<std::string>() : "";
+}
+
 // OpenVINO's plugin that the bundle was built for; the processor's where nothing is said of it.
 std::string plugin_of(const Json& target) {
   const auto plugin = target.find("plugin");
@@ -175,6 +183,7 @@ Manifest manifest_of(const Json& told) {
   }
   made.activation = output_word(told, "activation", {"softmax", "sigmoid", "none"}, "softmax");
   made.task = output_word(told, "task", {"classify", "multilabel", "embed"}, "classify");
+  made.int8_sums = sums_of(told);
   const auto settings = told.find("engine_settings");
   if (settings != told.end() && settings->is_object() && settings->contains("threads") &&
       !settings->at("threads").is_null()) {

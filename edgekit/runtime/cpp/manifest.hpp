@@ -26,6 +26,7 @@ struct Manifest {
   std::size_t classes = 0;          // 0: not said
   int threads = 0;                  // 0: not said
   std::string activation;           // softmax, sigmoid or none
+  std::string int8_sums;            // exact or 16-bit, that INT8 weights were made for; nothing: not said
   std::string task;                 // classify, multilabel or embed
 };
 

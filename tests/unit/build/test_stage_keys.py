@@ -147,6 +147,7 @@ def input_of(stage: Stage[Any, Any]) -> Any:
 def test_all_stages_are_found() -> None:
     assert {each.name for each in STAGES.values()} >= {
         *("export", "calibrate", "quantize", "prune", "recover", "tune", "compile", "validate", "measure", "explain"),
+        "profile",
     }
 
 

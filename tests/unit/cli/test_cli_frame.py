@@ -164,7 +164,7 @@ cli.main(["build"])
 def test_doctor_reports_and_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"machine", "openvino", "packages", "cache", "targets", "advice"}
+    assert set(found) == {"machine", "openvino", "packages", "cache", "targets", "emulation", "advice"}
     assert found["machine"]["usable_cores"] >= 1
     assert next(package for package in found["packages"] if package["name"] == "click")["version"]
     assert run("doctor") == 0

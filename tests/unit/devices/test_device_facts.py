@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from edgekit.build.plan import PASSING, device_machine
+from edgekit.build.device_machine import PASSING, device_machine
 from edgekit.devices.facts import DeviceFacts
 from edgekit.runtime.probe import probe
+from edgekit.targets import adds_int8_in_16_bits
 
 ORIN: dict[str, Any] = {
     "model": "NVIDIA Jetson Orin NX",
@@ -38,7 +39,7 @@ ORIN: dict[str, Any] = {
 def test_what_this_machine_tells_is_read_whole(tmp_path: Path) -> None:
     answer = json.loads(json.dumps(probe(str(tmp_path))))
     facts = DeviceFacts.of({**answer, "bytes": 0})
-    assert asdict(facts) == answer
+    assert json.loads(json.dumps(asdict(facts))) == answer
     assert list(asdict(facts)) == list(answer), "it is printed in the order that the device tells it"
 
 
@@ -71,3 +72,14 @@ def test_a_machine_names_each_fact_as_the_device_tells_it() -> None:
     made = device_machine(DeviceFacts.of(ORIN))
     assert made.settings == tuple(sorted((key, str(value)) for key, value in ORIN.items() if key not in PASSING))
     assert (made.cpu, made.architecture, made.usable_cores) == ("NVIDIA Jetson Orin NX", "aarch64", 8)
+
+
+def test_what_its_processor_can_do_is_part_of_the_machine() -> None:
+    """With what keeps oneDNN from it, as it binds there."""
+    told = {**ORIN, "architecture": "x86_64", "features": ["avx2", "avx_vnni"]}
+    made = device_machine(DeviceFacts.of({**told, "isa_limit": None}))
+    assert made.features == ("avx2", "avx_vnni")
+    assert not adds_int8_in_16_bits(made)
+    assert adds_int8_in_16_bits(device_machine(DeviceFacts.of({**told, "isa_limit": "AVX2"})))
+    assert adds_int8_in_16_bits(device_machine(DeviceFacts.of({**told, "features": ["avx2"]})))
+    assert not adds_int8_in_16_bits(device_machine(DeviceFacts.of(ORIN)))

@@ -55,6 +55,7 @@ def test_probe_tells_the_facts_in_the_devices_order() -> None:
     assert list(one) == [
         *("device", "model", "architecture", "cpu", "cores", "memory_bytes", "free_disk_bytes", "system", "python"),
         *("l4t", "jetpack", "cuda", "runtimes", "power_mode", "temperatures_c", "clocks_mhz"),
+        *("features", "isa_limit"),
     ]
     assert one["device"] == "pi"
     assert one["python"] == ".".join(map(str, sys.version_info[:3]))

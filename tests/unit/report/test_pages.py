@@ -123,7 +123,7 @@ def test_the_free_texts_are_there() -> None:
             assert "Zyzzyva" in render_as(validate(hostile(path, "Zyzzyva"))), (path, name)
 
 
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 @given(st.text(max_size=40), st.sampled_from(FREE_TEXTS))
 def test_any_text_leaves_the_structure_alone(text: str, path: Path) -> None:
     name = text.encode("utf-8", "replace").decode() or "x"

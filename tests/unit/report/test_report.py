@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from reports import still
 from samples import SAMPLE_REPORT
 
 from edgekit.errors import InputError
@@ -67,7 +68,7 @@ def test_every_format_names_every_variant_and_the_verdict(form: str) -> None:
 
 
 def test_the_page_stands_alone() -> None:
-    page = RENDERERS["html"](validate(SAMPLE_REPORT))
+    page = still(RENDERERS["html"](validate(SAMPLE_REPORT)))
     assert "<script" not in page
     assert not re.search(r"""(?:src|href)\s*=\s*["']?(?:https?:)?//""", page)
     assert "@import" not in page

@@ -18,6 +18,7 @@ from edgekit.cli.compare import command as compare
 from edgekit.cli.report import command as report_command
 from edgekit.errors import InputError
 from edgekit.report import RENDERERS, html, markdown, plot, schema, summary, validate
+from edgekit.report.columns import columns
 from edgekit.report.metrics import METRICS
 
 CHECKER = Draft202012Validator(schema())
@@ -26,7 +27,7 @@ REPORTS: dict[str, Callable[[], dict[str, Any]]] = {"embed": embedding_report, "
 
 def columns_of(report: dict[str, Any]) -> dict[str, list[str]]:
     told = validate(report)
-    return {each.title: [each.cell(told, variant) for variant in told.variants] for each in summary.columns(told)}
+    return {each.title: [each.cell(told, variant) for variant in told.variants] for each in columns(told)}
 
 
 @pytest.mark.parametrize("make", REPORTS.values(), ids=REPORTS)
@@ -57,7 +58,7 @@ def test_the_columns_of_label_sets() -> None:
 
 def test_classes_are_told_as_before() -> None:
     told = validate(SAMPLE_REPORT)
-    assert [each.title for each in summary.columns(told)][6:9] == ["top-1, %", "top-5, %", "agreement, %"]
+    assert [each.title for each in columns(told)][6:9] == ["top-1, %", "top-5, %", "agreement, %"]
     assert "costs 0.2 points (95 % interval" in summary.verdict(told)
     assert "Top-1 drop" in html(told)
     assert "top-1 accuracy, % · better" in html(told)

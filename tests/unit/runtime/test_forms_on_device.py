@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from edgekit.backends import backend
+from edgekit.backends.onnxruntime import HALF_OPSET
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.quantize.graphs import write_graph
 from edgekit.runtime import engines, forms
@@ -21,8 +23,8 @@ HOW = Preprocessing(32, 1.0)
 def folder(tiny_onnx: Callable[..., Path], tmp_path: Path) -> Path:
     """The form that a bundle calls INT8 and its FP16 form, here of two networks, so that one can tell them apart."""
     form = backend("onnxruntime").graph_format(None)
-    write_graph(tiny_onnx(seed=1), None, tmp_path / "model.onnx", "fp32", HOW, form)
-    write_graph(tiny_onnx(seed=2), None, tmp_path / forms.FP16, "fp16", HOW, form)
+    write_graph(tiny_onnx(seed=1, opset=20), None, tmp_path / "model.onnx", "fp32", HOW, form)
+    write_graph(tiny_onnx(seed=2, opset=20), None, tmp_path / forms.FP16, "fp16", HOW, form)
     return tmp_path
 
 
@@ -45,6 +47,11 @@ def test_the_form_that_was_chosen_is_loaded(folder: Path, monkeypatch: pytest.Mo
     monkeypatch.undo()
     forms.choose_form("onnxruntime", str(folder), "int8", "measured again")
     np.testing.assert_array_equal(logits(folder)[0], int8)
+
+
+def test_fp16_is_written_in_an_opset_whose_average_pools_arm_processors_run(folder: Path) -> None:
+    opsets = [onnx.load(str(folder / name)).opset_import[0].version for name in ("model.onnx", forms.FP16)]
+    assert opsets == [20, HALF_OPSET]
 
 
 def test_a_bundle_without_fp16_has_no_choice(folder: Path) -> None:
