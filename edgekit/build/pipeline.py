@@ -124,8 +124,8 @@ def build(
     contents = bundle_contents.Contents(
         report, locked(plan, calibration, pruned, mixed, decision), calibration.chosen, chosen, forms[chosen.name],
         answers.golden, evaluation, bundle_contents.output_of(plan, exported.facts, answers.evaluated),
-        bundle_contents.fp16_beside(plan, chosen, graphs, forms if graphs is home.dense else {})
-        | answers_beside(plan, shown, answers, chosen.name),
+        {**bundle_contents.fp16_beside(plan, chosen, graphs, forms if graphs is home.dense else {}),
+         **answers_beside(plan, shown, answers, chosen.name)},
     )  # fmt: skip
     return Built(report, bundle_contents.write(plan, out, contents))
 

@@ -54,11 +54,11 @@ def common(first: Answers, other: Answers, baseline: bool = False) -> Common:
         baseline: whether FP32 of both is asked for, not what is in the bundles.
     """
     before, after = (each.baseline if baseline else each.chosen for each in (first, other))
-    keys = [_keys(answers, len(right)) for answers, right in ((first, before), (other, after))]
-    _, here, there = np.intersect1d(*keys, return_indices=True)
+    keys, other_keys = _keys(first, len(before)), _keys(other, len(after))
+    _, here, there = np.intersect1d(keys, other_keys, return_indices=True)
     same = first.labels[here] == other.labels[there]
     here, there = here[same], there[same]
-    sizes = (len(np.unique(keys[0])), len(np.unique(keys[1])))
+    sizes = (len(np.unique(keys)), len(np.unique(other_keys)))
     return Common(sizes, int((~same).sum()), before[here], after[there])
 
 
