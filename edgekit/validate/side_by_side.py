@@ -113,10 +113,15 @@ def _ask(candidates: Sequence[Candidate], shape: Sequence[int], runs: int, max_s
 def slower_than(first: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np.float64]]) -> Slower:
     """How many times as long `other` takes, from the milliseconds of both in each of several processes.
 
+    Of a process it is the median over the rounds, in each of which both had their turn: what slows the machine for a
+    while slows both.
+
+    Args:
+        first, other: of each process (rounds, runs a block).
     Raises:
         ValueError: of fewer than two processes.
     """
-    ratios = [math.log(float(np.median(b) / np.median(a))) for a, b in zip(first, other, strict=True)]
+    ratios = [math.log(float(np.median(np.median(b, 1) / np.median(a, 1)))) for a, b in zip(first, other, strict=True)]
     if len(ratios) < 2:
         raise ValueError("of one process no interval can be told")
     middle, half = fmean(ratios), t95(len(ratios) - 1) * stdev(ratios) / math.sqrt(len(ratios))
