@@ -135,6 +135,9 @@ class Recipe(_Part):
     device: str | None = Field(default=None, description="a saved device, or ssh://user@host")
     license: str | None = Field(default=None, description="of the weights, for the manifest: an SPDX expression")
     sbom: bool = Field(default=False, description="write sbom.json, a CycloneDX bill of materials, into the bundle")
+    keep_answers: bool = Field(
+        default=True, description="write answers.npz, which images were right, for paired comparisons of builds"
+    )
     max_drop: float = Field(
         default=1.0, ge=0, description="points of top-1, of macro average precision or of nearest-neighbour top-1"
     )

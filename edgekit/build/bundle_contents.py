@@ -54,7 +54,8 @@ class Contents:
 
     Attributes:
         golden: inputs with the logits of all variants; images: that accuracy was measured on, if there were any;
-            output: what the network's outputs are; beside: more files by name, see fp16_beside.
+            output: what the network's outputs are; beside: more files by name, see fp16_beside and
+            edgekit.build.answers.
     """
 
     report: Report
@@ -65,7 +66,7 @@ class Contents:
     golden: File
     images: ImageSet | None
     output: Output
-    beside: Mapping[str, Path] = field(default_factory=dict)
+    beside: Mapping[str, Path | bytes] = field(default_factory=dict)
 
 
 def output_of(plan: Plan, facts: GraphFacts, evaluated: Evaluated) -> Output:

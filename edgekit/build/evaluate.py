@@ -78,7 +78,9 @@ class EvaluateInput:
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What variants answered, and golden inputs ("inputs") with the logits of each ("logits-NAME")."""
+    """What variants answered, and golden inputs ("inputs") with the logits of each ("logits-NAME"); there is also
+    which images each had right ("right-NAME", see edgekit.validate.evaluation).
+    """
 
     evaluated: Evaluated
     golden: File

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edgekit.build import bundle_contents, check_labels, images
+from edgekit.build.answers import answers_beside
 from edgekit.build.assemble import assembled
 from edgekit.build.calibrate import calibration_data
 from edgekit.build.calibration_variance import calibration_variance
@@ -123,7 +124,8 @@ def build(
     contents = bundle_contents.Contents(
         report, locked(plan, calibration, pruned, mixed, decision), calibration.chosen, chosen, forms[chosen.name],
         answers.golden, evaluation, bundle_contents.output_of(plan, exported.facts, answers.evaluated),
-        bundle_contents.fp16_beside(plan, chosen, graphs, forms if graphs is home.dense else {}),
+        {**bundle_contents.fp16_beside(plan, chosen, graphs, forms if graphs is home.dense else {}),
+         **answers_beside(plan, shown, answers, chosen.name)},
     )  # fmt: skip
     return Built(report, bundle_contents.write(plan, out, contents))
 

@@ -123,6 +123,11 @@ if TYPE_CHECKING:
 @click.option(
     "--sbom", is_flag=True, default=None, help="Write sbom.json, a CycloneDX bill of materials, into the bundle."
 )
+@click.option(
+    "--keep-answers/--no-keep-answers",
+    default=None,
+    help="Write answers.npz, which images were right, so that `edgekit compare` pairs them. Default: yes.",
+)
 @click.option("--sign", type=click.Path(path_type=Path), metavar="KEY", help="Sign the bundle with this SSH key.")
 @click.option(
     "--runtime",
@@ -186,8 +191,8 @@ def _as_recipe(flags: dict[str, Any]) -> dict[str, Any]:
     return laid
 
 
-PLACES = ("data", "labels", "calibration", "train_data", "weights", "device")
-"""What may be told beside a lock: where its files are on this machine, and which device measures."""
+PLACES = ("data", "labels", "calibration", "train_data", "weights", "device", "keep_answers")
+"""What may be told beside a lock: where its files are on this machine, which device measures, and what is kept."""
 
 
 def _lock(path: Path | None, recipe: Path | None, flags: dict[str, Any]) -> Lock | None:

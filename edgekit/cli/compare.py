@@ -2,132 +2,170 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, print_table, warn
+from edgekit.cli.output import emit_json, note, print_table, progress, warn
 
 if TYPE_CHECKING:
-    from edgekit.report import Report
-    from edgekit.report.metrics import Metric
+    from edgekit.report.comparison import Build, Row
+    from edgekit.report.gates import Gates
+    from edgekit.validate.side_by_side import SideBySide
+
+
+class AtMost(click.ParamType):  # type: ignore[type-arg]
+    """A limit such as 12.5, 5% more than the first build's, or 1.05x."""
+
+    def __init__(self, unit: str) -> None:
+        self.name = f"{unit}|N%|Nx"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Parse; a usage error for anything else."""
+        from edgekit.report.gates import Limit
+
+        found = Limit.of(value) if isinstance(value, str) else value
+        if found is None:
+            self.fail(f"{value!r} is no limit such as 12.5, 5% or 1.05x", param, ctx)
+        return found
 
 
 @click.command(
     epilog="\b\nExamples:\n  edgekit compare build/old build/new\n"
-    "  edgekit compare build/old build/new --max-drop 0.5 --max-latency 10",
+    "  edgekit compare build/old build/new --max-drop 0.5 --max-size 5%\n"
+    "  edgekit compare build/old build/new --remeasure --max-latency 5% --markdown compare.md --junit gates.xml",
 )
 @click.argument("builds", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--max-drop", type=click.FloatRange(min=0), metavar="POINTS", help="Points of accuracy below the first build's."
+    "--max-drop", type=click.FloatRange(0, 100), metavar="POINTS", help="Points of accuracy below the first build's."
 )
 @click.option(
-    "--max-latency", type=click.FloatRange(0, min_open=True), metavar="MS", help="Of the median, each build's."
+    "--max-latency", type=AtMost("MS"), help="Of the median: each build's, in ms, or against the first's (--remeasure)."
 )
+@click.option("--max-size", type=AtMost("MB"), help="Of the model: each build's, in MB, or against the first's.")
+@click.option("--strict", is_flag=True, help="A gate that cannot be decided fails.")
+@click.option("--across-devices", is_flag=True, help="Gate builds of different devices or runtimes all the same.")
+@click.option("--remeasure", is_flag=True, help="Time the bundles again, side by side on this machine.")
+@click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Of each, to --remeasure.")
+@click.option(
+    "--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all, to --remeasure."
+)
+@click.option("--markdown", "page", metavar="FILE|-", help="Write the comparison as Markdown; - is stdout.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write the gates as JUnit XML.")
 @json_option
-def command(builds: tuple[Path, ...], max_drop: float | None, max_latency: float | None, as_json: bool) -> int:
-    """Compare BUILDS (bundles or report.json) with the first; exit code 3 if one is beyond a gate."""
-    from edgekit.report import read
+def command(
+    builds: tuple[Path, ...], across_devices: bool, page: str | None, junit: Path | None, as_json: bool, **flags: Any
+) -> int:
+    """Compare BUILDS (bundles or report.json) with the first; exit code 3 if one misses a gate.
 
-    reports = [read(path) for path in builds]
-    of_task = _metric(reports)
-    rows = [_row(path, report, of_task) for path, report in zip(builds, reports, strict=True)]
-    failures = [text for row in rows for text in _beyond(row, rows[0], max_drop, max_latency)]
-    if as_json:
-        emit_json({"builds": [asdict(row) for row in rows], "failures": failures, "ok": not failures})
-    else:
-        headers = ["build", "chosen", of_task.title, "drop, points", "p50, ms", "against first", "size, MB"]
-        print_table(headers, [_cells(row, rows[0]) for row in rows])
-        for what, values in (("images", {row.data for row in rows}), ("machines", {row.device for row in rows})):
-            if len(values) > 1:
-                warn(f"the builds were measured on different {what}: their figures do not compare")
-        for text in failures:
-            warn(text)
-    return 3 if failures else 0
-
-
-@dataclass(frozen=True)
-class Row:
-    """A build in the comparison: its chosen variant, percent, points, ms and bytes; None where not measured.
-
-    Attributes:
-        top1, map: accuracy is one of them, by the task.
+    Gates are decided by the bounds of 95 % intervals; one that the images or runs cannot decide passes, and says so.
     """
-
-    build: str
-    chosen: str
-    top1: float | None
-    map: float | None
-    drop: float | None
-    p50: float | None
-    size_bytes: int | None
-    data: str | None
-    device: str | None
-
-    @property
-    def accuracy(self) -> float | None:
-        """Percent."""
-        return self.top1 if self.map is None else self.map
-
-
-def _metric(reports: Sequence[Report]) -> Metric:
-    """What the accuracy of builds is; those of different tasks have nothing to compare."""
-    from edgekit.errors import InputError
+    if as_json and page == "-":
+        raise click.UsageError("--json and --markdown - both want stdout")
+    from edgekit.report import comparison_pages as pages
+    from edgekit.report.comparison import compared, read_build
+    from edgekit.report.gates import Gates, checks, failures
     from edgekit.report.metrics import metric
 
-    tasks = dict.fromkeys(each.task for each in reports)
-    if len(tasks) > 1:
-        raise InputError(f"the builds are of different tasks: {', '.join(tasks)}", "Compare builds of one task.")
-    return metric(reports[0])
+    if math.isnan(flags["max_drop"] or 0.0):
+        raise click.BadParameter("nan is no number of points", param_hint="'--max-drop'")
+    gates = Gates(*(flags[each] for each in ("max_drop", "max_latency", "max_size", "strict")))
+    read = [read_build(path) for path in builds]
+    _refuse(read, gates, across_devices, flags["remeasure"])
+    timed = _remeasured(builds, read, flags["runs"], flags["max_seconds"]) if flags["remeasure"] else None
+    rows = compared(read, timed)
+    found = checks(rows, gates)
+    failed = list(failures(found, gates.strict))
+    cautions = [*_cautions(rows, timed is not None), *(() if timed is None else timed.warnings)]
+    of_task = metric(read[0].report)
+    made = pages.markdown(rows, found, of_task, cautions, gates.strict)
+    if page not in (None, "-"):
+        _write(Path(str(page)), made)
+    if junit is not None:
+        from datetime import datetime, timezone
+
+        _write(junit, pages.junit(rows, found, gates.strict, datetime.now(timezone.utc)))
+    if as_json:
+        shown, told = [asdict(row) for row in rows], [asdict(each) for each in found]
+        emit_json({"builds": shown, "gates": told, "failures": failed, "warnings": cautions, "ok": not failed})
+    elif page == "-":
+        click.echo(made, nl=False)
+    else:
+        print_table(pages.titles(of_task), [pages.cells(row, rows[0]) for row in rows])
+        for text in cautions:
+            warn(text)
+    for each in found:
+        (warn if each.outcome != "met" else note)(each.line)
+    return 3 if failed else 0
 
 
-def _row(path: Path, report: Report, of_task: Metric) -> Row:
-    chosen = report.chosen_variant
-    return Row(
-        build=str(path),
-        chosen=chosen.name,
-        top1=of_task.value(chosen.accuracy) if of_task.key == "top1" else None,
-        map=of_task.value(chosen.accuracy) if of_task.key == "map" else None,
-        drop=report.verdict.accuracy.drop,
-        p50=chosen.latency.p50,
-        size_bytes=chosen.size_bytes,
-        data=report.data.digest,
-        device=report.target.device,
-    )
+def _refuse(builds: Sequence[Build], gates: Gates, across_devices: bool, remeasure: bool) -> None:
+    """What cannot be gated is refused before anything is timed.
+
+    Raises:
+        InputError: builds of different tasks or devices, or latencies of different sessions.
+    """
+    from edgekit.errors import InputError
+    from edgekit.report.comparison import apart, check_tasks
+
+    check_tasks(builds)
+    differing = apart(builds) if gates.are_there and not across_devices else []
+    if differing:
+        raise InputError(
+            f"the builds were measured on different machines or runtimes, so that no gate holds ({differing[0]})",
+            "Build them on one, or give --across-devices to gate them all the same.",
+        )
+    limit = gates.max_latency
+    if limit is not None and limit.is_ratio and not remeasure and len(builds) > 1:
+        raise InputError(
+            f"--max-latency {limit.told} is against the first build, and latencies of two sessions do not compare",
+            "Give --remeasure to time the bundles side by side, or a limit in ms.",
+        )
 
 
-def _beyond(row: Row, first: Row, max_drop: float | None, max_latency: float | None) -> list[str]:
-    """What fails a gate; a value that was not measured fails it too."""
-    failures = []
-    if max_drop is not None and row is not first:
-        if row.accuracy is None or first.accuracy is None:
-            failures.append(f"{row.build}: accuracy was not measured")
-        elif first.accuracy - row.accuracy > max_drop:
-            lost = first.accuracy - row.accuracy
-            failures.append(f"{row.build}: {lost:.2f} points below the first, the gate is {max_drop:g}")
-    if max_latency is not None and row.p50 is None:
-        failures.append(f"{row.build}: latency was not measured")
-    elif max_latency is not None and row.p50 is not None and row.p50 > max_latency:
-        failures.append(f"{row.build}: p50 {row.p50:.2f} ms, the gate is {max_latency:g}")
-    return failures
+def _remeasured(paths: Sequence[Path], builds: Sequence[Build], runs: int, max_seconds: float) -> SideBySide:
+    from edgekit.build.remeasure import remeasured
+    from edgekit.report.comparison import name_of
+
+    named = {name_of(place, each): path for place, (path, each) in enumerate(zip(paths, builds, strict=True))}
+    with progress() as bars:
+        bars.update("measure", 0, None, f"{len(named)} bundles side by side")
+        timed = remeasured(named, runs, max_seconds, lambda done, total: bars.update("measure", done, total))
+        bars.finish("measure")
+    return timed
 
 
-def _cells(row: Row, first: Row) -> list[str]:
-    def shown(value: float | None, digits: int = 2) -> str:
-        return "–" if value is None else f"{value:.{digits}f}"
+def _cautions(rows: Sequence[Row], remeasured: bool) -> list[str]:
+    """What a reader of the figures should know."""
+    said = []
+    others = rows[1:]
+    unpaired = [row for row in others if row.below_first is not None and row.below_first.paired is None]
+    if unpaired and len({row.data for row in rows}) > 1:
+        said.append("the builds were measured on different images: their figures do not compare")
+    if len({row.device for row in rows}) > 1:
+        said.append("the builds were measured on different machines: their figures do not compare")
+    if remeasured and (elsewhere := _not_of_here(rows)):
+        said.append(f"timed again on this machine, not on the one that they were built on ({', '.join(elsewhere)})")
+    if not remeasured and len([row for row in rows if row.p50 is not None]) > 1:
+        said.append("latencies are of one session each and do not compare; --remeasure times bundles side by side")
+    return said
 
-    ratio = None if not row.p50 or not first.p50 else first.p50 / row.p50
-    size = None if row.size_bytes is None else row.size_bytes / 1e6
-    return [
-        row.build,
-        row.chosen,
-        shown(row.accuracy),
-        shown(row.drop),
-        shown(row.p50),
-        f"{shown(ratio)}x",
-        shown(size, 1),
-    ]
+
+def _not_of_here(rows: Sequence[Row]) -> list[str]:
+    from edgekit.targets import processor
+
+    return list(dict.fromkeys(row.device for row in rows if row.device is not None and row.device != processor()[0]))
+
+
+def _write(path: Path, content: str) -> None:
+    from edgekit.errors import InputError
+
+    try:
+        path.write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", "Give another file.") from error

@@ -39,6 +39,7 @@ target: {target}         # see `edgekit targets`
 
 # license: Apache-2.0            # of the weights, for the manifest; known for those of edgekit's own models
 # sbom: true                     # a CycloneDX bill of materials in the bundle
+# keep_answers: true             # which images were right, so that `edgekit compare` can pair two builds
 
 # device: orin                   # compile, judge and time there: a saved device, or ssh://user@host
 # tensorrt:                      # for gpu, rtx and Jetsons

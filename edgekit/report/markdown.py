@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from html import escape
 
 from edgekit.report import flips, layers, precision_search, pruned, repeat, summary
 from edgekit.report.columns import columns
+from edgekit.report.markdown_parts import table as _table
+from edgekit.report.markdown_parts import text as _text
 from edgekit.report.method import method
 from edgekit.report.metrics import metric
 from edgekit.report.model import Report
@@ -43,25 +43,6 @@ def markdown(report: Report) -> str:
         parts += ["## Environment", _bullets(told)]
     parts.append(f"edgekit {_text(report.edgekit)}, {_text(report.created)}. The numbers are in report.json.")
     return "\n\n".join(parts) + "\n"
-
-
-def _text(text: object) -> str:
-    """Text that Markdown shows as it is, on one line and in one cell."""
-    line = escape(" ".join(str(text).split()), quote=False)
-    return re.sub(r"([\\`*_\[\]|~#])", r"\\\1", line)
-
-
-def _table(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], is_text: Sequence[bool], bold: int | None = None
-) -> str:
-    lines = ["| " + " | ".join(_text(each) for each in titles) + " |"]
-    lines.append("|" + "|".join(" --- " if text else " ---: " for text in is_text) + "|")
-    for index, row in enumerate(rows):
-        cells = [_text(cell) for cell in row]
-        if index == bold:
-            cells[0] = f"**{cells[0]}**"
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
 
 
 def _bullets(pairs: Sequence[tuple[str, str]]) -> str:

@@ -104,9 +104,9 @@ def accuracy(logits: Logits, labels: Labels) -> Accuracy:
     return Accuracy(100 * right / count, 100 * float(among.mean()), count, wilson(right, count))
 
 
-def wilson(right: int, count: int) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion, in percent."""
-    share, spread = right / count, Z95 * Z95 / count
+def wilson(right: float, count: float, z: float = Z95) -> tuple[float, float]:
+    """Wilson's interval of a proportion, in percent; of 95 % with the usual z. Counts may be fractions."""
+    share, spread = right / count, z * z / count
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
     return 100 * max(0.0, middle - half), 100 * min(1.0, middle + half)

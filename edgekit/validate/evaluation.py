@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 BATCH: Final = 32
 
+RIGHT: Final = "right-"
+"""Begins the names of arrays that say, a bit an image, which images a variant had right."""
+
 
 def predict(
     sessions: Mapping[str, Session],
@@ -133,7 +136,8 @@ def evaluate(
         sessions: loaded variants by name, `fp32` among them.
         stopping: when a variant of which enough is known is shown no more images; None shows all of them.
     Returns:
-        the results, and the arrays "inputs" (uint8) and "logits-NAME" (float32) of the first images.
+        the results, and the arrays "inputs" (uint8) and "logits-NAME" (float32) of the first images; where an image
+        is right or wrong also "right-NAME" (packed bits) of all that the variant was shown.
     """
     outcomes: Mapping[str, Outcome] = {}
     if stopping is None:
@@ -154,4 +158,6 @@ def evaluate(
     golden = np.stack([views.picture(row) for row in range(min(golden_images, len(views.indices)))])
     arrays: dict[str, NDArray[Any]] = {"inputs": golden}
     arrays |= {f"logits-{name}": made[:golden_images] for name, made in logits.items()}
+    if truth is not None and views.question.task == "classify":
+        arrays |= {RIGHT + name: np.packbits(first_right(made, truth[: len(made)])) for name, made in logits.items()}
     return Evaluated(len(base), truth is not None, results, pictures), arrays

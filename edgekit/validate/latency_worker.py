@@ -1,5 +1,6 @@
 """The process that times: reads a specification on stdin, prints progress and then the times as JSON lines.
 
+With --latency-alone it times single pictures, without what many at once take and what power is drawn.
 Nothing runs in it but what is timed; how is in edgekit.runtime.timing, which devices time with as well.
 """
 
@@ -17,7 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.backends import Compiled, Mode, Session, backend
-from edgekit.runtime.timing import bench
+from edgekit.runtime import cgroup
+from edgekit.runtime.timing import bench, time_networks
 
 
 def main() -> None:
@@ -36,6 +38,13 @@ def main() -> None:
         def tell(done: int, total: int) -> None:
             print(json.dumps({"done": done, "total": total}), flush=True)
 
+        if "--latency-alone" in sys.argv:
+            before = cgroup.periods()
+            times = time_networks(infers, picture, spec["runs"], spec["max_seconds"], tell)
+            stopped = cgroup.throttling(before, cgroup.periods())
+            told = {name: each._asdict() for name, each in times.items()}
+            print(json.dumps({"times": told, "throttled": stopped}), flush=True)
+            return
         answer = bench(infers, many, picture, spec["runs"], spec["max_seconds"], tell)
     print(json.dumps(answer), flush=True)
 

@@ -181,6 +181,15 @@ def test_inspect_report_compare_and_evaluate_take_the_bundle(headline: Any, edge
     assert evaluated["throughput_ips"] > 0
 
 
+def test_two_builds_are_compared_image_by_image(measured: Any, headline: Any, edgekit: Any) -> None:
+    answer = edgekit("compare", measured.directory, headline.directory, "--max-drop", 50, "--json")
+    assert answer.returncode == 0, answer.stderr
+    told = json.loads(answer.stdout)["builds"]
+    assert told[1]["below_first"]["paired"]["images"] == 240
+    assert told[1]["below_first"]["drop"] == pytest.approx(told[0]["top1"] - told[1]["top1"])
+    assert told[1]["fp32_below_first"]["paired"]["lost"] == 0
+
+
 def test_a_real_browser_opens_the_report_offline(headline: Any, tmp_path: Path) -> None:
     import shutil
 

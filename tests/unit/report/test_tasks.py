@@ -186,14 +186,16 @@ def test_on_the_terminal(tmp_path: Path) -> None:
 
 def test_builds_are_compared_by_the_metric_of_their_task(tmp_path: Path) -> None:
     worse = multilabel_report()
-    worse["variants"][2]["accuracy"]["map"] = 70.0
+    worse["variants"][2]["accuracy"] |= {"map": 63.0, "ci95": [61.0, 65.0]}
     one, other = written(tmp_path / "one", multilabel_report()), written(tmp_path / "other", worse)
     ran = CliRunner().invoke(compare, [one, other, "--max-drop", "1", "--json"], standalone_mode=False)
     assert ran.return_value == 3
     told = json.loads(ran.stdout)
-    assert [(each["map"], each["top1"]) for each in told["builds"]] == [(71.15, None), (70.0, None)]
-    assert told["failures"] == [f"{other}: 1.15 points below the first, the gate is 1"]
-    assert CliRunner().invoke(compare, [one, other, "--max-drop", "1.2"], standalone_mode=False).return_value == 0
+    assert [(each["map"], each["top1"]) for each in told["builds"]] == [(71.15, None), (63.0, None)]
+    assert [each["outcome"] for each in told["gates"]] == ["missed"]
+    assert "8.15 points below the first" in told["failures"][0]
+    assert "not paired (this accuracy is of no single images)" in told["failures"][0]
+    assert CliRunner().invoke(compare, [one, other, "--max-drop", "12"], standalone_mode=False).return_value == 0
     of_classes = written(tmp_path / "classes", SAMPLE_REPORT)
     ran = CliRunner().invoke(compare, [of_classes, one], standalone_mode=False)
     assert isinstance(ran.exception, InputError)

@@ -1,0 +1,133 @@
+"""Latencies of several networks once more, side by side: in several fresh processes, in each of them interleaved.
+
+Where a process happens to put weights and buffers makes one of two equal networks a percent or two faster for as long
+as it runs, so that what repeats is the process: the interval is Student's over their ratios (Kalibera and Jones,
+Rigorous benchmarking in reasonable time, 2013).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import fmean, stdev
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgekit.errors import EdgekitError
+from edgekit.runtime.timing import BLOCK
+from edgekit.validate.latency import LOADING_SECONDS, Bounds, Candidate, converse, t95
+from edgekit.validate.quantiles import bounds
+from edgekit.validate.sequential import Outcome
+
+PROCESSES: Final = 5
+LEAST_RUNS: Final = 3 * BLOCK
+"""Of a network in one process."""
+
+
+@dataclass(frozen=True)
+class Slower:
+    """How many times as long a network takes as the first one, and the 95 % interval of that."""
+
+    times: float
+    ci95: tuple[float, float]
+
+    def outcome(self, limit: float) -> Outcome:
+        """Whether it is known to take at most so many times as long."""
+        low, high = self.ci95
+        return "met" if high <= limit else "missed" if low > limit else "undecided"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Median of one network, ms, over all processes, and its bounds as in edgekit.validate.latency."""
+
+    p50: float
+    p50_bounds: Bounds
+    runs: int
+
+
+@dataclass(frozen=True)
+class SideBySide:
+    """What was timed, by name; `slower` is of all but the first."""
+
+    timed: Mapping[str, Timed]
+    slower: Mapping[str, Slower]
+    processes: int
+    warnings: tuple[str, ...] = field(default=())
+
+
+def side_by_side(
+    candidates: Sequence[Candidate],
+    shape: tuple[int, int, int, int],
+    runs: int = 200,
+    max_seconds: float = 90.0,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> SideBySide:
+    """Times the candidates at batch 1; the first is what the others are compared with.
+
+    Args:
+        shape: of the uint8 input, (1, H, W, 3).
+        runs: timed runs of each, over all processes, fewer if max_seconds end before.
+        on_progress: called with processes done and processes in all.
+    Raises:
+        EdgekitError: a process failed.
+    """
+    blocks: dict[str, list[NDArray[np.float64]]] = {each.name: [] for each in candidates}
+    doubts = dict[str, None]()
+    for done in range(PROCESSES):
+        shift = done % len(candidates)
+        turned = [*candidates[shift:], *candidates[:shift]]
+        told = _ask(turned, shape, max(LEAST_RUNS, -(-runs // PROCESSES)), max_seconds / PROCESSES)
+        for name, times in told["times"].items():
+            blocks[name].append(np.array(times["blocks"], np.float64))
+            if not times["steady"]:
+                doubts[f"{name} did not become steady while it warmed up"] = None
+        if told["throttled"]:
+            doubts[f"this machine was throttled while it was measured: {told['throttled']}"] = None
+        on_progress(done + 1, PROCESSES)
+    names = list(blocks)
+    slower = {name: slower_than(blocks[names[0]], blocks[name]) for name in names[1:]}
+    return SideBySide({name: _timed(each) for name, each in blocks.items()}, slower, PROCESSES, tuple(doubts))
+
+
+def _ask(candidates: Sequence[Candidate], shape: Sequence[int], runs: int, max_seconds: float) -> Any:
+    """What the process that times says: latencies alone."""
+    spec = {"candidates": [asdict(each) for each in candidates], "shape": list(shape), "runs": runs}
+    told: list[Any] = []
+    worker = [sys.executable, "-m", "edgekit.validate.latency_worker", "--latency-alone"]
+    limit_s = max_seconds * 3 + LOADING_SECONDS
+    code, last = converse(
+        worker, json.dumps({**spec, "max_seconds": max_seconds}), limit_s, lambda line: told.append(json.loads(line))
+    )
+    if code != 0 or not told or "times" not in told[-1]:
+        why = last or f"exit code {code}"
+        raise EdgekitError(f"the timing process failed: {why[:200]}", "A lack of memory can be why.")
+    return told[-1]
+
+
+def slower_than(first: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np.float64]]) -> Slower:
+    """How many times as long `other` takes, from the milliseconds of both in each of several processes.
+
+    Of a process it is the median over the rounds, in each of which both had their turn: what slows the machine for a
+    while slows both.
+
+    Args:
+        first, other: of each process (rounds, runs a block).
+    Raises:
+        ValueError: of fewer than two processes.
+    """
+    ratios = [math.log(float(np.median(np.median(b, 1) / np.median(a, 1)))) for a, b in zip(first, other, strict=True)]
+    if len(ratios) < 2:
+        raise ValueError("of one process no interval can be told")
+    middle, half = fmean(ratios), t95(len(ratios) - 1) * stdev(ratios) / math.sqrt(len(ratios))
+    return Slower(math.exp(middle), (math.exp(middle - half), math.exp(middle + half)))
+
+
+def _timed(blocks: Sequence[NDArray[np.float64]]) -> Timed:
+    whole = np.sort(np.concatenate([each.ravel() for each in blocks]))
+    return Timed(float(np.median(whole)), bounds([float(each) for each in whole], 0.5), len(whole))
