@@ -83,7 +83,7 @@ def test_bench_tells_figures_and_conditions(bundle: Path) -> None:
     assert one["subjects"] == [{"name": "tiny", **one["latency"]}]
     assert list(one["latency"]) == [
         *("p50", "p90", "p99", "mean", "ci95", "runs", "warmup", "throughput_ips", "steady"),
-        *("p50_bounds", "p99_bounds", "energy_j"),
+        *("p50_bounds", "p99_bounds", "quantiles", "energy_j"),
     ]
     assert 0 < one["latency"]["p50"] <= one["latency"]["p99"]
     assert one["conditions"]["samples"] > 0
