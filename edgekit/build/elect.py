@@ -124,6 +124,6 @@ def _graphs(
     if wanted == there:
         return known[1]
     given = quantize_input(plan, network, calibration, precisions)
-    if given.calibration is not None and wanted.signed == there.signed:
+    if given.calibration is not None and wanted.quantized_as(there):
         given = replace(given, quantized=known[1].quantized)
     return run(QUANTIZE, given)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -76,7 +76,7 @@ def _make(given: QuantizeInput, folder: Path, progress: Progress) -> Sequence[st
 
 def _quantize(given: QuantizeInput, calibration: CalibrationData, out: Path, progress: Progress) -> None:
     from edgekit.data.loading import batches
-    from edgekit.quantize.ptq import Pictures, quantize
+    from edgekit.quantize.ptq import PLAIN, Pictures, quantize
 
     indices, total = calibration.indices, len(calibration.indices)
     pictures = Pictures(
@@ -85,7 +85,8 @@ def _quantize(given: QuantizeInput, calibration: CalibrationData, out: Path, pro
         lambda done: progress(done, total, ""),
     )
     form = given.graph_format
-    quantize(given.core.path, out, pictures, given.preprocessing, form.signed, sums=form.sums)
+    settings = replace(PLAIN, per_tensor=form.per_tensor)
+    quantize(given.core.path, out, pictures, given.preprocessing, form.signed, settings, form.sums)
 
 
 def _read(folder: Path) -> Quantized:

@@ -244,7 +244,9 @@ class Candidates:
         given, indices = self._given, self._given.calibration.indices
         pool, preprocessing = given.calibration.pool, given.preprocessing
         pictures = Pictures(lambda: (each for each, _ in batches(pool, preprocessing, indices, 1)), len(indices))
-        quantize(core, path, pictures, preprocessing, given.graph_format.signed, settings, given.graph_format.sums)
+        form = given.graph_format
+        settings = replace(settings, per_tensor=form.per_tensor)
+        quantize(core, path, pictures, preprocessing, form.signed, settings, form.sums)
 
     def _kept_pictures(self) -> Path:
         """The tuning images drawn or decoded into one file: read in parts, they take no memory."""

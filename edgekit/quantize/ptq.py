@@ -30,10 +30,12 @@ class PtqSettings:
         preset: "performance" has symmetric activations, "mixed" asymmetric ones where that is of use.
         ranges: the estimator of activation ranges: NNCF's own choice, the widest seen, the mean without outliers, the
             mean of quantiles, or the least squared error over a histogram.
+        per_tensor: whether each activation has one scale; else inputs of depthwise convolutions have one a channel.
     """
 
     preset: Literal["performance", "mixed"] = "performance"
     ranges: Literal["usual", "min-max", "no-outliers", "quantile", "histogram"] = "usual"
+    per_tensor: bool = False
 
 
 PLAIN: Final = PtqSettings()
@@ -166,7 +168,7 @@ def _advanced(settings: PtqSettings, signed: bool, sums: Sums) -> Any:
     if sums == "16-bit":  # NNCF halves the range of the first layer, whatever its weights are
         told["overflow_fix"] = nncf.OverflowFix.DISABLE
     if signed:
-        # NNCF gives the inputs of depthwise convolutions a scale a channel, which TensorRT does not take.
         told["overflow_fix"] = nncf.OverflowFix.DISABLE
+    if signed or settings.per_tensor:
         told["activations_quantization_params"] = QuantizationParameters(per_channel=False)
     return nncf.AdvancedQuantizationParameters(**told)
