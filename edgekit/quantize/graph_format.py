@@ -26,7 +26,8 @@ class GraphFormat:
         half_opset: the newest for graphs in FP16 throughout, where that is another.
         float_input: the pixels are given as float32, 0 to 255, in place of uint8.
         int8_weights: quantized weights are INT8 constants; else float32 ones that are quantized and dequantized.
-        moves: values that were only moved are quantized once more, see edgekit.quantize.moves (ONNX Runtime).
+        moves: activations are unsigned, and values that were only moved are quantized once more (ONNX Runtime; see
+            edgekit.quantize.unsigned and moves).
         open_batch: any number of pictures may be given at once.
         placement: which operators are worth INT8; None leaves all that were quantized.
         sums: how products are added up where the graph runs; in 16 bits its weights are kept from saturating.

@@ -21,6 +21,7 @@ from edgekit.quantize.placement import placed, with_fused_sums
 from edgekit.quantize.rules import check
 from edgekit.quantize.signed import to_signed
 from edgekit.quantize.sums import float_weights, told_of, with_sums_that_fit
+from edgekit.quantize.unsigned import with_unsigned_activations
 from edgekit.quantize.widened import write_widened
 
 
@@ -46,7 +47,7 @@ def write_graph(
     if precision == "fp16" or (is_quantized and form.typed and fits_half(model)):
         model = to_half(model)
     if is_quantized and form.moves:
-        model = with_quantized_moves(model)
+        model = with_quantized_moves(with_unsigned_activations(model))
     if is_quantized and not form.int8_weights:
         model = with_float_weights(model)
     model = with_preprocessing(model, preprocessing, form.float_input)
