@@ -84,7 +84,7 @@ def _key_figures(report: Report) -> list[KeyFigure]:
     drop = [_range(verdict.accuracy.ci95, ""), summary.undecided(report)]
     figures = [
         ("Median latency", latency(ours), before(latency(base))),
-        ("Speed against FP32", summary.times(verdict.latency.speedup_vs_fp32), _range(verdict.latency.ci95, "x")),
+        ("Speed against FP32", summary.times(verdict.latency.speedup_vs_fp32), _range(verdict.latency.ci95, "x", 2)),
         (
             f"{of_task[0].upper()}{of_task[1:]} drop",
             _unit(summary.number(verdict.accuracy.drop), "points"),
@@ -101,8 +101,11 @@ def _unit(value: str, unit: str) -> str:
     return value if value == summary.MISSING else f"{value} {unit}"
 
 
-def _range(ends: tuple[float, float] | None, unit: str) -> str:
-    return f"95 % interval {summary.number(ends[0])}{unit} to {summary.number(ends[1])}{unit}" if ends else ""
+def _range(ends: tuple[float, float] | None, unit: str, digits: int = 1) -> str:
+    if ends is None:
+        return ""
+    low, high = (summary.number(end, digits) for end in ends)
+    return f"95 % interval {low}{unit} to {high}{unit}"
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,12 @@ def method(report: Report) -> list[tuple[str, str]]:
         runs = f"{latency.runs} runs after {latency.warmup or 0} warm-up runs"
         text = f"{runs}, one fresh process, variants interleaved"
         lines.append(("Latency", f"{text}, batch {model.input[0]}; speedup is the ratio of the medians"))
-    return [*lines, *_ratios(report), *_referee(report)]
+    return [*lines, *_ratios(report), *_kernels(report), *_referee(report)]
+
+
+def _kernels(report: Report) -> list[tuple[str, str]]:
+    """Which kernels the runtime took, of variants that promise kernels of their own."""
+    return [(f"Kernels of {each.name}", each.kernels.sentence) for each in report.variants if each.kernels is not None]
 
 
 def _thresholds(report: Report) -> list[tuple[str, str]]:
