@@ -17,23 +17,34 @@ if TYPE_CHECKING:
 @click.command(
     epilog="\b\nExamples:\n  edgekit report build/inception_v4-cpu\n"
     "  edgekit report build/inception_v4-cpu --format md\n"
-    "  edgekit report build/inception_v4-cpu/report.json --out report.html",
+    "  edgekit report build/inception_v4-cpu/report.json --out report.html\n"
+    "  edgekit report --across build --out builds.html",
 )
-@click.argument("path", type=click.Path(path_type=Path), metavar="BUILD")
+@click.argument("path", type=click.Path(path_type=Path), metavar="BUILD", required=False)
+@click.option("--across", type=click.Path(path_type=Path), metavar="DIR", help="One page over all builds below DIR.")
 @click.option(
     "--format",
     "form",
-    type=click.Choice(("text", "md", "html")),
+    type=click.Choice(("text", "md", "html", "csv")),
     help="What to render. Default: by the suffix of --out, else text.",
 )
 @click.option("--out", type=click.Path(path_type=Path), metavar="FILE", help="Write here instead of stdout.")
 @json_option
-def command(path: Path, form: str | None, out: Path | None, as_json: bool) -> None:
-    """Render the report of BUILD: a bundle directory or a report.json."""
+def command(path: Path | None, across: Path | None, form: str | None, out: Path | None, as_json: bool) -> None:
+    """Render the report of BUILD (a bundle directory or a report.json), or all builds below a folder side by side."""
     if as_json and (form or out):
         raise click.UsageError("--json goes without --format and --out")
     if out is not None:
         form = form or _form_of(out)
+    if across is not None and path is not None:
+        raise click.UsageError("give a BUILD or --across, not both")
+    if across is not None:
+        _across(across, form, out, as_json)
+        return
+    if path is None:
+        raise click.UsageError("Missing argument 'BUILD'.")
+    if form == "csv":
+        raise click.UsageError("--format csv goes with --across")
     from edgekit.report import RENDERERS, read
 
     report = read(path)
@@ -50,9 +61,36 @@ def command(path: Path, form: str | None, out: Path | None, as_json: bool) -> No
         note(f"wrote {out}")
 
 
+def _across(folder: Path, form: str | None, out: Path | None, as_json: bool) -> None:
+    """All builds below a folder: a table, a page, CSV or JSON."""
+    from dataclasses import asdict
+
+    from edgekit.report.across import as_csv, builds_in
+    from edgekit.report.across_page import TITLES, across_html, across_table
+
+    if form == "md":
+        raise click.UsageError("--across takes --format text, html or csv")
+    builds = builds_in(folder)
+    for each in builds.left_out:
+        warn(f"{each.build} is left out: {each.why}")
+    if as_json:
+        emit_json(asdict(builds))
+    elif form is None or form == "text":
+        if out is not None:
+            raise click.UsageError("--out takes --format html or csv")
+        print_table(list(TITLES), across_table(builds))
+    else:
+        text = as_csv(builds) if form == "csv" else across_html(builds, f"Builds in {folder.resolve().name}")
+        if out is None:
+            click.echo(text, nl=False)
+        else:
+            _write(out, text)
+            note(f"wrote {out}")
+
+
 def _form_of(out: Path) -> str:
     """The format that a file's suffix names."""
-    forms = {".md": "md", ".markdown": "md", ".html": "html", ".htm": "html"}
+    forms = {".md": "md", ".markdown": "md", ".html": "html", ".htm": "html", ".csv": "csv"}
     if out.suffix.lower() not in forms:
         raise click.UsageError(f"The format of '{out.name}' is not known; give --format md or html")
     return forms[out.suffix.lower()]

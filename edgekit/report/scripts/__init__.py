@@ -45,7 +45,12 @@ def _script(*names: str) -> Script:
 def scripts() -> tuple[Script, ...]:
     """The scripts of the page in their order: the plotting library, what draws with it, and tables."""
     charts = _script("marks.js", "front.js", "steps.js", "distribution.js", "charts.js")
-    return _script("plot.min.js"), charts, _script("tables.js")
+    return _script("plot.min.js"), charts, tables_script()
+
+
+def tables_script() -> Script:
+    """What makes tables sorted and searched, alone."""
+    return _script("tables.js")
 
 
 def as_json(data: ChartData) -> object:
