@@ -56,7 +56,11 @@ def _images(report: Report) -> list[tuple[str, str]]:
     """What it was evaluated and calibrated with."""
     lines, data, pinned = [], report.data, report.calibration
     if data.name:
-        lines.append(("Evaluation", f"{data.name}, {data.images} images, digest {_short(data.digest)}"))
+        text = f"{data.name}, {data.images} images, digest {_short(data.digest)}"
+        seen = max((each.accuracy.images or 0 for each in report.variants), default=0)
+        if data.images and 0 < seen < data.images and report.verdict.accuracy.drop is not None:
+            text += f"; after {number(seen, 0)} of them, in a random order, every drop was known"
+        lines.append(("Evaluation", text))
     if pinned and pinned.images is not None:
         seed = f", seed {pinned.seed}" if pinned.seed is not None else ""
         text = f"{pinned.images} images, {pinned.strategy}{seed}, digest {_short(pinned.digest)}"

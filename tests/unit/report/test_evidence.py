@@ -14,6 +14,7 @@ from samples import SAMPLE_REPORT
 from edgekit.errors import InputError
 from edgekit.report import layers, markdown, plot, repeat, validate
 from edgekit.report.columns import decision
+from edgekit.report.method import method
 from edgekit.report.steps import rows, steps
 
 
@@ -146,3 +147,17 @@ def test_quantiles_are_a_curve(broken: dict[str, list[float]]) -> None:
     report["variants"][0]["latency"]["quantiles"] = broken
     with pytest.raises(InputError, match="quantiles"):
         validate(report)
+
+
+@pytest.mark.parametrize(("seen", "drop", "said"), [(2016, 0.3, True), (4000, 0.3, False), (200, None, False)])
+def test_an_evaluation_that_stopped_early_says_so(seen: int, drop: float | None, said: bool) -> None:
+    told = full_report()
+    told["data"]["images"] = 4000
+    for each in told["variants"]:
+        if each["accuracy"].get("images") is not None:
+            each["accuracy"]["images"] = seen
+    if drop is None:
+        told["verdict"]["accuracy"] |= {"drop": None, "ci95": None, "p_value": None, "ok": None, "why": "no labels"}
+    text = dict(method(validate(told)))["Evaluation"]
+    assert ("after 2,016 of them, in a random order, every drop was known" in text) is said
+    assert "4000 images" in text
