@@ -18,6 +18,9 @@ from edgekit.bundle.answers import Answers
 from edgekit.validate.accuracy import MOST_IMAGES, Z95, PairedDrop, images_needed, paired_outcomes, wilson
 from edgekit.validate.sequential import Outcome, one_sided, outcome
 
+ERROR: Final = 0.05
+"""Of all tests of a comparison together."""
+
 LEAST_SHARE: Final = 0.5
 """Of the images of the smaller evaluation that both must have seen: of fewer, both samples tell more than the pairs."""
 
@@ -101,12 +104,17 @@ class Below:
     samples: tuple[Sample, Sample] | None = None
     why: str | None = None
 
-    def outcome(self, budget: float) -> Outcome:
-        """Whether it is known to be at most so many points, by a one-sided test of 5 % that looks once."""
+    def outcome(self, budget: float, builds: int = 1) -> Outcome:
+        """Whether it is known to be at most so many points, by a one-sided test that looks once.
+
+        Args:
+            builds: that are tested beside each other: all their tests together err in 5 % (Bonferroni).
+        """
+        critical = one_sided(1 - ERROR / builds)
         if self.paired is not None:
-            return outcome(self.paired.lost, self.paired.won, self.images, budget, one_sided())
+            return outcome(self.paired.lost, self.paired.won, self.images, budget, critical)
         assert self.samples is not None
-        return _outcome(difference(*self.samples, one_sided()), budget)
+        return _outcome(difference(*self.samples, critical), budget)
 
     def images_needed(self, budget: float) -> int | None:
         """The fewest images, of each build, that would decide were the rates to stay; None where none would."""
