@@ -20,7 +20,7 @@ from types import MappingProxyType
 from typing import Final
 
 from edgekit.errors import InputError, UnavailableError
-from edgekit.runtime.home import expanded
+from edgekit.runtime.home import expanded, home
 from edgekit.store.root import no_home
 
 VARIABLE: Final = "EDGEKIT_ARM64_ROOT"
@@ -83,13 +83,18 @@ def default_root() -> Path:
     """$EDGEKIT_ARM64_ROOT, or edgekit/arm64 in $XDG_DATA_HOME or ~/.local/share.
 
     Raises:
-        InputError: this user has no home, and no folder in its place can be made.
+        InputError: this user has no home.
     """
     try:
         named = os.environ.get(VARIABLE)
         if named:
             return Path(expanded(named))
-        return Path(expanded(os.environ.get("XDG_DATA_HOME") or "~/.local/share")) / "edgekit" / "arm64"
+        data = os.environ.get("XDG_DATA_HOME") or "~/.local/share"
+        if data.startswith("~") and home() is None:  # a folder among the temporary ones is no place for it
+            raise InputError(
+                "this user has no home, where a root would be looked for", f"Set {VARIABLE}, or give --root."
+            )
+        return Path(expanded(data)) / "edgekit" / "arm64"
     except OSError as error:
         raise no_home(error) from error
 

@@ -18,8 +18,7 @@ using Json = nlohmann::json;
 
 constexpr int kSchema = 2;  // the newest known
 const char* const kManifest = "manifest.json";
-const char* const kSignature = "manifest.json.sig";
-const char* const kModelSignature = "model.sig";
+const std::set<std::string> kUnnamed{kManifest, "manifest.json.sig", "model.sig"};  // itself, and signatures of it
 constexpr std::size_t kManifestBytes = std::size_t{16} << 20;
 constexpr std::size_t kFileBytes = std::size_t{2} << 30;
 constexpr int kMaxSide = 1 << 14;
@@ -33,13 +32,10 @@ const char* const kCopyAgain = "Copy the bundle again, or build it again.";
   refuse("the manifest of " + folder + " is not whole: " + why, kCopyAgain);
 }
 
-// What a manifest does not name: itself, and signatures of it.
-bool unnamed(const std::string& name) { return name == kManifest || name == kSignature || name == kModelSignature; }
-
 // No folder, nothing hidden, no control characters.
 bool plain_name(const std::string& name) {
   const auto bad = [](char each) { return static_cast<unsigned char>(each) < 0x20 || each == '/' || each == '\\'; };
-  return !name.empty() && name.size() <= 255 && name[0] != '.' && !unnamed(name) &&
+  return !name.empty() && name.size() <= 255 && name[0] != '.' && kUnnamed.count(name) == 0 &&
          std::none_of(name.begin(), name.end(), bad);
 }
 
@@ -248,7 +244,7 @@ void check_names(const std::string& folder, const Manifest& manifest) {
   if (failed) refuse("cannot list " + folder + ": " + failed.message(), "Look at its permissions.");
   for (const auto& entry : entries) {
     const std::string name = entry.path().filename().string();
-    if (!unnamed(name) && manifest.files.count(name) == 0) {
+    if (kUnnamed.count(name) == 0 && manifest.files.count(name) == 0) {
       refuse(folder + " holds " + name + ", which is not in the manifest", "Remove it, or copy the bundle again.");
     }
   }
