@@ -163,7 +163,8 @@ def test_pictures_are_made_once_for_all_variants() -> None:
     assert {each.label for each in first.flips.shown} == {labels[1], labels[3]}
     assert (first.flips.lost, first.classes.left_out) == (2, 0)
     assert (told.variants["fp32"].flips, told.variants["fp32"].classes) == (None, None)
-    assert sorted(golden) == ["inputs", "logits-first", "logits-fp32", "logits-second"]
+    names = ("first", "fp32", "second")
+    assert sorted(golden) == ["inputs", *(f"logits-{each}" for each in names), *(f"right-{each}" for each in names)]
 
 
 def test_what_was_evaluated_comes_back_from_json_as_it_was() -> None:
