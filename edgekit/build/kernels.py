@@ -13,7 +13,7 @@ from edgekit.backends import backend
 from edgekit.build.evaluate import Executed
 from edgekit.build.executor import Here
 from edgekit.build.stage import Progress, Stage
-from edgekit.runtime.kernels import Kernel, KernelFindings, findings_of, with_times
+from edgekit.runtime.kernels import JUDGED, Kernel, KernelFindings, findings_of, with_times
 from edgekit.targets import Machine
 
 if TYPE_CHECKING:
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from edgekit.build.runner import Runner
 
 RESULTS: Final = "kernels.json"
-JUDGED: Final = ("int8", "mixed", "fp16")
-"""Precisions that promise kernels of their own."""
-
 RUNS: Final = 5
 """Of the layers, where some are not on the kernels that they should be on: whether they matter shows in their time."""
 

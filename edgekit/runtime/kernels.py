@@ -16,6 +16,9 @@ from .onnx_nodes import FLOAT16, Node, read_graph
 INTEGER = ("i8", "u8", "i4", "u4")
 """Precisions of integer kernels."""
 
+JUDGED = ("int8", "mixed", "fp16")
+"""Precisions of networks that promise kernels of their own."""
+
 HOT_SHARE = 0.05
 """Layers that take this part of the time of all matter."""
 HOT_LAYERS = 0.1

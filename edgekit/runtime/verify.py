@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Callable, Dict, List, NamedTuple, Optiona
 
 from .errors import BundleError, MissingError
 from .files import problems
+from .kernels import JUDGED
 from .manifest import MODEL_SIGNATURE, SIGNATURE, Checked, read_manifest
 from .model_signature import Keys, check_listed, check_model_signature
 from .processor import what_differs
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 UNSIGNED = "not signed"
 """What is said where there is no signature, and none is asked for."""
-
-JUDGED = ("int8", "mixed", "fp16")
-"""Precisions that promise kernels of their own."""
 
 
 class Check(NamedTuple):

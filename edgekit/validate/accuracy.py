@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -160,6 +161,11 @@ def images_needed(drop: PairedDrop, budget: float) -> int | None:
     def enough(images: int) -> bool:
         return abs(score(lost * images, won * images, images, budget)) >= one_sided()
 
+    return fewest(enough)
+
+
+def fewest(enough: Callable[[int], bool]) -> int | None:
+    """The least number of images that is enough, where every greater one is too; None above MOST_IMAGES."""
     if not enough(MOST_IMAGES):
         return None
     too_few, found = 0, MOST_IMAGES

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.bundle.answers import Answers
-from edgekit.validate.accuracy import MOST_IMAGES, Z95, PairedDrop, images_needed, paired_outcomes, wilson
+from edgekit.validate.accuracy import MOST_IMAGES, Z95, PairedDrop, fewest, images_needed, paired_outcomes, wilson
 from edgekit.validate.sequential import Outcome, one_sided, outcome
 
 ERROR: Final = 0.05
@@ -164,10 +164,4 @@ def _of_each(first: Sample, other: Sample, budget: float) -> int | None:
     def enough(images: int) -> bool:
         return _outcome(difference(first, other, one_sided(), images / smaller), budget) != "undecided"
 
-    if not enough(MOST_IMAGES):
-        return None
-    too_few, found = 0, MOST_IMAGES
-    while found - too_few > 1:
-        middle = (too_few + found) // 2
-        too_few, found = (too_few, middle) if enough(middle) else (middle, found)
-    return found
+    return fewest(enough)
