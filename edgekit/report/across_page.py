@@ -9,7 +9,7 @@ from edgekit.report.across import BuildRow, Builds, best
 from edgekit.report.axes import Axis, linear_axis, log_axis
 from edgekit.report.escaping import html_text
 from edgekit.report.page import markup, render
-from edgekit.report.plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH
+from edgekit.report.plot import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, grid, latency_title
 from edgekit.report.scripts import tables_script
 from edgekit.report.summary import interval, megabytes, milliseconds, number, times
 
@@ -82,7 +82,7 @@ def _front(rows: Sequence[BuildRow]) -> str:
     y = _accuracy_axis(rows)
     known = best(rows)
     spots = {row.build: (x.at(row.p50 or 0.0), y.at(row.accuracy or 0.0)) for row in rows}
-    parts = _grid(x, y, "← faster · p50 latency, ms" + (", logarithmic" if x.is_log else ""))
+    parts = grid(x, y, latency_title(x), "accuracy, % · better →")
     line = " ".join(f"{left:.1f},{top:.1f}" for left, top in (spots[row.build] for row in known))
     parts.append(f'<polyline class="front" points="{line}"/>')
     for row in rows:
@@ -122,7 +122,7 @@ def _trend(rows: Sequence[BuildRow]) -> str:
     x = Axis(0.5, len(rows) + 0.5, LEFT, WIDTH - RIGHT, tuple(float(n) for n in range(1, len(rows) + 1, step)))
     ends = [end for row in rows for end in (row.p50_bounds or (row.p50 or 0.0,))]
     y = linear_axis(min(ends), max(ends), HEIGHT - BOTTOM, TOP)
-    parts = _grid(x, y, "builds, the oldest first", "p50 latency, ms · better ↓")
+    parts = grid(x, y, "builds, the oldest first", "p50 latency, ms · better ↓")
     series: dict[tuple[str, str], list[tuple[int, BuildRow]]] = {}
     for place, row in enumerate(rows, 1):
         series.setdefault((row.model, row.target), []).append((place, row))
@@ -143,24 +143,6 @@ def _trend(rows: Sequence[BuildRow]) -> str:
 def _accuracy_axis(rows: Sequence[BuildRow]) -> Axis:
     values = [end for row in rows for end in (row.accuracy_ci95 or (row.accuracy or 0.0,))]
     return linear_axis(min(values), max(values), HEIGHT - BOTTOM, TOP, top=100.0)
-
-
-def _grid(x: Axis, y: Axis, below: str, beside: str = "accuracy, % · better →") -> list[str]:
-    bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
-    parts = []
-    for tick in x.ticks:
-        at = x.at(tick)
-        parts.append(f'<line class="grid" x1="{at:.1f}" x2="{at:.1f}" y1="{TOP}" y2="{bottom}"/>')
-        parts.append(f'<text class="tick" x="{at:.1f}" y="{bottom + 17}" text-anchor="middle">{tick:g}</text>')
-    for tick in y.ticks:
-        at = y.at(tick)
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{at:.1f}" y2="{at:.1f}"/>')
-        parts.append(f'<text class="tick" x="{LEFT - 8}" y="{at + 4:.1f}" text-anchor="end">{tick:g}</text>')
-    middle = f'x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle"'
-    parts.append(f'<text class="axis-title" {middle}>{below}</text>')
-    turned = f"translate(16 {(TOP + bottom) / 2:.0f}) rotate(-90)"
-    parts.append(f'<text class="axis-title" transform="{turned}" text-anchor="middle">{beside}</text>')
-    return parts
 
 
 def _svg(title: str, parts: Sequence[str]) -> str:

@@ -120,10 +120,11 @@ def svg(report: Report) -> str:
     y_axis = _y_axis(report, y_key, found)
     spots = [(p, x_axis.at(p.x), _height(i, p, len(found), y_axis)) for i, p in enumerate(found)]
     name = metric(report).name if y_key == "accuracy" else "agreement"
+    y_title = metric(report).axis if y_key == "accuracy" else "top-1 agreement with FP32"
     marks = [_marks(p, x, y, x_axis, y_axis, _y_words(p, name)) for p, x, y in spots]
     lines, line_boxes = _budgets(report, y_key, x_axis, y_axis)
     parts = [
-        *_grid(x_axis, y_axis, metric(report).axis if y_key == "accuracy" else "top-1 agreement with FP32"),
+        *grid(x_axis, y_axis, latency_title(x_axis), f"{y_title}, % · better →"),
         *lines,
         *_front_line(spots),
         *(each[0] for each in marks),
@@ -163,8 +164,13 @@ def _height(index: int, point: Point, count: int, axis: Axis | None) -> float:
     return HEIGHT - BOTTOM - 17 if point.y is None else axis.at(point.y)
 
 
-def _grid(x_axis: Axis, y_axis: Axis | None, y_title: str) -> list[str]:
-    """Lines, ticks and titles of the axes; that of y is in percent."""
+def latency_title(axis: Axis) -> str:
+    """Of an axis of median latencies."""
+    return "← faster · p50 latency, ms" + (", logarithmic" if axis.is_log else "")
+
+
+def grid(x_axis: Axis, y_axis: Axis | None, below: str, beside: str) -> list[str]:
+    """Lines and ticks of the axes, and their titles."""
     bottom, right = HEIGHT - BOTTOM, WIDTH - RIGHT
     parts = []
     for tick in x_axis.ticks:
@@ -176,16 +182,14 @@ def _grid(x_axis: Axis, y_axis: Axis | None, y_title: str) -> list[str]:
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
     parts.append(f'<line class="axis" x1="{LEFT}" x2="{right}" y1="{bottom}" y2="{bottom}"/>')
-    scale = ", logarithmic" if x_axis.is_log else ""
     parts.append(
-        f'<text class="axis-title" x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">'
-        f"← faster · p50 latency, ms{scale}</text>"
+        f'<text class="axis-title" x="{(LEFT + right) / 2:.0f}" y="{HEIGHT - 10}" text-anchor="middle">{below}</text>'
     )
     if y_axis:
         middle = (TOP + bottom) / 2
         parts.append(
             f'<text class="axis-title" transform="translate(16 {middle:.0f}) rotate(-90)" text-anchor="middle">'
-            f"{y_title}, % · better →</text>"
+            f"{beside}</text>"
         )
     return parts
 
