@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.completion import known_devices, known_targets
 from edgekit.cli.options import (
     PruneAmount,
     answer_options,
     calibration_settings,
     data_options,
     json_option,
-    known_targets,
     label_options,
     model_options,
     nested,
@@ -108,7 +108,12 @@ if TYPE_CHECKING:
 @click.option("--jetpack", metavar="X.Y", help="JetPack of the Jetson built for. Default: the target's usual one.")
 @click.option("--dla", is_flag=True, default=None, help="Let a Jetson's deep-learning accelerator run what it can.")
 @click.option("--dla-core", type=click.IntRange(0, 3), metavar="N", help="Which of its accelerators. Default: 0.")
-@click.option("--device", metavar="NAME", help="Compile, judge and time there: a saved device or ssh://user@host.")
+@click.option(
+    "--device",
+    shell_complete=known_devices,
+    metavar="NAME",
+    help="Compile, judge and time there: a saved device or ssh://user@host.",
+)
 @click.option(
     "--decide",
     type=click.Choice(["point", "bound"]),

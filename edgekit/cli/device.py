@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
+from edgekit.cli.completion import known_devices
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, note, print_table, progress, warn
 
@@ -49,7 +50,7 @@ def add(name: str, url: str, python: str) -> None:
 
 
 @command.command(epilog="\b\nExample:\n  edgekit device remove orin")
-@click.argument("name")
+@click.argument("name", shell_complete=known_devices)
 def remove(name: str) -> None:
     """Forget the device called NAME; what was sent there stays."""
     from edgekit.devices.registry import Registry
@@ -90,7 +91,7 @@ def _for_each(names: str, work: Callable[[Connection], Row]) -> list[Row]:
 
 
 @command.command(epilog="\b\nExamples:\n  edgekit device probe orin\n  edgekit device probe orin,nano --json")
-@click.argument("names")
+@click.argument("names", shell_complete=known_devices)
 @json_option
 def probe(names: str, as_json: bool) -> None:
     """Say what devices are: model, JetPack, TensorRT, power mode, clocks, free disk, temperatures.
@@ -107,7 +108,7 @@ def probe(names: str, as_json: bool) -> None:
     epilog="\b\nExamples:\n  edgekit device deploy orin build/inception_v4-jetson\n"
     "  edgekit device deploy orin build/inception_v4-jetson --to /opt/models/signs"
 )
-@click.argument("names")
+@click.argument("names", shell_complete=known_devices)
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundle's own.")
 @click.option("--no-check", is_flag=True, help="Only send it: do not build its engine and compare golden outputs.")
@@ -138,7 +139,7 @@ def deploy(names: str, bundle: Path, runtime: str | None, no_check: bool, to: st
 
 
 @command.command(epilog="\b\nExample:\n  edgekit device rollback orin /opt/models/signs")
-@click.argument("names")
+@click.argument("names", shell_complete=known_devices)
 @click.argument("to", metavar="PATH")
 @json_option
 def rollback(names: str, to: str, as_json: bool) -> None:
@@ -151,7 +152,7 @@ def rollback(names: str, to: str, as_json: bool) -> None:
 
 @command.command(epilog="\b\nExample:\n  edgekit device share orin-1 orin-2,orin-3 build/inception_v4-jetson")
 @click.argument("source")
-@click.argument("names")
+@click.argument("names", shell_complete=known_devices)
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def share(source: str, names: str, bundle: Path) -> None:
     """Copy the engine that SOURCE built of BUNDLE to devices like it, which need not build it then.
@@ -222,7 +223,7 @@ def _network(connection: Connection, bundle: Path, runtime: str | None, bars: Pr
 @command.command(
     epilog="\b\nExamples:\n  edgekit device bench orin build/a build/b\n  edgekit device bench orin,nano build/a"
 )
-@click.argument("names")
+@click.argument("names", shell_complete=known_devices)
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundles' own.")
 @click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
@@ -261,7 +262,7 @@ def bench(
     epilog="\b\nExamples:\n  edgekit device evaluate orin build/inception_v4-jetson --data signs --images 500\n"
     "  edgekit device evaluate orin build/net --data photos/ --json"
 )
-@click.argument("names")
+@click.argument("names", shell_complete=known_devices)
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--data", metavar="DATA", help="`signs`, a folder with one sub-folder a class, or a CSV/JSONL file.")
 @click.option("--images", type=click.IntRange(min=1), metavar="N", help="Use N images, evenly spread.")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from edgekit.cli.completion import known_models, known_targets
+
 STARTER = """\
 # An edgekit recipe. Build it with:  edgekit build --recipe {name}
 # Every line below the first two may be left out; a commented line shows the default or an example.
@@ -69,8 +71,16 @@ target: {target}         # see `edgekit targets`
     epilog="\b\nExamples:\n  edgekit init\n  edgekit init mine.yaml --model m.onnx\n  edgekit build --recipe mine.yaml",
 )
 @click.argument("path", default="recipe.yaml", type=click.Path(dir_okay=False))
-@click.option("--model", default="inception_v4", show_default=True, help="Model that the recipe names.")
-@click.option("--target", default="cpu", show_default=True, help="Target that the recipe names.")
+@click.option(
+    "--model",
+    shell_complete=known_models,
+    default="inception_v4",
+    show_default=True,
+    help="Model that the recipe names.",
+)
+@click.option(
+    "--target", shell_complete=known_targets, default="cpu", show_default=True, help="Target that the recipe names."
+)
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
 def command(path: str, model: str, target: str, force: bool) -> None:
     """Write a commented starter recipe to PATH (default recipe.yaml)."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.completion import known_models, known_networks
 from edgekit.cli.image_options import ChannelValues as ChannelValues
 from edgekit.cli.image_options import preprocessing_options as preprocessing_options
 from edgekit.cli.stacking import AnyFunction
@@ -40,13 +41,6 @@ PARTS: Mapping[str, Mapping[str, str]] = {
 _PLACES = {flag: (part, name) for part, flags in PARTS.items() for flag, name in flags.items()}
 
 
-def known_targets(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    """The names that a shell completes `--target` to."""
-    from edgekit.targets.table import ALIASES, TARGETS
-
-    return [name for name in (*TARGETS, *ALIASES) if name.startswith(incomplete)]
-
-
 class Batches(click.ParamType):  # type: ignore[type-arg]
     """Numbers of pictures, separated by commas."""
 
@@ -69,11 +63,17 @@ def model_options(function: AnyFunction) -> AnyFunction:
         function,
         click.option(
             "--model",
+            shell_complete=known_models,
             metavar="MODEL",
             help="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx or .pth file, or package.module:factory.",
         ),
         click.option("--weights", metavar="FILE", help="Weights: a safetensors or torch file, or `random`."),
-        click.option("--arch", metavar="NAME", help="With a .pth as --model: the network its weights are of."),
+        click.option(
+            "--arch",
+            shell_complete=known_networks,
+            metavar="NAME",
+            help="With a .pth as --model: the network its weights are of.",
+        ),
         click.option(
             "--width",
             type=click.FloatRange(0, min_open=True),

@@ -7,12 +7,12 @@ from typing import Any
 
 import click
 
+from edgekit.cli.completion import known_devices, known_targets
 from edgekit.cli.options import (
     PruneAmount,
     answer_options,
     data_options,
     json_option,
-    known_targets,
     model_options,
     preprocessing_options,
     pruning_options,
@@ -39,7 +39,9 @@ FILES = ("weights.safetensors", "model.onnx", "pruning.json")
     metavar="TARGET",
     help="What it is pruned for.",
 )
-@click.option("--device", metavar="NAME", help="Measure there: a saved device or ssh://user@host.")
+@click.option(
+    "--device", shell_complete=known_devices, metavar="NAME", help="Measure there: a saved device or ssh://user@host."
+)
 @click.option("--prune", type=PruneAmount(), help="A ratio, or auto: as many channels as pay. Default: auto.")
 @click.option(
     "--latency-budget", type=click.FloatRange(0, min_open=True), metavar="MS", help="Of the median, with --prune auto."

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
+from edgekit.cli.completion import known_targets
 from edgekit.cli.options import (
     answer_options,
     json_option,
-    known_targets,
     model_options,
     preprocessing_options,
     subject_recipe,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from edgekit.cli.options import json_option, known_targets
+from edgekit.cli.completion import known_targets
+from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, print_table
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.completion import known_networks
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, note, progress, warn
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="A training recipe: a file, or the name of a shipped one (paper, signs-modern, signs-resnet-v2, ...).",
 )
-@click.option("--model", metavar="NAME", help="A network of `edgekit models`.")
+@click.option("--model", shell_complete=known_networks, metavar="NAME", help="A network of `edgekit models`.")
 @click.option("--width", type=click.FloatRange(0, min_open=True), metavar="X", help="Channel multiplier.")
 @click.option("--num-classes", type=click.IntRange(min=2), metavar="N", help="Default: as the data has.")
 @click.option("--data", metavar="DATA", help="`signs`, a folder with one sub-folder a class, or a table.")

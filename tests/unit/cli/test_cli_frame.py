@@ -127,15 +127,6 @@ def test_every_target_is_told_of_in_full(capsys: pytest.CaptureFixture[str]) -> 
         assert (f"TensorRT {target.releases[0].tensorrt}" in told) if target.releases else "releases" not in told
 
 
-def test_a_shell_completes_the_names_of_targets() -> None:
-    from click.shell_completion import ShellComplete
-
-    completed = ShellComplete(cli.group, {}, "edgekit", "_EDGEKIT_COMPLETE")
-    for arguments in (["build", "--target"], ["targets"], ["compile", "--target"]):
-        found = [each.value for each in completed.get_completions(arguments, "rasp")]
-        assert found == ["raspberry-pi-4", "raspberry-pi-5"]
-
-
 @pytest.mark.parametrize("package", ["torch", "openvino", "nncf", "onnx", "safetensors"])
 def test_a_missing_package_exits_4_and_names_the_extra(package: str) -> None:
     answer = python(f"""
