@@ -19,10 +19,7 @@ def known_models(ctx: click.Context, parameter: click.Parameter, incomplete: str
     """Networks and, from the dot on, their tags; files where no name begins so, as a model may be one."""
     from edgekit.models.registry import MODELS
 
-    found = [
-        CompletionItem(name, help=entry.description) for name, entry in MODELS.items() if name.startswith(incomplete)
-    ]
-    found += [
+    found = known_networks(ctx, parameter, incomplete) + [
         CompletionItem(f"{name}.{tag}", help=told.description)
         for name, entry in MODELS.items()
         for tag, told in entry.tags.items()
