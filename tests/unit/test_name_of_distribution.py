@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-import venv
 from pathlib import Path
 
 import pytest
@@ -66,34 +62,3 @@ def test_a_hint_names_a_checkout_and_a_wheel() -> None:
     assert "'.[cpu,gpu]' in a checkout" in install_hint("cpu", "gpu")
     assert "'WHEEL[cpu,gpu]'" in install_hint("cpu", "gpu")
     assert "pip install '.' in a checkout" in install_hint()
-
-
-@pytest.mark.slow
-def test_a_wheel_is_installed_and_its_command_runs(tmp_path: Path) -> None:
-    """Without its dependencies: those of this Python are put behind it."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
-    build = ["wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path), str(TOP)]
-    # Nothing of this process's path: pip would find the package there and install nothing.
-    plain = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    subprocess.run([*pip, *build], check=True, timeout=300, env=plain)
-    (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.name == f"inception_edgekit-{edgekit.__version__}-py3-none-any.whl"
-    venv.create(tmp_path / "fresh")
-    python = tmp_path / "fresh" / "bin" / "python"
-    subprocess.run(
-        [*pip, "--python", str(python), "install", "--no-deps", str(wheel)], check=True, timeout=300, env=plain
-    )
-    behind = os.pathsep.join(path for path in sys.path if path.endswith("site-packages"))
-    (site,) = (tmp_path / "fresh" / "lib").glob("python*/site-packages")
-    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join((str(site), behind))}
-    for arguments, words in ((["--version"], f"edgekit {edgekit.__version__}"), (["targets"], "jetson")):
-        done = subprocess.run(
-            [str(python.with_name("edgekit")), *arguments],
-            capture_output=True,
-            text=True,
-            timeout=120,
-            env=environment | {"HOME": str(tmp_path)},
-            cwd=tmp_path,
-        )
-        assert done.returncode == 0, done.stderr
-        assert words in done.stdout
