@@ -25,10 +25,11 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True)
 class Programs:
-    """Where the sample and the tests' own program are."""
+    """Where the sample and the tests' own programs are."""
 
     classify: Path
     probe: Path
+    load: Path
 
     def run(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [str(self.classify), *map(str, arguments)]
@@ -88,7 +89,12 @@ def build(folder: Path, sanitize: bool) -> Programs | str:
         return f"a library of docs/cpp.md is not installed: {words[:300]}"
     built = _command("cmake", "--build", str(folder), "-j1")
     assert built.returncode == 0, built.stdout[-6000:] + built.stderr[-6000:]
-    return Programs(folder / "edgekit" / "edgekit-classify", folder / "edgekit-probe")
+    return programs_in(folder)
+
+
+def programs_in(folder: Path) -> Programs:
+    """Those that were built in a folder."""
+    return Programs(folder / "edgekit" / "edgekit-classify", folder / "edgekit-probe", folder / "edgekit-load")
 
 
 def _command(*words: str) -> subprocess.CompletedProcess[str]:

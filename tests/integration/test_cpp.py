@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from bundles import make_bundle
+from bundles import make_bundle, network
 from cpp_library import SOURCES, Pixels, Programs, noise, photo
 from PIL import Image
 
-from edgekit.runtime import Bundle, processor
+from edgekit.runtime import Bundle, BundleError, processor
 from edgekit.runtime.resize import resample
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -40,7 +40,9 @@ def test_the_form_is_clang_formats() -> None:
     if tool is None:
         pytest.skip("clang-format is not installed")
     library = SOURCES.parents[2] / "edgekit" / "runtime" / "cpp"
-    files = [*library.glob("*.[ch]pp"), *SOURCES.glob("*.cpp")]
+    fuzzing = SOURCES.parents[1] / "fuzz" / "cpp"
+    files = [*library.glob("*.[ch]pp"), *SOURCES.glob("*.cpp"), *fuzzing.glob("*.[ch]pp")]
+    assert len(files) > 25
     done = subprocess.run(
         [tool, f"--style=file:{library / '.clang-format'}", "--dry-run", "--Werror", *map(str, files)],
         capture_output=True,
@@ -193,6 +195,45 @@ def test_wrong_use(programs: Programs, arguments: tuple[str, ...], words: str) -
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_labels_move_no_cursor(programs: Programs, tmp_path: Path) -> None:
+    """Control characters, in UTF-8 too, and those that turn the direction of writing."""
+    labels = ["\x1b[2Jclear", "\x9b2Jclear", "\u202eleft", "a\r\nb äß"]
+    folder = make_bundle(tmp_path / "bundle", labels=labels)
+    picture = photo(random.Random(3), tmp_path / "photo.png")
+    told = programs.run(folder, picture)
+    assert told.returncode == 0, told.stderr
+    assert sorted(line.split("%  ")[1] for line in told.stdout.splitlines()[1:]) == sorted(
+        ["?[2Jclear", "?2Jclear", "?left", "a??b äß"]
+    )
+    same = json.loads(programs.run(folder, picture, "--json").stdout)["images"][0]["classes"]
+    assert sorted(each["label"] for each in same) == sorted(labels)
+
+
+def test_outputs_that_are_no_numbers_are_no_answer(programs: Programs, tmp_path: Path) -> None:
+    """As in the Python runtime: a network that divides by the picture, and one black picture."""
+    folder = make_bundle(tmp_path / "bundle", network=divides)
+    for name, level in (("grey.png", 128), ("black.png", 0)):
+        Image.new("RGB", (40, 40), (level,) * 3).save(tmp_path / name)
+    done = programs.run(folder, tmp_path / "black.png", tmp_path / "grey.png", "--json")
+    assert done.returncode == 2
+    assert "values that are no numbers" in done.stderr
+    assert [Path(each["image"]).name for each in json.loads(done.stdout)["images"]] == ["grey.png"]
+    with Bundle.open(folder) as opened, opened.session() as session, pytest.raises(BundleError, match="no numbers"):
+        session.classify(str(tmp_path / "black.png"))
+
+
+def divides(path: Path, size: int) -> Path:
+    """A network whose outputs are infinite for black."""
+    import onnx
+
+    model = onnx.load(str(network(path, size)))
+    flatten = next(node for node in model.graph.node if node.op_type == "Flatten")
+    model.graph.node.insert(list(model.graph.node).index(flatten), onnx.helper.make_node("Reciprocal", ["p"], ["r"]))
+    model.graph.node[-2].input[0] = "r"
+    onnx.save(model, str(path))
+    return path
 
 
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="only x86-64 adds INT8 products up in 16 bits")

@@ -16,6 +16,7 @@ from PIL import Image
 from edgekit.runtime import Bundle
 from edgekit.runtime.contract import ALIGNMENTS, INTERPOLATIONS, RESIZES, WITHOUT_ANTIALIAS, Contract
 from edgekit.runtime.decoding import picture
+from edgekit.runtime.errors import ImageError
 from edgekit.runtime.rgb import ORIENTATION
 
 PICTURES = 200
@@ -92,6 +93,17 @@ def test_resizing_without_antialias_is_the_python_runtimes(programs: Programs, n
         wanted.append(picture(pixels, Contract((high, wide), 1.0, name, "squash", antialias=False)))
     for request, answer, pixels in zip(requests, programs.ask(requests), wanted, strict=True):
         np.testing.assert_array_equal(answer, pixels, request[:60].decode(errors="replace"))
+
+
+def test_a_strip_that_would_fill_the_memory_is_refused_by_both(programs: Programs) -> None:
+    """One pixel wide: made as wide as the input, it has more pixels than an image may have."""
+    contract, high = Contract((8, 299), 1.0, "bilinear", "squash"), 300_000
+    pixels = np.zeros((high, 1, 3), np.uint8)
+    (answer,) = programs.ask([f"picture 1 {high} {words(contract)}\n".encode() + pixels.tobytes()])
+    assert isinstance(answer, str)
+    assert "1x300000 cannot be resized to 299x8: it is too long and narrow" in answer
+    with pytest.raises(ImageError, match="1x300000 cannot be resized to 299x8: it is too long and narrow"):
+        picture(pixels, contract)
 
 
 ANSWERS = [

@@ -6,7 +6,10 @@ import io
 import json
 import os
 import random
+import resource
 import shutil
+import subprocess
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import fit, make_bundle, packed, rewrite
+from cpp_fuzzing import png
 from cpp_library import Pixels, Programs, noise, photo
 from PIL import Image
 
@@ -92,6 +96,17 @@ DAMAGE: dict[str, tuple[Callable[[Path], None], str, int]] = {
     "another kind": (change("kind", to="other"), "holds no bundle", 2),
     "no JSON": (lambda b: (b / "manifest.json").write_text("{"), "is not whole", 2),
     "deep JSON": (lambda b: (b / "manifest.json").write_text("[" * 200_000), "is not whole", 2),
+    "deep JSON that is whole": (
+        lambda b: (b / "manifest.json").write_text('{"kind": ' + "[" * 500_000 + "]" * 500_000 + "}"),
+        "nested more than",
+        2,
+    ),
+    "a huge file": (lambda b: os.truncate(b / "model.bin", 1 << 36), "bytes where the manifest says", 2),
+    "a huge file that is not loaded": (
+        lambda b: os.truncate(b / "model.onnx", 1 << 36),
+        "bytes where the manifest says",
+        2,
+    ),
     "a key twice": (
         lambda b: (b / "manifest.json").write_text('{"kind": "a", "kind": "b"}'),
         "a key is there twice",
@@ -137,6 +152,25 @@ def test_signatures_beside_the_manifest_are_no_damage(programs: Programs, copy: 
         (copy / name).write_text("not checked here")
     done = programs.run(copy, photo(random.Random(9), tmp_path / "photo.png"))
     assert done.returncode == 0, done.stderr
+
+
+def test_too_little_memory_is_an_error_of_the_library(programs: Programs, tmp_path: Path) -> None:
+    """An image whose pixels do not fit, though its file is small."""
+    for name, side in (("small", 9), ("large", 9000)):
+        rows = zlib.compress(bytes(side * (1 + -(-side // 8))))
+        (tmp_path / name).write_bytes(png((side, side), 1, 0, [(b"IDAT", rows)]))
+    done = subprocess.run(
+        [str(programs.probe)],
+        input="".join(f"decode {tmp_path / name}\n" for name in ("large", "small")).encode(),
+        capture_output=True,
+        check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (250 << 20,) * 2),
+    )
+    assert done.returncode == 0, done.stderr
+    said = done.stdout.split(b"\n")
+    assert said[0].decode().startswith("edgekit: error: ")
+    assert "not enough memory" in said[0].decode()
+    assert said[1] == b"ok 9 9"
 
 
 def corrupted(dice: random.Random, content: bytes) -> bytes:

@@ -109,9 +109,35 @@ struct Bundle::State {
   std::unique_ptr<Engine> engine;
   std::mutex turn;
 
+  void load(const std::string& path, const Options& options) {
+    manifest = read_manifest(path);
+    const Runtime& runtime = runtime_of(manifest.runtime);
+    std::vector<std::string> wanted = runtime.files;
+    wanted.emplace_back("golden.npz");
+    auto files = checked_files(path, manifest, wanted, options.check_integrity);
+    golden = read_golden(files.at("golden.npz"), manifest.preprocessing.height, manifest.preprocessing.width);
+    if (manifest.classes != 0 && manifest.classes != golden.classes) {
+      refuse("the manifest tells of " + std::to_string(manifest.classes) + " classes, the golden outputs of " +
+                 std::to_string(golden.classes),
+             "Build the bundle again.");
+    }
+    const int threads = options.threads > 0 ? options.threads : manifest.threads;
+    engine = runtime.load(std::move(files), manifest, threads, options.warn ? options.warn : say_on_stderr);
+  }
+
+  // As many outputs as there are classes, all of them numbers.
   std::vector<float> infer(const std::uint8_t* pixels) {
     const std::lock_guard<std::mutex> mine(turn);
-    return engine->infer(pixels);
+    std::vector<float> made = engine->infer(pixels);
+    if (made.size() != golden.classes) {
+      refuse("the model gives " + std::to_string(made.size()) + " outputs where the golden ones are " +
+                 std::to_string(golden.classes),
+             "Build the bundle again.");
+    }
+    if (!std::all_of(made.begin(), made.end(), [](float each) { return std::isfinite(each); })) {
+      refuse("the network gave values that are no numbers", "Give another image, or build the bundle again.");
+    }
+    return made;
   }
 };
 
@@ -122,21 +148,7 @@ Bundle::~Bundle() = default;
 
 Bundle Bundle::open(const std::string& path, const Options& options) {
   auto state = std::make_unique<State>();
-  state->manifest = read_manifest(path);
-  const Runtime& runtime = runtime_of(state->manifest.runtime);
-  std::vector<std::string> wanted = runtime.files;
-  wanted.emplace_back("golden.npz");
-  auto files = checked_files(path, state->manifest, wanted, options.check_integrity);
-  state->golden =
-      read_golden(files.at("golden.npz"), state->manifest.preprocessing.height, state->manifest.preprocessing.width);
-  const std::size_t classes = state->manifest.classes;
-  if (classes != 0 && classes != state->golden.classes) {
-    refuse("the manifest tells of " + std::to_string(classes) + " classes, the golden outputs of " +
-               std::to_string(state->golden.classes),
-           "Build the bundle again.");
-  }
-  const int threads = options.threads > 0 ? options.threads : state->manifest.threads;
-  state->engine = runtime.load(std::move(files), state->manifest, threads, options.warn ? options.warn : say_on_stderr);
+  within_memory([&] { state->load(path, options); });
   Bundle bundle(std::move(state));
   if (options.check_golden) bundle.check_golden();
   return bundle;
@@ -179,11 +191,6 @@ double Bundle::check_golden() const {
   Alike found;
   for (std::size_t i = 0; i < golden.images; ++i) {
     const std::vector<float> made = state_->infer(golden.inputs.data() + i * picture_bytes);
-    if (made.size() != golden.classes) {
-      refuse("the model gives " + std::to_string(made.size()) + " outputs where the golden ones are " +
-                 std::to_string(golden.classes),
-             "Build the bundle again.");
-    }
     const auto kept = golden.logits.begin() + static_cast<std::ptrdiff_t>(i * golden.classes);
     found.add(made, {kept, kept + static_cast<std::ptrdiff_t>(golden.classes)}, activation);
   }

@@ -24,13 +24,15 @@ Image decode(const std::uint8_t* bytes, std::size_t count, const Limits& limits)
     refuse("an image has " + std::to_string(count) + " bytes, more than " + std::to_string(limits.file_bytes),
            "Give a smaller one, or raise Limits::file_bytes.");
   }
-  if (count >= sizeof kJpeg && std::memcmp(bytes, kJpeg, sizeof kJpeg) == 0) return decode_jpeg(bytes, count, limits);
-  if (count >= sizeof kPng && std::memcmp(bytes, kPng, sizeof kPng) == 0) return decode_png(bytes, count, limits);
-  refuse("an image is neither JPEG nor PNG", "Convert it to one of them.");
+  return within_memory([&] {
+    if (count >= sizeof kJpeg && std::memcmp(bytes, kJpeg, sizeof kJpeg) == 0) return decode_jpeg(bytes, count, limits);
+    if (count >= sizeof kPng && std::memcmp(bytes, kPng, sizeof kPng) == 0) return decode_png(bytes, count, limits);
+    refuse("an image is neither JPEG nor PNG", "Convert it to one of them.");
+  });
 }
 
 Image read_image(const std::string& path, const Limits& limits) {
-  const Bytes content = read_file(path, limits.file_bytes, Links::follow);
+  const Bytes content = within_memory([&] { return read_file(path, limits.file_bytes, Links::follow); });
   try {
     return decode(content.data(), content.size(), limits);
   } catch (const Error& error) {

@@ -55,7 +55,7 @@ struct Limits {
 };
 
 // Decodes JPEG (8-bit grey, colour, CMYK) or PNG to RGB; alpha is dropped, 16 bits become 8.
-// Throws Error: neither of them, damaged or cut short, or over the limits.
+// Throws Error: neither of them, damaged or cut short, over the limits, or not enough memory.
 Image decode(const std::uint8_t* bytes, std::size_t count, const Limits& limits = {});
 
 // Reads the file and decodes it. Throws Error as decode does, and when it cannot be read.
@@ -80,12 +80,13 @@ struct Preprocessing {
 };
 
 // Resizes to width x height, to the pixels that Pillow makes of it, first the width, then the height; or, without
-// antialias and for areas, OpenCV's. Throws Error: an empty image, a side over 2^24 pixels, or Lanczos without
+// antialias and for areas, OpenCV's. Throws Error: an empty image, pixels that are not height x width x 3, a side over
+// 2^24 pixels, an image so long and narrow that it has more than 89478485 pixels between the two, or Lanczos without
 // antialias.
 Image resize(const Image& image, int width, int height, Interpolation interpolation, bool antialias = true);
 
 // The image as the network's input, width x height; see edgekit/runtime/geometry.py for the rules.
-// Throws Error as resize does.
+// Throws Error as resize does, and where the contract makes no sense.
 Image picture(const Image& image, const Preprocessing& preprocessing);
 
 // A class with its probability, or its bare output where the bundle says that it is none; `label` is its name, or its
@@ -122,7 +123,7 @@ class Bundle {
   const std::vector<std::string>& labels() const;
   const Preprocessing& preprocessing() const;
 
-  // Outputs for a picture of the input's width and height. Throws Error: another size.
+  // Outputs for a picture of the input's width and height. Throws Error: another size, or they are no numbers.
   std::vector<float> logits(const Image& picture) const;
 
   // The `top` classes of an image of any size, best first. Throws Error: the bundle gives vectors, not classes.

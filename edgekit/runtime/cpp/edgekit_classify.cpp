@@ -126,10 +126,10 @@ Json bench(const edgekit::Bundle& bundle, const edgekit::Image& image, int runs)
 
 void print_lines(const Json& answer) {
   for (const Json& image : answer.at("images")) {
-    std::printf("%s\n", image.at("image").get<std::string>().c_str());
+    std::printf("%s\n", edgekit::printable(image.at("image").get<std::string>()).c_str());
     for (const Json& each : image.at("classes")) {
       std::printf("  %6.2f %%  %s\n", each.at("probability").get<double>() * 100,
-                  each.at("label").get<std::string>().c_str());
+                  edgekit::printable(each.at("label").get<std::string>()).c_str());
     }
   }
   if (!answer.contains("latency")) return;
@@ -169,7 +169,7 @@ int run(const Arguments& told) {
 
 int main(int count, char** words) {
   try {
-    const Arguments told = arguments_of({words + 1, words + count});
+    const Arguments told = arguments_of({words + std::min(count, 1), words + count});
     if (told.help) {
       std::fputs(kUsage, stdout);
       return 0;

@@ -15,7 +15,7 @@ namespace edgekit {
 class Engine {
  public:
   virtual ~Engine() = default;
-  // uint8 height x width x 3 RGB to logits. Not for several threads at once.
+  // uint8 height x width x 3 RGB to logits. Not for several threads at once. Throws Error: the runtime failed.
   virtual std::vector<float> infer(const std::uint8_t* pixels) = 0;
 };
 

@@ -77,10 +77,15 @@ class OpenVino : public Engine {
   }
 
   std::vector<float> infer(const std::uint8_t* pixels) override {
-    std::copy_n(pixels, ov::shape_size(shape_), request_.get_input_tensor().data<std::uint8_t>());
-    request_.infer();
-    const ov::Tensor made = request_.get_output_tensor();
-    return std::vector<float>(made.data<float>(), made.data<float>() + made.get_size());
+    try {
+      std::copy_n(pixels, ov::shape_size(shape_), request_.get_input_tensor().data<std::uint8_t>());
+      request_.infer();
+      const ov::Tensor made = request_.get_output_tensor();
+      return std::vector<float>(made.data<float>(), made.data<float>() + made.get_size());
+    } catch (const std::exception& error) {
+      throw Error(Error::Kind::cannot_run, "OpenVINO cannot run the network: " + said(error.what()),
+                  "Build the bundle again on this kind of machine.");
+    }
   }
 
  private:

@@ -17,11 +17,46 @@ Error::Error(Kind kind, const std::string& what, std::string hint)
     : std::runtime_error(what), kind_(kind), hint_(std::move(hint)) {}
 
 std::string Error::line() const {
-  std::string told = "edgekit: error: " + std::string(what()) + "." + (hint_.empty() ? "" : " " + hint_);
-  for (char& each : told) {  // names of files may hold anything, and the promise is one line
-    if (static_cast<unsigned char>(each) < 0x20 || each == 0x7f) each = '?';
+  return printable("edgekit: error: " + std::string(what()) + "." + (hint_.empty() ? "" : " " + hint_));
+}
+
+namespace {
+
+// How many bytes from `at` on are one character of UTF-8, which becomes `code`; 0: they are none.
+std::size_t character(const std::string& text, std::size_t at, std::uint32_t& code) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const std::uint32_t first = byte(at);
+  if (first < 0x80) {
+    code = first;
+    return 1;
   }
-  return told;
+  const std::size_t count = first >= 0xf0 && first < 0xf5 ? 4 : first >= 0xe0 ? 3 : first >= 0xc2 ? 2 : 0;
+  if (count == 0 || first >= 0xf5) return 0;
+  code = first & (0x7fU >> count);
+  for (std::size_t i = 1; i < count; ++i) {
+    if ((byte(at + i) & 0xc0) != 0x80) return 0;
+    code = code << 6 | (byte(at + i) & 0x3f);
+  }
+  return count;
+}
+
+// Control characters, and those that turn the direction of writing or end lines.
+bool moves_the_cursor(std::uint32_t code) {
+  return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x200e || code == 0x200f ||
+         (code >= 0x2028 && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069);
+}
+
+}  // namespace
+
+std::string printable(const std::string& text) {
+  std::string made;
+  for (std::size_t at = 0; at < text.size();) {
+    std::uint32_t code = 0;
+    const std::size_t count = character(text, at, code);
+    made += count == 0 || moves_the_cursor(code) ? "?" : text.substr(at, count);
+    at += std::max<std::size_t>(count, 1);
+  }
+  return made;
 }
 
 void refuse(const std::string& what, const std::string& hint) { throw Error(Error::Kind::bad_input, what, hint); }
@@ -127,6 +162,8 @@ Bytes read_file(const std::string& path, std::size_t limit_bytes, Links links) {
   file.read_next(content.data(), content.size());
   return content;
 }
+
+std::size_t size_of_file(const std::string& path, Links links) { return File(path, links).size_bytes(); }
 
 Digest digest_of(const Bytes& content) {
   Sha256 digest;

@@ -3,12 +3,16 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <string>
 
+#include "files.hpp"
 #include "resize.hpp"
 
 namespace edgekit {
 
 namespace {
+
+constexpr int kMaxInput = 1 << 14;
 
 struct Plan {
   double width, height;  // that the image is resized to
@@ -24,7 +28,8 @@ double covered(int side, double crop_fraction) {
   return std::max(static_cast<double>(side), std::nearbyint(side / crop_fraction));
 }
 
-Plan middle(double width, double height, const Preprocessing& wanted) {
+Plan middle(const Image& image, double width, double height, const Preprocessing& wanted) {
+  check_sides(image, width, height);
   const Window shown{whole((width - wanted.width) / 2), whole((height - wanted.height) / 2), wanted.width,
                      wanted.height};
   return {width, height, shown, 0, 0};
@@ -47,9 +52,9 @@ Plan inside(const Image& image, const Preprocessing& wanted) {
 Plan plan_of(const Image& image, const Preprocessing& wanted) {
   if (wanted.resize == Resize::letterbox || wanted.resize == Resize::pad) return inside(image, wanted);
   const double high = covered(wanted.height, wanted.crop_fraction), wide = covered(wanted.width, wanted.crop_fraction);
-  if (wanted.resize == Resize::squash) return middle(wide, high, wanted);
+  if (wanted.resize == Resize::squash) return middle(image, wide, high, wanted);
   const double scale = std::max(high / image.height, wide / image.width);
-  return middle(std::max<double>(wanted.width, std::nearbyint(image.width * scale)),
+  return middle(image, std::max<double>(wanted.width, std::nearbyint(image.width * scale)),
                 std::max<double>(wanted.height, std::nearbyint(image.height * scale)), wanted);
 }
 
@@ -66,6 +71,24 @@ Image padded(Image part, const Plan& plan, const Preprocessing& wanted) {
                 part.rgb.data() + static_cast<std::size_t>(row) * row_bytes(part.width), row_bytes(part.width));
   }
   return made;
+}
+
+// Contracts of manifests were checked; an application may make its own.
+void check_contract(const Preprocessing& wanted) {
+  const bool sides = std::min(wanted.width, wanted.height) >= 1 && std::max(wanted.width, wanted.height) <= kMaxInput;
+  const bool fraction = wanted.crop_fraction >= 0.01 && wanted.crop_fraction <= 1.0;
+  const bool padding =
+      std::min(wanted.pad_across, wanted.pad_down) >= 0 && std::max(wanted.pad_across, wanted.pad_down) <= 2;
+  if (sides && fraction && padding) return;
+  refuse("a Preprocessing makes no sense: its width and height are 1 to " + std::to_string(kMaxInput) +
+             ", crop_fraction is 0.01 to 1, pad_across and pad_down are 0 to 2",
+         "Take that of a bundle.");
+}
+
+Image fitted(const Image& image, const Preprocessing& wanted) {
+  const Plan plan = plan_of(image, wanted);
+  return padded(resized(image, plan.width, plan.height, wanted.interpolation, wanted.antialias, plan.shown), plan,
+                wanted);
 }
 
 }  // namespace
@@ -91,16 +114,12 @@ Image upright(const Image& image) {
 }
 
 Image picture(const Image& image, const Preprocessing& preprocessing) {
-  if (preprocessing.exif && image.orientation > 1) {
-    Preprocessing rest = preprocessing;
-    rest.exif = false;
-    return picture(upright(image), rest);
-  }
-  if (image.width < 1 || image.height < 1) return resized(image, 1, 1, Interpolation::nearest, true, {0, 0, 1, 1});
-  const Plan plan = plan_of(image, preprocessing);
-  return padded(
-      resized(image, plan.width, plan.height, preprocessing.interpolation, preprocessing.antialias, plan.shown), plan,
-      preprocessing);
+  check_image(image);
+  check_contract(preprocessing);
+  return within_memory([&] {
+    if (!preprocessing.exif || image.orientation < 2) return fitted(image, preprocessing);
+    return fitted(upright(image), preprocessing);
+  });
 }
 
 }  // namespace edgekit

@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <csetjmp>
 #include <cstdio>  // jpeglib.h needs FILE
+#include <cstring>
+#include <new>
 #include <string>
+#include <string_view>
+#include <vector>
 
 // clang-format off
 #include <jpeglib.h>
@@ -18,7 +22,22 @@ namespace edgekit {
 
 namespace {
 
-constexpr int kMaxScans = 500;  // a small progressive file may hold thousands, each a pass over all pixels
+constexpr int kMaxScans =
+    100;  // each is a pass over all pixels, and may be of a few bytes; encoders make up to about 20
+const char* const kTooManyScans = "more than 100 scans";
+
+constexpr std::string_view kExif("Exif\0\0", 6), kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
+
+// A part of the file.
+struct Segment {
+  const std::uint8_t* data = nullptr;
+  std::size_t length = 0;
+
+  bool begins_with(std::string_view words) const {
+    return length >= words.size() && std::memcmp(data, words.data(), words.size()) == 0;
+  }
+  Segment without(std::string_view words) const { return {data + words.size(), length - words.size()}; }
+};
 
 // libjpeg's errors come back by longjmp: no function that calls it holds an object with a destructor.
 class Decoder {
@@ -40,7 +59,10 @@ class Decoder {
 
   bool read_header() {
     if (failed_ || setjmp(back_) != 0) return false;
-    jpeg_save_markers(&info_, JPEG_APP0 + 1, 0xFFFF);  // EXIF and XMP
+    jpeg_set_marker_processor(&info_, JPEG_APP0 + 1, [](j_decompress_ptr info) -> boolean {
+      of(reinterpret_cast<j_common_ptr>(info))->note_segment();
+      return TRUE;
+    });
     jpeg_read_header(&info_, TRUE);
     return true;
   }
@@ -65,17 +87,11 @@ class Decoder {
 
   // 1 to 8, once the header is read: Exif segments, joined, or, where they say nothing, the last XMP packet.
   int orientation() const {
-    static const std::string kExif("Exif\0\0", 6), kXmp("http://ns.adobe.com/xap/1.0/\0", 29);
-    Bytes exif, xmp;
-    for (const jpeg_marker_struct* each = info_.marker_list; each != nullptr; each = each->next) {
-      const std::string start(reinterpret_cast<const char*>(each->data), std::min<std::size_t>(each->data_length, 29));
-      if (start.compare(0, kExif.size(), kExif) == 0)
-        exif.insert(exif.end(), each->data + 6, each->data + each->data_length);
-      if (start == kXmp) xmp.assign(each->data + 29, each->data + each->data_length);
-    }
+    Bytes exif;
+    for (const Segment& each : exif_) exif.insert(exif.end(), each.data, each.data + each.length);
     bool told = false;
     const int by_exif = orientation_of_exif(exif, &told);
-    return told ? by_exif : orientation_of_xmp(xmp);
+    return told ? by_exif : orientation_of_xmp(Bytes(xmp_.data, xmp_.data + xmp_.length));
   }
 
  private:
@@ -87,6 +103,37 @@ class Decoder {
     std::longjmp(back_, 1);
   }
 
+  [[noreturn]] void fail(const char* why) {
+    std::snprintf(message_, sizeof message_, "%s", why);
+    failed_ = true;
+    std::longjmp(back_, 1);
+  }
+
+  // An APP1 segment, EXIF or XMP, is left where it is: all of the file is in libjpeg's buffer. Its own way to keep
+  // segments goes through those that it has for each one more, which takes hours with a million of them.
+  void note_segment() {
+    jpeg_source_mgr& from = *info_.src;
+    if (from.bytes_in_buffer < 2) fail("it ends in a segment");
+    const std::uint8_t* begin = from.next_input_byte;
+    const std::size_t length = std::max<std::size_t>(2, begin[0] * 256U + begin[1]);  // with these two bytes
+    if (length > from.bytes_in_buffer) fail("it ends in a segment");
+    const Segment whole{begin + 2, length - 2};
+    if (whole.begins_with(kXmp)) xmp_ = whole.without(kXmp);
+    if (whole.begins_with(kExif) && !kept(whole.without(kExif))) fail("there is not enough memory");
+    from.next_input_byte += length;
+    from.bytes_in_buffer -= length;
+  }
+
+  // Apart from its caller, which may leave by longjmp: no exception may pass through libjpeg.
+  bool kept(const Segment& segment) {
+    try {
+      exif_.push_back(segment);
+      return true;
+    } catch (const std::bad_alloc&) {
+      return false;
+    }
+  }
+
   // libjpeg makes pixels up where data is damaged, and calls it a warning: here it is an error.
   void warned(int level) {
     const int code = errors_.msg_code;
@@ -96,16 +143,15 @@ class Decoder {
   }
 
   void count_scans() {
-    if (info_.input_scan_number <= kMaxScans) return;
-    std::snprintf(message_, sizeof message_, "more than %d scans", kMaxScans);
-    failed_ = true;
-    std::longjmp(back_, 1);
+    if (info_.input_scan_number > kMaxScans) fail(kTooManyScans);
   }
 
   jpeg_decompress_struct info_{};
   jpeg_error_mgr errors_{};
   jpeg_progress_mgr progress_{};
   std::jmp_buf back_{};
+  std::vector<Segment> exif_;
+  Segment xmp_;
   char message_[JMSG_LENGTH_MAX] = "";
   bool failed_ = false;
 };

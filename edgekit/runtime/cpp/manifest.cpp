@@ -21,6 +21,7 @@ const char* const kManifest = "manifest.json";
 const std::set<std::string> kUnnamed{kManifest, "manifest.json.sig", "model.sig"};  // itself, and signatures of it
 constexpr std::size_t kManifestBytes = std::size_t{16} << 20;
 constexpr std::size_t kFileBytes = std::size_t{2} << 30;
+constexpr int kMaxDepth = 32;  // of arrays and objects: values are copied and compared by recursion
 constexpr int kMaxSide = 1 << 14;
 constexpr int kMaxThreads = 1024;
 constexpr int kMaxClasses = 1 << 24;
@@ -163,6 +164,14 @@ std::string plugin_of(const Json& target) {
   return name;
 }
 
+// Processor threads; 0 where nothing is said of them.
+int threads_of(const Json& settings) {
+  if (settings.is_null()) return 0;
+  if (!settings.is_object()) throw std::out_of_range("engine_settings is no table");
+  const Json threads = settings.value("threads", Json());
+  return threads.is_null() ? 0 : whole_number(threads, 0, kMaxThreads);
+}
+
 Manifest manifest_of(const Json& told) {
   Manifest made;
   made.files = files_of(told);
@@ -172,7 +181,10 @@ Manifest manifest_of(const Json& told) {
   made.preprocessing = preprocessing_of(told);
   if (kPrecisions.count(made.precision) == 0) throw std::out_of_range("there is no precision " + made.precision);
   made.labels = told.at("labels").get<std::vector<std::string>>();
-  made.classes = static_cast<std::size_t>(whole_number(told.at("model").at("classes"), 0, kMaxClasses));
+  const Json& model = told.at("model");
+  const Json name = model.value("name", Json());
+  if (!name.is_string() && !name.is_null()) throw std::out_of_range("model.name is no text");
+  made.classes = static_cast<std::size_t>(whole_number(model.at("classes"), 0, kMaxClasses));
   if (!made.labels.empty() && made.labels.size() != made.classes) {
     throw std::out_of_range(std::to_string(made.labels.size()) + " labels for " + std::to_string(made.classes) +
                             " classes");
@@ -180,11 +192,7 @@ Manifest manifest_of(const Json& told) {
   made.activation = output_word(told, "activation", {"softmax", "sigmoid", "none"}, "softmax");
   made.task = output_word(told, "task", {"classify", "multilabel", "embed"}, "classify");
   made.int8_sums = sums_of(told);
-  const auto settings = told.find("engine_settings");
-  if (settings != told.end() && settings->is_object() && settings->contains("threads") &&
-      !settings->at("threads").is_null()) {
-    made.threads = whole_number(settings->at("threads"), 0, kMaxThreads);
-  }
+  made.threads = threads_of(told.value("engine_settings", Json()));
   return made;
 }
 
@@ -201,10 +209,12 @@ void check_schema(const std::string& folder, const Json& told) {
   }
 }
 
-// Refuses an object that names a key twice: readers in other languages could take the other one.
-class EachKeyOnce {
+// Refuses an object that names a key twice, since readers in other languages could take the other one, and what is
+// nested so deeply that going through it would overflow the stack.
+class Plain {
  public:
-  bool operator()(int, Json::parse_event_t event, const Json& parsed) {
+  bool operator()(int depth, Json::parse_event_t event, const Json& parsed) {
+    if (depth > kMaxDepth) throw std::out_of_range("it is nested more than " + std::to_string(kMaxDepth) + " deep");
     if (event == Json::parse_event_t::object_start) {
       keys_->emplace_back();
     } else if (event == Json::parse_event_t::object_end) {
@@ -223,9 +233,12 @@ class EachKeyOnce {
 }  // namespace
 
 Manifest read_manifest(const std::string& folder) {
-  const Bytes text = read_file(folder + "/" + kManifest, kManifestBytes, Links::refuse);
+  return manifest_in(read_file(folder + "/" + kManifest, kManifestBytes, Links::refuse), folder);
+}
+
+Manifest manifest_in(const Bytes& text, const std::string& folder) {
   try {
-    const Json told = Json::parse(text.begin(), text.end(), EachKeyOnce());
+    const Json told = Json::parse(text.begin(), text.end(), Plain());
     check_schema(folder, told);
     return manifest_of(told);
   } catch (const Json::exception& error) {
@@ -240,22 +253,25 @@ namespace {
 
 void check_names(const std::string& folder, const Manifest& manifest) {
   std::error_code failed;
-  const std::filesystem::directory_iterator entries(folder, failed);
-  if (failed) refuse("cannot list " + folder + ": " + failed.message(), "Look at its permissions.");
-  for (const auto& entry : entries) {
-    const std::string name = entry.path().filename().string();
+  std::filesystem::directory_iterator entry(folder, failed);
+  for (; !failed && entry != std::filesystem::directory_iterator(); entry.increment(failed)) {
+    const std::string name = entry->path().filename().string();
     if (kUnnamed.count(name) == 0 && manifest.files.count(name) == 0) {
       refuse(folder + " holds " + name + ", which is not in the manifest", "Remove it, or copy the bundle again.");
     }
   }
+  if (failed) refuse("cannot list " + folder + ": " + failed.message(), "Look at its permissions.");
+}
+
+void check_size(const std::string& name, const FileFacts& facts, std::size_t size_bytes) {
+  if (size_bytes == facts.size_bytes) return;
+  refuse(name + " has " + std::to_string(size_bytes) + " bytes where the manifest says " +
+             std::to_string(facts.size_bytes),
+         kCopyAgain);
 }
 
 void check_digest(const std::string& name, const FileFacts& facts, const Digest& found) {
-  if (found.size_bytes != facts.size_bytes) {
-    refuse(name + " has " + std::to_string(found.size_bytes) + " bytes where the manifest says " +
-               std::to_string(facts.size_bytes),
-           kCopyAgain);
-  }
+  check_size(name, facts, found.size_bytes);
   if (found.sha256 != facts.sha256) {
     refuse(name + " was changed or damaged: its SHA-256 is not the manifest's", kCopyAgain);
   }
@@ -272,7 +288,9 @@ std::map<std::string, Bytes> checked_files(const std::string& folder, const Mani
   std::map<std::string, Bytes> kept;
   for (const auto& [name, facts] : manifest.files) {
     const std::string path = folder + "/" + name;
-    if (std::find(wanted.begin(), wanted.end(), name) != wanted.end()) {
+    const bool is_wanted = std::find(wanted.begin(), wanted.end(), name) != wanted.end();
+    if (is_wanted || all) check_size(name, facts, size_of_file(path, Links::refuse));  // before it is read
+    if (is_wanted) {
       Bytes content = read_file(path, kFileBytes, Links::refuse);
       check_digest(name, facts, digest_of(content));
       kept.emplace(name, std::move(content));

@@ -33,6 +33,9 @@ struct Manifest {
 // Throws Error: no bundle, of a newer schema, or not whole.
 Manifest read_manifest(const std::string& folder);
 
+// The same of manifest.json's content; `folder` is only told of.
+Manifest manifest_in(const Bytes& text, const std::string& folder);
+
 // The content of the files named in `wanted`, after every file of the bundle was compared with the manifest (or only
 // those wanted, unless `all`). What is returned is what was hashed: nothing is read twice.
 // Throws Error: missing, unknown, changed, a link, or a name that points out.

@@ -6,6 +6,7 @@
 #include <csetjmp>
 #include <cstdio>
 #include <cstring>
+#include <iterator>
 #include <string>
 
 #include "decode.hpp"
@@ -18,6 +19,9 @@ namespace {
 
 constexpr png_uint_32 kMaxSide = 1 << 24;
 constexpr png_alloc_size_t kMaxChunkBytes = 8 << 20;
+// Chunks that change no pixel, but for eXIf. libpng would unpack and keep up to a thousand of them, 8 MiB each.
+constexpr char kLeftAside[][5] = {"bKGD", "cHRM", "gAMA", "hIST", "iCCP", "iTXt", "oFFs", "pCAL", "pHYs",
+                                  "sBIT", "sCAL", "sPLT", "sRGB", "sTER", "tEXt", "tIME", "zTXt"};
 
 // libpng's errors come back by longjmp: no function that calls it holds an object with a destructor.
 class Decoder {
@@ -41,6 +45,8 @@ class Decoder {
     });
     png_set_user_limits(png_, kMaxSide, kMaxSide);
     png_set_chunk_malloc_max(png_, kMaxChunkBytes);
+    png_set_keep_unknown_chunks(png_, PNG_HANDLE_CHUNK_NEVER, reinterpret_cast<png_const_bytep>(kLeftAside),
+                                static_cast<int>(std::size(kLeftAside)));
     png_read_info(png_, info_);
     return true;
   }

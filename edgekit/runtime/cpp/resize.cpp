@@ -16,6 +16,9 @@ namespace {
 
 constexpr int kPrecisionBits = 32 - 8 - 2;  // of the weights: 8 bits are the pixel's, 2 are for overshoot
 constexpr int kMaxSide = 1 << 24;           // beyond it Pillow's own box, made of floats, is not exact
+// Pixels between the passes, as many as Limits has for an image: a strip one pixel wide would become as wide as the
+// input before it is made lower. As edgekit/runtime/resize.py has it.
+constexpr std::size_t kMaxBetween = 89478485;
 constexpr double kPi = 3.14159265358979323846;
 
 struct Filter {
@@ -137,6 +140,12 @@ Image filtered(const Image& image, int width, int height, const Filter& filter, 
   const std::vector<Taps> rows = taps_of(image.height, height, window.top, window.height, filter);
   const int top = rows.front().first;
   const int end = rows.back().first + static_cast<int>(rows.back().weights.size());
+  if (columns.size() * static_cast<std::size_t>(end - top) > kMaxBetween) {
+    refuse("an image of " + std::to_string(image.width) + "x" + std::to_string(image.height) +
+               " cannot be resized to " + std::to_string(width) + "x" + std::to_string(height) +
+               ": it is too long and narrow",
+           "Crop it first.");
+  }
   return along_columns(along_rows(image, columns, top, end - top), rows, top);
 }
 
@@ -162,11 +171,16 @@ Image nearest(const Image& image, int width, int height, const Window& window) {
   return made;
 }
 
-void check(const Image& image, double width, double height) {
+}  // namespace
+
+void check_image(const Image& image) {
   if (image.width < 1 || image.height < 1 ||
       image.rgb.size() != row_bytes(image.width) * static_cast<std::size_t>(image.height)) {
     refuse("an image is empty, or its pixels are not height x width x 3", "Give uint8 RGB pixels.");
   }
+}
+
+void check_sides(const Image& image, double width, double height) {
   const double longest = std::max({width, height, double(image.width), double(image.height)});
   if (!(longest <= kMaxSide) || !(width >= 1 && height >= 1)) {
     refuse("an image of " + std::to_string(image.width) + "x" + std::to_string(image.height) +
@@ -175,8 +189,6 @@ void check(const Image& image, double width, double height) {
   }
 }
 
-}  // namespace
-
 Image resized_as_pillow(const Image& image, int width, int height, Interpolation interpolation, const Window& window) {
   return interpolation == Interpolation::nearest ? nearest(image, width, height, window)
                                                  : filtered(image, width, height, filter_of(interpolation), window);
@@ -184,7 +196,7 @@ Image resized_as_pillow(const Image& image, int width, int height, Interpolation
 
 Image resized(const Image& image, double width, double height, Interpolation interpolation, bool antialias,
               const Window& window) {
-  check(image, width, height);
+  check_sides(image, width, height);
   if (!antialias && interpolation == Interpolation::lanczos) {
     refuse("lanczos is always antialiased", "Take another interpolation.");
   }
@@ -194,7 +206,8 @@ Image resized(const Image& image, double width, double height, Interpolation int
 }
 
 Image resize(const Image& image, int width, int height, Interpolation interpolation, bool antialias) {
-  return resized(image, width, height, interpolation, antialias, {0, 0, width, height});
+  check_image(image);
+  return within_memory([&] { return resized(image, width, height, interpolation, antialias, {0, 0, width, height}); });
 }
 
 }  // namespace edgekit

@@ -18,8 +18,14 @@ inline std::size_t row_bytes(int width) { return static_cast<std::size_t>(width)
 Image resized_as_pillow(const Image& image, int width, int height, Interpolation interpolation, const Window& window);
 Image resized_as_opencv(const Image& image, int width, int height, Interpolation interpolation, const Window& window);
 
-// Either of them, by whether it is antialiased; areas are OpenCV's. Throws Error: an empty image, a side over 2^24, or
-// Lanczos without antialiasing.
+// Throws Error: an empty image, or one whose pixels are not height x width x 3.
+void check_image(const Image& image);
+
+// Throws Error: the image, or its new size, has a side below 1 or over 2^24.
+void check_sides(const Image& image, double width, double height);
+
+// Either of them, by whether it is antialiased; areas are OpenCV's. Of an image that was checked. Throws Error: a side
+// over 2^24, or Lanczos without antialiasing.
 Image resized(const Image& image, double width, double height, Interpolation interpolation, bool antialias,
               const Window& window);
 
