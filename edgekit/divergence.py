@@ -12,7 +12,7 @@ def divergence(wanted: NDArray[Any], made: NDArray[Any], activation: str = "soft
     """(N,) Kullback-Leibler divergence of the probabilities that are made of `made` from those of `wanted`, nats.
 
     Args:
-        wanted, made: answers, (N, classes).
+        wanted, made: answers, (N, classes), all of them finite.
         activation: what makes probabilities of them: "softmax", or "sigmoid", where those of all classes are added up.
     """
     if activation == "sigmoid":

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from edgekit.file_names import readable
+from typing import Final
+
+from edgekit.file_names import readable, shortened
+
+LONGEST: Final = 2000
+"""Characters of what is said of a failure, and of its hint: names in files may have millions."""
 
 
 def install_hint(*extras: str) -> str:
@@ -26,12 +31,17 @@ class EdgekitError(Exception):
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
-        self.what = readable(" ".join(what.split())).rstrip(".")
-        self.hint = readable(" ".join(hint.split()))
+        self.what = _said(what).rstrip(".")
+        self.hint = _said(hint)
 
     def line(self) -> str:
         """The failure as the one line that the command prints."""
         return f"edgekit: error: {self.what}." + (f" {self.hint}" if self.hint else "")
+
+
+def _said(words: str) -> str:
+    """Words on one line that every terminal can show."""
+    return shortened(readable(" ".join(shortened(words, 2 * LONGEST).split())), LONGEST)
 
 
 class InputError(EdgekitError):

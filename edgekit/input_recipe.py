@@ -15,11 +15,11 @@ from pydantic import (
     model_validator,
 )
 
-from edgekit.size import Size, plain, size_of
+from edgekit.size import LARGEST_SIDE, Size, plain, size_of
 
 Alignment = Literal["top-left", "top", "top-right", "left", "center", "right", "bottom-left", "bottom", "bottom-right"]
 
-_SIDE = {"type": "integer", "minimum": 1}
+_SIDE = {"type": "integer", "minimum": 1, "maximum": LARGEST_SIDE}
 ImageSize = Annotated[
     Size,
     BeforeValidator(size_of),
@@ -36,6 +36,15 @@ ImageSize = Annotated[
 ]
 """(height, width), pixels; read from 96, "48x192" or [48, 192], and kept as a number where it is square."""
 
+Seed = Annotated[int, Field(ge=0, lt=1 << 63)]
+"""What every generator of random numbers takes."""
+
+Outputs = Annotated[int, Field(ge=1, le=1_000_000)]
+"""How many numbers a network answers with."""
+
+Width = Annotated[float, Field(gt=0, le=16)]
+"""Channel multiplier of a network."""
+
 _Level = Annotated[int, Field(ge=0, le=255)]
 
 
@@ -46,8 +55,18 @@ def _three(told: Any) -> Any:
     return (*told,) * 3 if isinstance(told, list | tuple) and len(told) == 1 else told
 
 
-Channels = Annotated[tuple[float, float, float], BeforeValidator(_three)]
-PixelColor = Annotated[tuple[_Level, _Level, _Level], BeforeValidator(_three)]
+def _one_or_three(item: dict[str, str | int]) -> WithJsonSchema:
+    """What `_three` takes, for a schema."""
+    lists = [{"type": "array", "items": item, "minItems": count, "maxItems": count} for count in (1, 3)]
+    return WithJsonSchema({"anyOf": [item, *lists]})
+
+
+Channels = Annotated[tuple[float, float, float], BeforeValidator(_three), _one_or_three({"type": "number"})]
+PixelColor = Annotated[
+    tuple[_Level, _Level, _Level],
+    BeforeValidator(_three),
+    _one_or_three({"type": "integer", "minimum": 0, "maximum": 255}),
+]
 
 MOST: Final = 1.5
 """Times the range of pixels: what mean and std may be."""
@@ -59,13 +78,19 @@ class PreprocessingRecipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     size: ImageSize | None = Field(default=None, description="224, or height x width: 48x192")
-    crop_fraction: float | None = Field(default=None, gt=0, le=1)
-    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"] | None = None
+    crop_fraction: float | None = Field(
+        default=None, gt=0, le=1, description="of the shorter side that the crop of the centre takes"
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic", "lanczos", "area"] | None = Field(
+        default=None, description="between pixels when images are resized"
+    )
     mean: Channels | None = Field(default=None, description="subtracted: one value or three")
     std: Channels | None = Field(default=None, description="divided by: one value or three")
     scale: Literal[1, 255] | None = Field(default=None, description="white, for mean and std; 1 by default")
-    color: Literal["rgb", "bgr", "grey"] | None = None
-    resize: Literal["crop", "squash", "letterbox", "pad"] | None = None
+    color: Literal["rgb", "bgr", "grey"] | None = Field(default=None, description="order of the channels")
+    resize: Literal["crop", "squash", "letterbox", "pad"] | None = Field(
+        default=None, description="how a picture of another shape is made to fit"
+    )
     antialias: bool | None = Field(default=None, description="resize as Pillow does, not as OpenCV does")
     pad_color: PixelColor | None = Field(default=None, description="RGB, 0 to 255")
     pad_align: Alignment | None = Field(default=None, description="where a padded picture lies")

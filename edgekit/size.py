@@ -8,6 +8,9 @@ from typing import Any, Final
 Size = tuple[int, int]
 """(height, width) of an image, pixels."""
 
+LARGEST_SIDE: Final = 1 << 14
+"""Pixels: what the device runtime takes."""
+
 _WRITTEN: Final = re.compile(r"(\d{1,9})(?:[xX×,](\d{1,9}))?")
 
 
@@ -26,8 +29,8 @@ def size_of(told: Any) -> Size:
         sides = list(told)
     if len(sides) != 2 or not all(isinstance(side, int) and not isinstance(side, bool) for side in sides):
         raise ValueError(f"{told!r} is no size: give a side such as 224, or height x width such as 48x192")
-    if min(sides) < 1:
-        raise ValueError(f"{told!r} is no size: a side has 1 pixel or more")
+    if not 1 <= min(sides) <= max(sides) <= LARGEST_SIDE:
+        raise ValueError(f"{told!r} is no size: a side has 1 to {LARGEST_SIDE} pixels")
     return sides[0], sides[1]
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from edgekit.errors import InputError
+from edgekit.file_names import briefly
+from edgekit.json_files import json_file
 
 if TYPE_CHECKING:
     import numpy as np
@@ -187,18 +190,42 @@ def read(path: Path) -> CalibrationSet:
     """
     hint = "`edgekit calibrate` makes one."
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json_file(path)
         if told["kind"] != KIND:
             raise ValueError("it is of another kind")
-        items = tuple(CalibrationItem(str(i["identifier"]), str(i["sha256"]), i["label"]) for i in told["items"])
-        chosen = CalibrationSet(
-            told["data"], told["split"], told["strategy"], int(told["seed"]), told["classes"], items
-        )
+        chosen = _of_file(told)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is no calibration manifest: {error}", hint) from error
-    if not items or chosen.digest != told.get("digest"):
+        why = f"nothing is said of {error.args[0]}" if isinstance(error, KeyError) else error
+        raise InputError(f"{path} is no calibration manifest: {why}", hint) from error
+    if not chosen.items or chosen.digest != told.get("digest"):
         raise InputError(f"the calibration manifest {path} was changed: its digest is not that of its images", hint)
     return chosen
+
+
+def _of_file(told: Any) -> CalibrationSet:
+    """A set as its manifest tells it.
+
+    Raises:
+        KeyError, TypeError, ValueError: it does not, or says what makes no sense.
+    """
+    items = list[CalibrationItem]()
+    for each in told["items"]:
+        name, digest, label = each["identifier"], each["sha256"], each["label"]
+        if not isinstance(name, str) or not re.fullmatch("[0-9a-f]{64}", str(digest)):
+            raise ValueError(f"{briefly(name)} is no name, or has no SHA-256")
+        if label is not None and not _is_count(label):
+            raise ValueError(f"the label of {briefly(name)} is {briefly(label)}")
+        items.append(CalibrationItem(name, digest, label))
+    data, split, strategy, seed, classes = (told[key] for key in ("data", "split", "strategy", "seed", "classes"))
+    if not (isinstance(data, str) and isinstance(strategy, str) and isinstance(split, str | None)):
+        raise ValueError("its data, split or strategy is no text")
+    if not _is_count(seed) or not (classes is None or _is_count(classes)):
+        raise ValueError("its seed or its number of classes is no whole number")
+    return CalibrationSet(data, split, strategy, seed, classes, tuple(items))
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
 
 
 def indices_in(chosen: CalibrationSet, images: ImageSet) -> list[int]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-import json
 import re
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +14,8 @@ from typing import Any, Final
 from edgekit.data.tables import plain_text
 from edgekit.errors import InputError
 from edgekit.file_names import readable
+from edgekit.json_files import json_of
+from edgekit.yaml_files import yaml_of
 
 KEYS: Final = ("names", "labels", "classes", "class_names", "id2label", "label2id", "classnames", "categories")
 """Where files that hold more than names have them; the metadata of an ONNX file too."""
@@ -23,7 +25,7 @@ LONGEST: Final = 4 << 20
 
 MOST: Final = 1_000_000
 HINT: Final = "Give one name a line in the order of the outputs, or a JSON list or map of names."
-_NUMBERED: Final = re.compile(r"\s*([0-9]+)\s*[:,;\t ]\s*(\S.*)")
+_NUMBERED: Final = re.compile(r"\s*([0-9]{1,12})\s*[:,;\t ]\s*(\S.*)")
 _SYNSET: Final = re.compile(r"(n[0-9]{8})[\s,:]+(\S.*)")
 _MIXED_UP: Final = -1
 
@@ -120,24 +122,26 @@ def _of_onnx(path: Path) -> Any:
 
 
 def _of_yaml(text: str, path: Path) -> Any:
-    import yaml
-
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
+        return yaml_of(text)
+    except ValueError as error:
         raise InputError(f"cannot read the names of classes in {path}: {error}", HINT) from error
 
 
 def _literal(text: str) -> Any:
     """JSON, or a list or dictionary as Python prints one; None where it is neither. Nothing in it is run."""
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
+        return json_of(text)
+    except ValueError:
         pass
     try:
-        return ast.literal_eval(text.strip())
-    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        with warnings.catch_warnings():  # Python's parser remarks on odd code, and this is none
+            warnings.simplefilter("ignore")
+            told = ast.literal_eval(text.strip())
+        repr(told)  # a number may be too large to be shown
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         return None
+    return told
 
 
 def _named(told: Any, path: Path) -> ClassNames:
@@ -164,7 +168,8 @@ def _names_of(told: Any) -> tuple[str, ...]:
     if isinstance(told, list | tuple):
         return tuple(str(each).strip() for each in reversed(told) if isinstance(each, str | int) and str(each).strip())
     if isinstance(told, Mapping):
-        return _names_of(next((told[key] for key in ("name", "label", "class") if key in told), None))
+        inner = next((told[key] for key in ("name", "label", "class") if key in told), None)
+        return () if isinstance(inner, Mapping) else _names_of(inner)
     return (str(told),) if isinstance(told, int | float) and not isinstance(told, bool) else ()
 
 

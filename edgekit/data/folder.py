@@ -9,10 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.data.formats import openers
 from edgekit.data.image_set import ImageSet, Keep, Label, Selection, digest_of, spread
 from edgekit.data.labels import PLAIN, Labelled, LabelRules, check_classes, check_range, of_folders, of_table
 from edgekit.data.left_out import LeftOut, Tally, remarks, with_more
+from edgekit.data.opening import opened
 from edgekit.data.preprocessing import picture
 from edgekit.data.reading import ImageFile, read_files, unreadable
 from edgekit.data.signs_set import SignsSet
@@ -123,14 +123,12 @@ class FolderSet:
         Raises:
             InputError: the file changed since it was checked and cannot be read any more.
         """
-        from PIL import Image
-
         file = self.files[index]
         try:
-            with Image.open(file.path, formats=openers()) as image:
+            with opened(file.path) as image:
                 made: PillowImage.Image = rgb_of(image, exif)
                 return made
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except (OSError, ValueError) as error:
             raise InputError(
                 f"cannot read the image {file.path}: {error}", "Replace it, or --skip-bad-images."
             ) from error

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import islice
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -27,13 +28,16 @@ WORKERS: Final = max(2, usable_cores())
 
 
 def made_ahead(
-    make: Callable[[Item], Made], items: Iterable[Item], ahead: int, workers: int = WORKERS
+    make: Callable[[Item], Made], items: Iterable[Item], ahead: int, workers: int | Executor = WORKERS
 ) -> Generator[Made, None, None]:
     """Yields make(item) in the order of `items`, made in threads, at most `ahead` before they are taken.
 
     `items` is gone through only so far. What `make` raises is raised where its turn comes.
+
+    Args:
+        workers: how many threads; or threads that others use too, and that stay: whose items came first are made first.
     """
-    with ThreadPoolExecutor(workers) as pool:
+    with ThreadPoolExecutor(workers) if isinstance(workers, int) else nullcontext(workers) as pool:
         waiting: deque[Future[Made]] = deque()
         try:
             for item in items:

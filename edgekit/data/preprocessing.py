@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+from edgekit.errors import InputError
 from edgekit.size import Size, size_of
 
 if TYPE_CHECKING:
@@ -85,11 +86,16 @@ def picture(image: Image, preprocessing: Preprocessing) -> NDArray[np.uint8]:
 
     Raises:
         ValueError: the image's values have no range that is known, see edgekit.runtime.rgb.
+        InputError: it is so long and narrow that resizing it would fill the memory.
     """
     from edgekit.runtime.decoding import fitted
+    from edgekit.runtime.errors import ImageError
     from edgekit.runtime.rgb import rgb_of
 
-    return fitted(rgb_of(image), preprocessing.contract)
+    try:
+        return fitted(rgb_of(image), preprocessing.contract)
+    except ImageError as error:
+        raise InputError(str(error), "Crop it, or leave it out.") from error
 
 
 def in_color(pictures: NDArray[np.uint8], color: str) -> NDArray[np.uint8]:

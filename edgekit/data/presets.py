@@ -11,10 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
-import yaml
-
 from edgekit.errors import InputError
 from edgekit.recipe import PreprocessingRecipe, checked
+from edgekit.yaml_files import yaml_file
 
 Channels = tuple[float, ...]
 Preset = Mapping[str, Any]
@@ -59,8 +58,8 @@ def preset_of_file(path: Path) -> Preset:
         InputError: it cannot be read, is none of these, or says what is not done here.
     """
     try:
-        told = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        told = yaml_file(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read the preprocessing {path}: {_line(error)}", _known()) from error
     if not isinstance(told, dict):
         raise InputError(f"the preprocessing {path} is no mapping", _known())
@@ -128,7 +127,7 @@ def _guarded(path: Path, read: Any, told: Any) -> Preset:
     """A preset of somebody else's file, checked as a recipe is."""
     try:
         made = read(told)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ZeroDivisionError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, ArithmeticError) as error:
         why = f"nothing is said of {error.args[0]}" if isinstance(error, KeyError) else _line(error)
         raise InputError(f"the preprocessing {path} is not understood: {why}", _known()) from error
     return with_whole(layer(checked(PreprocessingRecipe, made, f"preprocessing {path}")))

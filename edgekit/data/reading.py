@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgekit.data.formats import openers
 from edgekit.data.image_set import Label
+from edgekit.data.opening import LIMITS, MAX_IMAGE_BYTES, opened
 from edgekit.errors import InputError
 from edgekit.runtime.rgb import rgb_of
 from edgekit.store import Content, ContentIndex, FolderIndex
 
 if TYPE_CHECKING:
     from edgekit.data.walk import Row
+
+
+READERS: Final = 4
+"""Threads that read files."""
+
+AHEAD: Final = 256
+"""Files that are read before they are asked for, at most: what is said of each takes memory until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +66,14 @@ def read_files(
     read."""
     import PIL
 
-    known = index.folder(folder, reader=f"Pillow {PIL.__version__}, {len(openers())} formats, known ranges")
+    from edgekit.data.loading import made_ahead
+
+    known = index.folder(folder, reader=f"Pillow {PIL.__version__}, {len(openers())} formats, known ranges, {LIMITS}")
     found = [known.find(row.name) for row in rows]
     unknown = [place for place, content in enumerate(found) if content is None or content.whole is None]
     try:
-        with ThreadPoolExecutor(4) as pool:
-            read = pool.map(lambda place: _read(known, folder, rows[place].name), unknown)
+        made = made_ahead(lambda place: _read(known, folder, rows[place].name), unknown, AHEAD, READERS)
+        with closing(made) as read:
             for place, content in zip(unknown, read, strict=True):
                 found[place] = content
     finally:
@@ -95,7 +105,7 @@ def _read(known: FolderIndex, folder: str, name: str) -> Content | None:
     try:
         if not os.path.isfile(os.path.join(folder, name)):
             return None
-        return known.image(name, _is_whole)
+        return known.image(name, _is_whole, MAX_IMAGE_BYTES)
     except (OSError, ValueError):
         return None
 
@@ -105,17 +115,14 @@ def _is_whole(content: bytes) -> bool:
     import io
     import warnings
 
-    from PIL import Image
-
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), opened(io.BytesIO(content)) as image:
             warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(content), formats=openers()) as image:
-                # A header says nothing of a file that was cut short: decode, JPEG at an eighth of its size.
-                image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
-                image.load()
-                if image.mode in ("I", "F"):
-                    rgb_of(image)  # whose range may be none that is known
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+            # A header says nothing of a file that was cut short: decode, JPEG at an eighth of its size.
+            image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
+            image.load()
+            if image.mode in ("I", "F"):
+                rgb_of(image)  # whose range may be none that is known
+    except (OSError, ValueError):
         return False
     return True

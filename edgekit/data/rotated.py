@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgekit.data.folder import FolderSet
+from edgekit.data.opening import opened
+from edgekit.data.reading import AHEAD, READERS
 from edgekit.runtime.rgb import bears_rotation
 
 if TYPE_CHECKING:
@@ -21,9 +23,11 @@ def rotated(images: ImageSet) -> list[str]:
     """The identifiers of the files in a set that bear a rotation; their headers alone are read."""
     if not isinstance(images, FolderSet):
         return []
-    with warnings.catch_warnings(), ThreadPoolExecutor(4) as pool:
+    from edgekit.data.loading import made_ahead
+
+    made = made_ahead(lambda file: _is_rotated(file.path), images.files, AHEAD, READERS)
+    with warnings.catch_warnings(), closing(made) as said:
         warnings.simplefilter("ignore")
-        said = pool.map(lambda file: _is_rotated(file.path), images.files)
         return [file.identifier for file, turned in zip(images.files, said, strict=True) if turned]
 
 
@@ -40,10 +44,8 @@ def rotation_warning(images: ImageSet) -> str | None:
 
 
 def _is_rotated(path: Path) -> bool:
-    from PIL import Image
-
     try:
-        with Image.open(path) as image:
+        with opened(path) as image:
             return bears_rotation(image)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except (OSError, ValueError):
         return False

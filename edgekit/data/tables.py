@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-import json
 import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any, Final
 from edgekit.data.walk import Row
 from edgekit.errors import InputError
 from edgekit.file_names import readable
+from edgekit.json_files import json_of
 
 JSON_LINES: Final = frozenset({".jsonl", ".ndjson"})
 TABLES: Final = frozenset({".csv", ".tsv"}) | JSON_LINES
@@ -48,10 +48,10 @@ def read_table(table: Path) -> tuple[list[Row], tuple[str, ...]]:
     try:
         text = decoded(table.read_bytes())
         if table.suffix.lower() in JSON_LINES:
-            records = [json.loads(line) for line in text.split("\n") if line.strip()]
+            records = [json_of(line) for line in text.split("\n") if line.strip()]
             return _of_records(table, records)
         return _of_cells(table, text)
-    except (OSError, ValueError, csv.Error, RecursionError) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise InputError(f"cannot read the table {table}: {error}", HINT) from error
 
 

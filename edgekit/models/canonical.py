@@ -18,6 +18,7 @@ from edgekit.errors import EdgekitError, InputError
 from edgekit.models.activation import LOGITS, Ending, end_in_logits
 from edgekit.models.answer import Answer
 from edgekit.models.batch import same_as_file, take_one
+from edgekit.models.bounds import refuse_endless, refuse_huge
 from edgekit.models.ceil_pools import round_down
 from edgekit.models.constants import check_finite, fold, give_each_layer_its_own, lift
 from edgekit.models.decompose import taken_apart
@@ -102,6 +103,7 @@ def canonical_of(
     _settle(model, found)
     round_down(model)
     infer_shapes(model)
+    refuse_huge(model)
     outputs = [FileOutput(name, value) for name, value in zip(names, model.graph.outputs, strict=True)]
     if any(numbers_of(each.value) is None for each in outputs) or _open(model):
         _run_for_shapes(model)
@@ -123,6 +125,7 @@ def canonical_of(
 def _plain(proto: onnx.ModelProto, where: str) -> ir.Model:
     """The model without functions, sorted, every node and tensor named, finite, and not quantized."""
     if proto.functions:
+        refuse_endless(proto)
         proto = onnx.inliner.inline_local_functions(proto, convert_version=True)
     model: ir.Model = ir.from_proto(proto)
     if not len(model.graph):
@@ -269,14 +272,14 @@ def _refuse_types(model: ir.Model) -> None:
 
 def _check(model: ir.Model, where: str) -> None:
     """Has ONNX check the graph, and ONNX Runtime run it once."""
-    proto = to_proto(model)
+    content = to_proto(model).SerializeToString()  # and no protobuf beside it: each is as large as all weights
     try:
-        onnx.checker.check_model(proto)
+        onnx.checker.check_model(content)
     except Exception as error:  # the checker's errors have no common ancestor
         raise InputError(f"{where} is no valid ONNX graph: {plain(error)}", "Export it again.") from error
     check_finite(model, where)
     wanted = dims_of(model.graph.outputs[0])
-    made = run_graph(proto, {INPUT: np.zeros(dims_of(model.graph.inputs[0]), np.float32)})[0]
+    made = run_graph(content, {INPUT: np.zeros(dims_of(model.graph.inputs[0]), np.float32)})[0]
     if made.shape != wanted:
         raise InputError(f"{where} gives {list(made.shape)} where its graph says {list(wanted)}", "Export it again.")
 

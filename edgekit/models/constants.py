@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from onnx_ir.passes import common
 
 from edgekit.errors import InputError
+from edgekit.models.bounds import refuse_huge
 from edgekit.models.edit import Edit, integer
 from edgekit.models.onnx_graph import array_of, constant, drop_unused, infer_shapes, name_of
 from edgekit.models.run_graph import run_graph
@@ -35,6 +36,7 @@ def fold(model: ir.Model) -> None:
     lift(model)
     for _ in range(8):  # each round may make shapes known, and so more constants
         infer_shapes(model)
+        refuse_huge(model)
         if not (_drop_identities(model) | _fold_once(model) | _take_branches(model)):
             break
     drop_unused(model)

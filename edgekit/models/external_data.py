@@ -22,10 +22,19 @@ def external_files(path: Path) -> list[Path]:
     found = set()
     for tensor in _tensors(model.graph):
         for entry in tensor.external_data:
-            file = path.parent / entry.value
-            if entry.key == "location" and file.resolve().is_relative_to(path.parent.resolve()) and file.is_file():
+            if entry.key == "location" and (file := _beside(path, entry.value)) is not None:
                 found.add(file)
     return sorted(found)
+
+
+def _beside(path: Path, name: str) -> Path | None:
+    """A regular file in the folder of an ONNX file, or below; None where there is none of that name."""
+    try:
+        file = path.parent / name
+        inside = file.resolve().is_relative_to(path.parent.resolve())
+        return file if inside and file.is_file() else None
+    except (OSError, ValueError, RuntimeError):  # a name that no file can have, or links in a circle
+        return None
 
 
 def _tensors(graph: GraphProto) -> Iterator[TensorProto]:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import InputError
+from edgekit.json_files import json_file
 from edgekit.store import default_root, file_sha256
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _note(module: str) -> None:
 def _noted(module: str) -> str | None:
     """The digest of what was loaded before, if all of it is as it was then."""
     try:
-        note = json.loads(_note_path(module).read_text(encoding="utf-8"))
+        note = json_file(_note_path(module))
         digest = str(note["digest"])
         return digest if _digest(note["files"]) == digest else None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from edgekit.errors import InputError
 from edgekit.models.answer import Answer
+from edgekit.models.bounds import MOST_NUMBERS
 from edgekit.models.edit import Edit, integer, integers
 from edgekit.models.onnx_file import read_proto
 from edgekit.models.onnx_graph import array_of, constant, dims_of, drop_unused, given_inputs, infer_shapes, name_of
 from edgekit.models.run_graph import plain
+from edgekit.size import LARGEST_SIDE
 
 INPUT: Final = "input"
 FLOATS: Final = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16, ir.DataType.DOUBLE)
@@ -90,6 +92,10 @@ def look_at_input(model: ir.Model, answer: Answer) -> FileInput:
     whole = dims if batched else (1, *dims)
     layout, channels = _layout(model, value, whole, answer)
     height, width = (whole[2], whole[3]) if layout == "NCHW" else (whole[1], whole[2])
+    if max(height, width) > LARGEST_SIDE or max(1, whole[0]) * channels * height * width > MOST_NUMBERS:
+        raise InputError(
+            f"the input {shown} has more pixels than fit into memory", "Check its shape, and export it again."
+        )
     dtype = {"FLOAT": "float32", "DOUBLE": "float64"}.get(value.dtype.name, value.dtype.name.lower())
     sides, said = (channels, height, width), dict(model.metadata_props)
     return FileInput(name_of(value), dtype, layout, batched, max(1, whole[0]), *sides, properties=said)

@@ -54,7 +54,7 @@ def fetch(
         UnavailableError: it cannot be fetched, or is not what it should be.
         InputError: the disk is full.
     """
-    _quiet_client()
+    quiet_client()
     path, announced = _cached(repository, revision, file) or _downloaded(repository, revision, file, tell)
     made = WeightsFile(path, file_sha256(path))
     for expected, whose in ((sha256, "known to edgekit"), (announced, "announced by the hub")):
@@ -67,7 +67,7 @@ def fetch(
     return made
 
 
-def _quiet_client() -> None:
+def quiet_client() -> None:
     """Imports the client so that it sends nothing but the fetch, and says nothing on stderr."""
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     # Plain HTTP: it is what mirrors speak and what the client's time limits hold for.

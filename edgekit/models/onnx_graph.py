@@ -256,8 +256,9 @@ def takes_pixels(path: Path) -> bool:
     Raises:
         InputError: it is no whole ONNX file.
     """
-    inputs = given_inputs(read_onnx(path))
-    if len(inputs) != 1:
+    model = read_onnx(path)
+    inputs = given_inputs(model)
+    if len(inputs) != 1 or len(dims_of(inputs[0])) != 4 or not model.graph.outputs:
         return False
     readers = [node.name or "" for node in inputs[0].consumers()]
     own = inputs[0].name == PIXELS and bool(readers) and all(name.startswith("edgekit_") for name in readers)

@@ -37,16 +37,17 @@ def session_of(model: bytes | Path, optimized: bool = True) -> Any:
 
 
 def run_graph(
-    model: onnx.ModelProto, given: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
+    model: onnx.ModelProto | bytes, given: Mapping[str, NDArray[Any]], outputs: Sequence[str] | None = None
 ) -> list[Any]:
     """What ONNX Runtime computes for a graph, none of its optimizations on.
 
     Args:
+        model: the graph, or the bytes of its file.
         given: the inputs by name; outputs: names of those wanted, by default all.
     Raises:
         InputError: ONNX Runtime cannot run the graph; its words are told.
     """
-    session = session_of(model.SerializeToString(), optimized=False)
+    session = session_of(model if isinstance(model, bytes) else model.SerializeToString(), optimized=False)
     try:
         found: list[Any] = session.run(None if outputs is None else list(outputs), dict(given))
     except Exception as error:  # as above

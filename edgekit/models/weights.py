@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -59,6 +60,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             state = state[name]
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise InputError(f"{path} holds no state dict", "Save model.state_dict().")
+    odd = next((key for key, value in state.items() if not _is_plain(value)), None)
+    if odd is not None:
+        what = f"the weights {path} have a tensor that is no plain array, {odd}"
+        raise InputError(what, "Save model.state_dict() of a network on the processor.")
     tensors = {str(key): (v.float() if v.is_floating_point() else v) for key, v in state.items()}
     bad = [key for key, value in tensors.items() if not bool(torch.isfinite(value).all())]
     if bad:
@@ -80,6 +85,7 @@ def _read(path: Path) -> object:
             from safetensors.torch import load_file
 
             return load_file(path)
+        check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
@@ -87,6 +93,32 @@ def _read(path: Path) -> object:
             raise InputError(what, "Save model.state_dict(), or export the network to ONNX.") from error
         what = f"cannot read the weights {path}: {_why_unread(path, error)}"
         raise InputError(what, "It must be safetensors or a plain torch state dict.") from error
+
+
+def check_archive(path: Path) -> None:
+    """Refuses a torch file that unpacks to more than it is: torch stores tensors as they are, and compresses nothing.
+
+    Raises:
+        ValueError: it does.
+    """
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as packed:
+        unpacked = sum(each.file_size for each in packed.infolist())
+    if unpacked > path.stat().st_size:
+        raise ValueError(f"it unpacks to {unpacked} bytes, which torch does not write")
+
+
+def _is_plain(value: Tensor) -> bool:
+    """Whether a tensor is an array on the processor whose numbers are all in the file.
+
+    A view can show one number a billion times: it is small in a file, and does not fit into memory once it is copied.
+    """
+    import torch
+
+    if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
+        return False
+    return value.numel() * value.element_size() <= value.untyped_storage().nbytes()
 
 
 def _why_unread(path: Path, error: Exception) -> str:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.errors import InputError
-from edgekit.file_names import readable, readable_json
+from edgekit.errors import LONGEST, InputError
+from edgekit.file_names import briefly, readable, readable_json, shortened
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,24 @@ def test_json_with_names_stays_json(name: str) -> None:
 def test_an_error_names_files_readably() -> None:
     line = InputError(f"cannot read {os.fsdecode(bytes([0xFC]))}.png", "Is \x1b[2J it there?").line()
     assert line == "edgekit: error: cannot read \\xfc.png. Is \\x1b[2J it there?"
+
+
+def test_json_shows_what_no_terminal_obeys() -> None:
+    told = {"a": "\x1b[2J\x9b1m\x7f\u202e\u2066\U000e0041 Müller 日本"}
+    text = readable_json(json.dumps(told, ensure_ascii=False, indent=2))
+    assert json.loads(text) == told
+    assert all(each.isprintable() or each == "\n" for each in text)
+    assert "Müller 日本" in text
+
+
+def test_an_error_is_one_line_however_long_names_are() -> None:
+    line = InputError("x" * 10_000_000, "y\n" * 10_000_000).line()
+    assert len(line) < 2 * LONGEST + 100
+    assert "\n" not in line
+
+
+def test_the_middle_of_long_texts_is_left_out() -> None:
+    assert shortened("abc", 3) == "abc"
+    assert shortened("a" * 50 + "b" * 50, 21) == "aaaaaaaa ... bbbbbbbb"
+    assert len(briefly("x" * 1000)) == 200
+    assert briefly(10**5000) == "a value of type int that cannot be shown"

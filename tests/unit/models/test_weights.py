@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from edgekit.errors import InputError
 from edgekit.models import create
 from edgekit.models.recognise import Likeness, looks_like
 from edgekit.models.registry import MODELS
-from edgekit.models.weights import load_into, write_weights
+from edgekit.models.weights import load_into, read_weights, write_weights
 
 
 def state_of(name: str, classes: int = 1000, width: float = 1.0) -> dict[str, torch.Tensor]:
@@ -107,3 +108,43 @@ def test_values_beyond_16_bits_are_kept_as_they_are(tmp_path: Path) -> None:
     write_weights(norm, tmp_path / "weights.safetensors")
     load_into(again, tmp_path / "weights.safetensors")
     assert torch.equal(again.running_var, norm.running_var)
+
+
+def test_a_view_that_shows_one_number_a_trillion_times_is_refused(tmp_path: Path) -> None:
+    """It is a few hundred bytes in a file, and four terabytes once it is looked through."""
+    torch.save({"w": torch.zeros(1).expand(1 << 20, 1 << 20)}, tmp_path / "w.pth")
+    assert (tmp_path / "w.pth").stat().st_size < 4096
+    with pytest.raises(InputError, match="no plain array, w"):
+        read_weights(tmp_path / "w.pth")
+
+
+@pytest.mark.parametrize("odd", ["sparse", "complex", "quantized", "meta"])
+def test_tensors_that_are_no_plain_arrays_are_refused(tmp_path: Path, odd: str) -> None:
+    made = {
+        "sparse": lambda: torch.eye(3).to_sparse(),
+        "complex": lambda: torch.zeros(2, dtype=torch.complex64),
+        "quantized": lambda: torch.quantize_per_tensor(torch.zeros(2), 0.1, 0, torch.qint8),
+        "meta": lambda: torch.zeros(2, device="meta"),
+    }[odd]()
+    torch.save({"w": made}, tmp_path / "w.pth")
+    with pytest.raises(InputError, match=r"no plain array, w|cannot read the weights"):
+        read_weights(tmp_path / "w.pth")
+
+
+def test_a_compressed_archive_is_not_unpacked(tmp_path: Path) -> None:
+    """torch stores its tensors as they are; what unpacks to a thousand times its size is made for that."""
+    torch.save({"w": torch.zeros(1000, 1000)}, tmp_path / "plain.pth")
+    path = tmp_path / "bomb.pth"
+    with zipfile.ZipFile(tmp_path / "plain.pth") as plain, zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as bomb:
+        for each in plain.infolist():
+            bomb.writestr(each.filename, plain.read(each))
+    assert path.stat().st_size < 20_000
+    with pytest.raises(InputError, match="unpacks to"):
+        read_weights(path)
+    assert set(read_weights(tmp_path / "plain.pth")) == {"w"}
+
+
+def test_a_header_of_2_to_the_60_bytes_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "w.safetensors").write_bytes((1 << 60).to_bytes(8, "little") + b"{}")
+    with pytest.raises(InputError, match="damaged"):
+        read_weights(tmp_path / "w.safetensors")
