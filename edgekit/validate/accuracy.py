@@ -10,10 +10,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.divergence import divergence
-from edgekit.validate.sequential import one_sided, score
+from edgekit.validate.binomial import at_most
+from edgekit.validate.blocks import blocks
+from edgekit.validate.sequential import one_sided, outcome
 
 Z95 = 1.959963984540054
+ERROR: Final = 0.05
+"""Of a decision."""
+
 MOST_IMAGES: Final = 10_000_000
 """More than this many images are called none at all: nobody labels them."""
 
@@ -70,24 +74,12 @@ class Agreement:
         return wilson(self.agreeing, self.images)
 
     def decided(self, least: float) -> bool:
-        """Whether the whole interval lies on one side of the percentage that is wanted."""
-        low, high = self.ci95
-        return low >= least or high < least
-
-
-@dataclass(frozen=True)
-class Fidelity:
-    """How near a network's outputs are to another's, without labels.
-
-    Attributes:
-        agreement: percent of images with the same first answer.
-        cosine: mean cosine similarity of the logits.
-        kl: mean Kullback-Leibler divergence of the class probabilities, nats; None where there are none.
-    """
-
-    agreement: float
-    cosine: float
-    kl: float | None
+        """Whether the percentage is known to be at least so much, or less, by exact one-sided tests of 5 %."""
+        if least <= 0:
+            return True
+        share, missing = least / 100, self.images - self.agreeing
+        more = at_most(missing, self.images, 1 - share)  # so many agree, were the share just what is wanted
+        return more <= ERROR or at_most(self.agreeing, self.images, share) <= ERROR
 
 
 def first_right(logits: Logits, labels: Labels) -> NDArray[np.bool_]:
@@ -97,12 +89,23 @@ def first_right(logits: Logits, labels: Labels) -> NDArray[np.bool_]:
 
 
 def accuracy(logits: Logits, labels: Labels) -> Accuracy:
-    """Top-1 and top-5 of (N, C) logits; with fewer than five classes top-5 takes as many as there are."""
-    top = np.argsort(-logits, axis=1, kind="stable")[:, : min(5, logits.shape[1])]
-    finite = np.isfinite(logits).all(1)
-    among = (top == labels[:, None]).any(1) & finite
+    """Top-1 and top-5 of (N, C) logits, N at least 1; with fewer than five classes top-5 takes as many as there are.
+
+    Of equal logits the earlier class comes first.
+    """
+    among = sum(int(_among_first(logits[part], labels[part], 5).sum()) for part in blocks(logits.shape))
     right, count = int(first_right(logits, labels).sum()), len(labels)
-    return Accuracy(100 * right / count, 100 * float(among.mean()), count, wilson(right, count))
+    return Accuracy(100 * right / count, 100 * among / count, count, wilson(right, count))
+
+
+def _among_first(logits: Logits, labels: Labels, most: int) -> NDArray[np.bool_]:
+    """(N,) whether the label is among so many first answers: fewer than that come before it."""
+    classes = np.arange(logits.shape[1])
+    there = (labels >= 0) & (labels < len(classes)) & np.isfinite(logits).all(1)
+    own = logits[np.arange(len(labels)), np.where(there, labels, 0)][:, None]
+    before = (logits > own) | ((logits == own) & (classes < labels[:, None]))
+    found: NDArray[np.bool_] = there & (before.sum(1) < most)
+    return found
 
 
 def wilson(right: float, count: float, z: float = Z95) -> tuple[float, float]:
@@ -110,7 +113,17 @@ def wilson(right: float, count: float, z: float = Z95) -> tuple[float, float]:
     share, spread = right / count, z * z / count
     middle = (share + spread / 2) / (1 + spread)
     half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-    return 100 * max(0.0, middle - half), 100 * min(1.0, middle + half)
+    return 100 * max(0.0, min(share, middle - half)), 100 * min(1.0, max(share, middle + half))
+
+
+def wilson_corrected(right: float, count: float, z: float = Z95) -> tuple[float, float]:
+    """The same with a correction for counts going in whole steps (Newcombe 1998, method 4): it errs no more often."""
+    share, square = right / count, z * z
+    middle, whole, odd = 2 * right + square, 2 * (count + square), 4 * share * count * (1 - share)
+    under = math.sqrt(max(0.0, square - 2 - 1 / count + odd + 4 * share))
+    over = math.sqrt(max(0.0, square + 2 - 1 / count + odd - 4 * share))
+    low, high = (middle - 1 - z * under) / whole, (middle + 1 + z * over) / whole
+    return 100 * max(0.0, min(share, low)), 100 * min(1.0, max(share, high))
 
 
 def paired_drop(base: Logits, other: Logits, labels: Labels) -> PairedDrop:
@@ -135,14 +148,15 @@ def drop_interval(lost: float, won: float, images: float) -> tuple[float, float]
 def decides(drop: PairedDrop, budget: float) -> bool:
     """Whether a drop is known to be within a budget, or beyond it, by a one-sided test of 5 % that looks once.
 
-    Of images that are right or wrong by Tango's score; of another metric by its interval. Both in points.
+    Of images that are right or wrong by the test of edgekit.validate.sequential; of another metric by its interval.
+    Both in points.
     """
     if not drop.counted:
         return drop.ci95[1] < budget or drop.ci95[0] > budget
-    return abs(score(drop.lost, drop.won, drop.images, budget)) >= one_sided()
+    return outcome(drop.lost, drop.won, drop.images, budget, one_sided()) != "undecided"
 
 
-def images_needed(drop: PairedDrop, budget: float) -> int | None:
+def images_needed(drop: PairedDrop, budget: float, critical: float | None = None) -> int | None:
     """The fewest images that would decide, were the rates to stay.
 
     With the rates l = lost / images and w = won / images, it is the smallest n for which l n lost and w n won of n
@@ -151,17 +165,14 @@ def images_needed(drop: PairedDrop, budget: float) -> int | None:
 
     Args:
         budget: points of top-1.
+        critical: what the test must reach; by default that of `decides`.
     Returns:
         None where no number would do, since the drop is the budget, or none up to MOST_IMAGES.
     """
     if not drop.counted:
         return _images_by_width(drop, budget)
-    lost, won = drop.lost / drop.images, drop.won / drop.images
-
-    def enough(images: int) -> bool:
-        return abs(score(lost * images, won * images, images, budget)) >= one_sided()
-
-    return fewest(enough)
+    lost, won, bound = drop.lost / drop.images, drop.won / drop.images, critical or one_sided()
+    return fewest(lambda images: outcome(lost * images, won * images, images, budget, bound) != "undecided")
 
 
 def fewest(enough: Callable[[int], bool]) -> int | None:
@@ -184,19 +195,8 @@ def _images_by_width(drop: PairedDrop, budget: float) -> int | None:
 
 def mcnemar(lost: int, won: int) -> float:
     """Exact two-sided p-value that as many are lost as won, of a fair coin thrown lost + won times."""
-    thrown = lost + won
-    tail = sum(math.comb(thrown, k) for k in range(min(lost, won) + 1))
+    thrown, tail, ways = lost + won, 0, 1
+    for k in range(min(lost, won) + 1):
+        tail += ways
+        ways = ways * (thrown - k) // (k + 1)  # of k + 1 of them
     return min(1.0, 2 * tail / 2**thrown) if thrown else 1.0
-
-
-def fidelity(base: Logits, other: Logits, activation: str = "softmax") -> Fidelity:
-    """How near `other` is to `base`, both (N, C); `activation` makes probabilities of them."""
-    a, b = base.astype(np.float64), other.astype(np.float64)
-    kl = None if activation == "none" else max(0.0, float(np.mean(divergence(a, b, activation))))
-    return Fidelity(100 * float(np.mean(a.argmax(1) == b.argmax(1))), mean_cosine(a, b), kl)
-
-
-def mean_cosine(base: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Of the rows of two arrays (N, C)."""
-    lengths = np.linalg.norm(base, axis=1) * np.linalg.norm(other, axis=1)
-    return float(np.mean((base * other).sum(1) / np.maximum(lengths, 1e-30)))

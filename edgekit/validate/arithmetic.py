@@ -12,10 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.validate.fidelity import cosines
 from edgekit.validate.referee import agreement
 
 LEAST_SAME: Final = 99.0
-"""Percent of the pictures that must have the same answer."""
+"""Percent of the pictures that must have the same answer; one picture may differ however few there are: two classes of
+nearly the same output change places by rounding alone.
+"""
 
 LEAST_COSINE: Final = 0.999
 """That outputs must have on average: right INT8 runtimes reach 0.9999, saturating ones 0.99 and less."""
@@ -41,7 +44,8 @@ class Arithmetic:
     @property
     def ok(self) -> bool:
         """Whether the runtime computes what the graph says."""
-        return self.same >= LEAST_SAME and self.cosine >= LEAST_COSINE
+        differing = round(self.images * (100 - self.same) / 100)
+        return (self.same >= LEAST_SAME or differing <= 1) and self.cosine >= LEAST_COSINE
 
     def __str__(self) -> str:
         return (
@@ -58,10 +62,6 @@ class Arithmetic:
 
 
 def arithmetic(runtime: str, exact: str, made: NDArray[np.float32], wanted: NDArray[np.float32]) -> Arithmetic:
-    """Compares outputs (n, classes) of a runtime with the exact ones."""
-    ours, theirs = wanted.astype(np.float64), made.astype(np.float64)
-    theirs = np.where(np.isfinite(theirs), theirs, 0)
-    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
-    cosines = np.where(lengths > 0, (ours * theirs).sum(1) / np.maximum(lengths, 1e-30), 0)
-    same = agreement(wanted, made).agreement
-    return Arithmetic(runtime, exact, len(wanted), same, float(cosines.mean()), float(cosines.min()))
+    """Compares outputs (n, classes) of a runtime with the exact ones, n at least 1."""
+    near, same = cosines(wanted, made), agreement(wanted, made).agreement
+    return Arithmetic(runtime, exact, len(wanted), same, float(near.mean()), float(near.min()))

@@ -19,6 +19,9 @@ DOUBTFUL: Final = 0.01
 ENOUGH: Final = 100
 """With as many images of two classes or more, a network that is no better than chance is refused."""
 
+NO_ANSWER: Final = -1
+"""No label is this one."""
+
 AT_ONCE: Final = 4_000_000
 """Shuffled labels that are held in memory at once."""
 
@@ -68,8 +71,8 @@ class Chance:
 
 
 def first_answers(answers: NDArray[np.floating]) -> NDArray[np.int64]:
-    """(N,) the first answer of each row of (N, C); -1, which no label is, where an output is not finite."""
-    first: NDArray[np.int64] = np.where(np.isfinite(answers).all(1), answers.argmax(1), -1).astype(np.int64)
+    """(N,) the first answer of each row of (N, C); NO_ANSWER where an output is not finite."""
+    first: NDArray[np.int64] = np.where(np.isfinite(answers).all(1), answers.argmax(1), NO_ANSWER).astype(np.int64)
     return first
 
 

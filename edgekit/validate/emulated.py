@@ -5,7 +5,6 @@ The device runtime runs as on a board, with the wheels of that architecture. Not
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from edgekit.devices.emulator import ENGINES, Emulator, Processor, check_ended, 
 from edgekit.errors import InputError, UnavailableError
 from edgekit.runtime.engines import FILES, able
 from edgekit.runtime.manifest import Checked
+from edgekit.temporary import temporary_folder
 from edgekit.validate.arithmetic import arithmetic
 
 EXACT: Final = "onnxruntime"
@@ -175,8 +175,8 @@ def emulate(
     archive = runtime_archive()
     path = bundle / NAME
     is_own = NAME in told.files and path.read_bytes() == archive
-    with tempfile.TemporaryDirectory(prefix="edgekit-emulated-") as folder:
-        work = Path(folder)
+    with temporary_folder() as folder:
+        work = folder
         (work / NAME).write_bytes(archive)
         call = [MODULE, str(bundle.absolute()), *(["--runtime", runtime] if runtime is not None else [])]
         if pictures is not None:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 BATCH: Final = 32
 
+Logits = NDArray[np.float32]
+
 RIGHT: Final = "right-"
 """Begins the names of arrays that say, a bit an image, which images a variant had right."""
 
@@ -33,16 +35,23 @@ def predict(
     preprocessing: Preprocessing,
     indices: Sequence[int],
     on_progress: Callable[[int], None] = lambda done: None,
-) -> dict[str, NDArray[np.float32]]:
+) -> dict[str, Logits]:
     """Logits (N, classes) of every session for the same pictures, each decoded once."""
-    made: dict[str, list[NDArray[np.float32]]] = {name: [] for name in sessions}
+    made: dict[str, Logits] = {}
     done = 0
     for pictures, group in batches(images, preprocessing, indices, BATCH):
         for name, session in sessions.items():
-            made[name].append(session.infer_many(pictures))
+            _keep(made, name, session.infer_many(pictures), done, len(indices))
         done += len(group)
         on_progress(done)
-    return {name: np.concatenate(parts) for name, parts in made.items()}
+    return made
+
+
+def _keep(made: dict[str, Logits], name: str, logits: Logits, first: int, total: int) -> None:
+    """Puts logits in their rows of an array that is made once: what is put together at the end is there twice."""
+    if name not in made:
+        made[name] = np.empty((total, *logits.shape[1:]), np.float32)
+    made[name][first : first + len(logits)] = logits
 
 
 @dataclass(frozen=True)
@@ -86,7 +95,7 @@ class Views:
 
 def looked(
     sessions: Mapping[str, Session], views: Views, stopping: Stopping, on_progress: Callable[[int], None]
-) -> tuple[dict[str, NDArray[np.float32]], dict[str, Outcome]]:
+) -> tuple[dict[str, Logits], dict[str, Outcome]]:
     """Logits of sessions to as many of the images as decide of each, and what they decide.
 
     A session stops when its drop is known to be beyond the budget, or within it on as many images as it must be judged
@@ -96,23 +105,25 @@ def looked(
     assert labels is not None
     places = looks(total)
     ahead = list(zip(places, boundaries(places), strict=True))
-    made: dict[str, list[NDArray[np.float32]]] = {name: [] for name in sessions}
-    right: dict[str, list[NDArray[np.bool_]]] = {name: [] for name in sessions}
+    made: dict[str, Logits] = {}
+    right = {name: np.zeros(total, np.bool_) for name in sessions}
+    shown = dict.fromkeys(sessions, 0)
     found: dict[str, Outcome] = {}
     active, done = set(sessions), 0
     for pictures, group in batches(views.images, views.preprocessing, views.indices, BATCH):
-        truth = labels[done : done + len(group)]
-        for name in active:
-            made[name].append(sessions[name].infer_many(pictures))
-            right[name].append(first_right(made[name][-1], truth))
-        done += len(group)
+        here = slice(done, done + len(group))
+        for name in [each for each in sessions if each in active]:
+            _keep(made, name, sessions[name].infer_many(pictures), done, total)
+            right[name][here] = first_right(made[name][here], labels[here])
+            shown[name] = here.stop
+        done = here.stop
         on_progress(done)
         if done < ahead[0][0]:
             continue
         critical = ahead.pop(0)[1]
-        before = np.concatenate(right["fp32"])
+        before = right["fp32"][:done]
         for name in active - {"fp32"}:
-            after = np.concatenate(right[name])
+            after = right[name][:done]
             lost, won = int((before & ~after).sum()), int((after & ~before).sum())
             found[name] = outcome(lost, won, done, stopping.budget, critical)
         active -= {
@@ -120,7 +131,7 @@ def looked(
         }
         if active == {"fp32"} and len(sessions) > 1:
             break
-    return {name: np.concatenate(parts) for name, parts in made.items()}, found
+    return {name: logits[: shown[name]] for name, logits in made.items()}, found
 
 
 def evaluate(

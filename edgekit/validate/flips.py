@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -10,10 +11,11 @@ from numpy.typing import NDArray
 
 from edgekit.validate.accuracy import Labels, Logits, first_right
 from edgekit.validate.activation import probabilities
+from edgekit.validate.blocks import blocks
+from edgekit.validate.chance import NO_ANSWER, first_answers
 
 MOST_FLIPS: Final = 12
 MOST_CLASSES: Final = 20
-NO_ANSWER: Final = -1
 
 Outcome = Literal["lost", "won", "other"]
 
@@ -76,9 +78,9 @@ def flips(
 
     Shown are at most `most`: first the lost ones, of each kind those first that the base was surest of.
     """
-    before, after = answers(base), answers(other)
+    before, after = first_answers(base), first_answers(other)
     changed = np.flatnonzero(before != after)
-    sure, sure_after = first_probability(base, activation), first_probability(other, activation)
+    sure, sure_after = (_first_probabilities(each, changed, activation) for each in (base, other))
     lost, won = np.zeros(len(base), bool), np.zeros(len(base), bool)
     if labels is not None:
         right, right_after = first_right(base, labels), first_right(other, labels)
@@ -90,13 +92,25 @@ def flips(
             None if labels is None else int(labels[index]),
             None if before[index] == NO_ANSWER else int(before[index]),
             None if after[index] == NO_ANSWER else int(after[index]),
-            None if np.isnan(sure[index]) else float(sure[index]),
-            None if np.isnan(sure_after[index]) else float(sure_after[index]),
+            None if math.isnan(sure[index]) else sure[index],
+            None if math.isnan(sure_after[index]) else sure_after[index],
             "lost" if lost[index] else "won" if won[index] else "other",
         )
 
-    order = sorted(changed.tolist(), key=lambda index: (not lost[index], -np.nan_to_num(sure[index]), index))
+    def first(index: int) -> tuple[bool, float, int]:
+        return not lost[index], -(0.0 if math.isnan(sure[index]) else sure[index]), index
+
+    order = sorted(changed.tolist(), key=first)
     return Flips(len(changed), int(lost.sum()), int(won.sum()), tuple(flip(index) for index in order[:most]))
+
+
+def _first_probabilities(logits: Logits, rows: NDArray[np.int64], activation: str) -> dict[int, float]:
+    """What the first answers of some rows are given, by row."""
+    found: dict[int, float] = {}
+    for part in blocks((len(rows), logits.shape[1])):
+        here = rows[part]
+        found.update(zip(here.tolist(), first_probability(logits[here], activation).tolist(), strict=True))
+    return found
 
 
 def class_changes(base: Logits, other: Logits, labels: Labels, most: int = MOST_CLASSES) -> ClassChanges:
@@ -111,12 +125,6 @@ def class_changes(base: Logits, other: Logits, labels: Labels, most: int = MOST_
     changed = [each for each in found if each.lost or each.won]
     changed.sort(key=lambda each: (each.won - each.lost, -each.lost, each.label))
     return ClassChanges(tuple(changed[:most]), max(0, len(changed) - most))
-
-
-def answers(logits: Logits) -> NDArray[np.int64]:
-    """(N,) first answers; NO_ANSWER where outputs are not finite."""
-    found: NDArray[np.int64] = np.where(np.isfinite(logits).all(1), logits.argmax(1), NO_ANSWER)
-    return found
 
 
 def first_probability(logits: Logits, activation: str = "softmax") -> NDArray[np.float64]:

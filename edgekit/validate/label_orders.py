@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.validate.accuracy import mcnemar
+from edgekit.validate.chance import Chance
 
 CONVINCING: Final = 0.001
 """p-value up to which another way to count the classes explains the answers; several ways are tried."""
@@ -53,6 +54,18 @@ class Explanation:
     def said(self) -> str:
         """All of it, as a sentence without its stop."""
         return f"{self.what[0].upper()}{self.what[1:]}: with that {self.top1:.1f} % are right. {self.advice}"
+
+
+def doubt(chance: Chance, found: Explanation | None, who: str) -> str | None:
+    """What is wrong with labels by the answers of a network; None where nothing is.
+
+    Either they are no better than chance, or another way to count the classes makes plainly more of them right.
+    """
+    if chance.doubtful:
+        return f"{who} {chance.said}"
+    if found is None or found.top1 < chance.top1 + PLAIN:
+        return None
+    return f"the labels look wrong: {chance.top1:.1f} % of the answers of {who} are right"
 
 
 @dataclass(frozen=True)

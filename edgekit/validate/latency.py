@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,14 +19,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.backends import Compiled
+from edgekit.devices.noise import MachineReading, TimingProcess
 from edgekit.devices.timed import BenchAnswer, BenchConditions
-from edgekit.errors import EdgekitError
-from edgekit.validate.quantiles import Quantiles, bounds, distribution
+from edgekit.errors import EdgekitError, UnavailableError
+from edgekit.validate.faster import ratio, t95
+from edgekit.validate.own_process import module_command
+from edgekit.validate.quantiles import Bounds, Quantiles, bounds, distribution, median_bounds, surely
 
-T95: Final = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.2, 2.18, 2.16, 2.14, 2.13)
-"""Student's t, two-sided 95 %, by degrees of freedom from 1."""
-
-RESAMPLES: Final = 2_000
 LOADING_SECONDS: Final = 300.0
 """What loading may take before the process is taken for stuck, beside three times what timing may."""
 
@@ -35,13 +35,13 @@ TAIL_BYTES: Final = 1 << 16
 
 @dataclass(frozen=True)
 class Candidate:
-    """What is timed: a name, and what edgekit.backends loads."""
+    """What is timed: a name, what edgekit.backends loads, and the shape of its input where it takes another."""
 
     name: str
     compiled: Compiled
+    shape: tuple[int, int, int, int] | None = None
 
 
-Bounds = tuple[float | None, float | None]
 Figure = float | int | bool | tuple[float, float] | Bounds | Mapping[str, float] | Mapping[str, tuple[float, ...]]
 
 
@@ -55,8 +55,8 @@ class Latency:
         throughput_ips: images a second with as many requests in flight as the runtime likes.
         by_batch: the same by how many images are given at once, of networks that take several; None of others.
         steady: whether the medians of the last warm-up blocks agreed (edgekit.runtime.timing).
-        p50_bounds, p99_bounds: lower and upper one, each of 95 %, whatever the distribution; None for an end that so
-            few runs do not bound (edgekit.validate.quantiles).
+        p50_bounds, p99_bounds: lower and upper one, each of 95 %, whatever the distribution, of the medians of blocks
+            and of runs; None for an end that so few of them do not bound (edgekit.validate.quantiles).
     """
 
     p50: float
@@ -75,10 +75,8 @@ class Latency:
 
     def within(self, budget_ms: float) -> bool | None:
         """Whether the median is known to be within a budget; None where its bounds cannot tell."""
-        low, high = self.p50_bounds or (None, None)
-        if high is not None and high <= budget_ms:
-            return True
-        return False if low is not None and low > budget_ms else None
+        low, high = surely(self.p50, self.p50_bounds)
+        return True if high <= budget_ms else False if low > budget_ms else None
 
     def as_dict(self) -> dict[str, Figure]:
         """Plain values, without what it has not."""
@@ -104,6 +102,7 @@ class Conditions:
         source: what power was read with; None where it could not be, and `why` says why.
         hottest_c: the highest reading of any sensor.
         throttled: None where that is not told.
+        machine: as it was right before; process: how it was run that timed.
     """
 
     source: str | None = None
@@ -113,6 +112,20 @@ class Conditions:
     throttled: bool | None = None
     throttle_reasons: tuple[str, ...] = ()
     power_mode: str | None = None
+    machine: MachineReading | None = None
+    process: TimingProcess | None = None
+
+    @property
+    def doubts(self) -> list[str]:
+        """What makes latencies doubtful."""
+        found = []
+        if self.machine is not None and self.machine.verdict == "noisy":
+            found.append(f"right before latencies were timed the machine was {self.machine.words}")
+        if self.process is not None and self.process.doubts:
+            found.append(f"while latencies were timed {'; '.join(self.process.doubts)}")
+        if self.throttled:
+            found.append(f"the device was throttled while it was measured: {'; '.join(self.throttle_reasons)}")
+        return found
 
 
 @dataclass(frozen=True)
@@ -157,7 +170,8 @@ def measure(
         runs: timed runs of each, fewer if max_seconds end before.
         on_progress: called with rounds done and rounds in all.
     Raises:
-        EdgekitError: the process failed.
+        UnavailableError: the process was killed.
+        EdgekitError: it failed.
     """
     spec = {
         "candidates": [asdict(each) for each in candidates],
@@ -174,8 +188,13 @@ def measure(
         else:
             answers.append(BenchAnswer.of(told))
 
-    worker = [sys.executable, "-m", "edgekit.validate.latency_worker"]
+    worker = module_command("edgekit.validate.latency_worker")
     code, last = converse(worker, json.dumps(spec), max_seconds * 3 + LOADING_SECONDS, hear)
+    if code < 0:
+        raise UnavailableError(
+            f"the timing process was killed by {signal.Signals(-code).name}",
+            "A lack of memory can be why. What is finished is kept: the same command goes on from there.",
+        )
     if code != 0 or not answers:
         why = last or f"exit code {code}"
         raise EdgekitError(f"the timing process failed: {why[:200]}", "A lack of memory can be why.")
@@ -234,10 +253,8 @@ def summed_up(answer: BenchAnswer) -> Measured:
         latency[name] = replace(made, by_batch=each.by_batch)
     ratios = tuple(Ratio(a, b, *ratio(blocks[a], blocks[b])) for a, b in combinations(blocks, 2))
     energy = {name: each.energy_j for name, each in answer.timed.items()}
-    conditions, doubts = _conditions(answer.conditions), _doubts(latency, blocks)
-    if conditions.throttled:
-        doubts.append(f"the device was throttled while it was measured: {'; '.join(conditions.throttle_reasons)}")
-    return Measured(latency, ratios, tuple(doubts), energy, conditions)
+    conditions = _conditions(answer.conditions)
+    return Measured(latency, ratios, (*_doubts(latency, blocks), *conditions.doubts), energy, conditions)
 
 
 def _conditions(told: BenchConditions) -> Conditions:
@@ -249,6 +266,8 @@ def _conditions(told: BenchConditions) -> Conditions:
         told.throttled,
         told.throttle_reasons,
         told.power_mode,
+        told.machine,
+        told.process,
     )
 
 
@@ -256,37 +275,16 @@ def figures(blocks: NDArray[np.float64], warmup: int, throughput_ips: float, ste
     """Percentiles over all runs of (rounds, runs a block) milliseconds, the mean and its interval over the blocks."""
     whole, means = blocks.ravel(), blocks.mean(1)
     mean = float(means.mean())
-    half = 0.0
+    ends = float(whole.min()), float(whole.max())  # of one block nothing narrower is known
     if len(means) > 1:
         half = t95(len(means) - 1) * float(means.std(ddof=1)) / math.sqrt(len(means))
+        ends = mean - half, mean + half
     p50, p90, p99 = (float(value) for value in np.percentile(whole, (50, 90, 99)))
     ordered = [float(each) for each in np.sort(whole)]
     return Latency(
-        p50, p90, p99, mean, (mean - half, mean + half), whole.size, warmup, throughput_ips, steady,
-        p50_bounds=bounds(ordered, 0.5), p99_bounds=bounds(ordered, 0.99), quantiles=distribution(ordered),
+        p50, p90, p99, mean, ends, whole.size, warmup, throughput_ips, steady,
+        p50_bounds=median_bounds(blocks), p99_bounds=bounds(ordered, 0.99), quantiles=distribution(ordered),
     )  # fmt: skip
-
-
-def t95(degrees: int) -> float:
-    """Student's t for a two-sided 95 % interval; Cornish and Fisher's expansion beyond the table."""
-    if degrees <= len(T95):
-        return T95[degrees - 1]
-    z = 1.959964
-    return z + (z**3 + z) / (4 * degrees) + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * degrees**2)
-
-
-def ratio(base: NDArray[np.float64], other: NDArray[np.float64]) -> tuple[float, float, float]:
-    """How many times faster `other` is: ratio of medians, and its 95 % interval.
-
-    Rounds are drawn again with replacement, the same ones for both: what slows the machine for a while slows both.
-    """
-    rounds = min(len(base), len(other))
-    dice = np.random.Generator(np.random.PCG64(0))
-    drawn = dice.integers(0, rounds, (RESAMPLES, rounds))
-    a, b = np.median(base[:rounds], 1), np.median(other[:rounds], 1)
-    low, high = np.percentile(np.median(a[drawn], 1) / np.median(b[drawn], 1), (2.5, 97.5))
-    middle = float(np.median(base) / np.median(other))
-    return middle, min(float(low), middle), max(float(high), middle)
 
 
 def _doubts(latency: Mapping[str, Latency], blocks: Mapping[str, NDArray[np.float64]]) -> list[str]:

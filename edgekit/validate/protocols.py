@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from edgekit.backends import Session
 from edgekit.data.crops import fill, scales, side_of
-from edgekit.data.loading import AHEAD, made_ahead
+from edgekit.data.loading import AHEAD, WORKERS, made_ahead
 from edgekit.data.preprocessing import Preprocessing, picture
 from edgekit.errors import InputError
 from edgekit.validate import activation as activations
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
     from edgekit.data.image_set import ImageSet
 
 BATCH_VIEWS: Final = 144
@@ -76,6 +78,7 @@ def evaluate(
     images: ImageSet,
     crops: int = 1,
     on_progress: Callable[[int], None] = lambda done: None,
+    workers: int | Executor = WORKERS,
 ) -> Outcome:
     """Runs every network on the views of every picture.
 
@@ -85,6 +88,7 @@ def evaluate(
     Args:
         crops: 1 or a key of edgekit.data.crops.PROTOCOLS.
         on_progress: told how many pictures are done.
+        workers: threads that decode and crop: how many, or those that several evaluations share.
     Raises:
         InputError: a picture cannot be read any more, or the networks have different numbers of classes.
     """
@@ -93,7 +97,7 @@ def evaluate(
     single: list[NDArray[np.float32]] = []
     names = tuple(member.activation for member in members)
     began, done, views = time.monotonic(), 0, 0
-    with closing(_batches(images, geometries, crops)) as batches:
+    with closing(_batches(images, geometries, crops, workers)) as batches:
         for batch in batches:
             for place, member in enumerate(members):
                 shown, weights = batch[_geometry(member.preprocessing)]
@@ -154,12 +158,13 @@ Batch: TypeAlias = dict[Geometry, tuple[NDArray[np.uint8], list[Weights]]]
 """For each geometry the views, uint8 (n, H, W, 3), of several pictures, and the weights of each picture's."""
 
 
-def _batches(images: ImageSet, geometries: Sequence[Geometry], crops: int) -> Generator[Batch, None, None]:
+def _batches(
+    images: ImageSet, geometries: Sequence[Geometry], crops: int, workers: int | Executor
+) -> Generator[Batch, None, None]:
     """The views of all pictures in order, made ahead: each in its place from the start, so that none is copied."""
     group = BATCH_PICTURES if crops == 1 else max(1, BATCH_VIEWS // crops)
-    made = made_ahead(
-        lambda job: (job, _viewed(images, job, crops)), _jobs(len(images), geometries, crops, group), AHEAD * group
-    )
+    jobs = _jobs(len(images), geometries, crops, group)
+    made = made_ahead(lambda job: (job, _viewed(images, job, crops)), jobs, AHEAD * group, workers)
     with closing(made):
         while taken := list(islice(made, group)):
             rooms = taken[0][0].rooms

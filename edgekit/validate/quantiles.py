@@ -1,16 +1,22 @@
 """Bounds of quantiles that assume nothing of how times are distributed: order statistics and the binomial distribution.
 
 Of n times, the number that lie under the true p-quantile is binomial with n and p (David and Nagaraja, Order
-Statistics, section 7.1). What is assumed is that runs are independent of each other, which runs of one block are not
-quite.
+Statistics, section 7.1). What is assumed is that they are independent of each other, which runs of one block are not:
+what slows a round slows all of them. The median is therefore bounded by the medians of blocks, of which there are a
+tenth as many; of p99 runs alone can tell.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+from edgekit.validate.binomial import exactly
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 ONE_SIDED: Final = 0.05
 """Error of one end: both together are wrong in at most twice as many cases."""
@@ -18,6 +24,9 @@ ONE_SIDED: Final = 0.05
 
 LEVELS: Final = (0.0, 1.0, *(float(each) for each in range(5, 100, 5)), 99.0, 100.0)
 """Which quantiles are kept, percent: enough to draw a distribution."""
+
+
+Bounds: TypeAlias = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,31 @@ def distribution(ordered: Sequence[float]) -> Quantiles:
     return Quantiles(LEVELS, tuple(float(each) for each in np.percentile(ordered, LEVELS)))
 
 
-def bounds(ordered: Sequence[float], share: float, error: float = ONE_SIDED) -> tuple[float | None, float | None]:
+FAR: Final = 2.0
+"""Times: nothing that this machine does to a few rounds makes them differ by as much."""
+
+
+def median_bounds(blocks: NDArray[np.float64]) -> Bounds:
+    """Lower and upper bound of the median of times in blocks, (blocks, runs), each wrong in at most ONE_SIDED.
+
+    Returns:
+        None for an end that so few blocks do not bound: five are the least.
+    """
+    import numpy as np
+
+    return bounds(sorted(float(each) for each in np.median(blocks, 1)), 0.5)
+
+
+def surely(median: float, told: Bounds | None) -> tuple[float, float]:
+    """Ends to decide by: those of a median, and half or twice of it where so few rounds were timed that there are none.
+
+    What a median is so far from is no question of a few rounds more.
+    """
+    low, high = told or (None, None)
+    return median / FAR if low is None else low, median * FAR if high is None else high
+
+
+def bounds(ordered: Sequence[float], share: float, error: float = ONE_SIDED) -> Bounds:
     """Lower and upper bound of a quantile, each wrong in at most `error` of all cases.
 
     Args:
@@ -52,15 +85,10 @@ def ranks(count: int, share: float, error: float = ONE_SIDED) -> tuple[int | Non
     low = high = None
     under = 0.0  # probability that at most `place` times lie under the quantile
     for place in range(count):
-        under += _binomial(count, place, share)
+        under += exactly(place, count, share)
         if under <= error:
             low = place + 1
         if under >= 1 - error:
             high = place + 1
             break
     return low, high
-
-
-def _binomial(count: int, hits: int, share: float) -> float:
-    chosen = math.lgamma(count + 1) - math.lgamma(hits + 1) - math.lgamma(count - hits + 1)
-    return math.exp(chosen + hits * math.log(share) + (count - hits) * math.log1p(-share))

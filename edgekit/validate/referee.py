@@ -67,7 +67,8 @@ def agreement(reference: Answers, other: Answers, inside: str = "none", narrow: 
     spread = float(np.ptp(ours[counted])) if counted.any() else 0.0
     largest = float(np.abs(ours[counted]).max(initial=0.0))
     tolerance = max((NARROW_TOLERANCE if narrow else TOLERANCE) * spread, ROUNDING * largest)
-    worst = np.where(counted, np.where(finite, np.abs(np.where(finite, ours - theirs, 0)), np.inf), 0)
+    apart = np.subtract(ours, theirs, out=np.zeros_like(ours), where=finite)
+    worst = np.where(counted, np.where(finite, np.abs(apart), np.inf), 0)
     return Agreement(len(ours), _same_answer(ours, theirs, tolerance), float(worst.max(initial=0.0)), tolerance)
 
 
@@ -97,9 +98,10 @@ def _comparable(
 
 
 def _same_answer(ours: NDArray[np.float64], theirs: NDArray[np.float64], tolerance: float) -> float:
-    """Percent of the rows with the same first answer, ties of `ours` aside."""
-    finite = np.isfinite(theirs).all(1)
-    first, second = ours.argmax(1), np.where(np.isfinite(theirs), theirs, -np.inf).argmax(1)
+    """Percent of the rows with the same first answer, ties of `ours` aside; what is not finite is no answer."""
+    own, finite = np.isfinite(ours).all(1), np.isfinite(theirs).all(1)
+    first, second = (np.where(np.isfinite(each), each, -np.inf).argmax(1) for each in (ours, theirs))
     rows = np.arange(len(ours))
-    tied = ours[rows, first] - ours[rows, second] <= tolerance
-    return 100 * float(np.mean(finite & ((first == second) | tied)))
+    with np.errstate(invalid="ignore"):  # infinities less infinities, of rows that are not finite
+        tied = ours[rows, first] - ours[rows, second] <= tolerance
+    return 100 * float(np.mean(np.where(own & finite, (first == second) | tied, own == finite)))

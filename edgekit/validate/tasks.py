@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.validate.accuracy import Accuracy, Fidelity, Logits, PairedDrop, accuracy, decides, fidelity, paired_drop
+from edgekit.validate.accuracy import Accuracy, Logits, PairedDrop, accuracy, decides, paired_drop
 from edgekit.validate.activation import probabilities
+from edgekit.validate.blocks import blocks
 from edgekit.validate.embedding import EmbeddingScore, nearest, reference
+from edgekit.validate.fidelity import Fidelity, fidelity
 from edgekit.validate.flips import ClassChanges, Flips, class_changes, flips
 from edgekit.validate.multilabel import MultilabelScore, score_multilabel
 from edgekit.validate.question import THRESHOLD, Question
@@ -83,7 +85,7 @@ def _of_vectors(question: Question, base: Logits, labels: Truth) -> Judge:
         near = fidelity(base, made, "none")
         kept = 100 * float(np.mean(nearest(made) == neighbours))
         score, drop = (None, None) if known is None else known.score(base if is_base else made)
-        return VariantResult(None, drop, Fidelity(kept, near.cosine, None), None, None, embedding=score)
+        return VariantResult(None, drop, replace(near, agreement=kept), None, None, embedding=score)
 
     return judged
 
@@ -91,19 +93,28 @@ def _of_vectors(question: Question, base: Logits, labels: Truth) -> Judge:
 def _of_sets(question: Question, base: Logits, sets: Truth) -> Judge:
     """A picture keeps its answer where it keeps its whole set of labels."""
     threshold = THRESHOLD if question.threshold is None else question.threshold
-    given = probabilities(base, question.activation) >= threshold
 
     def judged(made: Logits, is_base: bool) -> VariantResult:
         near = fidelity(base, made, question.activation)
-        same = (given == (probabilities(made, question.activation) >= threshold)).all(1)
+        same = _same_sets(base, made, question.activation, threshold)
         score, drop = None, None
         if sets is not None:
             activation: Any = question.activation
             score, drop = score_multilabel(base, base if is_base else made, sets, threshold, activation)
-        told = Fidelity(100 * float(np.mean(same)), near.cosine, near.kl)
+        told = replace(near, agreement=100 * same)
         return VariantResult(None, drop, told, None, None, multilabel=score)
 
     return judged
+
+
+def _same_sets(base: Logits, made: Logits, activation: str, threshold: float) -> float:
+    """Share of the pictures that are given the same set of labels; outputs that are not finite give none."""
+    same = 0
+    for part in blocks(base.shape):
+        ours, theirs = (probabilities(each[part], activation) for each in (base, made))
+        alike = ((ours >= threshold) == (theirs >= threshold)).all(1)
+        same += int((alike & (np.isfinite(ours).all(1) == np.isfinite(theirs).all(1))).sum())
+    return same / len(base)
 
 
 JUDGES: Final[Mapping[str, Callable[[Question, Logits, Truth], Judge]]] = MappingProxyType(

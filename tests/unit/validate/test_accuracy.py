@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.validate.accuracy import accuracy, fidelity, mcnemar, paired_drop, wilson
+from edgekit.validate.accuracy import accuracy, mcnemar, paired_drop, wilson
+from edgekit.validate.fidelity import fidelity
 
 
 def logits_of(answers: list[int], classes: int = 6) -> np.ndarray:

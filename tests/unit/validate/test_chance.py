@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgekit.validate.chance import SHUFFLES, first_answers, near_chance, of_first
-from edgekit.validate.label_orders import Told, assignment, explained
+from edgekit.validate.label_orders import Explanation, Told, assignment, doubt, explained
 
 
 def answers_of(first: NDArray[np.int64], outputs: int) -> NDArray[np.float32]:
@@ -60,6 +60,20 @@ def test_one_answer_for_all_is_chance_however_often_it_is_right() -> None:
     labels = np.array([0] * 95 + [1] * 25)
     found = of_first(np.zeros(120, np.int64), labels)
     assert (found.p_value, found.refused) == (1.0, True)
+    assert found.expected == pytest.approx(100 * 95 / 120), "as often with any order of the labels"
+    many = of_first(np.zeros(3000, np.int64), np.arange(3000) % 2)
+    assert many.p_value == 1.0, "though not all shuffles fit in memory at once, there are SHUFFLES"
+
+
+def test_a_fixed_seed_gives_the_same_again() -> None:
+    dice = np.random.Generator(np.random.PCG64(3))
+    first, labels = dice.integers(0, 5, 100), dice.integers(0, 5, 100)
+    assert of_first(first, labels) == of_first(first, labels)
+
+
+def test_five_labels_of_their_own_have_enough_orders_and_four_have_not() -> None:
+    assert of_first(np.arange(5), np.arange(5)).testable, "120 orders"
+    assert not of_first(np.arange(4), np.arange(4)).testable, "24 orders"
 
 
 def test_few_images_are_doubted_and_not_refused() -> None:
@@ -100,7 +114,11 @@ def test_sets_of_labels() -> None:
     sets = dice.random((120, 8)) < 0.25
     sets[:, 0] |= ~sets.any(1)
     good = near_chance(sets + 0.1 * dice.random((120, 8)), sets)
-    assert (good.top1, good.doubtful) == (100.0, False)
+    assert (good.top1, good.doubtful, good.classes) == (100.0, False, 8)
+    whole = np.ones((6, 2), np.bool_)
+    assert of_first(np.full(6, -1), whole).top1 == 0, "no answer is none of the labels"
+    assert of_first(np.full(6, 2), whole).top1 == 0, "nor is one beyond them"
+    assert of_first(np.array([0, -1]), np.ones((2, 1), np.bool_)).top1 == 50
     assert near_chance(dice.random((120, 8)), sets).doubtful
 
 
@@ -189,3 +207,18 @@ def test_noise_is_explained_by_nothing() -> None:
 def test_what_is_right_needs_no_explanation() -> None:
     labels = spread_labels(8, 10)
     assert explained(labels, 8, told(labels, list("abcdefgh"))) is None
+
+
+@pytest.mark.parametrize(
+    ("right", "better", "said"),
+    [(12, None, None), (11, 100.0, None), (6, 100.0, "the labels look wrong: 50.0 % of the answers of it are right"),
+     (6, 55.0, None), (6, None, None), (0, None, "it is no better than chance")],
+)  # fmt: skip
+def test_labels_that_are_right_in_part_are_doubted_where_another_way_is_plainly_better(
+    right: int, better: float | None, said: str | None
+) -> None:
+    labels = spread_labels(12, 9)
+    answers = answers_of(np.where(labels < right, labels, (labels + 1) % 12), 12)
+    found = None if better is None else Explanation("another order", "Give it.", better)
+    what = doubt(near_chance(answers, labels), found, "it")
+    assert what == said if said is None else what is not None and what.startswith(said)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edgekit.validate.accuracy import PairedDrop, decides, drop_interval, images_needed, mcnemar
 from edgekit.validate.rounding import about
-from edgekit.validate.sequential import one_sided, score
+from edgekit.validate.sequential import one_sided, outcome
 
 BUDGETS = st.floats(0, 20, allow_nan=False)
 
@@ -28,7 +28,7 @@ def drop_of(lost: int, won: int, images: int) -> PairedDrop:
 def decided_with(drop: PairedDrop, images: int, budget: float) -> bool:
     """Whether so many images with the same rates, which may be fractions of an image, decide."""
     lost, won = drop.lost / drop.images * images, drop.won / drop.images * images
-    return abs(score(lost, won, images, budget)) >= one_sided()
+    return outcome(lost, won, images, budget, one_sided()) != "undecided"
 
 
 @given(drops(), BUDGETS)
@@ -61,8 +61,9 @@ def test_a_budget_farther_off_needs_fewer_images(drop: PairedDrop, one: float, o
 
 
 def test_by_hand() -> None:
-    """Nothing lost and nothing won: the score is the root of n 0.01 / 0.99, which is 1.645 at 268 images."""
-    assert images_needed(drop_of(0, 0, 50), 1.0) == 268
+    """Nothing lost of 299 images happens in 5 % of the cases where one of a hundred is lost; the test asks for 311."""
+    assert 0.99**299 < 0.05 < 0.99**298
+    assert images_needed(drop_of(0, 0, 50), 1.0) == 311
     assert images_needed(drop_of(24, 7, 2400), 1.0) == pytest.approx(4_900, rel=0.2)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from edgekit.backends import Compiled
 from edgekit.errors import EdgekitError
-from edgekit.validate.latency import Candidate, _doubts, converse, figures, measure, ratio, t95
+from edgekit.validate.faster import ratio, t95
+from edgekit.validate.latency import Candidate, _doubts, converse, figures, measure
 
 
 def times(median: float, rounds: int = 20, noise: float = 0.02, seed: int = 0) -> np.ndarray:
