@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections import Counter
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, print_table
+from edgekit.cli.output import emit_json, print_table, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,9 +19,12 @@ if TYPE_CHECKING:
     from edgekit.store import Listed
 
 
-@click.group(epilog="\b\nExamples:\n  edgekit cache ls\n  edgekit cache verify\n  edgekit cache prune --max-gb 5")
+@click.group(
+    epilog="\b\nExamples:\n  edgekit cache ls\n  edgekit cache verify\n  edgekit cache prune --max-gb 5\n"
+    "  edgekit cache serve --port 8321      # and elsewhere: edgekit build --store http://127.0.0.1:8321 ..."
+)
 def command() -> None:
-    """List, verify or prune the store of finished stages ($EDGEKIT_CACHE, or ~/.cache/edgekit)."""
+    """List, verify, prune or serve the store of finished stages ($EDGEKIT_CACHE, or ~/.cache/edgekit)."""
 
 
 @command.command("ls")
@@ -55,8 +59,8 @@ def ls(as_json: bool) -> None:
         ]
         for row in [*entries, *others]
     ]
-    print_table(["kind", "stage", "key", "MB", "took, s", "used", "problem"], shown)
-    click.echo(f"{len(entries)} entries{_beside(others)}, {total / 1e6:.1f} MB in {store.root}")
+    print_table(["kind", "stage", "key", "MB", "took, s", "used", "problem"], shown, ("took, s",))
+    say(f"{len(entries)} entries{_beside(others)}, {total / 1e6:.1f} MB in {store.root}")
 
 
 def _beside(rows: Sequence[Listed]) -> str:
@@ -88,9 +92,9 @@ def verify(as_json: bool) -> int:
         emit_json({"entries": len(entries), "damaged": [asdict(row) for row in bad], "ok": not bad})
     else:
         for row in bad:
-            click.echo(f"{row.stage or row.kind} {row.key[:16]}: {row.problem}")
+            say(f"{row.stage or row.kind} {row.key[:16]}: {row.problem}")
         whole = sum(row.problem is None for row in entries)
-        click.echo(f"{whole} of {len(entries)} entries are whole{_beside(others)} beside them")
+        say(f"{whole} of {len(entries)} entries are whole{_beside(others)} beside them")
     return 2 if bad else 0
 
 
@@ -117,5 +121,49 @@ def prune(max_gb: float | None, older_than: float | None, everything: bool, as_j
         emit_json({"removed": len(removed), "freed_bytes": freed, "in_use": rows})
         return
     for row in busy.values():
-        click.echo(f"{row.kind} {row.stage} {row.key[:16]} stays: a running process holds it")
-    click.echo(f"removed {gone} entries{_beside(removed)}, {freed / 1e6:.1f} MB")
+        say(f"{row.kind} {row.stage} {row.key[:16]} stays: a running process holds it")
+    say(f"removed {gone} entries{_beside(removed)}, {freed / 1e6:.1f} MB")
+
+
+@command.command(
+    "serve",
+    epilog="\b\nExamples:\n  edgekit cache serve --port 8321\n"
+    "  edgekit cache serve --host 0.0.0.0 --port 8321 --token-file token --write",
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen at: loopback without a token.")
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=0, show_default="a free one", metavar="N", help="Port of it."
+)
+@click.option(
+    "--token-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Every request must bring the token in it. Needed beyond loopback, and to write.",
+)
+@click.option("--write", is_flag=True, help="Take what builds elsewhere have made.")
+@json_option
+def serve(host: str, port: int, token_file: Path | None, write: bool, as_json: bool) -> None:
+    """Serve the finished stages of this store over HTTP until interrupted, for `--store http://HOST:PORT` elsewhere.
+
+    Read-only and on loopback unless told otherwise. HTTP hides nothing, the token neither: beyond a network of your own
+    put a proxy with TLS in front. Who may write decides what the builds of all others are made of.
+    """
+    import starlette  # noqa: F401  (what is missing is said before anything listens)
+    import uvicorn  # noqa: F401
+
+    from edgekit.errors import InputError
+    from edgekit.store import Store
+    from edgekit.store.server import Serving, listening, read_token
+    from edgekit.store.server import serve as answer
+
+    if write and token_file is None:
+        raise InputError("there is no token, and whoever may write decides what others build", "Give --token-file.")
+    token = None if token_file is None else read_token(token_file)
+    store = Store()
+    with listening(host, port, token is not None) as at:
+        address = f"http://{f'[{host}]' if ':' in host else host}:{at.getsockname()[1]}"
+        if as_json:
+            emit_json({"address": address, "root": str(store.root), "writes": write})
+        else:
+            say(f"serving {store.root} at {address}, {'read and written' if write else 'read-only'}")
+        answer(Serving(store, token, write), at)

@@ -5,9 +5,23 @@ are making; locks/ one file for each key that a process holds; index/ content ha
 latency/ times of layers; timing/ caches of TensorRT.
 """
 
+from edgekit.store.entries import Subject
 from edgekit.store.index import Content, ContentIndex, FolderIndex
 from edgekit.store.listing import Listed
+from edgekit.store.past import PastTimes, Took
 from edgekit.store.root import default_root, file_sha256
 from edgekit.store.stages import Entry, Store
 
-__all__ = ["Content", "ContentIndex", "Entry", "FolderIndex", "Listed", "Store", "default_root", "file_sha256"]
+__all__ = [
+    "Content",
+    "ContentIndex",
+    "Entry",
+    "FolderIndex",
+    "Listed",
+    "PastTimes",
+    "Store",
+    "Subject",
+    "Took",
+    "default_root",
+    "file_sha256",
+]

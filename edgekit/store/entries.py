@@ -24,16 +24,25 @@ class FileFacts:
 
 
 @dataclass(frozen=True)
+class Subject:
+    """What a stage was run for: names of the network and of the target, empty where nobody told. In no key."""
+
+    model: str = ""
+    target: str = ""
+
+
+@dataclass(frozen=True)
 class Record:
-    """What entry.json says: the stage, its key, the seconds that it took, and its files by name."""
+    """What entry.json says: the stage, its key, the seconds that it took, its files by name, and what it was for."""
 
     stage: str
     key: str
     seconds: float
     files: Mapping[str, FileFacts]
+    subject: Subject = Subject()
 
 
-def write_record(folder: Path, stage: str, key: str, seconds: float) -> None:
+def write_record(folder: Path, stage: str, key: str, seconds: float, subject: Subject) -> None:
     """Writes entry.json about the files in a folder, and puts all of them on the disk.
 
     A power cut after the folder is renamed then leaves no empty ones.
@@ -42,7 +51,7 @@ def write_record(folder: Path, stage: str, key: str, seconds: float) -> None:
     record.unlink(missing_ok=True)
     paths = sorted(path for path in folder.rglob("*") if path.is_file())
     files = {path.relative_to(folder).as_posix(): _facts(path) for path in paths}
-    record.write_text(json.dumps(asdict(Record(stage, key, seconds, files)), indent=1))
+    record.write_text(json.dumps(asdict(Record(stage, key, seconds, files, subject)), indent=1))
     for path in [*paths, record, folder]:
         handle = os.open(path, os.O_RDONLY)
         try:
@@ -59,13 +68,23 @@ def _facts(path: Path) -> FileFacts:
 def read_record(folder: Path) -> Record | None:
     """What entry.json says; None if it is missing or damaged."""
     try:
-        read = json.loads((folder / ENTRY_FILE).read_text())
+        return record_of((folder / ENTRY_FILE).read_bytes())
+    except OSError:
+        return None
+
+
+def record_of(content: bytes) -> Record | None:
+    """What the content of an entry.json says; None if it is damaged."""
+    try:
+        read = json.loads(content)
         files = {
             str(name): FileFacts(str(each["sha256"]), int(each["size_bytes"]), int(each["time_ns"]))
             for name, each in read["files"].items()
         }
-        return Record(str(read["stage"]), str(read["key"]), float(read["seconds"]), files)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        told = read.get("subject", {})  # entries of older versions have none
+        subject = Subject(str(told.get("model", "")), str(told.get("target", "")))
+        return Record(str(read["stage"]), str(read["key"]), float(read["seconds"]), files, subject)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 

@@ -109,9 +109,11 @@ class FolderIndex:
             self._keep(name, before, os.fstat(file.fileno()), began, (digest.digest(), UNKNOWN))
         return digest.hexdigest()
 
-    def image(self, name: str, is_whole: Callable[[bytes], bool]) -> Content:
+    def image(self, name: str, is_whole: Callable[[bytes], bool], most_bytes: int) -> Content:
         """The content of an image file, which is read and looked at only if it is not known.
 
+        Args:
+            is_whole: looks at what the file holds; most_bytes: of a larger file only the SHA-256 is taken.
         Raises:
             OSError: it cannot be read.
         """
@@ -120,9 +122,11 @@ class FolderIndex:
             return known
         began = time.time_ns()
         with open(os.path.join(self._folder, name), "rb") as file:
-            before, content = os.fstat(file.fileno()), file.read()
+            before, content = os.fstat(file.fileno()), file.read(most_bytes + 1)
+            digest, whole = hashlib.sha256(content), len(content) <= most_bytes and is_whole(content)
+            while piece := file.read(1 << 20):
+                digest.update(piece)
             after = os.fstat(file.fileno())
-        digest, whole = hashlib.sha256(content), is_whole(content)
         self._keep(name, before, after, began, (digest.digest(), WHOLE if whole else BROKEN))
         return Content(digest.hexdigest(), whole)
 

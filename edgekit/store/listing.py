@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from edgekit.json_files import json_file
 from edgekit.store import entries
 from edgekit.store.index import damage, lock_name
 from edgekit.store.locks import holder, if_free, is_held
@@ -135,7 +135,7 @@ def _wrong_with(path: Path, kind: str, thorough: bool) -> str | None:
         return damage(path) if thorough else None
     if kind == "latency":
         try:
-            json.loads(path.read_bytes())
+            json_file(path)
         except (OSError, ValueError):
             return "it is damaged"
     return None

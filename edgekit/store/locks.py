@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
+from edgekit.json_files import json_file
 from edgekit.store.root import prepared
 
 POLL_S: Final = 0.1
@@ -106,7 +107,7 @@ def is_held(path: Path) -> bool:
 def holder(path: Path) -> Holder | None:
     """Who a lock file says had it last; None if it does not say."""
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
+        read = json_file(path)
         return Holder(
             int(read["pid"]), str(read["host"]), str(read["command"]), str(read["stage"]), float(read["since"])
         )

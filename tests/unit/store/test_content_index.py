@@ -46,7 +46,7 @@ class Reader:
 def look(root: Path, folder: Path, *names: str, reader: str = "one") -> tuple[list[str], int]:
     """SHA-256 of files as a process of its own would find them, and how many were read for that."""
     known, counted = ContentIndex(root).folder(folder, reader), Reader()
-    found = [known.image(name, counted).sha256 for name in names]
+    found = [known.image(name, counted, 1 << 20).sha256 for name in names]
     known.save()
     return found, len(counted.read)
 
