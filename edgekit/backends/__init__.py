@@ -111,9 +111,11 @@ class LayerTime:
     """How long one layer took.
 
     Attributes:
+        microseconds: the median of its runs.
         kind: the kernel where the runtime tells it, else the operator.
         operator: such as Convolution; empty where that is not told beside the kind.
         precision: of what the layer computes with, such as int8; empty where that is not told.
+        by_run: microseconds in each run, in the same order for all layers; 0 where they were too few to be told.
     """
 
     name: str
@@ -121,6 +123,7 @@ class LayerTime:
     microseconds: float
     operator: str = ""
     precision: str = ""
+    by_run: tuple[float, ...] = ()
 
 
 PROFILE_WARM_UP: Final = 3
@@ -132,13 +135,17 @@ LayerKey: TypeAlias = tuple[str, str, str, str]
 
 
 def slowest_first(times: Mapping[LayerKey, Sequence[float]]) -> list[LayerTime]:
-    """Median time of each layer, in microseconds; the slowest layer first."""
-    medians = (LayerTime(name, kind, median(each), *more) for (name, kind, *more), each in times.items())
-    return sorted(medians, key=lambda each: -each.microseconds)
+    """Each layer by its microseconds run by run, of those that took any; the slowest layer first."""
+    found = []
+    for (name, kind, operator, precision), runs in times.items():
+        took = [each for each in runs if each > 0]
+        if took:
+            found.append(LayerTime(name, kind, median(took), operator, precision, tuple(runs)))
+    return sorted(found, key=lambda each: -each.microseconds)
 
 
 class Session(Protocol):
-    """A loaded network."""
+    """A loaded network; one of a processor may have `threads`, how many compute one picture."""
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture, uint8 (1, H, W, 3) RGB."""
@@ -191,7 +198,7 @@ class Backend(Protocol):
         ...
 
     def profile(self, compiled: Compiled, runs: int = ...) -> list[LayerTime]:
-        """Median time of each executed layer on a grey picture, the slowest first.
+        """Median time of each executed layer on a grey picture, and its times run by run; the slowest first.
 
         Raises:
             UnavailableError: this backend cannot time layers.

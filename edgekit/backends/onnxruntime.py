@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -32,8 +31,10 @@ from edgekit.backends import (
 from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.runtime.cgroup import usable_cores
+from edgekit.runtime.shown import first_line
 from edgekit.targets import Machine, Release
 from edgekit.targets.packages import installed_version
+from edgekit.temporary import temporary_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -101,8 +102,8 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     from edgekit.runtime.engines import pixel_type
     from edgekit.runtime.kernels import ADDED
 
-    with tempfile.TemporaryDirectory(prefix="edgekit-profile-") as folder:
-        session = _session(compiled, usable_cores(), profile_in=Path(folder))
+    with temporary_folder() as folder:
+        session = _session(compiled, usable_cores(), profile_in=folder)
         name, shape = session.get_inputs()[0].name, session.get_inputs()[0].shape
         picture = np.full(shape, 128, pixel_type(session))
         for _ in range(runs + PROFILE_WARM_UP):
@@ -141,12 +142,13 @@ def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
 
 
 class OnnxRuntimeSession:
-    """A graph as ONNX Runtime runs it; see edgekit.backends.Session."""
+    """A graph as ONNX Runtime runs it; see edgekit.backends.Session. `threads` compute one picture."""
 
     def __init__(self, session: Any, workers: int) -> None:
         from edgekit.runtime.engines import pixel_type
 
         self._session, self._workers = session, workers
+        self.threads = int(session.get_session_options().intra_op_num_threads) or None
         self._input, self._type = session.get_inputs()[0].name, pixel_type(session)
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -211,4 +213,4 @@ def _session(compiled: Compiled, threads: int, profile_in: Path | None = None) -
         return onnxruntime.InferenceSession(compiled.path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from Exception alone
         name = Path(compiled.path).name
-        raise InputError(f"ONNX Runtime cannot run {name}: {str(error).splitlines()[0]}", "See --debug.") from error
+        raise InputError(f"ONNX Runtime cannot run {name}: {first_line(error)}", "See --debug.") from error

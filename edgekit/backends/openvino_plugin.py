@@ -120,9 +120,13 @@ class OpenVinoSession:
 
     Requests are waited for in turn, without callbacks: OpenVINO's own queue calls Python from its threads, and
     can wait for the interpreter's lock for ever when it is dropped.
+
+    Attributes:
+        threads: how many compute; None of another device than the processor.
     """
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, on_processor: bool = True) -> None:
+        self.threads = int(model.get_property("INFERENCE_NUM_THREADS")) if on_processor else None
         self._output = model.output(0)
         count = int(model.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"))
         # twice as many as run at once: the next ones are there when one ends before its turn to be waited for
@@ -164,7 +168,9 @@ def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
     Raises:
         UnavailableError: that device is not here, cannot run the network, or computes no such precision.
     """
-    session = OpenVinoSession(_compiled(compiled, plugins.asked(*_how(compiled), mode)))
+    plugin, precision = _how(compiled)
+    model = _compiled(compiled, plugins.asked(plugin, precision, mode))
+    session = OpenVinoSession(model, plugin == plugins.PROCESSOR)
     try:
         yield session
     finally:
@@ -186,9 +192,8 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
     for run in range(runs + PROFILE_WARM_UP):
         request.infer([picture])
         for layer in request.get_profiling_info() if run >= PROFILE_WARM_UP else []:
-            if layer.real_time.total_seconds() > 0:
-                key = (layer.node_name, layer.exec_type, layer.node_type, _precision(layer.exec_type))
-                times.setdefault(key, []).append(layer.real_time.total_seconds() * 1e6)
+            key = (layer.node_name, layer.exec_type, layer.node_type, _precision(layer.exec_type))
+            times.setdefault(key, []).append(layer.real_time.total_seconds() * 1e6)
     return slowest_first(times)
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from edgekit.backends import Compiled, CompileSettings, EngineLayer, Session
 from edgekit.backends.tensorrt_library import Flavour, load_library
 from edgekit.errors import InputError, UnavailableError
+from edgekit.runtime.shown import first_line
 from edgekit.runtime.tensorrt_build import network_flags, parser_errors
 
 if TYPE_CHECKING:
@@ -256,7 +257,7 @@ def loaded(compiled: Compiled, flavour: Flavour) -> Iterator[Session]:
         runner.activate()
     except (PolygraphyException, RuntimeError, OSError) as error:
         raise UnavailableError(
-            f"the engine cannot be loaded here: {str(error).splitlines()[0]}", "It runs on the GPU it was built for."
+            f"the engine cannot be loaded here: {first_line(error)}", "It runs on the GPU it was built for."
         ) from error
     try:
         yield TensorRtSession(runner, next(iter(runner.get_input_metadata())))

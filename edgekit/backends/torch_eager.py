@@ -88,10 +88,13 @@ def profile(compiled: Compiled, runs: int = 20) -> list[LayerTime]:
 
 
 class TorchSession:
-    """A network as torch runs it, the preprocessing before it; see edgekit.backends.Session."""
+    """A network as torch runs it, the preprocessing before it; see edgekit.backends.Session. `threads` compute."""
 
     def __init__(self, network: nn.Module, mean: Tensor, std: Tensor) -> None:
+        import torch
+
         self._network, self._mean, self._std = network.eval(), mean, std
+        self.threads = torch.get_num_threads()
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""

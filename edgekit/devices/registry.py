@@ -10,9 +10,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from edgekit.errors import InputError
+from edgekit.json_files import json_file
 from edgekit.runtime.home import expanded
 from edgekit.store.root import no_home
 
@@ -63,6 +65,23 @@ def parse(url: str, name: str | None = None, python: str = "python3") -> Device:
     return Device(name or host, host, user, port, python)
 
 
+def _of_file(name: str, told: Any) -> Device:
+    """A device as the file has it.
+
+    Raises:
+        ValueError, TypeError: it makes no sense.
+    """
+    made = Device(name=name, **told)
+    texts = all(isinstance(each, str) for each in (made.host, made.python, made.user or ""))
+    if not texts or not _NAME.fullmatch(name) or not _HOST.fullmatch(made.host):
+        raise ValueError(f"{name!r} is no device")
+    if made.user is not None and not _NAME.fullmatch(made.user):
+        raise ValueError(f"the user of {name} is {made.user!r}")
+    if made.port is not None and (type(made.port) is not int or not 0 < made.port < 1 << 16):
+        raise ValueError(f"the port of {name} is {made.port!r}")
+    return made
+
+
 def _config() -> Path:
     try:
         return Path(expanded(os.environ.get("XDG_CONFIG_HOME") or "~/.config"))
@@ -83,8 +102,8 @@ class Registry:
             InputError: the file is damaged.
         """
         try:
-            told = json.loads(self.path.read_text(encoding="utf-8"))
-            return {name: Device(name=name, **each) for name, each in told.items()}
+            told = json_file(self.path)
+            return {name: _of_file(name, each) for name, each in told.items()}
         except FileNotFoundError:
             return {}
         except (OSError, ValueError, TypeError, AttributeError) as error:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.devices.facts import DeviceFacts
-from edgekit.devices.ssh import Connection, DisconnectedError, Talk
+from edgekit.devices.ssh import Connection, DisconnectedError, Talk, understood
 from edgekit.devices.timed import BenchAnswer
 from edgekit.devices.transfer import agent, ask, ensure, persist
 
@@ -53,7 +53,9 @@ def probe(connection: Connection) -> DeviceFacts:
     Raises:
         UnavailableError: it cannot be reached.
     """
-    return DeviceFacts.of(ask(connection, "probe", {}))
+    told = ask(connection, "probe", {})
+    with understood(connection.device):
+        return DeviceFacts.of(told)
 
 
 def place(
@@ -67,7 +69,9 @@ def place(
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in contents.items()}
     sent = ensure(connection, {digests[name]: path for name, path in contents.items()}, on_progress)
     whole = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
-    return str(ask(connection, "link", {"digest": whole, "files": digests})["folder"]), sent
+    told = ask(connection, "link", {"digest": whole, "files": digests})
+    with understood(connection.device):
+        return str(told["folder"]), sent
 
 
 def check_golden(connection: Connection, folder: str, runtime: str | None = None) -> float:
@@ -76,7 +80,9 @@ def check_golden(connection: Connection, folder: str, runtime: str | None = None
     Raises:
         UnavailableError: it is damaged, or does not compute there what it did here.
     """
-    return float(ask(connection, "check", {"folder": folder, "runtime": runtime})["cosine"])
+    told = ask(connection, "check", {"folder": folder, "runtime": runtime})
+    with understood(connection.device):
+        return float(told["cosine"])
 
 
 def deploy(connection: Connection, folder: str, to: str) -> str | None:
@@ -85,8 +91,9 @@ def deploy(connection: Connection, folder: str, to: str) -> str | None:
     Raises:
         UnavailableError: something else is there, or it cannot be written.
     """
-    before = ask(connection, "deploy", {"folder": folder, "to": to})["before"]
-    return None if before is None else str(before)
+    told = ask(connection, "deploy", {"folder": folder, "to": to})
+    with understood(connection.device):
+        return None if told["before"] is None else str(told["before"])
 
 
 def rollback(connection: Connection, to: str) -> str:
@@ -95,7 +102,9 @@ def rollback(connection: Connection, to: str) -> str:
     Raises:
         UnavailableError: there is none.
     """
-    return str(ask(connection, "rollback", {"to": to})["folder"])
+    told = ask(connection, "rollback", {"to": to})
+    with understood(connection.device):
+        return str(told["folder"])
 
 
 class RemoteSession:
@@ -126,7 +135,11 @@ class RemoteSession:
             except DisconnectedError:
                 self.close()
                 raise
-            return np.frombuffer(payload, np.float32).reshape(told["shape"])
+            with understood(self._connection.device):
+                logits = np.frombuffer(payload, np.float32).reshape(told["shape"])
+                if logits.ndim != 2 or len(logits) != len(pictures):
+                    raise ValueError(f"outputs {logits.shape} of {len(pictures)} pictures")
+                return logits
 
         return persist(self._connection, once)
 
@@ -172,8 +185,10 @@ def bench(
         with agent(connection, "bench", header) as talk:
             while True:
                 told, _ = talk.receive()
-                if "timed" in told:
-                    return BenchAnswer.of(told)
-                on_progress(told["done"], told["total"])
+                with understood(connection.device):
+                    if "timed" in told:
+                        return BenchAnswer.of(told)
+                    done, total = int(told["done"]), int(told["total"])
+                on_progress(done, total)
 
     return persist(connection, once)

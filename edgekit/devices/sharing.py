@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from edgekit.devices.remote import Network
-from edgekit.devices.ssh import Connection
+from edgekit.devices.ssh import Connection, understood
 from edgekit.devices.transfer import agent, persist
 
 
@@ -28,7 +28,9 @@ def give(connection: Connection, network: Network) -> KeptEngine:
     def once() -> KeptEngine:
         with agent(connection, "give", asdict(network)) as talk:
             told, content = talk.receive()
-            return KeptEngine(told["identity"], content)
+            with understood(connection.device):
+                identity = {str(key): str(value) for key, value in told["identity"].items()}
+            return KeptEngine(identity, content)
 
     return persist(connection, once)
 

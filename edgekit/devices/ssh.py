@@ -118,7 +118,7 @@ class Talk:
         if frame is None:
             raise self._failure()
         if "error" in frame[0]:
-            raise _complaint(self.device, str(frame[0]["error"]), str(frame[0]["kind"]))
+            raise _complaint(self.device, str(frame[0]["error"]), str(frame[0].get("kind")))
         return frame
 
     def _failure(self) -> EdgekitError:
@@ -146,6 +146,20 @@ class Talk:
             self._process.kill()
             self._process.wait()
         self._complaint.close()
+
+
+@contextmanager
+def understood(device: Device) -> Iterator[None]:
+    """Around what takes a device's answer apart: whatever answers in its place may say anything.
+
+    Raises:
+        DeviceError: the answer makes no sense.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:  # pydantic's is a ValueError
+        what = f"{device.name} answers what makes no sense: {' '.join(str(error).split())[:200]}"
+        raise DeviceError(what, "Is it the device that you mean?", "answer") from error
 
 
 class Connection:

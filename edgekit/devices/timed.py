@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
+from edgekit.devices.noise import MachineReading, TimingProcess
 from edgekit.runtime.frames import Header
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class TimedNetwork(_Part):
     """One network's times.
 
     Attributes:
-        blocks: milliseconds of single runs, in blocks that took turns with those of the other networks.
+        blocks: milliseconds of single runs, in blocks of the same length that took turns with those of the other
+            networks.
         warmup: runs before; steady: whether their medians agreed at last.
         by_batch: images a second by how many are given at once, of networks that take several.
         energy_j: joules of one image, None where no power could be read.
@@ -29,6 +31,15 @@ class TimedNetwork(_Part):
     throughput_ips: float
     energy_j: float | None
     by_batch: Mapping[str, float] | None = None
+
+    @field_validator("blocks")
+    @classmethod
+    def _are_times(cls, blocks: tuple[tuple[float, ...], ...]) -> tuple[tuple[float, ...], ...]:
+        if not blocks or not blocks[0] or len({len(each) for each in blocks}) > 1:
+            raise ValueError("they are no blocks of the same length")
+        if min(map(min, blocks)) <= 0:
+            raise ValueError("a run took no time")
+        return blocks
 
 
 class Temperature(_Part):
@@ -57,6 +68,7 @@ class BenchConditions(_Part):
         energy_j: of all that time.
         other_power_w: watts by the sources that did not count.
         throttled: None where that is not told.
+        machine: as it was right before; process: how it was run that timed.
     """
 
     source: str | None
@@ -73,6 +85,8 @@ class BenchConditions(_Part):
     why: str | None = None
     allowed_clocks_mhz: Mapping[str, float]
     power_mode: str | None
+    machine: MachineReading | None = None
+    process: TimingProcess | None = None
 
     @property
     def hottest_c(self) -> float | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from edgekit.bundle.runtime_archive import runtime_archive
-from edgekit.devices.ssh import ROOT, Connection, DisconnectedError, MissingRuntimeError, Talk
+from edgekit.devices.ssh import ROOT, Connection, DisconnectedError, MissingRuntimeError, Talk, understood
 from edgekit.errors import UnavailableError
 from edgekit.runtime.frames import Header
 
@@ -100,9 +100,12 @@ def ensure(
     def once() -> None:
         nonlocal sent
         told = ask(connection, "have", {"sha256": list(wanted)})
-        there = {digest: int(told["have"][digest]["size_bytes"]) for digest in wanted}
-        _check_disk(connection, total - sum(there.values()), told["free_bytes"])
-        missing = [digest for digest in wanted if not told["have"][digest]["whole"]]
+        with understood(connection.device):
+            there = {digest: min(sizes[digest], int(told["have"][digest]["size_bytes"])) for digest in wanted}
+            free_bytes, missing = int(told["free_bytes"]), [x for x in wanted if not told["have"][x]["whole"]]
+            if min(there.values(), default=0) < 0:
+                raise ValueError("it has less than nothing of a file")
+        _check_disk(connection, total - sum(there.values()), free_bytes)
         if missing:
             with agent(connection, "put", {}) as talk:
                 talk.quiet()

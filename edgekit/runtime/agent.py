@@ -113,6 +113,14 @@ def _probe(header: Header, source: BinaryIO, talk: Talk) -> None:
     talk(probe(home()))
 
 
+def _look(header: Header, source: BinaryIO, talk: Talk) -> None:
+    """Whether this device can be measured now."""
+    from .noise import as_json, look
+
+    Inbox(source)
+    talk(as_json(look()))
+
+
 def _blob(digest: str) -> str:
     if len(digest) != 64 or any(each not in "0123456789abcdef" for each in digest):
         raise ValueError("no SHA-256: %r" % digest)
@@ -229,7 +237,7 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
     Inbox(source)
     import numpy as np
 
-    from .timing import bench, throughput_ips
+    from .timing import bench, threads, throughput_ips, throughput_seconds
 
     networks = {each["name"]: _loaded(each) for each in header["networks"]}
     picture = np.random.RandomState(0).randint(0, 256, tuple(header["shape"]), dtype=np.uint8)
@@ -243,13 +251,16 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
     def tell(done: int, total: int) -> None:
         talk({"done": done, "total": total})
 
-    told = bench(networks, many, picture, int(header["runs"]), float(header["max_seconds"]), tell)
+    max_seconds = float(header["max_seconds"])
+    told = bench(networks, many, picture, int(header["runs"]), max_seconds, tell)
+    seconds = throughput_seconds(max_seconds, len(networks))
+    told["conditions"]["process"]["threads"] = threads(networks)
     for name, network in networks.items():
         if len(network.batches) > 1:
-            by_batch = {
-                str(size): throughput_ips(partial(_in_groups, network, size), picture) for size in network.batches
+            told["timed"][name]["by_batch"] = {
+                str(size): throughput_ips(partial(_in_groups, network, size), picture, seconds)
+                for size in network.batches
             }
-            told["timed"][name]["by_batch"] = by_batch
     talk(told)
 
 
@@ -275,6 +286,7 @@ def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
 
 VERBS = {
     "probe": _probe,
+    "look": _look,
     "have": _have,
     "put": _put,
     "link": _link,

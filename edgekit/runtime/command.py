@@ -13,6 +13,7 @@ from typing import Any, List, Optional
 
 from .errors import BundleError, ImageError, MissingError
 from .quiet import any_character, device_warnings_in_a_line, no_image_warnings, nobody_reads
+from .shown import shown
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
@@ -106,7 +107,8 @@ def _classify(told: argparse.Namespace) -> int:
                 classes = [{"label": label, "probability": share} for label, share in answer]
                 print(json.dumps({"image": path, "classes": classes}), flush=True)
             else:
-                print("%s: %s" % (path, ", ".join("%s %.1f %%" % (label, share * 100) for label, share in answer)))
+                ranked = ", ".join("%s %.1f %%" % (label, share * 100) for label, share in answer)
+                print(shown("%s: %s" % (path, ranked)))
     return 2 if bad else 0
 
 

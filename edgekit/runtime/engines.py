@@ -6,7 +6,7 @@ Written for Python 3.6; each runtime is imported only when it is asked for.
 import importlib.util
 import os
 import threading
-from typing import Any, Callable, Dict, Iterable, List, Tuple  # noqa: F401  # in a type comment
+from typing import Any, Callable, Dict, Iterable, List, Optional, Tuple  # noqa: F401  # in a type comment
 
 import numpy as np
 
@@ -16,6 +16,7 @@ from .forms import FP16, chosen_form, of_processor
 from .kernels import Kernel, of_onnxruntime
 from .quiet import no_telemetry
 from .settings import Settings
+from .shown import first_line
 
 Infer = Callable[[np.ndarray], np.ndarray]
 """uint8 (1, H, W, 3) RGB pixels to float32 (1, classes) logits."""
@@ -37,6 +38,7 @@ class Network(object):
         kernels: gives what the runtime took for each layer with weights, and the precision that it was loaded in (INT8
             or FP16 of a bundle that has both); no layers where it does not tell. Takes as long as loading, and raises
             BundleError where they cannot be read.
+        threads: how many compute one call (int); None where that is not known.
     """
 
     def __init__(
@@ -46,9 +48,10 @@ class Network(object):
         parallel: int = 1,
         batches: Tuple[int, ...] = (1,),
         kernels: Callable[[], Tuple[List[Kernel], str]] = lambda: ([], ""),
+        threads: Optional[int] = None,
     ) -> None:
         self.runtime, self.parallel, self.batches, self._infer = runtime, parallel, batches, infer
-        self.kernels = kernels
+        self.kernels, self.threads = kernels, threads
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         try:
@@ -111,7 +114,7 @@ def _openvino(folder: str, precision: str, settings: Settings) -> Network:
     from . import openvino_network
 
     infer, parallel = openvino_network.load(folder, precision, settings)
-    return Network("openvino", infer, parallel, kernels=lambda: (infer.kernels(), precision))
+    return Network("openvino", infer, parallel, kernels=lambda: (infer.kernels(), precision), threads=infer.threads())
 
 
 def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
@@ -134,14 +137,17 @@ def _onnxruntime(folder: str, precision: str, settings: Settings) -> Network:
     try:
         session = onnxruntime.InferenceSession(path, options(), providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors derive from Exception alone
-        raise BundleError("ONNX Runtime cannot load %s: %s" % (path, str(error).splitlines()[0]))
+        raise BundleError("ONNX Runtime cannot load %s: %s" % (path, first_line(error)))
     name, kind = session.get_inputs()[0].name, pixel_type(session)
 
     def infer(pixels: np.ndarray) -> np.ndarray:
         return np.asarray(session.run(None, {name: pixels.astype(kind, copy=False)})[0], dtype=np.float32)
 
     parallel = (threads or usable_cores()) if many else 1
-    return Network("onnxruntime", infer, parallel, kernels=lambda: (of_onnxruntime(path, options()), precision))
+    told = 1 if many else threads or None  # without a number ONNX Runtime takes one a physical core
+    return Network(
+        "onnxruntime", infer, parallel, kernels=lambda: (of_onnxruntime(path, options()), precision), threads=told
+    )
 
 
 def pixel_type(session: Any) -> Any:

@@ -1,8 +1,13 @@
 """The errors of the device runtime: each message is one line that says what is wrong."""
 
+from .shown import line
+
 
 class BundleError(Exception):
     """A bundle that is missing, damaged, not for this device, or does not compute what it did where it was built."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(line(what))
 
 
 class ImageError(BundleError):

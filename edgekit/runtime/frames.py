@@ -5,6 +5,7 @@ import struct
 from typing import Any, BinaryIO, Dict, Optional, Tuple
 
 MAX_HEADER_BYTES = 1 << 24
+MAX_PAYLOAD_BYTES = 1 << 34
 Header = Dict[str, Any]
 
 
@@ -30,8 +31,14 @@ def receive(stream: BinaryIO) -> Optional[Tuple[Header, bytes]]:
     told = _exactly(stream, length)
     if told is None:
         return None
-    header = json.loads(told.decode("utf-8"))
-    payload = _exactly(stream, int(header.get("bytes", 0)))
+    try:
+        header = json.loads(told.decode("utf-8"))
+    except RecursionError:
+        raise ValueError("no frame: its header is nested too deeply")
+    count = header.get("bytes", 0) if isinstance(header, dict) else None
+    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MAX_PAYLOAD_BYTES:
+        raise ValueError("no frame: its header tells of no number of bytes")
+    payload = _exactly(stream, count)
     return None if payload is None else (header, payload)
 
 

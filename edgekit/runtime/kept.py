@@ -53,7 +53,9 @@ def kept(path: str, facts: Dict[str, str]) -> Optional[bytes]:
             told = json.load(file)
         with open(path, "rb") as file:
             content = file.read()
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        return None
+    if not isinstance(told, dict):
         return None
     whole = told.get("sha256") == hashlib.sha256(content).hexdigest()
     return content if whole and told.get("identity") == facts else None

@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from .errors import BundleError
 from .onnx_nodes import FLOAT16, Node, read_graph
+from .shown import first_line
 
 INTEGER = ("i8", "u8", "i4", "u4")
 """Precisions of integer kernels."""
@@ -245,7 +246,7 @@ def of_onnxruntime(path: str, options: Any) -> List[Kernel]:
             onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
             nodes, types = read_graph(made)
     except Exception as error:  # its errors derive from Exception alone
-        raise BundleError("ONNX Runtime does not tell its kernels: %s" % str(error).splitlines()[0])
+        raise BundleError("ONNX Runtime does not tell its kernels: %s" % first_line(error))
     makers = {output: node for node in nodes for output in node.outputs}
     return [_of_node(node, makers, types) for node in nodes if node.kind in INTEGER_OPERATORS | FLOAT_OPERATORS]
 

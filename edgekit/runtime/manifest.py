@@ -27,6 +27,7 @@ UNNAMED = (MANIFEST, SIGNATURE, MODEL_SIGNATURE)
 
 MAX_MANIFEST_BYTES = 16 << 20
 MAX_SIDE = 1 << 14
+MOST_DIGITS = 40
 PRECISIONS = ("fp32", "bf16", "fp16", "int8", "mixed")
 
 
@@ -89,7 +90,7 @@ def read_manifest(folder: str) -> Tuple[bytes, Checked]:
         raise BundleError("%s is a symbolic link, which a bundle has none of" % MANIFEST)
     try:
         raw = read_bounded(path, MAX_MANIFEST_BYTES)
-        told = json.loads(raw.decode("utf-8"), object_pairs_hook=each_key_once)
+        told = json.loads(raw.decode("utf-8"), object_pairs_hook=each_key_once, parse_int=_integer)
     except (OSError, ValueError, RecursionError) as error:
         raise BundleError("%s holds no bundle: %s" % (folder, _words(error)))
     if not isinstance(told, dict) or told.get("kind") != KIND:
@@ -108,9 +109,10 @@ def read_manifest(folder: str) -> Tuple[bytes, Checked]:
 
 
 def is_file_name(name: Any) -> bool:
-    """Whether this is the plain name of a file in the bundle: no folder, nothing hidden, no control characters."""
-    plain = isinstance(name, str) and 0 < len(name) <= 255 and not name.startswith(".")
-    return plain and not re.search(r"[\x00-\x1f/\\]", name)
+    """Whether this is the plain name of a file in the bundle: no folder, nothing hidden, all of it to be seen."""
+    if not isinstance(name, str) or name.startswith(".") or not name.isprintable() or re.search(r"[/\\]", name):
+        return False
+    return 0 < len(name.encode("utf-8")) <= 255
 
 
 def each_key_once(pairs: List[Tuple[str, Any]]) -> Table:
@@ -133,6 +135,8 @@ def _checked(told: Table) -> Checked:
     contract = contract_of(_table(told, "preprocessing"), _size(_table(told, "input")))
     output = output_of(told.get("output"))
     model = _table(told, "model")
+    if not isinstance(model.get("name"), (str, type(None))):
+        raise ValueError("model.name is no text")
     classes: Any = model.get("classes")
     if not _whole(classes, 0):
         raise ValueError("model.classes is %r" % (classes,))
@@ -176,12 +180,19 @@ def _table(told: Table, key: str) -> Table:
     return dict(told[key])
 
 
+def _integer(text: str) -> int:
+    """A number as JSON has it; one of hundreds of digits cannot even be divided."""
+    if len(text) > MOST_DIGITS:
+        raise ValueError("a number in it has more than %d digits" % MOST_DIGITS)
+    return int(text)
+
+
 def _whole(value: Any, least: int) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _shown(name: Any) -> str:
-    return repr(name) if re.search(r"[\x00-\x1f]", str(name)) else str(name)
+    return str(name) if str(name).isprintable() else repr(name)
 
 
 def _words(error: BaseException) -> str:

@@ -4,7 +4,7 @@ import io
 import os
 import threading
 from collections import deque
-from typing import Any, Deque, Dict, List, Tuple
+from typing import Any, Deque, Dict, List, Optional, Tuple
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from .openvino_core import core
 from .openvino_plugins import PLUGINS, PROCESSOR, Plugin, asked, lacking, said
 from .processor_kind import processor_kind
 from .settings import Settings
+from .shown import first_line
 
 KEPT_NETWORKS = 20
 """Compiled networks that are kept, of all bundles together."""
@@ -111,6 +112,13 @@ class Requests(object):
             finally:
                 self._free.append(request)
 
+    def threads(self) -> Optional[int]:
+        """How many threads compute; None of another device than the processor."""
+        try:
+            return int(self._compiled.get_property("INFERENCE_NUM_THREADS")) or None
+        except (RuntimeError, TypeError, ValueError):
+            return None
+
     def kernels(self) -> List[Kernel]:
         """What OpenVINO took for each layer with weights; empty of another device than the processor.
 
@@ -122,4 +130,4 @@ class Requests(object):
         try:
             return of_openvino(self._compiled, core().read_model(self._path))
         except RuntimeError as error:
-            raise BundleError("OpenVINO does not tell its kernels: %s" % str(error).splitlines()[0])
+            raise BundleError("OpenVINO does not tell its kernels: %s" % first_line(error))

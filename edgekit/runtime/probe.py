@@ -162,9 +162,10 @@ def _cuda(root: str) -> Optional[str]:
 
 def _version(name: str) -> Optional[str]:
     """A package's version, imported in a process of its own: a broken one must not take the probe with it."""
+    code = "import sys; sys.path = [each for each in sys.path if each]; import %s; print(%s.__version__)" % (name, name)
     try:
         done = subprocess.run(
-            [sys.executable, "-c", "import %s; print(%s.__version__)" % (name, name)],
+            [sys.executable, "-c", code],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=60,

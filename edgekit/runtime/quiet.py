@@ -7,6 +7,7 @@ import warnings
 from typing import Any
 
 from .errors import DeviceWarning
+from .shown import line
 
 
 def no_telemetry() -> None:
@@ -31,7 +32,7 @@ def device_warnings_in_a_line() -> None:
 
     def show(message: Any, category: Any, *where: Any, **more: Any) -> None:
         if issubclass(category, DeviceWarning):
-            sys.stderr.write("edgekit: warning: %s\n" % message)
+            sys.stderr.write("edgekit: warning: %s\n" % line(str(message)))
         else:
             others(message, category, *where, **more)
 

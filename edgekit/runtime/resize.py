@@ -23,12 +23,17 @@ import numpy as np
 
 from . import opencv_resize
 from .contract import Contract
+from .errors import ImageError
 from .geometry import Plan, is_whole, plan
 from .opencv_resize import Window
 
 PRECISION_BITS = 32 - 8 - 2
 ROWS = 256
 """Rows that are resized at a time, so that memory does not grow with the image."""
+
+MAX_BETWEEN = 89478485
+"""Pixels between the passes, as many as an image file may have: a strip one pixel wide would become as wide as the
+input before it is made lower, and fill the memory."""
 
 Filter = Callable[[np.ndarray], np.ndarray]
 
@@ -40,6 +45,8 @@ def fit(pixels: np.ndarray, contract: Contract) -> np.ndarray:
         pixels: uint8 (H, W, 3).
     Returns:
         uint8 (height, width, 3), as the contract's size has them.
+    Raises:
+        ImageError: see resample.
     """
     to = plan(pixels.shape[1], pixels.shape[0], contract)
     columns, rows = (to.left, to.left + to.wide), (to.top, to.top + to.high)
@@ -77,6 +84,8 @@ def resample(
 
     Args:
         pixels: uint8 (H, W, C); columns, rows: from and up to, in the resized image.
+    Raises:
+        ImageError: it is so long and narrow that it would have more than MAX_BETWEEN pixels between the passes.
     """
     columns, rows = columns if any(columns) else (0, width), rows if any(rows) else (0, height)
     if interpolation == "nearest":
@@ -84,6 +93,9 @@ def resample(
         return np.ascontiguousarray(pixels[y][:, x])
     first, weights, last = _taps(pixels.shape[0], height, FILTERS[interpolation], rows)
     part = pixels[first.min() : last.max()]  # the rows that the second pass looks at
+    if len(part) * (columns[1] - columns[0]) > MAX_BETWEEN:
+        facts = pixels.shape[1::-1] + (width, height)
+        raise ImageError("an image of %dx%d cannot be resized to %dx%d: it is too long and narrow" % facts)
     if pixels.shape[1] == width:
         part = part[:, slice(*columns)]
     else:

@@ -9,15 +9,20 @@ import subprocess
 import threading
 from typing import Any, Dict, List, Optional, Tuple, Union
 
+# Digits are counted: of more than some thousand Python makes no number.
 _TIME = re.compile(r"^\s*(\d\d-\d\d-\d{4} \d\d:\d\d:\d\d)\s")
-_RAM = re.compile(r"\bRAM\s+(\d+)/(\d+)MB")
-_CPU = re.compile(r"\bCPU\s+\[([^\]]*)(\](?:@(\d+)(?=\s))?)?", re.IGNORECASE)
-_CORE = re.compile(r"\s*(\d+)%(?:@(\d+))?\s*$")
-_LOAD = r"\s+(?:(\d+)%)?(?:@(?:\[([\d,]+)\]|(\d+)(?=\s)))?"
-_GPU = re.compile(r"\bGR3D(?:_FREQ)?" + _LOAD)
-_EMC = re.compile(r"\bEMC(?:_FREQ)?" + _LOAD)
-_HEAT = re.compile(r"(?:^|\s)([A-Za-z][\w-]*)@(-?\d+(?:\.\d+)?)C")
-_RAIL = re.compile(r"(?:^|\s)([A-Z][A-Z0-9_]*)\s+(?:(\d+)/(\d+)|(\d+)mW(?:/(\d+)mW)?(?:/\d+mW)?)(?=\s|$)")
+_RAM = re.compile(r"\bRAM\s+(\d{1,12})/(\d{1,12})MB", re.ASCII)
+_CPU = re.compile(r"\bCPU\s+\[([^\]]*)(\](?:@(\d{1,12})(?=\s))?)?", re.ASCII | re.IGNORECASE)
+_CORE = re.compile(r"\s*(\d{1,12})%(?:@(\d{1,12}))?\s*$", re.ASCII)
+_LOAD = r"\s+(?:(\d{1,12})%)?(?:@(?:\[([\d,]{1,200})\]|(\d{1,12})(?=\s)))?"
+_GPU = re.compile(r"\bGR3D(?:_FREQ)?" + _LOAD, re.ASCII)
+_EMC = re.compile(r"\bEMC(?:_FREQ)?" + _LOAD, re.ASCII)
+_HEAT = re.compile(r"(?:^|\s)([A-Za-z][\w-]*)@(-?\d{1,12}(?:\.\d{1,12})?)C", re.ASCII)
+_RAIL = re.compile(
+    r"(?:^|\s)([A-Z][A-Z0-9_]*)\s+"
+    r"(?:(\d{1,12})/(\d{1,12})|(\d{1,12})mW(?:/(\d{1,12})mW)?(?:/\d{1,12}mW)?)(?=\s|$)",
+    re.ASCII,
+)
 
 NOT_RAILS = ("RAM", "SWAP", "IRAM", "NC")
 """Words before two numbers that are no power; NC is a channel that nothing is connected to."""

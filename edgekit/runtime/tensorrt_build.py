@@ -11,6 +11,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple  # noq
 
 from .errors import BundleError
 from .settings import Settings
+from .shown import line
 
 MOST_WORKSPACE_BYTES, LEAST_WORKSPACE_BYTES = 1 << 30, 16 << 20
 WORKSPACE_SHARE = 4
@@ -74,7 +75,7 @@ def build(
 
 def tell(text: str) -> None:
     """Says on standard error how far a build is: it takes minutes on a small board."""
-    sys.stderr.write("edgekit: %s\n" % text)
+    sys.stderr.write("edgekit: %s\n" % line(text))
 
 
 def workspace_for(free_bytes: int) -> int:

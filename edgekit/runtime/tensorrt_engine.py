@@ -5,7 +5,6 @@ and by what is in the files that it is made of, so that after any of them change
 Building was tried with TensorRT for RTX; running an engine has not yet been run on hardware.
 """
 
-import json
 import os
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -13,6 +12,7 @@ from . import cuda
 from .errors import BundleError, MissingError
 from .forms import FP16, chosen_form
 from .kept import keep, kept, path_for
+from .manifest import read_manifest
 from .probe import l4t_release, text
 from .settings import Settings
 from .tensorrt_build import build, tell, workspace_for
@@ -159,13 +159,15 @@ def open_ahead_of_time(folder: str) -> Engine:
     """
     import tensorrt_rtx
 
-    with open(os.path.join(folder, "manifest.json"), encoding="utf-8") as file:
-        made_for = json.load(file).get("engine") or {}
+    made_for: Any = read_manifest(folder)[1].content.get("engine") or {}
+    capabilities = made_for.get("compute_capabilities", []) if isinstance(made_for, dict) else None
+    if not isinstance(capabilities, list):
+        raise BundleError("the manifest of %s does not tell what its engine is for" % folder)
     capability, _ = cuda.describe_gpu()
-    if capability not in made_for.get("compute_capabilities", []):
+    if capability not in capabilities:
         raise BundleError(
             "the engine is for compute capability %s, this GPU has %s; build again with --compute-capability %s"
-            % (", ".join(made_for.get("compute_capabilities", [])), capability, capability)
+            % (", ".join(map(str, capabilities)), capability, capability)
         )
     if made_for.get("tensorrt") != tensorrt_rtx.__version__:
         raise BundleError(

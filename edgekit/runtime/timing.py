@@ -5,11 +5,11 @@ network's weights, is not counted. Written for Python 3.6, so that hosts and dev
 """
 
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
-from . import cgroup
+from . import cgroup, noise
 from .power import Sampler, power_mode
 
 Infer = Callable[..., Any]
@@ -19,6 +19,9 @@ STEADY = 0.05
 """A network is steady when the medians of three blocks in a row differ by no more than this part."""
 WARMUP_SHARE = 0.3
 THROUGHPUT_SECONDS = 1.5
+"""Of each network, where there is time for it."""
+MANY = 16
+"""Pictures at once, where throughput is measured."""
 
 
 class Times(NamedTuple):
@@ -63,22 +66,25 @@ def bench(
 
     Args:
         many: makes the function of a name that takes many pictures.
+        max_seconds: that latencies may take, and throughputs once more.
     Returns:
         JSON: {"timed": {name: {the fields of Times, "throughput_ips", "energy_j" of one image or None}}, "conditions":
         power, temperatures and clocks while latencies were timed, see edgekit.runtime.power.summary; a quota of
-        processor time that was used up in all of this is a reason of throttling}.
+        processor time that was used up in all of this is a reason of throttling; "machine" as it was seen right before
+        (edgekit.runtime.noise.as_json) and "process" as it was run (the fields of noise.Taken)}.
     """
+    machine = noise.as_json(noise.look())
     before = cgroup.periods()
-    with Sampler() as sampler:
+    with noise.Watch() as watch, Sampler() as sampler:
         timed = time_networks(networks, picture, runs, max_seconds, on_progress)
-    told = {}  # type: Dict[str, Any]
+    told, seconds = {}, throughput_seconds(max_seconds, len(timed))  # type: Dict[str, Any], float
     for name, times in timed.items():
         infer_many = many(name)
         with Sampler() as own:
-            ips = throughput_ips(infer_many, picture)
+            ips = throughput_ips(infer_many, picture, seconds)
         watts = own.told["mean_power_w"]
         told[name] = dict(times._asdict(), throughput_ips=ips, energy_j=None if watts is None else watts / ips)
-    conditions = dict(sampler.told, power_mode=power_mode())
+    conditions = dict(sampler.told, power_mode=power_mode(), machine=machine, process=watch.taken()._asdict())
     stopped = cgroup.throttling(before, cgroup.periods())
     if stopped is not None:
         conditions.update(throttled=True, throttle_reasons=[*conditions["throttle_reasons"], stopped])
@@ -128,12 +134,22 @@ def _interleaved(
     return blocks
 
 
-def throughput_ips(infer_many: Infer, picture: np.ndarray) -> float:
-    """Images a second over THROUGHPUT_SECONDS, after as many images to warm up."""
-    many = np.repeat(picture, 16, 0)
+def threads(networks: Dict[str, Infer]) -> Dict[str, Optional[int]]:
+    """How many threads each network is given for one picture; None where its runtime does not tell."""
+    return {name: getattr(network, "threads", None) for name, network in networks.items()}
+
+
+def throughput_seconds(max_seconds: float, networks: int) -> float:
+    """How long the throughput of each of some networks is measured where all of them may take so long."""
+    return min(THROUGHPUT_SECONDS, max_seconds / networks)
+
+
+def throughput_ips(infer_many: Infer, picture: np.ndarray, seconds: float) -> float:
+    """Images a second over some seconds, after MANY images to warm up; they go through once at least."""
+    many = np.repeat(picture, MANY, 0)
     infer_many(many)
     images, began = 0, time.perf_counter()
-    while time.perf_counter() - began < THROUGHPUT_SECONDS:
+    while images == 0 or time.perf_counter() - began < seconds:
         infer_many(many)
         images += len(many)
     return images / (time.perf_counter() - began)

@@ -10,6 +10,7 @@ from .kernels import JUDGED
 from .manifest import MODEL_SIGNATURE, SIGNATURE, Checked, read_manifest
 from .model_signature import Keys, check_listed, check_model_signature
 from .processor import what_differs
+from .shown import line
 from .signature import check_untampered
 from .signers import Signed, signer_of
 
@@ -91,7 +92,7 @@ def as_json(folder: str, checks: List[Check]) -> Dict[str, Any]:
 
 def as_text(checks: List[Check]) -> List[str]:
     """The checks as lines."""
-    return ["%-16s %-5s %s" % (check.name, _word(check), check.detail) for check in checks]
+    return ["%-16s %-5s %s" % (check.name, _word(check), line(check.detail)) for check in checks]
 
 
 def _word(check: Check) -> str:

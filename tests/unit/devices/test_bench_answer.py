@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from edgekit.devices.registry import parse
+from edgekit.devices.ssh import DeviceError, understood
 from edgekit.devices.timed import BenchAnswer
 from edgekit.runtime import timing
 from edgekit.validate.latency import summed_up
@@ -88,3 +90,25 @@ def test_images_a_second_by_how_many_at_once_are_told_where_there_are_several() 
     told = summed_up(BenchAnswer.of({**several, "conditions": CONDITIONS})).latency
     assert told["a"].as_dict()["by_batch"] == {"1": 20.0, "8": 50.0}
     assert "by_batch" not in told["b"].as_dict()
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [],
+        [[]],
+        [[1.0, 2.0], [3.0]],
+        [[1.0, 0.0]],
+        [[1.0, -2.0]],
+        [[float("nan"), 1.0]],
+        [[float("inf"), 1.0]],
+        [["1", None]],
+    ],
+)
+def test_times_that_are_none_are_refused_and_the_device_is_told_of(blocks: list[Any]) -> None:
+    """JSON of Python holds what is no number, and a median of it would be a latency."""
+    told = json.loads(json.dumps({"timed": {"a": network(*blocks)}, "conditions": CONDITIONS}))
+    with pytest.raises(ValidationError, match="blocks"):
+        BenchAnswer.of(told)
+    with pytest.raises(DeviceError, match=r"makes no sense.*blocks"), understood(parse("ssh://nobody@nowhere")):
+        BenchAnswer.of(told)

@@ -98,3 +98,17 @@ def test_evaluate_tells_the_accuracy_and_of_what(bundle: Path, photos: Callable[
     assert (one["accuracy"]["images"], one["accuracy"]["top5"]) == (6, 100.0)
     assert one["accuracy"]["ci95"][0] <= one["accuracy"]["top1"] <= one["accuracy"]["ci95"][1]
     assert (one["data"]["images"], one["data"]["skipped"]) == (6, 0)
+
+
+def test_a_device_is_looked_at_and_its_timing_says_how_it_was_run(bundle: Path) -> None:
+    from edgekit.devices import Connection, Registry
+    from edgekit.devices.noise import look_there
+
+    there = look_there(Connection(Registry().find("pi")))
+    assert there.verdict in ("quiet", "noisy", "unknown")
+    assert there.seen.cores >= 1
+    assert there.seen.spin.runs > 1
+    conditions = told("bench", "pi", bundle, "--runs", 30, "--max-seconds", 1)["conditions"]
+    assert conditions["machine"]["seen"]["cores"] == there.seen.cores
+    assert conditions["process"]["cores"] == there.seen.cores
+    assert list(conditions["process"]["threads"]) == ["tiny"]

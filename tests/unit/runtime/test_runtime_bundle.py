@@ -119,7 +119,14 @@ def told(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
     return change
 
 
-DELETED = object()
+class Deleted:
+    """In the place of a value: the key is taken out."""
+
+    def __repr__(self) -> str:
+        return "deleted"
+
+
+DELETED = Deleted()
 LIES: list[tuple[str, Any, str]] = [
     ("schema", 3, "schema 3, this runtime knows up to 2; use a newer edgekit"),
     ("schema", 10**400, "use a newer edgekit|no bundle"),

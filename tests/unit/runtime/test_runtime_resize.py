@@ -10,8 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from edgekit.data.preprocessing import Preprocessing
+from edgekit.data.preprocessing import picture as evaluated
+from edgekit.errors import InputError
 from edgekit.runtime.contract import Contract
 from edgekit.runtime.decoding import fitted, picture
+from edgekit.runtime.errors import ImageError
 from edgekit.runtime.resize import FILTERS, fit, resample
 
 INTERPOLATIONS = ("nearest", *FILTERS)
@@ -81,6 +85,15 @@ def test_a_ratio_that_would_fill_the_memory_is_resized_in_part(
     np.testing.assert_array_equal(picture(pixels, contract), whole)
     monkeypatch.undo()
     assert picture(pixels_of(60_000, 1, "noise", 0), contract._replace(size=(299, 299))).shape == (299, 299, 3)
+
+
+def test_a_strip_that_would_fill_the_memory_is_refused() -> None:
+    """One pixel wide, it would first become as wide as the input; evaluation says so too."""
+    strip, words = pixels_of(1, 300_000, "flat", 0), "1x300000 cannot be resized to 299x8: it is too long and narrow"
+    with pytest.raises(ImageError, match=words):
+        picture(strip, Contract((8, 299), 1.0, "bilinear", "squash"))
+    with pytest.raises(InputError, match=words):
+        evaluated(Image.fromarray(strip), Preprocessing(size=(8, 299), resize="squash", crop_fraction=1.0))
 
 
 @pytest.mark.parametrize("interpolation", ["nearest", "bicubic"])

@@ -83,3 +83,16 @@ def test_a_line_cut_anywhere_tells_nothing_false(board: str, data: st.DataObject
 @given(st.text() | st.text(alphabet="CPURAM GR3D_FEQ@[],%/0123456789mWoff-."))
 def test_any_text_is_read_without_an_exception(line: str) -> None:
     assert isinstance(parse(line), dict)
+
+
+def test_lines_of_megabytes_cost_no_more_than_reading_them() -> None:
+    """Numbers that Python does not turn into any, and text that a pattern could go through again and again."""
+    digits = "9" * 5000
+    told = parse(
+        f"RAM {digits}/1MB CPU [{digits}%@1,2%@3] GR3D_FREQ {digits}%@{digits} GPU@{digits}C VDD_IN {digits}/1\n"
+    )
+    assert told["ram_mb"] is None
+    assert told["cpu"] == ["off", [2, 3]]
+    assert not told["rails_w"]
+    for piece in ("RAM ", "CPU [", "A " * 8, "A" + " " * 99, "GR3D  ", "a-@", "1" * 99, "A 1/", "A 1mW/", "X@1"):
+        parse(piece * (10_000_000 // len(piece)))
