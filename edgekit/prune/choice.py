@@ -14,11 +14,16 @@ if TYPE_CHECKING:
 class Want:
     """How much is to be removed: a ratio of all channels, what a latency budget asks for, or as much as costs little
     importance (the knee).
+
+    Attributes:
+        budget_ms: a latency budget; budget_share: the same as a part of the unpruned network's latency, which holds
+            whatever the machine's clock does.
     """
 
     kind: Literal["ratio", "budget", "knee"]
     ratio: float | None = None
     budget_ms: float | None = None
+    budget_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,11 @@ class LatencyFit:
     steps: tuple[LatencyStep, ...]
     table: str
     table_points: int
+
+    @property
+    def share(self) -> float:
+        """Of the unpruned network's latency, as measured beside it."""
+        return self.measured_ms / self.dense_ms
 
     @property
     def predicted_ms(self) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import onnx
@@ -34,6 +34,17 @@ class Probe:
     def key(self) -> str:
         """A text that names the layer and nothing else."""
         return f"{self.geometry.name()}:{self.inputs}:{self.outputs}"
+
+
+REFERENCE: Final = tuple(
+    Probe(Geometry(kernel, (1, 1), padding, (1, 1), side, side), channels, channels)
+    for kernel, padding, side, channels in (
+        ((3, 3), (1, 1), 35, 64),
+        ((1, 1), (0, 0), 17, 256),
+        ((3, 3), (1, 1), 17, 128),
+    )
+)
+"""Layers that are timed beside all others, whatever the network: how fast the machine is at the moment."""
 
 
 def node_name(place: int) -> str:

@@ -10,28 +10,32 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.prune.channels import ChannelGraph, Keep
-from edgekit.prune.distillation import Distillation
-from edgekit.prune.images import Tuning, top1, training_batches
+from edgekit.prune.distillation import Distillation, compared
+from edgekit.prune.images import Tuning, share_right, top1, training_batches
 from edgekit.prune.recovery import Recovery, Tuned
-from edgekit.prune.recovery_plan import RecoveryPlan, counted, fitting
+from edgekit.prune.recovery_plan import BATCH, Fitted, RecoveryPlan, counted, fitting
 from edgekit.prune.sources import PruningImages
+from edgekit.prune.teacher import Teacher, Teaching, teacher_for
 from edgekit.training.autocast import autocast
 from edgekit.training.ceiling import Ceiling, Stopwatch
 from edgekit.training.checkpoint import SPENT, forget, kept
 from edgekit.training.failure import TrainingFailed
 from edgekit.training.images import ordered
-from edgekit.training.loop import Looks, RunSettings, Tick, Trained, train
+from edgekit.training.log import Tick
+from edgekit.training.loop import Looks, RunSettings, Trained, train
 from edgekit.training.recipe import TrainingRecipe, imitating
 from edgekit.training.record import TrainingRecord
+from edgekit.training.replicas import cores, is_random, parts_at_once
 from edgekit.training.step import answers
 from edgekit.training.threads import conditions
 
@@ -133,15 +137,18 @@ def recover(
         raise InputError("the recovery to do again learned from labels, and these images have none", "Give those.")
     with conditions(replay, WORKERS):
         normed = reestimate(pruned.student, data.images, data.preprocessing)
-        guide = Distillation(pruned.teacher, pruned.student, pruned.graph, pruned.keep, labelled)
+        rows = compared(pruned.graph, pruned.keep)
+        teaching = Teaching(pruned.teacher.eval().requires_grad_(False), rows)
         try:
-            plan = kept(folder, RecoveryPlan, lambda: work.plan(copy.deepcopy(clean), guide))
+            teacher = teacher_for(teaching, work.few, cores(), None if replay is None else replay.teacher)
+            guide = Distillation(teacher, rows, labelled)
+            plan = kept(folder, RecoveryPlan, lambda: work.plan(copy.deepcopy(clean), teacher, guide))
             trained, reached = work.trained(plan, guide, on_tick)
         except TrainingFailed:
             forget(folder)
             raise
         finally:
-            guide.close()
+            teaching.close()
     clean.load_state_dict({key: value.cpu() for key, value in trained.network.state_dict().items()})
     seconds = work.stopwatch.seconds()
     forget(folder)
@@ -154,7 +161,7 @@ def recover(
         None if data.tuning is None else _tuned(plan, len(data.tuning), reached),
         None if data.tuning is not None else "there are no labels to look at the accuracy with",
         trained.cut,
-        trained.record,
+        trained.record.model_copy(update={"teacher": teacher.name}),
     )
 
 
@@ -172,10 +179,17 @@ class _Work:
         """Percent of the tuning images, where there are any."""
         return None if self.data.tuning is None else top1(network, self.data.tuning, self.data.preprocessing)
 
-    def plan(self, cut: nn.Module, guide: Distillation) -> RecoveryPlan:
+    @cached_property
+    def few(self) -> Tensor:
+        """Some pictures, normalised."""
+        batch = training_batches(self.data.images, self.data.preprocessing, min(4, self.data.images.train.count), 0)
+        return next(batch)[0]
+
+    def plan(self, cut: nn.Module, teacher: Teacher, guide: Distillation) -> RecoveryPlan:
         """Looks at the accuracy so far, and plans what fits under the ceiling; `cut` is the student as it was cut."""
-        now = self.stopwatch.seconds
-        dense, before = self.top1(self.pruned.teacher), self.top1(cut)
+        now, tuning, how = self.stopwatch.seconds, self.data.tuning, self.data.preprocessing
+        dense = None if tuning is None else share_right(lambda inputs: teacher(inputs)[0], tuning, how)
+        before = self.top1(cut)
         began = now()
         renewed = self.top1(self.pruned.student)
         look_seconds = now() - began
@@ -183,10 +197,12 @@ class _Work:
         def left() -> float:
             return self.settings.first_share * self.settings.seconds - now() - len(LOOKS) * look_seconds
 
-        recipe, step_seconds = self._recipe(guide, left)
+        recipe, fitted = self._recipe(guide, left)
         return RecoveryPlan(
             recipe=recipe,
-            step_seconds=step_seconds,
+            step_seconds=None if fitted is None else fitted.step_seconds,
+            fresh_seconds=None if fitted is None else fitted.fresh_seconds,
+            parts=self._parts(min(stage.batch for stage in recipe.stages)),
             looks=tuple(looks(look_seconds, left())[:-1]) if dense is not None else (),
             look_seconds=look_seconds,
             dense_top1=dense,
@@ -194,20 +210,30 @@ class _Work:
             reestimated_top1=renewed,
         )
 
-    def _recipe(
-        self, guide: Distillation, left: Callable[[], float]
-    ) -> tuple[TrainingRecipe, tuple[float, ...] | None]:
-        """The recipe, and the seconds that a step of each stage takes where that was measured."""
+    @cached_property
+    def _is_random(self) -> bool:
+        return is_random(self.pruned.student, self.few)
+
+    def _parts(self, batch: int) -> int:
+        """Parts of a batch that go through side by side; one where the network draws random numbers in training."""
+        if self.settings.replay is not None:
+            return self.settings.replay.parts
+        parts = parts_at_once(batch)
+        return 1 if parts > 1 and self._is_random else parts
+
+    def _recipe(self, guide: Distillation, left: Callable[[], float]) -> tuple[TrainingRecipe, Fitted | None]:
+        """The recipe, and what its steps take where that was measured."""
         settings, student = self.settings, self.pruned.student
         if settings.replay is not None:
             return settings.replay.recipe, None
         size, count = self.data.preprocessing.size, self.data.images.train.count
         channels = self.data.preprocessing.channels
-        step_seconds: tuple[float, ...] | None = None
+        fitted: Fitted | None = None
         if settings.images is not None:
             stages = counted(student, size, count, settings.images, channels)
         else:
-            stages, step_seconds = fitting(student, guide, size, count, left, channels)
+            fitted = fitting(student, guide, size, count, left, channels, self._parts(BATCH))
+            stages = fitted.stages
         recipe = imitating(
             "pruned",
             "pruning images",
@@ -218,7 +244,7 @@ class _Work:
             plain_learning_rate=settings.learning_rate / 10,
             weight_decay=0.1,
         )
-        return recipe, step_seconds
+        return recipe, fitted
 
     def trained(
         self, plan: RecoveryPlan, guide: Distillation, on_tick: Callable[[Tick, float], None]
@@ -236,8 +262,11 @@ class _Work:
             told.mean,
             told.std,
             workers=WORKERS,
+            parts=plan.parts,
             checkpoint_seconds=30.0,
-            ceiling=Ceiling(settings.seconds, self.stopwatch, plan.step_seconds, plan.look_seconds),
+            ceiling=Ceiling(
+                settings.seconds, self.stopwatch, plan.step_seconds, plan.fresh_seconds, after_seconds=plan.look_seconds
+            ),
             looks=Looks(plan.looks, plan.look_seconds, is_enough),
             if_diverged=f"Lower `learning_rate` of `pruning` in the recipe: it is {settings.learning_rate:g}.",
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 import torch
@@ -11,7 +12,8 @@ from torch import nn
 from edgekit.size import Size
 from edgekit.training.checkpoint import Plan
 from edgekit.training.distillation import DistillationLoss
-from edgekit.training.pace import MARGIN, pace
+from edgekit.training.echo import Echo
+from edgekit.training.pace import MARGIN, timed
 from edgekit.training.recipe import Stage
 
 BATCH: Final = 32
@@ -23,9 +25,30 @@ SMALLEST_SIDE: Final = 75
 
 MOST_EPOCHS: Final = 40
 
+ECHO: Final = 4
+"""How often a picture that is drawn is trained on."""
+
+BESIDE: Final = 0.8
+"""What is left of the pace beside drawing a part of the pictures, and the optimiser's own step."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Stages that fit into the time, the seconds of a step of each, and of each picture drawn beyond a step's share."""
+
+    stages: tuple[Stage, ...]
+    step_seconds: tuple[float, ...]
+    fresh_seconds: tuple[float, ...]
+
 
 class RecoveryPlan(Plan):
-    """The plan, and top-1 percent of the tuning images until then (None: there are none)."""
+    """The plan, and top-1 percent of the tuning images until then (None: there are none).
+
+    Attributes:
+        parts: of a batch that go through side by side.
+    """
+
+    parts: int = 1
 
     dense_top1: float | None = None
     pruned_top1: float | None = None
@@ -50,7 +73,7 @@ def counted(student: nn.Module, size: Size, available: int, images: int, channel
     for place in by_rest[: steps - sum(made)]:
         made[place] += 1
     pairs = zip(sizes, made, strict=True)
-    return tuple(Stage(size=each, images=count * batch, batch=batch) for (each, _), count in pairs if count)
+    return tuple(_stage(each, count * batch, batch) for (each, _), count in pairs if count)
 
 
 def fitting(
@@ -60,21 +83,29 @@ def fitting(
     available: int,
     seconds_left: Callable[[], float],
     channels: int = 3,
-) -> tuple[tuple[Stage, ...], tuple[float, ...]]:
-    """Stages that fit into the time at the pace of this machine, and the seconds that a step of each takes.
+    parts: int = 1,
+) -> Fitted:
+    """Stages that fit into the time at the pace of this machine.
 
     Args:
         size, available: as for `counted`; seconds_left: asked when the pace is known, which takes time too.
+        parts: of a batch that go through side by side.
     """
     batch = _batch(available)
     sizes = sizes_of(student, size, channels)
-    paces = [pace(student, guide, each, batch, channels) for each, _ in sizes]
+    paces = [timed(student, guide, each, batch, channels, parts) for each, _ in sizes]
     seconds = max(0.0, MARGIN * seconds_left())
-    stages = []
-    for (each, share), images_per_second in zip(sizes, paces, strict=True):
-        count = min(seconds * share * images_per_second, MOST_EPOCHS * available * share)
-        stages.append(Stage(size=each, images=max(batch, int(count)), batch=batch))
-    return tuple(stages), tuple(batch / each for each in paces)
+    stages, step_seconds = [], []
+    for (each, share), pace in zip(sizes, paces, strict=True):
+        drawn = Echo(_stage(each, batch, batch)).fresh
+        step_seconds.append((pace.learning_seconds + drawn * pace.teaching_seconds) / BESIDE)
+        count = min(seconds * share * batch / step_seconds[-1], MOST_EPOCHS * available * share)
+        stages.append(_stage(each, max(batch, int(count)), batch))
+    return Fitted(tuple(stages), tuple(step_seconds), tuple(pace.teaching_seconds / BESIDE for pace in paces))
+
+
+def _stage(size: Size, images: int, batch: int) -> Stage:
+    return Stage(size=size, images=images, batch=batch, echo=min(ECHO, batch))
 
 
 def sizes_of(student: nn.Module, size: Size, channels: int = 3) -> list[tuple[Size, float]]:

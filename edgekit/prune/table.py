@@ -1,5 +1,8 @@
 """A table of what layers take on the target, in the precision that will run, over their channel counts.
 
+Each layer is timed beside a reference, in the same runs, and kept as a ratio to it: a table that was made while the
+clock fell, or in sessions of different clocks, is right up to a common scale: what the reference took in the median.
+
 Points lie on one ladder of counts for all models, so that what was measured once on a device serves every network with
 a layer of that geometry. Between them: steps in output channels are kept (counts are rounded up to the target's
 granularity before they are looked up), the rest is linear.
@@ -18,8 +21,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
+from edgekit.json_files import json_file
 from edgekit.prune.channels import ChannelGraph, Geometry
 from edgekit.prune.probes import Probe
+from edgekit.prune.relative import Rounds, scaled
 
 OUTPUTS: Final = (4, 8, 16, 32, 48, 64, 80, 96, 128, 160, 192, 224, 256, 320, 384, 448, 512, 640, 768, 1024, 1536, 2048)
 GROUPS: Final = (1, 2, *OUTPUTS)
@@ -29,8 +34,11 @@ INPUTS: Final = (4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 AT_ONCE: Final = 96
 """Probes in one graph: enough to spread what a graph costs, few enough to keep memory small."""
 
-Timer = Callable[[Sequence[Probe]], Sequence[float]]
-"""Microseconds of each of some probes."""
+Timer = Callable[[Sequence[Probe]], Rounds]
+"""Times some probes and the reference, turn by turn."""
+
+Ratios = dict[str, float]
+References = list[float]
 
 
 @dataclass(frozen=True)
@@ -120,29 +128,33 @@ def measured(
         path: one file a device, runtime and precision.
         time: times some probes on the target.
     """
-    known = read(path)
+    known, references = read(path)
     missing = [probe for probe in probes if probe.key() not in known]
     groups = [missing[first : first + AT_ONCE] for first in range(0, len(missing), AT_ONCE)]
     for done, group in enumerate(groups):
         on_progress(done * AT_ONCE, len(missing))
-        known |= {probe.key(): each for probe, each in zip(group, time(group), strict=True)}
-        _write(path, known)
-    return LatencyTable(_monotone(known), granularity)
+        rounds = time(group)
+        known |= {probe.key(): each for probe, each in zip(group, rounds.ratios(), strict=True)}
+        references.append(rounds.reference_us)
+        _write(path, known, references)
+    return LatencyTable(_monotone(scaled(known, references)), granularity)
 
 
-def read(path: Path) -> dict[str, float]:
-    """What a file holds; nothing if it is not there or is damaged."""
+def read(path: Path) -> tuple[Ratios, References]:
+    """What a file holds: ratios by probe, and the reference's microseconds; nothing if it is damaged or not there."""
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
-        return {str(key): float(value) for key, value in told.items()}
-    except (OSError, ValueError, AttributeError, TypeError):
-        return {}
+        told = json_file(path)
+        ratios = {str(key): float(value) for key, value in told["ratios"].items()}
+        return ratios, [float(each) for each in told["references_us"]]
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
+        return {}, []
 
 
-def _write(path: Path, known: Mapping[str, float]) -> None:
+def _write(path: Path, known: Ratios, references: References) -> None:
     """Writes the file whole; what another process added meanwhile stays in it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = {**read(path), **known}
+    there, of_others = read(path)
+    whole = {"ratios": {**there, **known}, "references_us": max(references, of_others, key=len)}
     handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         json.dump(whole, file, indent=0, sort_keys=True)

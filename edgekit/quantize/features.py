@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from edgekit.data.loading import batches
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.quantize.ptq import normalised
 from edgekit.runtime.openvino_core import core
+from edgekit.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
@@ -34,8 +34,8 @@ def penultimate_features(
 
     whole = load(graph)
     layout = layout_of(image_input(whole))
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "features.onnx"
+    with temporary_folder() as folder:
+        path = folder / "features.onnx"
         save(with_features(whole), path)
         model = core().compile_model(str(path), "CPU", {"PERFORMANCE_HINT": "LATENCY"})
     request, output = model.create_infer_request(), model.output(0)

@@ -123,7 +123,7 @@ def observe(core: ir.Model, quantized: ir.Model, inputs: Inputs, on_progress: Pr
         core: the float32 graph; quantized: NNCF's Q/DQ form of it.
         on_progress: called for each input of each pass.
     Raises:
-        InputError: nothing in the graph is quantized, or there are no inputs.
+        InputError: nothing in the graph is quantized, there are no inputs, or an output is not finite.
     """
     core = named_as(core, quantized)
     found = operators(quantized, core)
@@ -142,6 +142,8 @@ def observe(core: ir.Model, quantized: ir.Model, inputs: Inputs, on_progress: Pr
             plain, int8 = (np.asarray(each).reshape(1, -1) for each in values[:2])
             powers += np.asarray(values[2], np.float64).reshape(-1, 3)
             if number == 0:
+                if not (np.isfinite(plain).all() and np.isfinite(int8).all()):
+                    raise InputError(f"the outputs for image {done} of {count} are not finite", "Leave it out.")
                 divergences.append(float(divergence(plain, int8)[0]))
                 agreed += int(plain.argmax() == int8.argmax())
             on_progress(number * count + done, len(graphs) * count)

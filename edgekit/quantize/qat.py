@@ -25,7 +25,8 @@ from edgekit.training.ceiling import Ceiling, Stopwatch
 from edgekit.training.checkpoint import SPENT, Plan, forget, kept
 from edgekit.training.distillation import Answers
 from edgekit.training.images import TrainingImages, ordered
-from edgekit.training.loop import RunSettings, Tick, train
+from edgekit.training.log import Tick
+from edgekit.training.loop import RunSettings, train
 from edgekit.training.memory import at_once
 from edgekit.training.pace import MARGIN, pace
 from edgekit.training.recipe import Stage, imitating
@@ -144,7 +145,9 @@ def train_quantized(
             told.std,
             workers=WORKERS,
             checkpoint_seconds=30.0,
-            ceiling=Ceiling(settings.seconds, stopwatch, plan.step_seconds, loading),  # writing takes no longer
+            ceiling=Ceiling(
+                settings.seconds, stopwatch, plan.step_seconds, after_seconds=loading
+            ),  # writing takes no longer
             if_diverged=f"Lower its learning rate: it is {plan.recipe.learning_rate:g}.",
         )
         trained = train(learned.network, ordered(data.images, told), replay or plan.recipe, folder, run, guide, on_tick)

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 from torch import nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs import CLASSES, draw, label_of
+from edgekit.errors import InputError
 from edgekit.models import create
 from edgekit.models.registry import find_model
 from edgekit.size import Size
@@ -23,6 +25,7 @@ from edgekit.training.autocast import autocast
 from edgekit.training.loop import RunSettings, normalised, seeded, train
 
 EPOCHS_FILE = "epochs.jsonl"
+_EPOCH = TypeAdapter(EpochResult)
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,17 @@ def run(recipe: StudyRecipe, contest: Contest, network: Contestant, seed: int, o
 
 
 def results(out_dir: Path) -> list[EpochResult]:
-    """The epochs that a run has behind it."""
+    """The epochs that a run has behind it.
+
+    Raises:
+        InputError: the file that tells of them is damaged.
+    """
     path = out_dir / EPOCHS_FILE
-    return [EpochResult(**json.loads(line)) for line in path.read_text().splitlines()] if path.exists() else []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        return [_EPOCH.validate_json(line) for line in lines]
+    except ValueError as error:  # pydantic's, too
+        raise InputError(f"{path} is damaged", "Delete its folder to run that network again.") from error
 
 
 def examined(

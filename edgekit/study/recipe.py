@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from edgekit.input_recipe import Seed, Width
 from edgekit.training.recipe import Stage, TrainingRecipe
 
 
 class Contestant(BaseModel):
     """A network of a comparison: its registry name, what people call it, and how its residuals are scaled."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     label: str
     model: str
@@ -24,18 +25,18 @@ class Contest(BaseModel):
     average of the weights on `validation_images` others.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     name: str
     title: str
     networks: tuple[Contestant, ...] = Field(min_length=2)
-    seeds: tuple[int, ...] = (1, 2, 3)
-    width: float = Field(default=0.25, gt=0)
-    size: int = Field(default=107, ge=75, description="pixels")
+    seeds: tuple[Seed, ...] = (1, 2, 3)
+    width: Width = 0.25
+    size: int = Field(default=107, ge=75, le=1024, description="pixels")
     epochs: int = Field(default=30, gt=0)
     epoch_images: int = Field(default=2400, gt=0)
     validation_images: int = Field(default=1200, gt=0)
-    batch: int = Field(default=32, gt=1)
+    batch: int = Field(default=32, gt=1, le=1_000_000)
     levels: tuple[float, ...] = Field(default=(), description="top-1 errors, percent, to be reached")
 
     @property
@@ -52,7 +53,7 @@ class Contest(BaseModel):
 class StudyRecipe(BaseModel):
     """Contests and the training protocol that they share; the protocol's model, width, seed and stages are set here."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     training: TrainingRecipe = TrainingRecipe()
     contests: tuple[Contest, ...] = Field(min_length=1)

@@ -56,7 +56,7 @@ _ARM_ARCHITECTURES = ("aarch64", "arm64")
 _ARM_RUNTIME = (
     "ONNX Runtime, because its INT8 is right there: with its arm64 wheel (1.32.0, emulated) logits have a cosine of"
     " 0.99998 to exact arithmetic, with OpenVINO's (2026.4.1) 0.958 to 0.994, and 131 of 149 convolutions run on"
-    " reference kernels; see docs/arm.md"
+    " reference kernels; see docs/targets/arm64.md"
 )
 _ARM_EITHER = "FP16 stands beside INT8 in the bundle: which is faster only the board can say"
 

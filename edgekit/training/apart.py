@@ -25,8 +25,10 @@ Tell: TypeAlias = Callable[..., None]
 """Hears of progress, with whatever arguments the work tells it."""
 
 BEGIN: Final = (
-    "import pickle, sys; sys.path[:] = pickle.load(sys.stdin.buffer); from edgekit.training.apart import serve; serve()"
+    "import sys; sys.path[:] = filter(None, sys.path); import pickle; sys.path[:] = pickle.load(sys.stdin.buffer);"
+    " from edgekit.training.apart import serve; serve()"
 )
+"""Nothing is imported from the folder that the user stands in, where `-c` would look before all others."""
 
 
 def apart(work: str, arguments: tuple[Any, ...], tell: Tell) -> Any:

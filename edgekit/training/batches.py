@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing.util import get_temp_dir
 from typing import Protocol
 
@@ -15,9 +16,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from edgekit.training.distillation import Taught
+from edgekit.training.echo import Echo, Row
 from edgekit.training.images import TrainingImages
 from edgekit.training.recipe import Stage
 from edgekit.training.schedule import Schedule
+
+Teach = Callable[[Tensor], Taught]
+"""What a teacher makes of uint8 pictures (N, H, W, C)."""
 
 
 class Course(Protocol):
@@ -26,6 +32,23 @@ class Course(Protocol):
     schedule: Schedule
     done: int
     stop: int
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What a step learns from.
+
+    Attributes:
+        place: of its stage; drawn: how many of its pictures were drawn for it.
+        pictures: uint8 (N, H, W, C); labels: (N,).
+        taught: what the teacher makes of them; empty without one.
+    """
+
+    place: int
+    drawn: int
+    pictures: Tensor
+    labels: Tensor
+    taught: Taught
 
 
 class _Positions(Dataset[tuple[Tensor, int]]):
@@ -58,10 +81,13 @@ def _epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return _ORDERS[key]
 
 
-def batches(images: TrainingImages, course: Course, seed: int, workers: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """(place of the stage, uint8 pictures (N, H, W, 3), labels (N,)) of each step that is to come.
+def batches(
+    images: TrainingImages, course: Course, seed: int, workers: int, teach: Teach | None = None
+) -> Iterator[Batch]:
+    """The batches of the steps that are to come.
 
-    Whoever takes a batch counts it in `course.done` before the next; steps that are cut meanwhile are left out.
+    Whoever takes one counts it in `course.done` before the next; steps that are cut meanwhile are left out. What a
+    run that was killed had in memory is drawn and taught again, in the same groups.
     """
     if workers:
         # Workers share tensors through a temporary folder. Made here it is theirs too, and this process removes it;
@@ -69,16 +95,58 @@ def batches(images: TrainingImages, course: Course, seed: int, workers: int) -> 
         get_temp_dir()
     for place, stage in enumerate(course.schedule.stages):
         first = sum(course.schedule.steps[:place])
-        left = first + course.schedule.steps[place] - course.done
-        if left <= 0 or course.done >= course.stop:
+        steps = course.schedule.steps[place]
+        if course.done >= min(course.stop, first + steps):
             continue
-        dataset = _Positions(images, stage, course.schedule.images_at(course.done), left * stage.batch, seed)
-        for pictures, labels in DataLoader(
-            dataset, stage.batch, num_workers=workers, prefetch_factor=4 if workers else None
-        ):
-            yield place, pictures, labels
+        echo, kept, behind = Echo(stage), _Kept(), course.done - first
+        begin = max(0, behind - echo.memory)
+        at = course.schedule.images_at(first) + echo.drawn_before(begin)
+        left = echo.drawn_before(steps) - echo.drawn_before(begin)
+        dataset = _Positions(images, stage, at, left, seed)
+        groups = (echo.drawn(step) for step in range(begin, steps))
+        ahead = 4 * stage.echo if workers else None  # four batches each, however many pictures of a step come again
+        loader = DataLoader(dataset, batch_sampler=_Groups(groups), num_workers=workers, prefetch_factor=ahead)
+        for step, (pictures, labels) in enumerate(loader, begin):
+            fresh = (pictures, labels, *(teach(pictures) if teach is not None else ()))
+            again = kept.of(echo.again(step)) if step >= behind else ()
+            kept.keep(step, tuple(each[: echo.fresh] for each in fresh), echo.memory)
+            if step < behind:
+                continue
+            both = tuple(torch.cat(pair) for pair in zip(fresh, again, strict=True)) if again else fresh
+            yield Batch(place, len(labels), both[0], both[1], both[2:])
             if course.done >= min(course.stop, first + course.schedule.steps[place]):
                 break
+
+
+class _Groups:
+    """Positions 0, 1, 2, ... in groups of these sizes."""
+
+    def __init__(self, sizes: Iterator[int]) -> None:
+        self._sizes = sizes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = 0
+        for size in self._sizes:
+            yield list(range(first, first + size))
+            first += size
+
+
+class _Kept:
+    """Pictures of the last steps, with labels and what was taught of them."""
+
+    def __init__(self) -> None:
+        self._steps: dict[int, tuple[Tensor, ...]] = {}
+
+    def keep(self, step: int, drawn: tuple[Tensor, ...], memory: int) -> None:
+        """Keeps what a step drew for `memory` steps."""
+        if memory:
+            self._steps[step] = tuple(each.clone() for each in drawn)
+            self._steps.pop(step - memory, None)
+
+    def of(self, rows: tuple[Row, ...]) -> tuple[Tensor, ...]:
+        """Those rows, one after another; nothing for none."""
+        found = [[column[row.place] for column in self._steps[row.step]] for row in rows]
+        return tuple(torch.stack(column) for column in zip(*found, strict=True))
 
 
 @contextmanager

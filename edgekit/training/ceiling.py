@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from edgekit.errors import InputError
+from edgekit.json_files import json_file
+from edgekit.training.echo import Echo
 from edgekit.training.recipe import Stage
 from edgekit.training.schedule import TOLERANCE, Schedule, fitted
 
@@ -41,8 +43,8 @@ class Stopwatch:
         self._path, self._clock, self._before = path, clock, 0.0
         if path is not None and path.exists():
             try:
-                self._before = float(json.loads(path.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
+                self._before = float(json_file(path))
+            except (ValueError, TypeError, OverflowError) as error:
                 raise InputError(f"{path} is damaged", "Delete it.") from error
         self._began = clock()
 
@@ -65,12 +67,14 @@ class Ceiling:
 
     Attributes:
         step_seconds: what a step of each stage takes by plan; None where no pace was measured.
+        fresh_seconds: what each picture adds that a step draws beyond its share.
         after_seconds: what follows on training, at the pace of the plan.
     """
 
     seconds: float
     stopwatch: Stopwatch
     step_seconds: tuple[float, ...] | None = None
+    fresh_seconds: tuple[float, ...] | None = None
     after_seconds: float = 0.0
 
 
@@ -91,6 +95,7 @@ class PaceWatch:
     def __init__(self, stages: Sequence[Stage], ceiling: Ceiling | None) -> None:
         self._ceiling = ceiling or Ceiling(float("inf"), Stopwatch())
         areas = tuple(float(stage.batch * stage.pixels) for stage in stages)
+        self._shares = tuple(Echo(stage).fresh for stage in stages)
         self._costs = self._ceiling.step_seconds or areas
         self._ratios: deque[float] = deque(maxlen=WINDOW)
         self._mark, self._warm = self._now(), -1
@@ -99,15 +104,20 @@ class PaceWatch:
         """Time until now belongs to no step."""
         self._mark = self._now()
 
-    def step(self, place: int) -> None:
-        """A step of stage `place` has ended; the next one begins.
+    def step(self, place: int, drawn: int | None = None) -> None:
+        """A step of stage `place` has ended, which drew so many pictures (None: its share); the next one begins.
 
         The first of a stage says nothing: processes start for it, and kernels are made.
         """
         now = self._now()
         if place == self._warm:
-            self._ratios.append((now - self._mark) / self._costs[place])
+            self._ratios.append((now - self._mark) / (self._costs[place] + self._beyond(place, drawn)))
         self._mark, self._warm = now, place
+
+    def _beyond(self, place: int, drawn: int | None) -> float:
+        """What a step costs more for pictures that it drew beyond its share."""
+        each = self._ceiling.fresh_seconds
+        return 0.0 if each is None or drawn is None else each[place] * max(0, drawn - self._shares[place])
 
     def seconds_left(self, schedule: Schedule, done: int) -> float:
         """What the steps to come take at the pace of the last ones; before any, at the plan's."""

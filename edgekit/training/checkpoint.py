@@ -12,6 +12,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from edgekit.errors import InputError
+from edgekit.models.weights import check_archive
 from edgekit.training.recipe import TrainingRecipe
 from edgekit.training.record import NumberFormat
 from edgekit.training.schedule import Schedule, Span
@@ -35,12 +36,13 @@ class Course:
     Attributes:
         schedule: as it is now; done: steps behind; stop: where it ends this time.
         rates: what the rates were multiplied by at each step so far; cut: what was left out, in words.
-        threads, number_format: what it is computed with.
+        threads, number_format: what it is computed with; parts: of a batch that go through side by side.
     """
 
     schedule: Schedule
     threads: int
     number_format: NumberFormat
+    parts: int = 1
     done: int = 0
     stop: int = 0
     rates: list[float] = field(default_factory=list)
@@ -52,6 +54,7 @@ class Plan(BaseModel):
 
     Attributes:
         step_seconds: what a step of each stage takes by the pace that was measured; None where none was.
+        fresh_seconds: what each picture adds that a step draws beyond its share (edgekit.training.echo).
         looks: progress (0 to 1) at which the accuracy is looked at; look_seconds: what a look took.
     """
 
@@ -59,6 +62,7 @@ class Plan(BaseModel):
 
     recipe: TrainingRecipe
     step_seconds: tuple[float, ...] | None = None
+    fresh_seconds: tuple[float, ...] | None = None
     looks: tuple[float, ...] = ()
     look_seconds: float = 0.0
 
@@ -104,6 +108,7 @@ def save(path: Path, parts: dict[str, Stateful], recipe: TrainingRecipe, course:
         "cut": course.cut,
         "threads": course.threads,
         "number_format": course.number_format,
+        "parts": course.parts,
     }
     partial = path.with_suffix(".part")
     torch.save(state | {name: part.state_dict() for name, part in parts.items()}, partial)
@@ -119,11 +124,13 @@ def resume(path: Path, parts: dict[str, Stateful], recipe: TrainingRecipe, fresh
     if not path.exists():
         return fresh
     try:
+        check_archive(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
         kept = Course(
             Schedule(recipe.stages, tuple(state["steps"]), tuple(Span(**each) for each in state["spans"])),
             state["threads"],
             state["number_format"],
+            state["parts"],
             done=state["step"],
             rates=state["rates"].tolist(),
             cut=state["cut"],

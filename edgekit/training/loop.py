@@ -12,46 +12,32 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from edgekit.size import Size, plain
 from edgekit.training.autocast import computing, number_format
 from edgekit.training.auxiliary_heads import AuxiliaryHeads
-from edgekit.training.batches import batches, child_signals_kept
+from edgekit.training.batches import Batch, batches, child_signals_kept
 from edgekit.training.ceiling import Ceiling, PaceWatch
 from edgekit.training.checkpoint import CHECKPOINT, Course, resume, save
-from edgekit.training.distillation import DistillationLoss
+from edgekit.training.distillation import DistillationLoss, Taught
 from edgekit.training.failure import TrainingFailed
 from edgekit.training.images import TrainingImages
-from edgekit.training.log import as_line, step_of
+from edgekit.training.log import Log, Tick
 from edgekit.training.optimizers import optimizer_for
 from edgekit.training.recipe import TrainingRecipe
 from edgekit.training.record import TrainingRecord
+from edgekit.training.replicas import Replicas
 from edgekit.training.schedule import Schedule, rate_factor
-from edgekit.training.step import Parts, backward, clip, follow
+from edgekit.training.step import Part, Parts, backward, clip, follow
 from edgekit.training.strides import pixels_left_out_first
 from edgekit.training.threads import training_threads
 
 Channels = tuple[float, ...]
-
-
-@dataclass(frozen=True)
-class Tick:
-    """One line of the training log; `seconds_left` at the pace of the last steps."""
-
-    step: int
-    steps: int
-    images: int
-    size: Size
-    learning_rate: float
-    loss: float
-    top1: float
-    images_per_second: float
-    seconds_left: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +55,7 @@ class RunSettings:
 
     Attributes:
         mean, std: that images are normalised with; workers: processes that draw them.
+        parts: of a batch that go through side by side on the processor, where nothing in the network is random.
         stop_after: ends the run after this many steps, with a checkpoint, as a kill would.
         ceiling: what it may take; looks: that may end it early. Neither binds a run from a record.
         if_diverged: what to do about a loss that is not finite, which then ends the run; None: it goes on.
@@ -77,6 +64,7 @@ class RunSettings:
     mean: Channels = (0.5, 0.5, 0.5)
     std: Channels = (0.5, 0.5, 0.5)
     workers: int = 1
+    parts: int = 1
     checkpoint_seconds: float = 120.0
     stop_after: int | None = None
     ceiling: Ceiling | None = None
@@ -135,12 +123,18 @@ def train(
     network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     taps = AuxiliaryHeads(network, recipe.auxiliary, recipe.stages[0].size, len(settings.mean))
     optimizer = optimizer_for(nn.ModuleList([network, taps]), recipe)
-    parts = Parts(network, copy.deepcopy(network).eval(), taps, optimizer)
-    fresh = _fresh(recipe, replay, device, settings.workers)
-    course = resume(out_dir / CHECKPOINT, parts.stateful(), recipe, fresh)
+    parts = Parts(network, copy.deepcopy(network).eval(), taps, optimizer, Replicas(network, 1, 1))
+    course = resume(out_dir / CHECKPOINT, parts.stateful(), recipe, _fresh(recipe, replay, device, settings))
     course.stop = course.schedule.total if settings.stop_after is None else settings.stop_after
-    conditions, strides = computing(course.threads, course.number_format), pixels_left_out_first(network, parts.average)
-    with conditions, child_signals_kept(), strides:
+    parts = replace(parts, replicas=Replicas(network, course.parts, course.threads))
+    networks = parts.replicas.networks
+    with ExitStack() as stack:
+        stack.enter_context(computing(course.threads, course.number_format))
+        stack.enter_context(child_signals_kept())
+        stack.enter_context(pixels_left_out_first(*networks, parts.average))
+        if guide is not None:
+            parts = replace(parts, losses=[stack.enter_context(guide.beside(each)) for each in networks])
+        stack.enter_context(parts.replicas.ready())
         run = _Run(parts, recipe, replay, course, settings, guide, out_dir)
         is_enough = run.go(images, on_tick)
     record = TrainingRecord(
@@ -148,18 +142,22 @@ def train(
         spans=course.schedule.spans,
         rates=tuple(course.rates),
         threads=course.threads,
+        parts=course.parts,
         number_format=course.number_format,
         labelled=guide is None or guide.labelled,
     )
     return Trained(parts.average, record, course.cut, is_enough)
 
 
-def _fresh(recipe: TrainingRecipe, replay: TrainingRecord | None, device: torch.device, workers: int) -> Course:
+def _fresh(
+    recipe: TrainingRecipe, replay: TrainingRecord | None, device: torch.device, settings: RunSettings
+) -> Course:
     """The beginning of a run."""
     if replay is not None:
-        return Course(replay.schedule, replay.threads, replay.number_format)
+        return Course(replay.schedule, replay.threads, replay.number_format, replay.parts)
     form = number_format(device.type, recipe.bf16)
-    return Course(Schedule.planned(recipe), training_threads(workers), form)
+    parts = 1 if device.type != "cpu" or recipe.auxiliary else settings.parts  # those classifiers see one network
+    return Course(Schedule.planned(recipe), training_threads(settings.workers, parts), form, parts)
 
 
 @dataclass
@@ -178,21 +176,23 @@ class _Run:
         """Trains until the course stops; whether a look at the accuracy ended it."""
         course, settings = self.course, self.settings
         watch = PaceWatch(course.schedule.stages, settings.ceiling if self.replay is None else None)
-        log, saved_at = _Log(self.folder / "log.jsonl", course.done), time.monotonic()
-        self.parts.network.train()
+        log, saved_at = Log(self.folder / "log.jsonl", course.done), time.monotonic()
+        for each in self.parts.replicas.networks:
+            each.train()
         if self._is_look() and self._is_enough():  # the run was killed at that look
             return True
         watch.begin()
-        for place, pictures, labels in batches(images, course, self.recipe.seed, settings.workers):
-            loss, right = self._step(pictures, labels, images.count)
-            watch.step(place)
+        teach = None if self.guide is None else self._taught
+        for batch in batches(images, course, self.recipe.seed, settings.workers, teach):
+            loss, right = self._step(batch, images.count)
+            watch.step(batch.place, batch.drawn)
             self._check(loss)
             self._fit(watch)
             if settings.ceiling is not None:
                 settings.ceiling.stopwatch.keep()
-            log.count(loss, right, len(labels))
+            log.count(loss, right, len(batch.labels))
             if course.done % 10 == 0 or course.done == course.schedule.total:
-                on_tick(log.write(course, place, self.recipe.learning_rate, watch))
+                on_tick(log.write(course, batch.place, self.recipe.learning_rate, watch))
             if self._is_look() or time.monotonic() - saved_at > settings.checkpoint_seconds:
                 self._save()
                 saved_at = time.monotonic()
@@ -204,28 +204,41 @@ class _Run:
         self._check(*(float(value.sum()) for value in self.parts.average.state_dict().values()))
         return False
 
-    def _step(self, pictures: Tensor, labels: Tensor, images_per_epoch: int) -> tuple[float, int]:
-        """One step on uint8 pictures (N, H, W, 3) and labels (N,); the network's own mean loss, and how many it had
-        right.
-        """
+    def _taught(self, pictures: Tensor) -> Taught:
+        """What the teacher makes of uint8 pictures (N, H, W, C)."""
+        assert self.guide is not None
+        device = next(self.parts.network.parameters()).device
+        return self.guide.taught(self._normalised(pictures.to(device)))
+
+    def _normalised(self, pictures: Tensor) -> Tensor:
+        return normalised(pictures, self.settings.mean, self.settings.std)
+
+    def _step(self, batch: Batch, images_per_epoch: int) -> tuple[float, int]:
+        """One step; the network's own mean loss, and how many pictures it had right."""
         course, recipe, parts = self.course, self.recipe, self.parts
-        step, device = course.done, next(parts.network.parameters()).device
+        step = course.done
         torch.manual_seed(recipe.seed * 1_000_003 + step)
         factor = rate_factor(recipe, step, images_per_epoch, course.schedule)
         if self.replay is not None:
             factor = self.replay.rates[step]
         parts.optimizer.set_rate(factor)
-        inputs = normalised(pictures.to(device), self.settings.mean, self.settings.std)
-        together = course.schedule.stage_at(step).at_once or len(inputs)
-        pairs = zip(torch.split(inputs, together), torch.split(labels.to(device), together), strict=True)
-        loss, right = backward(parts, recipe, list(pairs), self.guide, course.schedule.progress(step))
+        count = len(batch.labels)
+        together = course.schedule.stage_at(step).at_once or -(-count // course.parts)
+        split, progress = self._split(batch, together), course.schedule.progress(step)
+        loss, right = backward(parts, recipe, split, self._normalised, progress)
         clip(parts, recipe)
-        parts.optimizer.step()
+        parts.optimizer.step(parts.replicas.each)
         decay = recipe.ema ** course.schedule.stretch(step)
         follow(parts.average, parts.network, min(decay, (1 + step) / (10 + step)))
         course.rates.append(factor)
         course.done += 1
         return loss, right
+
+    def _split(self, batch: Batch, together: int) -> list[Part]:
+        """A batch as parts of so many pictures."""
+        device = next(self.parts.network.parameters()).device
+        columns = [torch.split(each.to(device), together) for each in (batch.pictures, batch.labels, *batch.taught)]
+        return [Part(row[0], row[1], tuple(row[2:])) for row in zip(*columns, strict=True)]
 
     def _check(self, *values: float) -> None:
         """Raises TrainingFailed where a value is not finite and that is to end the run."""
@@ -271,47 +284,6 @@ def seeded(seed: int, make: Callable[[], nn.Module]) -> nn.Module:
 
 def normalised(pictures: Tensor, mean: Channels, std: Channels) -> Tensor:
     """uint8 (N, H, W, C) to float32 (N, C, H, W), channels last in memory."""
-    shift = torch.tensor(mean, device=pictures.device).view(1, -1, 1, 1)
-    scale = torch.tensor(std, device=pictures.device).view(1, -1, 1, 1)
-    inputs = (pictures.permute(0, 3, 1, 2).float().div(255) - shift) / scale
-    return inputs.contiguous(memory_format=torch.channels_last)
-
-
-class _Log:
-    """Averages over ten steps and writes a line; a resumed run first drops the lines after its checkpoint."""
-
-    def __init__(self, path: Path, done: int) -> None:
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        kept = [line for line in lines if step_of(line) <= done]
-        path.write_text("".join(line + "\n" for line in kept))
-        self._path = path
-        self._clear()
-
-    def _clear(self) -> None:
-        self._losses: list[float] = []
-        self._right = self._seen = 0
-        self._since = time.monotonic()
-
-    def count(self, loss: float, right: int, images: int) -> None:
-        """Notes a step."""
-        self._losses.append(loss)
-        self._right += right
-        self._seen += images
-
-    def write(self, course: Course, place: int, learning_rate: float, watch: PaceWatch) -> Tick:
-        """Writes a line about the steps since the last one, the latest in stage `place`."""
-        tick = Tick(
-            step=course.done,
-            steps=course.schedule.total,
-            images=course.schedule.images_at(course.done),
-            size=course.schedule.stages[place].size,
-            learning_rate=learning_rate * course.rates[-1],
-            loss=sum(self._losses) / len(self._losses),
-            top1=100 * self._right / self._seen,
-            images_per_second=self._seen / (time.monotonic() - self._since),
-            seconds_left=watch.seconds_left(course.schedule, course.done),
-        )
-        with self._path.open("a") as file:
-            file.write(as_line({**asdict(tick), "size": plain(tick.size)}))
-        self._clear()
-        return tick
+    shift, scale = (torch.tensor(each, device=pictures.device) for each in (mean, std))
+    inputs = pictures.float().div_(255).sub_(shift).div_(scale)
+    return inputs.permute(0, 3, 1, 2).contiguous(memory_format=torch.channels_last)

@@ -6,7 +6,7 @@ Muon (Jordan et al. 2024) is torch's own; it takes matrices only, so that each c
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,6 +16,15 @@ from edgekit.training.recipe import TrainingRecipe
 
 PartState = dict[str, Any]
 """A torch optimiser's own dictionary."""
+
+
+Together = Callable[[Sequence[Callable[[], Any]]], Any]
+
+
+def one_by_one(work: Sequence[Callable[[], Any]]) -> None:
+    """Does each piece of work in turn."""
+    for each in work:
+        each()
 
 
 class Optimizer:
@@ -31,13 +40,13 @@ class Optimizer:
             for group, rate in zip(part.param_groups, rates, strict=True):
                 group["lr"] = rate * factor
 
-    def step(self) -> None:
-        """One step along the gradients, which are then dropped."""
+    def step(self, together: Together = one_by_one) -> None:
+        """One step along the gradients, which are then dropped; `together` runs what does not depend on each other."""
         for matrix, weight in self._views:
             matrix.grad = None if weight.grad is None else _as_matrix(weight.grad)
             weight.grad = None
+        together([part.step for part in self._parts])
         for part in self._parts:
-            part.step()
             part.zero_grad(set_to_none=True)
 
     def state_dict(self) -> dict[str, PartState]:
@@ -60,10 +69,12 @@ def optimizer_for(network: nn.Module, recipe: TrainingRecipe) -> Optimizer:
     if recipe.optimizer == "muon":
         convolutions = [p for p in weights if p.ndim == 4]
         matrices = [_as_matrix(p.data).requires_grad_() for p in convolutions]
-        muon = torch.optim.Muon(matrices, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, momentum=0.95)
+        rate, decay = recipe.learning_rate, recipe.weight_decay
+        halves = [half for half in (matrices[::2], matrices[1::2]) if half]  # each matrix is moved by itself
         rest = [p for p in weights if p.ndim != 4] + vectors
-        adamw = torch.optim.AdamW(rest, lr=recipe.plain_learning_rate, weight_decay=0.0)
-        return Optimizer([muon, adamw], list(zip(matrices, convolutions, strict=True)))
+        adamw = torch.optim.AdamW(rest, lr=recipe.plain_learning_rate, weight_decay=0.0, foreach=True)
+        muons = [torch.optim.Muon(half, lr=rate, weight_decay=decay, momentum=0.95) for half in halves]
+        return Optimizer([*muons, adamw], list(zip(matrices, convolutions, strict=True)))
     groups = [{"params": weights, "weight_decay": recipe.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     if recipe.optimizer == "rmsprop":
         return Optimizer([torch.optim.RMSprop(groups, lr=recipe.learning_rate, alpha=0.9, eps=1.0)], [])

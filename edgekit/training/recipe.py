@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from edgekit.input_recipe import ImageSize
+from edgekit.input_recipe import ImageSize, Seed, Width
 from edgekit.size import Size
 
 
@@ -14,15 +14,16 @@ class Stage(BaseModel):
     """A stretch of training at one resolution: `images` pictures of `size` (height, width), `batch` a step.
 
     `at_once` go through the network together, all of a step if it is not told: less memory, and the same gradients
-    unless batch norms take statistics.
+    unless batch norms take statistics. Each picture that is drawn is trained on `echo` times (edgekit.training.echo).
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     size: ImageSize
     images: int = Field(gt=0)
-    batch: int = Field(gt=1)
+    batch: int = Field(gt=1, le=1_000_000)
     at_once: int | None = Field(default=None, gt=0)
+    echo: int = Field(default=1, gt=0)
 
     @field_validator("size")
     @classmethod
@@ -30,6 +31,12 @@ class Stage(BaseModel):
         if min(size) < 8:
             raise ValueError("a side has 8 pixels or more")
         return size
+
+    @model_validator(mode="after")
+    def _draws_pictures(self) -> Stage:
+        if self.echo > self.batch:
+            raise ValueError(f"each picture {self.echo} times: a step has {self.batch} only")
+        return self
 
     @property
     def steps(self) -> int:
@@ -44,13 +51,13 @@ class Stage(BaseModel):
 class TrainingRecipe(BaseModel):
     """How a network is trained; the defaults are the paper's (section 4 of arXiv 1602.07261)."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = "inception_v4"
-    width: float = Field(default=1.0, gt=0)
+    width: Width = 1.0
     data: str = "signs"
     crops: float = Field(default=0.0, ge=0, le=1, description="signs: part of the pictures that are random crops")
-    seed: int = 0
+    seed: Seed = 0
     optimizer: Literal["rmsprop", "adamw", "muon"] = "rmsprop"
     learning_rate: float = Field(default=0.045, gt=0, description="muon: of the convolutions")
     plain_learning_rate: float = Field(

@@ -20,6 +20,8 @@ class TrainingRecord(BaseModel):
         spans: how far the run was at each step: see edgekit.training.schedule. More than one: it was cut on its way.
         rates: what the learning rates were multiplied by at each step.
         threads: that torch computed with; number_format: of convolutions and linear layers.
+        parts: of a batch that went through side by side, each with so many threads.
+        teacher: what ran the network whose answers were learned: "torch" or "openvino".
         labelled: whether labels were learned from, beside the answers of another network if there was one.
     """
 
@@ -30,6 +32,8 @@ class TrainingRecord(BaseModel):
     rates: tuple[float, ...] = Field(min_length=1)
     threads: int = Field(gt=0)
     number_format: NumberFormat
+    parts: int = Field(default=1, gt=0)
+    teacher: Literal["torch", "openvino"] = "torch"
     labelled: bool
 
     @model_validator(mode="after")

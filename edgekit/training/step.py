@@ -2,58 +2,91 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from edgekit.errors import InputError
 from edgekit.training.autocast import autocast
 from edgekit.training.auxiliary_heads import AuxiliaryHeads
 from edgekit.training.checkpoint import Stateful
-from edgekit.training.distillation import DistillationLoss
+from edgekit.training.distillation import Loss, Taught
 from edgekit.training.optimizers import Optimizer
 from edgekit.training.recipe import TrainingRecipe
+from edgekit.training.replicas import Replicas
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What is learned, its running average, and what it is learned with."""
+    """What is learned, its running average, and what it is learned with.
+
+    Attributes:
+        replicas: of the network, for parts of a batch; losses: of each of them, beside a teacher; None without one.
+    """
 
     network: nn.Module
     average: nn.Module
     taps: AuxiliaryHeads
     optimizer: Optimizer
+    replicas: Replicas
+    losses: Sequence[Loss] | None = None
 
     def stateful(self) -> dict[str, Stateful]:
         """What a checkpoint holds, by name."""
         return {"network": self.network, "average": self.average, "taps": self.taps, "optimizer": self.optimizer}
 
 
+@dataclass(frozen=True)
+class Part:
+    """Pictures that go through the network together: uint8 (N, H, W, C), labels (N,), and what was taught."""
+
+    pictures: Tensor
+    labels: Tensor
+    taught: Taught = ()
+
+
 def backward(
     parts: Parts,
     recipe: TrainingRecipe,
-    batch: list[tuple[Tensor, Tensor]],
-    guide: DistillationLoss | None,
+    batch: Sequence[Part],
+    normalised: Callable[[Tensor], Tensor],
     progress: float,
 ) -> tuple[float, int]:
-    """Gradients of a batch, (inputs, labels) of it at a time; the network's own mean loss and how many it had right."""
-    count = sum(len(labels) for _, labels in batch)
-    tap_weight = recipe.auxiliary_weight * (1 - progress)
-    mean, right = 0.0, 0
-    for inputs, labels in batch:
-        with autocast(inputs.device.type, recipe.bf16):
-            logits = answers(parts.network, inputs)
-        if guide is not None:
-            loss = guide.loss(inputs, logits, labels, progress)
-        else:
-            loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
-        share = len(labels) / count
-        whole = share * (loss + tap_weight * parts.taps.loss(labels, recipe.label_smoothing))
-        whole.backward()  # type: ignore[no-untyped-call]
-        mean += share * float(loss.detach())
-        right += int((logits.argmax(1) == labels).sum())
-    return mean, right
+    """Gradients of a batch; the network's own mean loss and how many pictures it had right.
+
+    As many parts as there are replicas run side by side; a single replica takes them one after another.
+    """
+    count = sum(len(part.labels) for part in batch)
+
+    def one(part: Part, place: int = 0) -> tuple[float, int]:
+        return _part_backward(parts, recipe, normalised(part.pictures), part, (progress, count, place))
+
+    if len(parts.replicas.networks) > 1:
+        made = parts.replicas.run(lambda place: one(batch[place], place))
+    else:
+        made = [one(part) for part in batch]
+    return sum(loss for loss, _ in made), sum(right for _, right in made)
+
+
+def _part_backward(
+    parts: Parts, recipe: TrainingRecipe, inputs: Tensor, part: Part, where: tuple[float, int, int]
+) -> tuple[float, int]:
+    """Gradients of a part; where: progress, how many pictures the whole batch has, and which of the replicas runs."""
+    progress, count, place = where
+    tap_weight, labels = recipe.auxiliary_weight * (1 - progress), part.labels
+    with autocast(inputs.device.type, recipe.bf16):
+        logits = answers(parts.replicas.networks[place], inputs)
+    if parts.losses is not None:
+        loss = parts.losses[place](part.taught, logits, labels, progress)
+    else:
+        loss = nn.functional.cross_entropy(logits.float(), labels, label_smoothing=recipe.label_smoothing)
+    share = len(labels) / count
+    whole = share * (loss + tap_weight * parts.taps.loss(labels, recipe.label_smoothing))
+    whole.backward()  # type: ignore[no-untyped-call]
+    return share * float(loss.detach()), int((logits.argmax(1) == labels).sum())
 
 
 def answers(network: nn.Module, inputs: Tensor) -> Tensor:
@@ -86,9 +119,12 @@ def clip(parts: Parts, recipe: TrainingRecipe) -> None:
 
 def follow(average: nn.Module, network: nn.Module, decay: float) -> None:
     """Moves the running average of weights and batch-norm statistics towards the network's."""
+    kept, new = average.state_dict().values(), network.state_dict().values()
+    floats = [pair for pair in zip(kept, new, strict=True) if pair[0].dtype.is_floating_point]
     with torch.no_grad():
-        for kept, new in zip(average.state_dict().values(), network.state_dict().values(), strict=True):
-            if kept.dtype.is_floating_point:
-                kept.lerp_(new, 1 - decay)
-            else:
-                kept.copy_(new)
+        get_ema_multi_avg_fn(decay)(  # type: ignore[no-untyped-call]
+            [pair[0] for pair in floats], [pair[1] for pair in floats], 0
+        )
+        for ours, theirs in zip(kept, new, strict=True):
+            if not ours.dtype.is_floating_point:
+                ours.copy_(theirs)

@@ -10,9 +10,10 @@ import torch
 from edgekit.runtime.cgroup import usable_cores
 from edgekit.training.autocast import computing
 from edgekit.training.record import TrainingRecord
+from edgekit.training.replicas import cores
 
 
-def training_threads(workers: int) -> int:
+def training_threads(workers: int, parts: int = 1) -> int:
     """Threads for torch beside processes that draw pictures: as many as it has, but one core is left to those.
 
     Images/s on two cores at 139 pixels, 2 threads and 1: alone 76 to 86 and 74 to 91, two runs side by side 1 to 10 and
@@ -23,7 +24,11 @@ def training_threads(workers: int) -> int:
 
     Args:
         workers: processes that draw pictures; 0: the training itself does.
+        parts: of a batch that go through side by side, with so many threads each; drawing then has no core of its own,
+            as a part waits for the others once a step and not after every operator.
     """
+    if parts > 1:
+        return max(1, cores() // parts)
     if "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()
     # torch itself goes by the affinity, and knows of no quota

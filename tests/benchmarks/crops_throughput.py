@@ -28,7 +28,7 @@ from edgekit.data.folder import open_images
 from edgekit.data.image_set import ImageSet
 from edgekit.recipe import Recipe
 from edgekit.store import Store
-from edgekit.validate.latency import ratio
+from edgekit.validate.faster import ratio
 from edgekit.validate.protocols import Member, evaluate
 
 Times: TypeAlias = NDArray[np.float64]

@@ -64,7 +64,19 @@ def main() -> None:
     graph = trace(network, how.size)
     scores = magnitude(network, graph, ())
     choosing = ChooseWidthsInput(
-        plan.source, dense, "int8", None, Want("knee"), "magnitude", GRANULARITY, how, False, 0, plan.executor, None
+        plan.source,
+        dense,
+        "int8",
+        None,
+        Want("knee"),
+        dense,
+        "magnitude",
+        GRANULARITY,
+        how,
+        False,
+        0,
+        plan.executor,
+        None,
     )
     whole = WholeNetwork(choosing, graph, scores, None, lambda done, total, what: None)
     with tempfile.TemporaryDirectory() as name:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -55,3 +56,45 @@ def test_another_recipe_and_an_unknown_one_are_refused(edgekit: Edgekit, tmp_pat
     unknown = edgekit("train", "--recipe", "nothing", "--out", out)
     assert unknown.returncode == 2
     assert "signs-modern" in unknown.stderr
+
+
+FACTORY = """
+from torch import nn
+
+def part(into, out, stride):
+    yield nn.Conv2d(into, into, 3, stride, 1, groups=into, bias=False)
+    yield nn.BatchNorm2d(into)
+    yield nn.ReLU()
+    yield nn.Conv2d(into, out, 1)
+
+def small():
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8), nn.ReLU(), *part(8, 16, 2), *part(16, 16, 1),
+        nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 24),
+    )
+"""
+
+
+def test_a_network_of_the_users_own(edgekit: Edgekit, tmp_path: Path) -> None:
+    """Trained, stopped, gone on with; its weights are those that a build of the same factory takes."""
+    (tmp_path / "mynets.py").write_text(FACTORY)
+    recipe, out = tmp_path / "small.yaml", tmp_path / "run"
+    recipe.write_text(RECIPE.replace("inception_v4", "mynets:small").replace("features.5", "features.5, '4'"))
+    env = os.environ | {"PYTHONPATH": str(tmp_path)}
+    first = edgekit("train", "--recipe", recipe, "--out", out, "--stop-after", 2, "--json", env=env)
+    assert first.returncode == 0, first.stderr
+    assert "'width' of the training recipe is not used" in first.stderr
+    assert "no classifiers in training on features.5: mynets:small has no such modules" in first.stderr
+    second = edgekit("train", "--recipe", recipe, "--out", out, "--json", env=env)
+    assert second.returncode == 0, second.stderr
+    told = json.loads(second.stdout)
+    assert (told["step"], told["steps"]) == (5, 5)
+    answer = edgekit(
+        "evaluate", "--model", "mynets:small", "--weights", told["weights"], "--size", 91, "--data", "signs",
+        "--images", 48, "--json", env=env,
+    )  # fmt: skip
+    assert answer.returncode == 0, answer.stderr
+    assert json.loads(answer.stdout)["accuracy"]["images"] == 48
+    other = edgekit("train", "--recipe", recipe, "--num-classes", 10, "--out", tmp_path / "other", env=env)
+    assert other.returncode == 2
+    assert "mynets:small gives 24 answers to an image, and there are 10 classes" in other.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,17 @@ from edgekit.errors import BudgetError
 from edgekit.prune import fit
 from edgekit.prune.channels import ChannelGraph, widths
 from edgekit.prune.probes import Probe
+from edgekit.prune.relative import Rounds
 from edgekit.prune.select import Knapsack, keep_best, options, ratio_widths
 from edgekit.prune.table import LatencyTable, measured, probes_for, read
 from edgekit.prune.tracing import trace
 
 STEP = 4
 """Granularity of the made-up target; its layers cost by whole steps of output channels."""
+
+
+def rounds(probes: Sequence[Probe]) -> Rounds:
+    return Rounds(np.full(3, 2.0), np.array([[cost(each) for each in probes]] * 3))
 
 
 def cost(probe: Probe) -> float:
@@ -135,26 +141,26 @@ def test_a_budget_below_the_narrowest_network_says_what_is_reachable() -> None:
 def test_a_table_is_kept_and_only_what_is_missing_is_timed(tmp_path: Path) -> None:
     path, asked = tmp_path / "table.json", []
 
-    def time(probes: Any) -> list[float]:
+    def time(probes: Sequence[Probe]) -> Rounds:
         asked.extend(probes)
-        return [cost(probe) for probe in probes]
+        return rounds(probes)
 
     first = made("residual")[0]
     table = measured(path, probes_for(first, STEP), time, STEP)
     count = len(asked)
-    assert count == len(read(path)) == len(set(asked))
+    assert count == len(read(path)[0]) == len(set(asked))
     again = measured(path, probes_for(first, STEP), time, STEP)
     assert len(asked) == count
     assert again.times == table.times
     measured(path, probes_for(made("dense")[0], STEP), time, STEP)
-    assert len(read(path)) == len(asked) > count
+    assert len(read(path)[0]) == len(asked) > count
 
 
 def test_a_damaged_table_is_measured_again(tmp_path: Path) -> None:
     path = tmp_path / "table.json"
     path.write_text("{ not json")
     probes = probes_for(made("residual")[0], STEP)
-    assert measured(path, probes, lambda some: [cost(each) for each in some], STEP).times
+    assert measured(path, probes, rounds, STEP).times
 
 
 def test_between_the_points_time_rises_with_channels() -> None:

@@ -15,7 +15,8 @@ from torch import nn
 from edgekit.errors import InputError
 from edgekit.models.inception_v4 import InceptionV4
 from edgekit.training.failure import TrainingFailed
-from edgekit.training.loop import RunSettings, Tick, normalised, seeded, train
+from edgekit.training.log import Tick
+from edgekit.training.loop import RunSettings, normalised, seeded, train
 from edgekit.training.optimizers import _as_matrix, optimizer_for
 from edgekit.training.recipe import TrainingRecipe
 from edgekit.training.schedule import rate_factor
