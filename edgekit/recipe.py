@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from edgekit.errors import InputError
+from edgekit.file_names import briefly
+from edgekit.input_recipe import Outputs, Seed, Width
 from edgekit.input_recipe import PreprocessingRecipe as PreprocessingRecipe
+from edgekit.yaml_files import yaml_file
 
 Precision = Literal["int8", "mixed", "bf16", "fp16", "fp32"]
 Ratio = Annotated[float, Field(gt=0, lt=1)]
@@ -26,7 +29,7 @@ Batches = Annotated[
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class OutputRecipe(_Part):
@@ -41,17 +44,19 @@ class LabelsRecipe(_Part):
     """How the labels of the images are read."""
 
     file: str | None = Field(default=None, description="names of the classes: lines, a JSON list or map, or ONNX")
-    offset: int = Field(default=0, description="added to every label of --data")
+    offset: int = Field(default=0, ge=-1_000_000, le=1_000_000, description="added to every label of --data")
     allow_chance: bool = Field(default=False, description="go on where FP32 is no better than chance")
 
 
 class CalibrationRecipe(_Part):
     """How the calibration set comes to be: a manifest, or a choice made now."""
 
-    file: str | None = None
-    data: str | None = None
-    images: int = Field(default=300, ge=1)
-    strategy: Literal["random", "stratified", "coverage"] = "stratified"
+    file: str | None = Field(default=None, description="a manifest of `edgekit calibrate`")
+    data: str | None = Field(default=None, description="images to choose from: as `data`, labelled or not")
+    images: int = Field(default=300, ge=1, description="how many are chosen")
+    strategy: Literal["random", "stratified", "coverage"] = Field(
+        default="stratified", description="how they are chosen"
+    )
     seeds: int = Field(
         default=1, ge=1, description="sets to calibrate with in turn; more than 1 shows how much the drop depends on it"
     )
@@ -62,6 +67,9 @@ class PruningRecipe(_Part):
 
     importance: Literal["fisher", "taylor", "magnitude"] | None = Field(
         default=None, description="what channels are worth by; fisher by default, magnitude without images"
+    )
+    latency_share: Ratio | None = Field(
+        default=None, description="with prune auto: of the unpruned network's latency, what is to be reached"
     )
     train_data: str | None = Field(default=None, description="images to recover with, labelled or not")
     images: int | None = Field(
@@ -90,8 +98,13 @@ class TuningRecipe(_Part):
 class LatencyRecipe(_Part):
     """How long latency is measured; `runs` is per variant."""
 
-    runs: int = Field(default=200, ge=10)
-    max_seconds: float = Field(default=90.0, gt=0)
+    runs: int = Field(default=200, ge=10, description="of each variant")
+    max_seconds: float = Field(
+        default=90.0, gt=0, description="for all variants together; their throughputs take no longer than that again"
+    )
+    wait_idle_s: float | None = Field(
+        default=None, ge=0, description="to wait until the machine is quiet, where it is not; null does not wait"
+    )
 
 
 class TensorRtRecipe(_Part):
@@ -99,8 +112,8 @@ class TensorRtRecipe(_Part):
 
     jetpack: str | None = Field(default=None, description="of the Jetson built for; the target's usual one by default")
     compute_capabilities: tuple[str, ...] | None = Field(default=None, description="GPUs that rtx builds for")
-    optimization_level: int | None = Field(default=None, ge=0, le=5)
-    workspace_mb: int | None = Field(default=None, ge=1)
+    optimization_level: int | None = Field(default=None, ge=0, le=5, description="how hard the builder tries")
+    workspace_mb: int | None = Field(default=None, ge=1, description="memory for kernels, in MB")
     batch: Batches = Field(default=(), description="images at once, an optimization profile each; one by default")
     dla: bool = Field(default=False, description="run on the deep-learning accelerator what can")
     dla_core: int = Field(default=0, ge=0, le=3, description="which accelerator, where there are more")
@@ -109,18 +122,29 @@ class TensorRtRecipe(_Part):
 class Recipe(_Part):
     """Everything that decides what a build makes."""
 
-    model: str = "inception_v4"
-    weights: str | None = None
+    model: str = Field(
+        default="inception_v4",
+        description="NAME or NAME.TAG of `edgekit models`, timm:NAME, a .onnx or .pth file, or package.module:factory",
+    )
+    weights: str | None = Field(
+        default=None, description="a safetensors or torch file, or `random`; the tag's own by default"
+    )
     arch: str | None = Field(default=None, description="the network that a weights file given as the model is of")
-    width: float | None = Field(default=None, gt=0)
-    num_classes: int | None = Field(default=None, ge=1)
-    target: str = "cpu"
+    width: Width | None = Field(default=None, description="channel multiplier of a registry model")
+    num_classes: Outputs | None = Field(default=None, description="of a registry model")
+    target: str = Field(default="cpu", description="what is built for: a name of `edgekit targets`")
     runtime: str | None = Field(default=None, description="that executes it, of those that the target has")
-    precision: Precision = "int8"
-    prune: Ratio | Literal["auto", "none"] = "auto"
-    data: str | None = None
-    images: int | None = Field(default=None, ge=1)
-    skip_bad_images: bool = False
+    precision: Precision = Field(
+        default="int8", description="what is built; mixed looks for the fastest network within max_drop"
+    )
+    prune: Ratio | Literal["auto", "none"] = Field(
+        default="auto", description="channels to remove: as many as pay, none, or this share of every layer"
+    )
+    data: str | None = Field(
+        default=None, description="labelled images: `signs`, a folder with one sub-folder a class, or a table"
+    )
+    images: int | None = Field(default=None, ge=1, description="how many of them, evenly spread; all by default")
+    skip_bad_images: bool = Field(default=False, description="leave out unreadable images instead of stopping")
     task: Task | None = Field(
         default=None, description="classes, sets of labels, or vectors to compare by cosine; the model's own by default"
     )
@@ -151,22 +175,25 @@ class Recipe(_Part):
     threshold: float | None = Field(
         default=None, ge=-1, le=1, description="cosine from which two images are one class; FP32's at 1 % false accepts"
     )
-    latency_budget_ms: float | None = Field(default=None, gt=0)
-    seed: int = 0
+    latency_budget_ms: float | None = Field(default=None, gt=0, description="of the median at batch 1, in ms")
+    seed: Seed = Field(default=0, description="of random weights and of the choice of calibration images")
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml(path: Path, what: str = "recipe") -> dict[str, Any]:
     """A YAML file that holds a mapping, read without running anything in it.
 
+    Args:
+        what: it is, for whoever gave another file.
     Raises:
         InputError: the file is missing or is no mapping.
     """
+    hint = "`edgekit init` writes a starter." if what == "recipe" else ""
     try:
-        read = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(f"cannot read the recipe {path}: {error}", "`edgekit init` writes a starter.") from error
+        read = yaml_file(path)
+    except (OSError, ValueError) as error:
+        raise InputError(f"cannot read the {what} {path}: {error}", hint) from error
     if not isinstance(read, dict):
-        raise InputError(f"the recipe {path} is not a mapping of settings", "`edgekit init` writes a starter.")
+        raise InputError(f"the {what} {path} is not a mapping of settings", hint)
     return read
 
 
@@ -176,7 +203,7 @@ def merged(recipe: Mapping[str, Any], flags: Mapping[str, Any]) -> Recipe:
     Raises:
         InputError: an unknown key (the nearest known one is named) or a value out of range.
     """
-    return checked(Recipe, _laid_over(recipe, flags), "recipe")
+    return checked(Recipe, laid_over(recipe, flags), "recipe")
 
 
 def checked(model: type[Checked], values: Mapping[str, Any], what: str) -> Checked:
@@ -195,28 +222,34 @@ def checked(model: type[Checked], values: Mapping[str, Any], what: str) -> Check
             hint = f"Did you mean {near[0]!r}?" if near else "`edgekit init` writes a recipe with every key."
             raise InputError(f"unknown key {place!r} in the {what}", hint) from None
         raise InputError(
-            f"{place!r} in the {what} is wrong: {first['msg']}", f"It was given {first['input']!r}."
+            f"{place!r} in the {what} is wrong: {first['msg']}", f"It was given {briefly(first['input'])}."
         ) from None
 
 
 def _keys_beside(model: Any, place: tuple[Any, ...]) -> list[str]:
     for part in place[:-1]:
+        if isinstance(part, int):  # an item of a list, whose type was looked at already
+            continue
         field = model.model_fields.get(part)
-        if field is None or not hasattr(field.annotation, "model_fields"):
+        inside = [] if field is None else [field.annotation, *get_args(field.annotation)]
+        model = next((each for each in inside if hasattr(each, "model_fields")), None)
+        if model is None:
             return []
-        model = field.annotation
     return list(model.model_fields)
 
 
-def _laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def laid_over(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings with others over them: None says nothing, nested mappings are laid over key by key."""
     out = dict(below)
     for key, value in above.items():
         if value is None:
             continue
         under = out.get(key)
-        out[key] = (
-            _laid_over(under if isinstance(under, Mapping) else {}, value) if isinstance(value, Mapping) else value
-        )
+        if not isinstance(value, Mapping):
+            out[key] = value
+        elif under is None or isinstance(under, Mapping):
+            out[key] = laid_over(under or {}, value)
+        # else it stays, so that whoever checks the whole refuses it: settings were wanted there
     return out
 
 

@@ -66,7 +66,7 @@ def network(path: Path, size: int = SIZE, opset: int = 13) -> Path:
     return path
 
 
-def make_bundle(out: Path, **told: Any) -> Path:
+def make_bundle(out: Path, network: Callable[[Path, int], Path] = network, **told: Any) -> Path:
     """Writes a bundle that opens with OpenVINO and with ONNX Runtime; what is told is of `manifest`."""
     said = manifest(**told)
     size = told.get("size", SIZE)

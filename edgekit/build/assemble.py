@@ -9,7 +9,7 @@ from statistics import fmean, stdev
 from typing import TYPE_CHECKING
 
 from edgekit import __version__
-from edgekit.build.assemble_evidence import coverage, locked_decisions
+from edgekit.build.assemble_evidence import coverage, locked_decisions, measuring_conditions
 from edgekit.build.assemble_variants import variant_parts, why_no_accuracy
 from edgekit.build.decide import agreement_of
 from edgekit.build.locking import locked
@@ -73,7 +73,8 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
             "system": platform.platform(),
             **provenance.environment,
         },
-    )
+        conditions=measuring_conditions(found.before, found.measured),
+    ).leaving_out("conditions")
 
 
 def _of_kernels(found: Findings) -> list[str]:

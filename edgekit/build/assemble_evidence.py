@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgekit.data.calibration import class_coverage
+from edgekit.report import model_conditions as conditions
 from edgekit.report import model_evidence as evidence
 
 if TYPE_CHECKING:
@@ -12,7 +13,10 @@ if TYPE_CHECKING:
     from edgekit.build.lock import Lock
     from edgekit.build.profile import Profiled
     from edgekit.build.prune import Pruned
+    from edgekit.build.quiet import Asked
     from edgekit.data.calibration import CalibrationSet
+    from edgekit.devices.noise import MachineReading, TimingProcess
+    from edgekit.validate.latency import Measured
 
 
 def layer_times(found: Profiled | None) -> evidence.LayerTimes | None:
@@ -73,6 +77,49 @@ def _pruning(lock: Lock, pruned: Pruned) -> evidence.LockedPruning | None:
         kept=pruned.chosen.kept,
         layers=sum(each.before != each.after for each in told.widths),
         recovery=recovery,
+    )
+
+
+def measuring_conditions(before: Asked | None, measured: Measured) -> conditions.Conditions | None:
+    """The report's `conditions`; None where nobody looked."""
+    told = measured.conditions
+    machine, process = (None, None) if told is None else (told.machine, told.process)
+    if before is None and machine is None and process is None:
+        return None
+    return conditions.Conditions(
+        before_build=None if before is None else _machine(before.reading, before.waited_s or None),
+        before_timing=None if machine is None else _machine(machine),
+        timing_process=None if process is None else _process(process),
+    ).leaving_out("before_build", "before_timing", "timing_process")
+
+
+def _machine(told: MachineReading, waited_s: float | None = None) -> conditions.Machine:
+    seen = told.seen
+    return conditions.Machine(
+        verdict=told.verdict,
+        reasons=told.reasons,
+        notes=told.notes,
+        not_read=told.not_read,
+        looked_s=seen.seconds,
+        waited_s=waited_s,
+        load=seen.load,
+        running=seen.running,
+        others=seen.others,
+        stolen_percent=seen.stolen_percent,
+        governors=seen.governors,
+        clocks_mhz=seen.clocks_mhz,
+        equal_work=conditions.EqualWork(**seen.spin.model_dump()),
+    ).leaving_out("waited_s")
+
+
+def _process(told: TimingProcess) -> conditions.TimingProcess:
+    return conditions.TimingProcess(
+        cpus=told.cpus,
+        machine_cpus=told.cores,
+        sharing=told.sharing,
+        threads=told.threads,
+        others=told.others,
+        stolen_percent=told.stolen_percent,
     )
 
 

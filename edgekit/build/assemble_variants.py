@@ -44,7 +44,7 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         accuracy=_accuracy(plan, found, result),
         latency=_latency(found.measured, one.name),
         energy_j=found.measured.energy_j.get(one.name),
-        fidelity=variants.Fidelity(**{key: each for key, each in asdict(result.fidelity).items() if each is not None}),
+        fidelity=_fidelity(found, result),
         kept=is_chosen,
         taken_back=ruling.refusal is not None,
         reason=decision.reasons[one.name] + ("" if form.compiled.backend == one.backend else ", on the processor"),
@@ -61,6 +61,16 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
         arithmetic=_arithmetic(found, one.name),
         kernels=_kernels(found, one.name),
     ).leaving_out("layers", "layer_times", "flips", "classes", "arithmetic", "kernels")
+
+
+def _fidelity(found: Findings, result: VariantResult) -> variants.Fidelity:
+    told, shown = result.fidelity, found.evaluated.images if result.accuracy is None else result.accuracy.images
+    why = told.why(shown)
+    if why is not None:
+        return variants.Fidelity(agreement=told.agreement, cosine=told.cosine, kl=told.kl, why=why)
+    if told.kl is None:
+        return variants.Fidelity(agreement=told.agreement, cosine=told.cosine)
+    return variants.Fidelity(agreement=told.agreement, cosine=told.cosine, kl=told.kl)
 
 
 def why_no_accuracy(plan: Plan, found: Findings) -> str:

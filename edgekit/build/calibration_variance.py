@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from edgekit.data.calibration import STRATEGIES, CalibrationData, CalibrationSet
 from edgekit.data.image_set import ImageSet, Selection
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.store.keys import NOT_IN_KEY
+from edgekit.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from edgekit.build.export import Exported
@@ -47,8 +47,8 @@ def _make(given: Top1Input, folder: Path, progress: Progress) -> Sequence[str]:
     images, total = given.images, len(given.images)
     labels = images.labels
     assert labels is not None  # accuracy was measured with them
-    with tempfile.TemporaryDirectory(prefix="edgekit-variance-") as made:
-        compiled = given.executor.prepared(given.graph.path, "int8", Path(made))
+    with temporary_folder() as made:
+        compiled = given.executor.prepared(given.graph.path, "int8", made)
         with given.executor.sessions({"int8": compiled}, progress) as loaded:
             answers = predict(
                 loaded, images, given.preprocessing, range(total), lambda n: progress(n, total, given.detail)

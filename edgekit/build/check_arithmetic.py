@@ -71,17 +71,17 @@ CHECK_ARITHMETIC: Final = Stage("arithmetic", ("numpy", "Pillow", "openvino", "o
 """How INT8 variants compare with exact integer arithmetic, by name."""
 
 
+def is_compared(plan: Plan, name: str) -> bool:
+    """Whether INT8 variants of a backend are compared: not what is exact itself, nor what TensorRT runs."""
+    exact = isinstance(plan.executor, ByReference) or (isinstance(plan.executor, Here) and name == REFERENCE)
+    return not exact and plan.release is None
+
+
 def checked_arithmetic(
     plan: Plan, run: Runner, variants: Sequence[Variant], ready: Sequence[Executed], shown: EvaluateInput
 ) -> Mapping[str, Arithmetic]:
-    """The INT8 variants that a processor runs, compared on some of the images that variants are shown.
-
-    Left out is what ONNX Runtime executes here, which is the exact arithmetic itself, and what TensorRT runs.
-    """
-    if isinstance(plan.executor, ByReference) or plan.release is not None:
-        return {}
-    here = isinstance(plan.executor, Here)
-    asked = [each for each in variants if each.precision == "int8" and not (here and each.backend == REFERENCE)]
+    """The INT8 variants that a processor runs, compared on some of the images that variants are shown."""
+    asked = [each for each in variants if each.precision == "int8" and is_compared(plan, each.backend)]
     if not asked:
         return {}
     names = {each.name for each in asked}

@@ -18,7 +18,7 @@ from edgekit.errors import InputError
 from edgekit.recipe import PreprocessingRecipe
 from edgekit.store.keys import NOT_IN_KEY
 from edgekit.validate.chance import Chance, first_answers, near_chance
-from edgekit.validate.label_orders import PLAIN, Explanation, Told, explained
+from edgekit.validate.label_orders import PLAIN, Explanation, Told, doubt, explained
 
 if TYPE_CHECKING:
     from edgekit.build.export import Exported
@@ -112,13 +112,9 @@ def checked(plan: Plan, run: Runner, exported: Exported, images: ImageSet | None
         return None
     found = run(CHECK_LABELS, given)
     chance, explanation = found.chance, found.explanation
-    if not chance.doubtful and (explanation is None or explanation.top1 < chance.top1 + PLAIN):
+    what = doubt(chance, explanation, "FP32")
+    if what is None:
         return None
-    what = (
-        f"FP32 {chance.said}"
-        if chance.doubtful
-        else f"the labels look wrong: {chance.top1:.1f} % of FP32's answers are right"
-    )
     hint = UNEXPLAINED if explanation is None else explanation.said
     if chance.refused and not plan.recipe.labels.allow_chance:
         raise InputError(what, f"{hint}; --allow-chance goes on all the same.")
@@ -126,14 +122,22 @@ def checked(plan: Plan, run: Runner, exported: Exported, images: ImageSet | None
     return what
 
 
-def _input(plan: Plan, exported: Exported, images: ImageSet) -> CheckLabelsInput | None:
-    """What is asked of FP32; None where labels mean nothing to it, or the network and the images are both edgekit's."""
+def is_asked(plan: Plan, images: ImageSet | None) -> bool:
+    """Whether FP32 is asked: not where labels mean nothing to it, nor about edgekit's own network and images."""
     source, recipe = plan.source, plan.recipe
-    if (images.labels is None and images.label_sets is None) or source.random or 0 < exported.facts.classes < 2:
-        return None
+    if images is None or plan.task == "embed" or source.random:
+        return False
     data = recipe.data or source.default_data
     at_home = source.kind == "registry" and recipe.weights is None and data == source.default_data
     if at_home and recipe.preprocessing == PreprocessingRecipe() and not recipe.labels.offset:
+        return False
+    return images.labels is not None or images.label_sets is not None
+
+
+def _input(plan: Plan, exported: Exported, images: ImageSet) -> CheckLabelsInput | None:
+    """What is asked of FP32; None where nothing is, or its answers are one number."""
+    source, recipe = plan.source, plan.recipe
+    if not is_asked(plan, images) or 0 < exported.facts.classes < 2:
         return None
     return CheckLabelsInput(
         exported.graph, images, source.preprocessing, images.folders, recipe.labels.offset, recipe.data or images.name

@@ -1,8 +1,8 @@
-"""The stage that chooses which channels stay: traced, weighed, timed on the target, fitted."""
+"""The stage that chooses which channels stay: traced, timed on the target, fitted to what they are worth."""
 
 from __future__ import annotations
 
-import tempfile
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from edgekit.build.executor import Executor, Timing
 from edgekit.build.stage import File, Progress, Stage
+from edgekit.build.weigh import read_scores, traced
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models.source import Source
@@ -19,6 +20,7 @@ from edgekit.prune.choice import ChosenWidths, LatencyFit, LatencyStep, Sensitiv
 from edgekit.prune.sources import PruningImages
 from edgekit.size import size_of
 from edgekit.store.keys import NOT_IN_KEY
+from edgekit.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from edgekit.prune.table import LatencyTable
 
 CHOICE: Final = "choice.json"
-IMPORTANCE_IMAGES: Final = 256
 MEASURING: Final = (60, 12.0)
 """Runs and seconds that a choice of widths is measured with."""
 
@@ -53,8 +54,8 @@ class ChooseWidthsInput:
 
     Attributes:
         graph: of the unpruned network in the precision that will run, pixels in.
-        images: to weigh channels with; None where there are none.
-        importance: a key of edgekit.prune.importance.IMPORTANCES.
+        images: to look at sensitivity with; None where there are none.
+        scores: what channels are worth, see edgekit.build.weigh; importance: what that is called, for the report.
         granularity: widths are multiples of this, where the target is fast.
         sensitivity: whether to look at how sensitive blocks are, for the report.
         executor: where the whole network is timed; table: where single layers are, None for a ratio.
@@ -65,7 +66,8 @@ class ChooseWidthsInput:
     precision: str
     images: PruningImages | None
     want: Want
-    importance: str
+    scores: File
+    importance: str = field(metadata=NOT_IN_KEY)
     granularity: int
     preprocessing: Preprocessing
     sensitivity: bool
@@ -75,18 +77,10 @@ class ChooseWidthsInput:
 
 
 def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequence[str]:
-    from edgekit.models.source import make_network
-    from edgekit.prune.channels import check_some_left, left_alone
-    from edgekit.prune.images import few_pictures
     from edgekit.prune.select import keep_best
-    from edgekit.prune.soundness import sound
-    from edgekit.prune.tracing import trace
 
-    size, channels = given.preprocessing.size, given.preprocessing.channels
-    network = make_network(given.source)
-    graph = sound(network, trace(network, size, channels), few_pictures(given.images, given.preprocessing))
-    check_some_left(graph)
-    scores = _importance(given, network, graph, progress)
+    network, graph = traced(given.source, given.images, given.preprocessing)
+    scores = read_scores(given.scores.path, graph)
     whole = WholeNetwork(given, graph, scores, getattr(network, "constant_names", None), progress)
     chosen, latency = _ratio(given, whole) if given.want.kind == "ratio" else _fitted(given, whole, progress)
     keep = keep_best(graph, chosen.widths, scores)
@@ -99,7 +93,7 @@ def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequenc
         _sensitivity(given, network, graph, scores, progress),
     )
     (folder / CHOICE).write_bytes(TypeAdapter(ChosenWidths).dump_json(found))
-    return left_alone(graph.left)
+    return ()
 
 
 def _ratio(given: ChooseWidthsInput, whole: WholeNetwork) -> tuple[Chosen, LatencyFit | None]:
@@ -123,7 +117,9 @@ def _fitted(given: ChooseWidthsInput, whole: WholeNetwork, progress: Progress) -
 
     table = _layer_table(given, whole.graph, progress)
     knapsack = Knapsack(whole.graph, whole.scores, table, given.granularity)
-    budget_ms = given.want.budget_ms
+    budget_ms, share = given.want.budget_ms, given.want.budget_share
+    if share is not None:
+        budget_ms = share * whole.dense()
     if budget_ms is None:
         chosen = knapsack.keeping(fit.KNEE)
         ms = whole.measure(chosen)
@@ -131,7 +127,7 @@ def _fitted(given: ChooseWidthsInput, whole: WholeNetwork, progress: Progress) -
     else:
         found = fit.within(knapsack, budget_ms, whole.dense(), whole.measure)
         chosen, steps = found.chosen, found.steps
-    how = f"each layer's median of 15 runs in {given.precision}, {given.executor.where}"
+    how = f"each layer's median of 15 runs beside a reference, in {given.precision}, {given.executor.where}"
     return chosen, LatencyFit(given.precision, whole.dense_ms, budget_ms, steps, how, len(table.times))
 
 
@@ -148,17 +144,6 @@ def _layer_table(given: ChooseWidthsInput, graph: ChannelGraph, progress: Progre
     return measured(given.table.path, probes_for(graph, given.granularity), timer, given.granularity, tell)
 
 
-def _importance(given: ChooseWidthsInput, network: nn.Module, graph: ChannelGraph, progress: Progress) -> Importance:
-    from edgekit.prune.images import training_batches
-    from edgekit.prune.importance import DATA_DRIVEN, IMPORTANCES
-
-    progress(0, None, f"importance: {given.importance}")
-    if given.importance not in DATA_DRIVEN or given.images is None:
-        return IMPORTANCES["magnitude"](network, graph, ())
-    batches = training_batches(given.images, given.preprocessing, IMPORTANCE_IMAGES, given.seed)
-    return IMPORTANCES[given.importance](network, graph, batches)
-
-
 class WholeNetwork:
     """Measures the whole network at some widths: its graph in the precision that will run, cut, compiled and timed."""
 
@@ -172,20 +157,28 @@ class WholeNetwork:
     ) -> None:
         self._given, self._constants_of, self._progress = given, constants_of, progress
         self.graph, self.scores = graph, scores
-        self.dense_ms = 0.0
+        self._dense_ms: list[float] = []
+
+    @property
+    def dense_ms(self) -> float:
+        """Of the network as it came: the median of all times that it was timed."""
+        return statistics.median(self._dense_ms)
 
     def dense(self) -> float:
-        """Median milliseconds of the network as it came."""
-        self.dense_ms = self._timed(lambda folder: {"dense": self._given.graph.path})["dense"]
+        """Median milliseconds of the network as it came, timed now if it never was."""
+        if not self._dense_ms:
+            self._dense_ms.append(self._timed(lambda folder: {"dense": self._given.graph.path})["dense"])
         return self.dense_ms
 
     def measure(self, chosen: Chosen) -> float:
-        """Median milliseconds at these widths; `dense_ms` is measured beside it."""
+        """Milliseconds at these widths: how they compare with the network as it came, timed in turn with it, times
+        what that one takes: a clock that wanders between two choices makes neither look better.
+        """
         from edgekit.prune.select import keep_best
 
         took = self._timed(lambda folder: self._cut(keep_best(self.graph, chosen.widths, self.scores), folder))
-        self.dense_ms = took["dense"]
-        return took["pruned"]
+        self._dense_ms.append(took["dense"])
+        return took["pruned"] / took["dense"] * self.dense_ms
 
     def _cut(self, keep: Keep, folder: Path) -> Mapping[str, Path]:
         from edgekit.prune.onnx_slice import cut
@@ -196,8 +189,8 @@ class WholeNetwork:
 
     def _timed(self, graphs: Callable[[Path], Mapping[str, Path]]) -> dict[str, float]:
         executor, size = self._given.executor, size_of(self._given.preprocessing.size)
-        with tempfile.TemporaryDirectory(prefix="edgekit-widths-") as made:
-            folder, forms = Path(made), {}
+        with temporary_folder() as folder:
+            forms = {}
             for name, graph in graphs(folder).items():
                 (folder / name).mkdir()
                 forms[name] = executor.prepared(graph, self._given.precision, folder / name)

@@ -202,9 +202,15 @@ def _not_calibrated_with(calibration: CalibrationData) -> list[int]:
     return [rest[place] for place in spread(len(rest), FIDELITY_IMAGES)]
 
 
-def normalisation_input(plan: Plan, graph: File, images: ImageSet | None) -> NormalisationInput | None:
-    """What is checked where a user told of the preprocessing, and there are labels to check it with."""
+def is_normalisation_checked(plan: Plan, images: ImageSet | None) -> bool:
+    """Whether a user told of the preprocessing, and there are labels to check it with."""
     told = plan.source.kind != "registry" or plan.recipe.preprocessing != PreprocessingRecipe()
-    if not told or plan.task != "classify" or images is None or images.labels is None or plan.source.random:
+    labelled = images is not None and images.labels is not None
+    return told and labelled and plan.task == "classify" and not plan.source.random
+
+
+def normalisation_input(plan: Plan, graph: File, images: ImageSet | None) -> NormalisationInput | None:
+    """What is checked; None where nothing is."""
+    if images is None or not is_normalisation_checked(plan, images):
         return None
     return NormalisationInput(graph, images, plan.source.preprocessing)

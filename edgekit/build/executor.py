@@ -12,6 +12,7 @@ from edgekit.backends import Compiled, CompileSettings, Identity, backend
 from edgekit.build.stage import Progress
 from edgekit.devices import remote
 from edgekit.devices.ssh import Connection
+from edgekit.errors import InputError
 from edgekit.store.keys import NOT_IN_KEY
 from edgekit.targets import Machine
 from edgekit.validate.latency import Candidate, Measured, measure, summed_up
@@ -22,16 +23,23 @@ if TYPE_CHECKING:
 REFERENCE: Final = "onnxruntime"
 """The backend that executes graphs of targets that run nowhere."""
 
+Shape: TypeAlias = tuple[int, int, int, int]
+
 Sessions: TypeAlias = "Mapping[str, Session]"
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How long latency is measured: runs of each network, seconds for all, and the shape (1, H, W, 3) of the input."""
+    """How long latency is measured: runs of each network, seconds for all, and the shape (1, H, W, 3) of the input.
+
+    Attributes:
+        others: shapes of networks that take another one, by name.
+    """
 
     runs: int
     max_seconds: float
-    shape: tuple[int, int, int, int]
+    shape: Shape
+    others: tuple[tuple[str, Shape], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,8 @@ class Here:
 
     def timed(self, networks: Mapping[str, Compiled], timing: Timing, progress: Progress) -> Measured:
         """Timed in a fresh process."""
-        candidates = [Candidate(name, each) for name, each in networks.items()]
+        others = dict(timing.others)
+        candidates = [Candidate(name, each, others.get(name)) for name, each in networks.items()]
         return measure(candidates, timing.shape, timing.runs, timing.max_seconds, _counted(progress))
 
 
@@ -159,7 +168,13 @@ class OnDevice:
             yield made
 
     def timed(self, networks: Mapping[str, Compiled], timing: Timing, progress: Progress) -> Measured:
-        """Sent, and timed there."""
+        """Sent, and timed there.
+
+        Raises:
+            InputError: they take pictures of several sizes, and a device times one.
+        """
+        if any(shape != timing.shape for _, shape in timing.others):
+            raise InputError("a device times networks of one input size side by side", "Leave the other sizes out.")
         sent = self._sent(networks, progress)
         answer = remote.bench(self.connection, sent, timing.shape, timing.runs, timing.max_seconds, _counted(progress))
         return summed_up(answer)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from edgekit.build.export import Exported
     from edgekit.build.profile import Profiled
     from edgekit.build.prune import Pruned
+    from edgekit.build.quiet import Asked
     from edgekit.build.referee import Refereed
     from edgekit.build.search_precision import Searched, SearchInput
     from edgekit.build.variant import Variant
@@ -36,6 +37,7 @@ class Findings:
         variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
             with; each None where nothing was asked for.
         profiles: the layers of variants, of those that were looked at.
+        before: whether the machine was quiet before the build; None where nobody looked.
     """
 
     exported: Exported
@@ -56,3 +58,4 @@ class Findings:
     computed: Mapping[str, Arithmetic] = field(default_factory=dict)
     kernels: Mapping[str, KernelFindings] = field(default_factory=dict)
     profiles: Mapping[str, Profiled] = field(default_factory=dict)
+    before: Asked | None = None

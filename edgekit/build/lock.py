@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgekit.errors import InputError
 from edgekit.quantize.candidates import QuantConfig
@@ -17,6 +17,7 @@ from edgekit.quantize.graph_format import Sums
 from edgekit.recipe import Recipe, checked
 from edgekit.targets.packages import installed_version
 from edgekit.training.record import TrainingRecord
+from edgekit.yaml_files import yaml_file
 
 NAME: Final = "recipe.lock.yaml"
 
@@ -61,9 +62,15 @@ class LockedPruning(_Part):
 
     importance: str
     widths: tuple[LockedWidth, ...]
-    units: int
-    keep: str
+    units: int = Field(ge=0)
+    keep: str = Field(pattern="^([0-9a-f]{2})*$")
     recovery: TrainingRecord | None
+
+    @model_validator(mode="after")
+    def _has_a_bit_for_each_unit(self) -> LockedPruning:
+        if len(self.keep) != 2 * -(-self.units // 8):
+            raise ValueError(f"{len(self.keep)} digits do not hold {self.units} units")
+        return self
 
 
 class LockedSearch(_Part):
@@ -132,8 +139,8 @@ def read_lock(path: Path) -> Lock:
     """
     hint = "Give the recipe.lock.yaml of a bundle."
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        content = yaml_file(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"cannot read the lock {path}: {error}", hint) from error
     if not isinstance(content, dict) or "format" not in content:
         raise InputError(f"{path} is no lock of a build", hint)

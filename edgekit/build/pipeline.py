@@ -13,6 +13,7 @@ from edgekit.build.calibrate import calibration_data
 from edgekit.build.calibration_variance import calibration_variance
 from edgekit.build.check_arithmetic import checked_arithmetic
 from edgekit.build.compile import COMPILE, compile_input
+from edgekit.build.course import course_of_build
 from edgekit.build.decide import decided, variants_of
 from edgekit.build.elect import elected, homes_of
 from edgekit.build.evaluate import CHECK_NORMALISATION, EVALUATE, evaluate_input, executed, normalisation_input
@@ -27,12 +28,13 @@ from edgekit.build.profile import PROFILE, profile_input
 from edgekit.build.provenance import provenance
 from edgekit.build.prune import Origin, Pruned, pruned_network
 from edgekit.build.quantize import QUANTIZE, quantize_input
+from edgekit.build.quiet import look_first
 from edgekit.build.referee import refereed
 from edgekit.build.runner import Listener, Runner, nobody
 from edgekit.build.search_precision import SEARCH_PRECISION, search_input
 from edgekit.bundle.directory import claim_directory
 from edgekit.recipe import Recipe
-from edgekit.store import Store
+from edgekit.store import Store, Subject
 
 if TYPE_CHECKING:
     from edgekit.build.lock import Lock
@@ -74,12 +76,15 @@ def build(
     """
     run = Runner(store or Store(), on_event)
     plan = planned(recipe, run.store, on_event, lock)
+    run.subject = Subject(plan.source.name, plan.target.name)
     run.warn(*plan.notes)
     out = out_dir or Path("build") / f"{plan.source.name}-{recipe.target}"
     claim_directory(out, bundle_contents.ALWAYS)
+    first = look_first(plan, run)
 
     evaluation, aside = images.set_aside(plan, run, images.evaluation_images(plan, run))
     evaluation, held = images.held_back(plan, run, evaluation)
+    run.foresee(course_of_build(plan, evaluation))
     exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     doubt = check_labels.checked(plan, run, exported, evaluation)
     calibration = calibration_data(plan, run, exported, evaluation, aside)
@@ -117,7 +122,7 @@ def build(
     found = Findings(
         exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
-        answers.evaluated, measured, decision, referee, doubt, computed, kernels, profiles,
+        answers.evaluated, measured, decision, referee, doubt, computed, kernels, profiles, first.asked,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
     graphs = home.narrow if home.narrow is not None and chosen.facts == core.facts else home.dense
@@ -151,6 +156,7 @@ def quantize(
     """
     run = Runner(store or Store(), on_event)
     plan = planned(recipe, run.store, on_event, graphs_alone=True)
+    run.subject = Subject(plan.source.name, plan.target.name)
     exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     calibration = calibration_data(plan, run, exported, None, None)
     made = run(QUANTIZE, quantize_input(plan, exported, calibration, ("int8",)))
@@ -170,7 +176,9 @@ def prune(recipe: Recipe, store: Store | None = None, on_event: Listener = nobod
     """
     run = Runner(store or Store(), on_event)
     plan = planned(recipe, run.store, on_event)
+    run.subject = Subject(plan.source.name, plan.target.name)
     run.warn(*plan.notes)
+    look_first(plan, run)
     evaluation = images.evaluation_images(plan, run) if recipe.data is not None else None
     evaluation, aside = images.set_aside(plan, run, evaluation)
     exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))

@@ -247,7 +247,11 @@ def _check_batches(recipe: Recipe, target: Target) -> None:
 
 
 def _precisions(wanted: str, target: Target, compiler: Backend, machine: Machine) -> tuple[str, ...]:
-    """FP32 to compare with, the 16-bit format that is fast on the target, and INT8 where it is of use."""
+    """FP32 to compare with, the 16-bit format that is fast on the target, and INT8 where it is of use; FP32 alone for
+    who asks for that.
+    """
+    if wanted == "fp32":
+        return ("fp32",)
     fast = target.fast_here(machine.features)
     half = [each for each in ("bf16", "fp16") if each in compiler.PRECISIONS and (each in fast or each == wanted)]
     return ("fp32", *half, *(("int8",) if wanted in ("int8", "mixed") else ()))

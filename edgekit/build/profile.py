@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -63,7 +63,7 @@ def _profiled(variant: Executed, runs: int) -> Profiled:
         return Profiled(None, None, error.what)
     if not layers:
         return Profiled(None, None, f"{compiled.backend} told of no layer")
-    return Profiled(runs, tuple(layers))
+    return Profiled(runs, tuple(replace(each, by_run=()) for each in layers))  # a report shows medians alone
 
 
 def _read(folder: Path) -> Profiles:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from edgekit.build.choose_widths import CHOOSE_WIDTHS, ChooseWidthsInput, LayerTable
 from edgekit.build.code import source_digest
 from edgekit.build.recover import RECOVER, Recovered, RecoverInput
+from edgekit.build.weigh import WEIGH, WeighInput
 from edgekit.errors import BudgetError, InputError
 from edgekit.prune.choice import ChosenWidths, Want, Width
 from edgekit.store.keys import canonical
@@ -33,8 +34,11 @@ NOISE: Final = 0.7
 FIRST_SHARE: Final = 0.65
 """Of the minutes of recovery that the first attempt is planned to take, where there may be a second one."""
 
-MINUTES: Final = 11.0
-"""Of recovery unless others are asked for: 7 of a first attempt, and what a second one needs."""
+MINUTES: Final = 7.0
+"""Of recovery unless others are asked for: 4.5 of a first attempt, and what a second one needs."""
+
+PAYS: Final = 0.95
+"""Of the unpruned network's latency: what is not narrowed below that is not worth its recovery."""
 
 
 @dataclass(frozen=True)
@@ -77,17 +81,12 @@ def pruned_network(plan: Plan, run: Runner, origin: Origin) -> Pruned:
     asked = str(plan.recipe.prune)
     if plan.lock is not None:
         return _replayed(plan, run, origin, plan.lock.pruning)
-    why_not, images = _why_not(plan), None
-    if why_not is None:
-        images = training_images(plan, origin.calibration, origin.evaluated)
-        if asked == "auto" and images is None and not plan.source.random:
-            why_not = "there are no training images to recover with (--train-data)"
-    if why_not is not None:
-        return Pruned(asked, why_not, hint="Give --prune a ratio, or what is missing.")
-    importance = plan.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
+    reason = why_not(plan)
+    if reason is not None:
+        return Pruned(asked, reason, hint="Give --prune a ratio, or what is missing.")
+    images = training_images(plan, origin.calibration, origin.evaluated)
     try:
-        _check_logits(plan, origin)
-        return _tried(plan, run, _choosing(plan, run, origin, images, importance))
+        return _tried(plan, run, choosing(plan, run, origin, images))
     except BudgetError as error:
         run.warn(error.what)
         return Pruned(asked, error.what, True, error.hint)
@@ -98,22 +97,29 @@ def pruned_network(plan: Plan, run: Runner, origin: Origin) -> Pruned:
         return Pruned(asked, error.what, hint=error.hint)
 
 
-def _choosing(
-    plan: Plan, run: Runner, origin: Origin, images: PruningImages | None, importance: str
-) -> ChooseWidthsInput:
+def choosing(plan: Plan, run: Runner, origin: Origin, images: PruningImages | None) -> ChooseWidthsInput:
+    """What widths are chosen by at first.
+
+    Raises:
+        InputError: a network that ends in more than logits.
+    """
+    importance = plan.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
+    _check_logits(plan, origin)
     want = _first_want(plan)
-    precision, how = plan.base_precision, plan.recipe.pruning
+    precision, how, seed = plan.base_precision, plan.recipe.pruning, plan.recipe.seed
+    scores = run(WEIGH, WeighInput(plan.source, images, importance, plan.source.preprocessing, seed))
     return ChooseWidthsInput(
         plan.source,
         origin.quantized.of(precision),
         precision,
         images,
         want,
+        scores,
         importance,
         plan.target.channel_granularity,
         plan.source.preprocessing,
         how.sensitivity,
-        plan.recipe.seed,
+        seed,
         plan.executor,
         None if want.kind == "ratio" else LayerTable(plan.backend, _table(plan, run, precision)),
     )
@@ -137,10 +143,10 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
             why = "no narrower widths were found that would be faster and keep what matters"
         return Pruned(asked, why, hint="There is no need.")
     may_try_again = choosing.want.kind == "knee"
-    minutes = plan.recipe.pruning.minutes
-    ceiling = 60 * ((MINUTES if may_try_again else FIRST_SHARE * MINUTES) if minutes is None else minutes)
-    share = FIRST_SHARE if may_try_again else 1.0
-    recovered = run(RECOVER, replace(_recovering(plan, choosing.images, chosen), seconds=ceiling, first_share=share))
+    if may_try_again and not pays(chosen):
+        return Pruned(asked, too_little(chosen), hint="--latency-budget or a ratio prunes all the same.")
+    ceiling, share = ceiling_s(plan)
+    recovered = run(RECOVER, replace(recovering(plan, choosing.images, chosen), seconds=ceiling, first_share=share))
     found = Pruned(asked, None, False, "", choosing.importance, chosen, recovered, 1)
     tuning, fit = recovered.recovery.tuning, chosen.latency
     if not may_try_again or tuning is None or tuning.recovered_top1 is None or fit is None:
@@ -152,22 +158,39 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
     if left < 0.1 * ceiling:
         run.warn(f"{cost}, and the minutes of recovery are over: it was not tried again")
         return found
-    middle = (fit.dense_ms + fit.measured_ms) / 2
-    run.warn(f"{cost}: tried again with {middle:.2f} ms")
+    middle = (1 + fit.share) / 2
+    run.warn(f"{cost}: tried again with {middle * fit.dense_ms:.2f} ms")
     try:
-        chosen = run(CHOOSE_WIDTHS, replace(choosing, want=Want("budget", budget_ms=middle)))
+        chosen = run(CHOOSE_WIDTHS, replace(choosing, want=Want("budget", budget_share=middle)))
     except BudgetError as error:  # on a noisy machine the two may be too near: the first attempt is judged
         run.warn(error.what)
         return found
+    if chosen.kept == chosen.units or not pays(chosen):
+        run.warn(f"{too_little(chosen)}; the first attempt stays")
+        return found
     try:
-        recovered = run(RECOVER, replace(_recovering(plan, choosing.images, chosen), seconds=left))
+        recovered = run(RECOVER, replace(recovering(plan, choosing.images, chosen), seconds=left))
     except TrainingFailed as error:
         run.warn(f"{error.what}; the first attempt stays")
         return found
     return replace(found, chosen=chosen, recovered=recovered, attempts=2)
 
 
-def _recovering(plan: Plan, images: PruningImages | None, chosen: ChosenWidths) -> RecoverInput:
+def pays(chosen: ChosenWidths) -> bool:
+    """Whether widths are so much faster that it is worth to win back their accuracy; untimed ones may be."""
+    return chosen.latency is None or chosen.latency.share <= PAYS
+
+
+def too_little(chosen: ChosenWidths) -> str:
+    """Why widths are not trained for, where they do not pay."""
+    fit = chosen.latency
+    assert fit is not None
+    found = f"the widths that were found take {fit.measured_ms:.2f} of {fit.dense_ms:.2f} ms"
+    return f"{found}, too little to train for"
+
+
+def recovering(plan: Plan, images: PruningImages | None, chosen: ChosenWidths) -> RecoverInput:
+    """How accuracy is won back at some widths, but for how long."""
     how = plan.recipe.pruning
     return RecoverInput(
         plan.source,
@@ -196,12 +219,13 @@ def _replayed(plan: Plan, run: Runner, origin: Origin, locked: LockedPruning | N
     widths = tuple(Width(each.layer, each.before, each.after) for each in locked.widths)
     kept = bin(int(locked.keep, 16)).count("1")
     chosen = ChosenWidths(locked.keep, locked.units, kept, widths, None, None)
-    recovering = replace(_recovering(plan, images, chosen), replay=locked.recovery, seconds=0.0)
-    recovered = run(RECOVER, recovering)
+    again = replace(recovering(plan, images, chosen), replay=locked.recovery, seconds=0.0)
+    recovered = run(RECOVER, again)
     return Pruned(asked, None, False, "", locked.importance, chosen, recovered, 1)
 
 
-def _why_not(plan: Plan) -> str | None:
+def why_not(plan: Plan) -> str | None:
+    """Why nothing is pruned, as far as the plan tells; None where it is tried."""
     recipe = plan.recipe
     if recipe.prune == "none":
         return "not asked for (--prune none)"
@@ -211,9 +235,18 @@ def _why_not(plan: Plan) -> str | None:
         return "its single layers are not timed: give a ratio (--prune 0.3) to prune for this target"
     if plan.task != "classify":
         return "accuracy is won back by classes, not by sets of labels or vectors: only a ratio is pruned all the same"
-    if plan.source.random and recipe.latency_budget_ms is None:
+    if plan.source.random and recipe.latency_budget_ms is None and recipe.pruning.latency_share is None:
         return "the weights are random: only a --latency-budget says how much to prune"
+    if recipe.pruning.train_data is None and plan.source.default_data != "signs" and not plan.source.random:
+        return "there are no training images to recover with (--train-data)"
     return None
+
+
+def ceiling_s(plan: Plan) -> tuple[float, float]:
+    """Seconds that winning back accuracy may take in all, and the share of them that a first attempt is planned to."""
+    may_try_again, minutes = _first_want(plan).kind == "knee", plan.recipe.pruning.minutes
+    share = FIRST_SHARE if may_try_again else 1.0
+    return 60 * ((MINUTES if may_try_again else FIRST_SHARE * MINUTES) if minutes is None else minutes), share
 
 
 def _check_logits(plan: Plan, origin: Origin) -> None:
@@ -235,6 +268,8 @@ def _first_want(plan: Plan) -> Want:
         return Want("ratio", ratio=float(plan.recipe.prune))
     if plan.recipe.latency_budget_ms is not None:
         return Want("budget", budget_ms=plan.recipe.latency_budget_ms)
+    if plan.recipe.pruning.latency_share is not None:
+        return Want("budget", budget_share=plan.recipe.pruning.latency_share)
     return Want("knee")
 
 

@@ -121,15 +121,14 @@ def _recovered(
 ) -> tuple[nn.Module, Recovery]:
     from edgekit.prune.images import tuning_of
     from edgekit.prune.recover import PrunedNetwork, RecoveryImages, RecoverySettings, recover
-    from edgekit.training.loop import Tick
+    from edgekit.training.log import Tick
 
     assert given.images is not None
     began = time.monotonic()
 
     def tell(tick: Tick, left: float) -> None:
         spent = time.monotonic() - began
-        detail = f"{shown(tick.size)} px, loss {tick.loss:.2f}, {int(left) // 60}:{int(left) % 60:02d} left"
-        progress(round(spent), round(spent + left), detail)
+        progress(round(spent), round(spent + left), f"{shown(tick.size)} px, loss {tick.loss:.2f}")
 
     data = RecoveryImages(given.images, tuning_of(given.images, given.preprocessing), given.preprocessing)
     settings = RecoverySettings(
@@ -149,5 +148,5 @@ def _read(folder: Path) -> Recovered:
 
 
 RECOVER: Final = Stage(
-    "recover", ("torch", "onnx", "onnxscript", "onnx-ir", "numpy", "Pillow"), _make, _read, resumable=True
+    "recover", ("torch", "onnx", "onnxscript", "onnx-ir", "numpy", "openvino", "Pillow"), _make, _read, resumable=True
 )

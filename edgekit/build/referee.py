@@ -12,7 +12,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import DEFAULTS, backend
@@ -28,6 +27,7 @@ from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.targets import this_machine
+from edgekit.temporary import temporary_folder
 
 if TYPE_CHECKING:
     import numpy as np
@@ -119,8 +119,8 @@ def _make(given: RefereeInput, folder: Path, progress: Progress) -> Sequence[str
 
 def _answers(given: RefereeInput, pictures: NDArray[np.uint8], folder: Path, progress: Progress) -> NDArray[np.float32]:
     """What the runtime gives in FP32, preprocessing inside: just what later variants are compared with."""
-    with TemporaryDirectory(prefix="edgekit-referee-") as inside:
-        compiled = given.executor.prepared(given.graph.path, "fp32", Path(inside))
+    with temporary_folder() as inside:
+        compiled = given.executor.prepared(given.graph.path, "fp32", inside)
         with given.executor.sessions({"fp32": compiled}, progress) as sessions:
             return sessions["fp32"].infer_many(pictures)
 

@@ -32,8 +32,10 @@ from edgekit.quantize.ptq import Pictures, PtqSettings, quantize
 from edgekit.quantize.qdq import restored
 from edgekit.quantize.search import search
 from edgekit.targets.memory import give_back, peak_bytes
+from edgekit.temporary import temporary_folder
 from edgekit.training.record import TrainingRecord
-from edgekit.validate.accuracy import fidelity, paired_drop
+from edgekit.validate.accuracy import paired_drop
+from edgekit.validate.fidelity import fidelity
 
 BATCH: Final = 32
 LOOKED_AT: Final = 48
@@ -41,6 +43,9 @@ LOOKED_AT: Final = 48
 
 SUSPECTS: Final = 24
 """Times something is restored to find the operators that do the most harm."""
+
+NO_OUTPUTS_NATS: Final = 1e3
+"""Stands for the divergence of outputs that are not finite: beyond any that is, and a number in JSON."""
 
 MEMORY: Final = 1.4
 """Memory limit as a multiple of plain quantization's peak."""
@@ -52,7 +57,7 @@ LEAST_MEMORY_BYTES: Final = 1_700_000_000
 def look(given: SearchInput, into: Path, progress: Progress) -> tuple[SearchResult, Sequence[str]]:
     """Runs the search, writes mixed.onnx (pixels in) and quantized.onnx; the result, and warnings."""
     began, seconds = time.monotonic(), given.limits.seconds
-    with tempfile.TemporaryDirectory(prefix="edgekit-search-") as folder:
+    with temporary_folder() as folder:
         drops = list[float]()
 
         def say(what: str) -> None:
@@ -63,7 +68,7 @@ def look(given: SearchInput, into: Path, progress: Progress) -> tuple[SearchResu
             drops.append(trial.score.drop)
             say(f"network {len(drops)}, {trial.config.name}: {trial.score.drop:.2f}")
 
-        maker = Candidates(given, Path(folder), say)
+        maker = Candidates(given, folder, say)
         left = seconds - (time.monotonic() - began)  # reading the tuning images took some
         found = search(maker, given.limits.max_drop, left, time.monotonic, given.training is not None, on_trial)
         maker.finish(found.graph, into)
@@ -99,8 +104,8 @@ def replay(given: SearchInput, into: Path, progress: Progress) -> tuple[SearchRe
     """Makes the network of a lock, and scores it once; see `look`."""
     assert given.locked is not None
     began, config = time.monotonic(), given.locked.config
-    with tempfile.TemporaryDirectory(prefix="edgekit-search-") as folder:
-        maker = Candidates(given, Path(folder), lambda what: progress(0, None, what))
+    with temporary_folder() as folder:
+        maker = Candidates(given, folder, lambda what: progress(0, None, what))
         graph = maker.make(replace(config, trained=False))
         if given.locked.training is not None:
             graph = maker.trained(graph, 0.0, given.locked.training)
@@ -157,8 +162,9 @@ class Candidates:
         drop = 100 - near.agreement
         if tuning.labelled and tuning.images.labels is not None:
             drop = paired_drop(self._base, made, tuning.images.labels[list(tuning.indices)]).drop
-        assert near.kl is not None  # of classes there are probabilities
-        return Score(drop, near.kl, len(made))
+        finite = len(made) - near.not_finite
+        nats = (near.kl or 0.0) * finite + NO_OUTPUTS_NATS * near.not_finite
+        return Score(drop, nats / len(made), len(made))
 
     def memory_bytes(self) -> int:
         """What this process may hold."""
@@ -198,7 +204,7 @@ class Candidates:
     def trained(self, graph: Path, seconds: float, record: TrainingRecord | None) -> Path:
         """The graph after training for so many seconds at most, or after the training of a record."""
         from edgekit.quantize.qat import QatGraphs, QatImages, QatSettings, train_quantized
-        from edgekit.training.loop import Tick
+        from edgekit.training.log import Tick
 
         images = self._given.training
         if images is None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Generic, TypeAlias, TypeVar
 
 from edgekit.build.code import code_digest
-from edgekit.store.entries import read_record
+from edgekit.store.entries import ENTRY_FILE, read_record
 from edgekit.store.keys import NOT_IN_KEY, canonical
 from edgekit.targets.packages import installed_version
 
@@ -67,10 +67,12 @@ class Stage(Generic[In, Out]):
 
 def kept_file(folder: Path, name: str) -> File:
     """A file that a stage wrote, with the hash that the store noted of it."""
-    return File(folder / name, _hashes(folder)[name])
+    state = (folder / ENTRY_FILE).stat()
+    return File(folder / name, _hashes(folder, state.st_ino, state.st_mtime_ns)[name])
 
 
 @lru_cache(maxsize=64)
-def _hashes(folder: Path) -> Mapping[str, str]:
+def _hashes(folder: Path, inode: int, time_ns: int) -> Mapping[str, str]:
+    """By the state of the record, too: an entry that was interrupted is made again in the same place."""
     record = read_record(folder)
     return {} if record is None else {name: facts.sha256 for name, facts in record.files.items()}

@@ -17,12 +17,14 @@ from pydantic import ValidationError
 from edgekit.bundle.manifest import FileFacts, Manifest
 from edgekit.bundle.replacing import carry, exchange, put_back
 from edgekit.errors import InputError
+from edgekit.json_files import json_file
 from edgekit.runtime.errors import BundleError
 from edgekit.runtime.files import problems
 from edgekit.runtime.manifest import KIND, MANIFEST, MODEL_SIGNATURE, SIGNATURE, UNNAMED, Checked
 from edgekit.runtime.manifest import read_manifest as read
 from edgekit.store import file_sha256
 from edgekit.store.root import may_write
+from edgekit.temporary import temporary_folder
 
 __all__ = [
     "MANIFEST",
@@ -38,6 +40,8 @@ __all__ = [
 ]
 
 HINT: Final = "Give the directory that a build wrote."
+WORK: Final = "bundle"
+"""Where a bundle is filled, inside a folder beside its place."""
 
 
 def claim_directory(out: Path, names: Collection[str] = ()) -> None:
@@ -71,7 +75,7 @@ def claim_directory(out: Path, names: Collection[str] = ()) -> None:
 def _listed(out: Path) -> frozenset[str] | None:
     """The files of the bundle in a directory, manifest and signatures included; None if no bundle is there."""
     try:
-        read = json.loads((out / MANIFEST).read_text(encoding="utf-8"))
+        read = json_file(out / MANIFEST)
     except (OSError, ValueError):
         return None
     if not isinstance(read, dict) or read.get("kind") != KIND:
@@ -128,19 +132,17 @@ def _placed(out: Path, names: Collection[str], fill: Callable[[Path], None]) -> 
     place = Path(os.path.realpath(out))
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
+        with temporary_folder(
+            f".{place.name}-", place.parent, lambda left: _holds_nothing(left / WORK, place)
+        ) as folder:
+            work = folder / WORK
+            work.mkdir()
+            fill(work)
+            claim_directory(out, names)  # filling took a while
+            _swap(work, place)
+            _discard(work, place)
     except OSError as error:
         raise _refusal(error, out) from error
-    try:
-        fill(work)
-        claim_directory(out, names)  # filling took a while
-        _swap(work, place)
-    except BaseException as error:
-        shutil.rmtree(work, ignore_errors=True)
-        if isinstance(error, OSError):
-            raise _refusal(error, out) from error
-        raise
-    _discard(work, place)
     return out
 
 
@@ -173,11 +175,24 @@ def _discard(old: Path, place: Path) -> None:
     if not old.exists():
         return
     users, ours = _users(old), _listed(place) or frozenset()
-    if ours.isdisjoint(users):  # else it stays, rather than lose one
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):
+        if ours.isdisjoint(users):
             for name in users:
                 carry(old / name, place / name)
             shutil.rmtree(old)
+            return
+    with contextlib.suppress(OSError):  # it stays, rather than lose one
+        os.replace(old, tempfile.mkdtemp(prefix=f".{place.name}-replaced-", dir=place.parent))
+
+
+def _holds_nothing(left: Path, place: Path) -> bool:
+    """Whether what a killed process left can go: an unfinished bundle, or a replaced one without a user's files that
+    are not in the new one.
+    """
+    work = left / WORK
+    if _listed(work) is None:
+        return True
+    return all(os.path.lexists(place / name) for name in _users(work))
 
 
 def _refusal(error: OSError, out: Path) -> Exception:

@@ -20,6 +20,7 @@ from pydantic.alias_generators import to_camel
 from edgekit.bundle.directory import read_manifest
 from edgekit.bundle.manifest import Manifest
 from edgekit.errors import InputError
+from edgekit.json_files import json_file
 from edgekit.runtime.manifest import MANIFEST, UNNAMED, is_file_name
 
 OCI_MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -215,7 +216,7 @@ def check_layers(layers: Collection[Descriptor], told: Manifest, what: str) -> N
 def _created(directory: Path) -> str | None:
     """When the bundle was built, as its report tells it: RFC 3339."""
     try:
-        created = json.loads((directory / "report.json").read_bytes())["created"]
+        created = json_file(directory / "report.json")["created"]
         return created if re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:.]+(Z|[+-]\d\d:\d\d)", created) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -20,11 +20,17 @@ from edgekit.errors import UnavailableError, install_hint
 from edgekit.store import file_sha256
 
 if TYPE_CHECKING:
+    from importlib.metadata import PackageMetadata
+
     from cyclonedx.model.component import Component
 
 SBOM: Final = "sbom.json"
 EXTRAS: Final = ("cpu",)
 """What makes a bundle: edgekit's own requirements, and those of these extras."""
+LONGEST_NAME: Final = 80
+"""Characters of a licence's name; what is longer is its text."""
+NO_NAMES: Final = frozenset({"UNKNOWN", "LICENSE", "LICENCE", "NONE", "SEE LICENSE", "LICENSE.TXT"})
+"""What packages say in capitals or not where they name no licence."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +97,8 @@ def bill_of_materials(product: Product, licenses: Licenses, files: Mapping[str, 
         name = _plain(found.metadata["Name"])
         # This project is on no index: a URL of the public one would name nothing, or once somebody else's package.
         purl = PackageURL("generic" if name == DISTRIBUTION else "pypi", None, name, found.version)
-        parts.append(_component(name, found.version, "library", _license_of(found), purl=purl, ref=str(purl)))
+        license = license_of(found.metadata)
+        parts.append(_component(name, found.version, "library", license, purl=purl, ref=str(purl)))
     for part in parts:
         bom.components.add(part)
     bom.register_dependency(made, parts)
@@ -143,13 +150,17 @@ def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _license_of(found: Distribution) -> str | None:
-    """What a package says of its licence, where that is short enough to be a name and not the text itself."""
-    for key in ("License-Expression", "License"):
-        told = (found.metadata.get_all(key) or [""])[0]
-        if told and len(told) < 80 and "\n" not in told:
-            return str(told)
-    classifiers = [line for line in found.metadata.get_all("Classifier") or () if line.startswith("License ::")]
+def license_of(metadata: PackageMetadata) -> str | None:
+    """What a package says of its licence: an SPDX expression, a name, or what it is classified as; None if nothing.
+
+    What stands where a name should be, and is the text itself or a word that names none, is not taken.
+    """
+    if expression := (metadata.get_all("License-Expression") or [""])[0]:
+        return str(expression)
+    told = (metadata.get_all("License") or [""])[0].strip()
+    if told and len(told) < LONGEST_NAME and "\n" not in told and told.upper() not in NO_NAMES:
+        return str(told)
+    classifiers = [line for line in metadata.get_all("Classifier") or () if line.startswith("License ::")]
     return classifiers[0].rpartition(" :: ")[2] if classifiers else None
 
 

@@ -6,7 +6,8 @@ Neither has been run: their files are written by the documents of Triton's model
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from edgekit.bundle import trtexec
 from edgekit.bundle.directory import check_bundle, place_file, read_manifest
 from edgekit.bundle.manifest import Manifest, Output
 from edgekit.errors import InputError
+from edgekit.file_names import readable
 from edgekit.size import plain
 
 
@@ -62,6 +64,9 @@ SERVED: Final[Mapping[str, Served]] = {
 an engine of TensorRT for RTX is none of Triton's.
 """
 
+NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+"""Of a model: a folder, a name in Triton's configuration, and a part of its addresses."""
+
 ENGINE: Final = Served("platform", "tensorrt_plan", {"model.engine": "model.plan"})
 """What it runs of a bundle with a finished engine of TensorRT itself."""
 
@@ -77,6 +82,9 @@ def triton(bundle: Path, out: Path, name: str) -> list[Path]:
     served = ENGINE if made_here else SERVED.get(manifest.target.runtime)
     if served is None:
         raise InputError(f"Triton runs no bundle for {manifest.target.runtime}", f"It takes {', '.join(SERVED)}.")
+    if not NAME.fullmatch(name):
+        raise InputError(f"{name!r} is no name of a model", "Give another --name: letters, digits, dots, - and _.")
+    _check_there(manifest, served.files)
     entry = out / name
     if entry.exists():
         raise InputError(f"there is an entry {entry}", "Give another --name, or remove it.")
@@ -100,9 +108,9 @@ def triton_config(manifest: Manifest, name: str, served: Served, ends: Ends) -> 
     kind = "TYPE_UINT8" if ends.dtype == "uint8" else "TYPE_FP32"
     text = (
         f'name: "{name}"\n{served.key}: "{served.value}"\nmax_batch_size: {at_once}\n'
-        f'input [ {{\n  name: "{ends.image}"\n  data_type: {kind}\n'
+        f'input [ {{\n  name: "{_quoted(ends.image)}"\n  data_type: {kind}\n'
         f"  dims: [ {first}{height}, {width}, 3 ]\n}} ]\n"
-        f'output [ {{\n  name: "{ends.output}"\n  data_type: TYPE_FP32\n'
+        f'output [ {{\n  name: "{_quoted(ends.output)}"\n  data_type: TYPE_FP32\n'
         f"  dims: [ {first}{ends.classes} ]{labels}\n}} ]\n"
     )
     if at_once > 1:
@@ -111,8 +119,7 @@ def triton_config(manifest: Manifest, name: str, served: Served, ends: Ends) -> 
     answer = json.dumps({"activation": output.activation, "task": output.task})
     parameters = {"preprocessing": _preprocessing(manifest), "output": answer}
     for key, value in parameters.items():
-        quoted = value.replace("\\", "\\\\").replace('"', '\\"')
-        text += f'parameters {{ key: "{key}" value {{ string_value: "{quoted}" }} }}\n'
+        text += f'parameters {{ key: "{key}" value {{ string_value: "{_quoted(value)}" }} }}\n'
     return text + served.more
 
 
@@ -128,6 +135,7 @@ def deepstream(bundle: Path, out: Path) -> list[Path]:
             f"DeepStream runs TensorRT, and the bundle is for {manifest.target.runtime}",
             "Build one with --target jetson.",
         )
+    _check_there(manifest, ())
     told = manifest.output or Output()
     if told.task != "classify" or told.activation == "sigmoid":
         what = f"nvinfer's classifiers give one class of probabilities, and this bundle is for {told.task}"
@@ -137,6 +145,7 @@ def deepstream(bundle: Path, out: Path) -> list[Path]:
     from edgekit.models.onnx_graph import load, save
     from edgekit.models.serving_graph import for_nvinfer
 
+    ends_of(bundle / "model.onnx")  # of a graph that is another's
     out.mkdir(parents=True, exist_ok=True)
     save(for_nvinfer(load(bundle / "model.onnx"), told.activation == "softmax"), out / "model.onnx")
     names = [_one_line(label).replace(";", ",") for label in manifest.labels]
@@ -179,13 +188,31 @@ def nvinfer_config(manifest: Manifest) -> str:
 
 
 def ends_of(graph: Path) -> Ends:
-    """What a graph of edgekit's takes and gives."""
-    from edgekit.models.onnx_graph import dims_of, given_inputs, load, name_of, pixel_facts
+    """What a graph of edgekit's takes and gives.
 
-    model = load(graph)
-    image, output = given_inputs(model)[0], model.graph.outputs[0]
-    classes = dims_of(output)[-1]
-    return Ends(name_of(image), pixel_facts(graph).dtype, name_of(output), dims_of(image)[0] == 0, classes)
+    Raises:
+        InputError: it is no such graph.
+    """
+    from edgekit.models.onnx_file import read_onnx
+    from edgekit.models.onnx_graph import dims_of, given_inputs, name_of, pixel_facts
+
+    model = read_onnx(graph)
+    inputs = given_inputs(model)
+    if len(inputs) != 1 or len(dims_of(inputs[0])) != 4 or not model.graph.outputs:
+        raise InputError(f"{graph} is no graph of edgekit's", "Build the bundle again.")
+    facts, image, output = pixel_facts(graph), inputs[0], model.graph.outputs[0]
+    return Ends(name_of(image), facts.dtype, name_of(output), dims_of(image)[0] == 0, facts.classes)
+
+
+def _check_there(manifest: Manifest, names: Iterable[str]) -> None:
+    for name in ("model.onnx", *names):
+        if name not in manifest.files:
+            raise InputError(f"the bundle has no {name}", "Build it again.")
+
+
+def _quoted(text: str) -> str:
+    """Text between the quotes of a protobuf in words: names in a graph may come from anyone."""
+    return readable(text).replace("\\", "\\\\").replace('"', '\\"')
 
 
 def _whole(bundle: Path) -> Manifest:

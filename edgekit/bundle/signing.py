@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +14,7 @@ from edgekit.bundle.directory import MANIFEST, SIGNATURE, check_bundle
 from edgekit.errors import InputError, UnavailableError
 from edgekit.runtime.errors import BundleError, MissingError
 from edgekit.runtime.signature import NAMESPACE, check_untampered
+from edgekit.temporary import temporary_folder
 
 NEEDED: Final = "Signatures need OpenSSH 8.2 or later."
 
@@ -45,11 +45,11 @@ def sign(directory: Path, key: Path) -> Path:
     problems = check_bundle(directory)
     if problems:
         raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")
-    with tempfile.TemporaryDirectory(prefix="edgekit-sign-") as folder:
-        copy = shutil.copyfile(directory / MANIFEST, Path(folder) / MANIFEST)
+    with temporary_folder() as folder:
+        copy = shutil.copyfile(directory / MANIFEST, folder / MANIFEST)
         _keygen(key, copy)
-        _check(folder, copy)
-        return put_signature(directory, SIGNATURE, (Path(folder) / SIGNATURE).read_bytes())
+        _check(str(folder), copy)
+        return put_signature(directory, SIGNATURE, (folder / SIGNATURE).read_bytes())
 
 
 def put_signature(directory: Path, name: str, content: bytes) -> Path:

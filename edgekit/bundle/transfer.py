@@ -97,7 +97,7 @@ def pull(reference: Reference, out: Path, insecure: bool, trust: Trust, on_progr
     if reference.digest not in (None, digest):
         raise InputError(f"the registry gave another artifact than {reference.digest}", "Do not trust it.")
     layers = read_artifact(content, str(reference))
-    with _staging(out) as folder:
+    with staging(out) as folder:
         fetched = _Fetched(registry, folder, sum(layer.size for layer in layers), on_progress)
         (told,) = [layer for layer in layers if layer.name == MANIFEST]
         if told.size > MAX_MANIFEST_BYTES:
@@ -105,7 +105,7 @@ def pull(reference: Reference, out: Path, insecure: bool, trust: Trust, on_progr
         _check_manifest(folder, fetched.file(told), layers, str(reference))
         files = {layer.name: fetched.file(layer) for layer in layers}
         unchecked: list[str] = []
-        place_bundle(files, out, lambda work: unchecked.extend(_check_signer(work, trust)))
+        place_bundle(files, out, lambda work: unchecked.extend(check_signer(work, trust)))
         shutil.rmtree(folder, ignore_errors=True)
     return Moved(digest, len(layers), fetched.moved, fetched.moved_bytes, tuple(unchecked))
 
@@ -175,7 +175,7 @@ def _check_manifest(folder: Path, file: Path, layers: Collection[Descriptor], wh
     check_layers(layers, read_manifest(alone), what)
 
 
-def _check_signer(work: Path, trust: Trust) -> Iterator[str]:
+def check_signer(work: Path, trust: Trust) -> Iterator[str]:
     """Refuses a bundle that is not signed by whom it must be, or whose signature is of another.
 
     Yields:
@@ -195,7 +195,7 @@ def _check_signer(work: Path, trust: Trust) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _staging(out: Path) -> Iterator[Path]:
+def staging(out: Path) -> Iterator[Path]:
     """The folder beside `out` where what is fetched is kept; one pull at a time has it."""
     place = Path(os.path.realpath(out))
     folder = place.parent / f".{place.name}.pull"

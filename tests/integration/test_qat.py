@@ -20,7 +20,8 @@ from edgekit.quantize import qat
 from edgekit.quantize.ptq import Pictures, normalised, quantize
 from edgekit.quantize.qat import QatGraphs, QatImages, QatRecord, QatSettings, train_quantized
 from edgekit.runtime.openvino_core import core
-from edgekit.training.loop import RunSettings, Tick, seeded, train
+from edgekit.training.log import Tick
+from edgekit.training.loop import RunSettings, seeded, train
 from edgekit.training.recipe import Stage, TrainingRecipe
 
 CLASSES = 12

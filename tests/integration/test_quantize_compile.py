@@ -22,7 +22,7 @@ from edgekit.quantize.features import penultimate_features
 from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_graph
 from edgekit.quantize.ptq import Pictures, quantize
-from edgekit.validate.accuracy import fidelity
+from edgekit.validate.fidelity import fidelity
 from edgekit.validate.evaluation import Views, evaluate
 from edgekit.validate.question import Question
 

@@ -31,10 +31,12 @@ from edgekit.models.graph_facts import GraphFacts
 from edgekit.recipe import Recipe
 from edgekit.report import Report
 from edgekit.report.model import Target
+from edgekit.report.summary import gaps
 from edgekit.store import Store
-from edgekit.validate.accuracy import Accuracy, Fidelity
+from edgekit.validate.accuracy import Accuracy
 from edgekit.validate.decision import Budgets, decide
 from edgekit.validate.evaluation import Evaluated
+from edgekit.validate.fidelity import Fidelity
 from edgekit.validate.flips import class_changes, flips
 from edgekit.validate.rounding import about
 from edgekit.validate.tasks import VariantResult
@@ -286,3 +288,21 @@ def test_without_names_for_every_class_there_are_numbers() -> None:
     without = changed(images, [2], False, (before[:, :24], before[:, :24] * -1)).as_dict()["variants"][-1]
     assert "classes" not in without
     assert (without["flips"]["lost"], without["flips"]["shown"][0]["label"]) == (None, None)
+
+
+@pytest.mark.parametrize(("kl", "not_finite"), [(0.01, 0), (0.0, 0), (0.01, 3), (None, 24), (None, 0)])
+def test_outputs_that_are_not_finite_are_told_with_what_is_not_in_the_figures(
+    kl: float | None, not_finite: int
+) -> None:
+    given = evidence()
+    answers = evaluated(given)
+    near = Fidelity(80.0, 0.9, kl, not_finite)
+    answers.variants["int8"] = replace(answers.variants["int8"], fidelity=near)
+    told = Report.model_validate_json(json.dumps(report(given, answers=answers).as_dict()))
+    fidelity = next(each.fidelity for each in told.variants if each.name == "int8")
+    assert fidelity is not None
+    assert (fidelity.agreement, fidelity.cosine, fidelity.kl) == (80.0, 0.9, kl)
+    assert ("kl" in fidelity.as_dict()) == (kl is not None or not_finite > 0)
+    said = [line for line in gaps(told) if line.startswith("int8, fidelity")]
+    assert len(said) == (not_finite > 0)
+    assert all(line.startswith(f"int8, fidelity: {not_finite} of 100 images have") for line in said)

@@ -9,7 +9,7 @@ import pytest
 
 from edgekit.build.executor import ByReference
 from edgekit.build.plan import Plan, planned
-from edgekit.build.prune import _why_not
+from edgekit.build.prune import why_not
 from edgekit.errors import InputError
 from edgekit.recipe import Recipe
 from edgekit.store import Store
@@ -37,7 +37,7 @@ def test_a_board_is_built_for_without_it(
     untimed = plan.untimed()
     assert untimed is not None
     assert f"--target {target} --device" in str(untimed.why)
-    assert "its single layers are not timed" in str(_why_not(plan))
+    assert "its single layers are not timed" in str(why_not(plan))
     assert plan.graph_format.moves
 
 

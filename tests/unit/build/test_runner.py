@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
+from beside import Beside
 
 from edgekit.build.runner import Event, Runner
-from edgekit.build.stage import Progress, Stage, kept_file
+from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.store import Store
+from edgekit.store.over_http import OverHttp
+from edgekit.store.sharing import Sharing
 
 CALLS: list[str] = []
 
@@ -104,3 +108,45 @@ def test_files_are_told_by_the_hashes_that_the_store_noted(run: Runner) -> None:
     one, two = (Runner(run.store)(by_file, Given("a", warning)) for warning in (None, "another input"))  # type: ignore[arg-type]
     assert one.sha256 == two.sha256  # type: ignore[attr-defined]
     assert one.path != two.path  # type: ignore[attr-defined]
+
+
+def test_what_is_made_again_is_told_by_its_new_hash(run: Runner) -> None:
+    """The first result was read before it went: its hash must not be taken for that of the second."""
+    contents = iter(["broken off", "whole"])
+
+    def make(given: Given, folder: Path, progress: Progress) -> Sequence[str]:
+        (folder / "text").write_text(next(contents))
+        return ()
+
+    def read(folder: Path) -> File:
+        return kept_file(folder, "text")
+
+    stage = Stage("say", ("click",), make, read, complete=lambda file: file.path.read_text() == "whole")
+    run(stage, Given("a"))
+    found = run(stage, Given("a"))
+    assert found.sha256 == hashlib.sha256(b"whole").hexdigest()
+
+
+def test_a_shared_store_is_asked_first_and_gets_what_is_whole(run: Runner, tmp_path: Path) -> None:
+    theirs = Store(tmp_path / "theirs")
+    Runner(theirs)(SAY, Given("a", "mind the gap"))
+    later = Runner(Store(tmp_path / "ours", Sharing(Beside(theirs))))
+    events: list[Event] = []
+    later.listener = events.append
+    assert later(SAY, Given("a", "mind the gap")) == "a"
+    assert (CALLS, later.warnings, [each.cached for each in later.ran]) == (["a"], ["mind the gap"], [True])
+    cautious = replace(SAY, complete=lambda text: text != "broken off")
+    for text in ("broken off", "whole"):
+        later(cautious, Given(text))
+    assert [theirs.get(cautious.key(Given(text))) is not None for text in ("broken off", "whole")] == [False, True]
+    assert not any(each.warning for each in events)
+
+
+def test_trouble_with_a_shared_store_is_a_warning_at_once(tmp_path: Path) -> None:
+    events: list[Event] = []
+    run = Runner(Store(tmp_path, Sharing(OverHttp("http://127.0.0.1:9"))), events.append)
+    run(SAY, Given("a"))
+    run(SAY, Given("b"))
+    (said,) = (each for each in events if each.warning)
+    assert "http://127.0.0.1:9 is of no help" in said.warning
+    assert [each.finished for each in events if each.stage == "say"][-1]

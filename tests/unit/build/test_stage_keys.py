@@ -15,6 +15,7 @@ import pytest
 from pydantic import BaseModel
 
 import edgekit.build
+import edgekit.cluster
 from edgekit.build import stage as stages
 from edgekit.build.executor import ByReference, Executor, Here, OnDevice
 from edgekit.build.stage import File, Stage
@@ -28,9 +29,11 @@ EXECUTORS = (Here, OnDevice, ByReference)
 
 
 def every_stage() -> dict[str, Stage[Any, Any]]:
-    """All stages that a module of edgekit.build holds, by the module and the name there."""
+    """All stages that a module of edgekit.build or edgekit.cluster holds, by the module and the name there."""
     found: dict[int, tuple[str, Stage[Any, Any]]] = {}
-    for module in pkgutil.iter_modules(edgekit.build.__path__, "edgekit.build."):
+    packages = (edgekit.build, edgekit.cluster)
+    modules = [each for package in packages for each in pkgutil.iter_modules(package.__path__, f"{package.__name__}.")]
+    for module in modules:
         for name, value in vars(importlib.import_module(module.name)).items():
             if isinstance(value, Stage) and value.make.__module__ == module.name:
                 found[id(value)] = (f"{module.name}.{name}", value)
@@ -148,6 +151,7 @@ def test_all_stages_are_found() -> None:
     assert {each.name for each in STAGES.values()} >= {
         *("export", "calibrate", "quantize", "prune", "recover", "tune", "compile", "validate", "measure", "explain"),
         "profile",
+        "evaluate-shard",
     }
 
 

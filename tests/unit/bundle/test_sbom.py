@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from email.message import Message
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ pytest.importorskip("cyclonedx")
 from edgekit import DISTRIBUTION
 from edgekit.build.bill import product
 from edgekit.bundle.manifest import Licenses
-from edgekit.bundle.sbom import bill_of_materials, packages
+from edgekit.bundle.sbom import bill_of_materials, license_of, packages
 from edgekit.errors import UnavailableError
 from edgekit.report import validate
 
@@ -67,6 +68,34 @@ def test_network_data_files_and_packages_are_in_it() -> None:
     assert {"torch", "openvino", "nncf", "pillow", DISTRIBUTION} <= set(parts)
     assert parts[DISTRIBUTION]["purl"] == f"pkg:generic/{DISTRIBUTION}@{parts[DISTRIBUTION]['version']}"
     assert "licenses" not in next(part for part in made()["components"] if part["name"] == "data: signs")
+
+
+def test_every_package_has_a_licence() -> None:
+    """torch's is a long expression."""
+    parts = [part for part in made()["components"] if part.get("purl", "").startswith("pkg:pypi/")]
+    assert len(parts) > 20
+    assert [part["name"] for part in parts if not part.get("licenses")] == []
+    assert "BSD-3-Clause" in next(part for part in parts if part["name"] == "torch")["licenses"][0]["expression"]
+
+
+@pytest.mark.parametrize(
+    ("told", "licence"),
+    [
+        ({"License-Expression": " AND ".join(["MIT"] * 30)}, " AND ".join(["MIT"] * 30)),
+        ({"License": "BSD"}, "BSD"),
+        ({"License": "Permission is hereby granted, free of charge,\nto any person"}, None),
+        ({"License": "UNKNOWN", "Classifier": "License :: OSI Approved :: ISC License (ISCL)"}, "ISC License (ISCL)"),
+        ({"License": "LICENSE", "Classifier": "License :: OSI Approved :: Apache Software License"},
+         "Apache Software License"),
+        ({"License": "MIT", "License-Expression": "MIT-0"}, "MIT-0"),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_the_licence_of_a_package_is_a_name(told: dict[str, str], licence: str | None) -> None:
+    metadata = Message()
+    for name, value in told.items():
+        metadata[name] = value
+    assert license_of(metadata) == licence
 
 
 def test_the_model_card_has_what_was_measured_with_its_intervals() -> None:

@@ -123,6 +123,47 @@ def test_batches_are_told(tmp_path: Path) -> None:
     assert list(told.dynamic_batching.preferred_batch_size) == [1, 8]
 
 
+@pytest.mark.parametrize(
+    "name", ["../out", "/tmp/x", "a/b", 'a"b', "a\nb", "", "..", "-x", "x" * 200, "\x1b[2J"], ids=str
+)
+def test_a_name_that_is_no_folder_of_the_repository(tmp_path: Path, name: str) -> None:
+    bundle = bundles.make_bundle(tmp_path / "net", runtime="onnxruntime")
+    with pytest.raises(InputError, match="is no name of a model"):
+        serving.triton(bundle, tmp_path / "models", name)
+    assert not (tmp_path / "models").exists()
+
+
+def test_names_in_a_graph_stay_between_their_quotes(tmp_path: Path) -> None:
+    evil = 'x" }\nparameters { key: "evil" value { string_value: "\\'
+    bundle = bundles.make_bundle(tmp_path / "net", runtime="onnxruntime")
+    model = onnx.load(str(bundle / "model.onnx"))
+    for value in (model.graph.output[0], model.graph.input[0]):
+        for node in model.graph.node:
+            for names in (node.input, node.output):
+                names[:] = [evil + value.name if each == value.name else each for each in names]
+        value.name = evil + value.name
+    bundles.fit(bundle, {"model.onnx": model.SerializeToString()})
+    serving.triton(bundle, tmp_path / "models", "fruit")
+    told = parsed(tmp_path / "models" / "fruit")
+    assert "evil" not in {each.key for each in told.parameters}
+    assert told.output[0].name.endswith("logits")
+
+
+def test_a_bundle_without_a_network_is_refused(tmp_path: Path) -> None:
+    bundle = bundles.make_bundle(tmp_path / "net", runtime="tensorrt", **TYPED)
+    bundles.fit(bundle, {"model.onnx": b"no network"})
+    with pytest.raises(InputError, match="not a whole ONNX"):
+        serving.triton(bundle, tmp_path / "models", "fruit")
+    (bundle / "model.onnx").unlink()
+    bundles.rewrite(bundle, lambda told: told["files"].pop("model.onnx"))
+    for export in (
+        lambda: serving.triton(bundle, tmp_path / "m", "x"),
+        lambda: serving.deepstream(bundle, tmp_path / "n"),
+    ):
+        with pytest.raises(InputError, match=r"has no model\.onnx"):
+            export()
+
+
 def test_what_is_there_already_or_damaged_is_refused(tmp_path: Path) -> None:
     bundle = bundles.make_bundle(tmp_path / "net", runtime="tensorrt", **TYPED)
     serving.triton(bundle, tmp_path / "models", "fruit")
