@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from edgekit.errors import InputError
+from edgekit.file_names import readable
 from edgekit.report.metrics import metric
 from edgekit.report.plot import bounds, front
 from edgekit.report.schema import read
@@ -94,7 +95,7 @@ def builds_in(folder: Path) -> Builds:
     for path in sorted(folder.rglob(REPORT)):
         name = path.parent.relative_to(folder).as_posix()
         try:
-            rows.append(_row(name, read(path)))
+            rows.append(row_of(name, read(path)))
         except InputError as error:
             left_out.append(LeftOut(name, error.what))
     if not rows:
@@ -103,7 +104,8 @@ def builds_in(folder: Path) -> Builds:
     return Builds(tuple(sorted(rows, key=lambda row: (row.created, row.build))), tuple(left_out))
 
 
-def _row(name: str, report: Report) -> BuildRow:
+def row_of(name: str, report: Report) -> BuildRow:
+    """What a report says of the variant that is in the bundle; `name` is that of its folder."""
     chosen, of_task, verdict = report.chosen_variant, metric(report), report.verdict
     return BuildRow(
         build=name,
@@ -149,5 +151,8 @@ def as_csv(builds: Builds) -> str:
 
 
 def _inert(value: object) -> object:
-    """Text that a spreadsheet would take for a formula gets an apostrophe before it."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+    """Text of which all can be shown; what a spreadsheet would take for a formula gets an apostrophe before it."""
+    if not isinstance(value, str):
+        return value
+    shown = readable(value)
+    return f"'{shown}" if value.lstrip()[:1] in ("=", "+", "-", "@") else shown

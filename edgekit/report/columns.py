@@ -56,6 +56,16 @@ def decision(report: Report, variant: Variant) -> str:
     return "taken back" if taken_back else "no"
 
 
+def reasons(report: Report) -> list[str]:
+    """Why steps were taken back: one line each, of those that no warning tells of."""
+    warned = " ".join(report.warnings)
+    return [
+        f"{each.name}, taken back: {each.reason}"
+        for each in report.variants
+        if each.reason and decision(report, each) == "taken back" and f"{each.name} was taken back" not in warned
+    ]
+
+
 def _numbers(title: str, meaning: str, value: Value, words: Words) -> Column:
     return Column(title, meaning, lambda report, variant: words(value(report, variant)), value)
 

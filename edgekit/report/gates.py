@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edgekit.report.comparison import Row
+from edgekit.validate.quantiles import surely
 from edgekit.validate.rounding import about
 from edgekit.validate.sequential import Outcome
 
@@ -113,7 +114,7 @@ def _drop(row: Row, budget: float, builds: int) -> Check:
     said = f"{points(below.drop)} (95 % interval {below.ci95[0]:.2f} to {below.ci95[1]:.2f}, {pairing(row)})"
     said += f", the gate is {budget:g}"
     if told == "undecided":
-        needed = below.images_needed(budget)
+        needed = below.images_needed(budget, builds)
         more = "no number of them would" if needed is None else f"{about(needed)} would"
         said += f"; {below.images:,} images cannot tell, {more}"
     return Check(row.build, gate, told, said, needed)
@@ -141,10 +142,9 @@ def _latency(row: Row, first: Row, limit: Limit) -> tuple[Outcome, str]:
     if row.p50 is None:
         return "missed", "latency was not measured"
     low, high = row.p50_bounds or (None, None)
-    told: Outcome = "met" if high is not None and high <= limit.amount else "undecided"
-    if low is not None and low > limit.amount:
-        told = "missed"
     ends = f"{_end(low)} to {_end(high)}"
+    low, high = surely(row.p50, row.p50_bounds)
+    told: Outcome = "met" if high <= limit.amount else "missed" if low > limit.amount else "undecided"
     if row.p50_bounds is None:  # of a build before there were bounds
         told, ends = "met" if row.p50 <= limit.amount else "missed", "its report has no bounds"
     more = "; more runs would tell" if told == "undecided" else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from edgekit.report.conditions import measuring
 from edgekit.report.metrics import metric
 from edgekit.report.model import CalibrationVariance, Int8Sums, Report
 from edgekit.report.summary import MISSING, interval, model_name, number, times
@@ -29,7 +30,7 @@ def method(report: Report) -> list[tuple[str, str]]:
         runs = f"{latency.runs} runs after {latency.warmup or 0} warm-up runs"
         text = f"{runs}, one fresh process, variants interleaved"
         lines.append(("Latency", f"{text}, batch {model.input[0]}; speedup is the ratio of the medians"))
-    return [*lines, *_ratios(report), *_kernels(report), *_referee(report)]
+    return [*lines, *measuring(report), *_ratios(report), *_kernels(report), *_referee(report)]
 
 
 def _kernels(report: Report) -> list[tuple[str, str]]:

@@ -27,6 +27,7 @@ from edgekit.report.fields import (
     Whole,
 )
 from edgekit.report.metrics import METRICS, Task
+from edgekit.report.model_conditions import Conditions
 from edgekit.report.model_evidence import ClassCoverage, LockedDecisions
 from edgekit.report.model_pruning import PrecisionSearch, Pruning
 from edgekit.report.model_variants import Variant
@@ -209,6 +210,7 @@ class Report(Part):
     stages: tuple[StageRun, ...]
     warnings: tuple[str, ...] = ()
     environment: dict[str, Scalar]
+    conditions: Conditions | None = Field(None, description="Of latencies; absent where nobody looked.")
 
     @field_validator("variants")
     @classmethod

@@ -17,7 +17,7 @@ from edgekit.report.model_variants import Accuracy, Latency, Variant
 
 WIDTH, HEIGHT = 860, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 20, 52
-Z95 = 1.959964
+Z95 = 1.959963984540054
 MOST_LABELS = 14
 """Points that are labelled; of more, only the chosen one and those that no other one beats."""
 

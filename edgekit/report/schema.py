@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from pydantic.json_schema import GenerateJsonSchema
 
 from edgekit.errors import InputError
+from edgekit.json_files import json_file
 from edgekit.report.model import Report
 
 if TYPE_CHECKING:
@@ -80,12 +81,12 @@ def read(path: Path) -> Report:
     """
     file = path / "report.json" if path.is_dir() else path
     try:
-        report = json.loads(file.read_text(encoding="utf-8"))
+        report = json_file(file)
     except FileNotFoundError as error:
         raise InputError(f"There is no report at {file}", "Give a report.json or the directory of a build.") from error
     except OSError as error:
         raise InputError(f"{file} cannot be read: {error.strerror}", "Check the path and its permissions.") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InputError(f"{file} is not JSON: {error}", "Give a report.json or the directory of a build.") from error
     try:
         return validate(report)

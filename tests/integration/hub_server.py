@@ -1,4 +1,4 @@
-"""A small Hugging Face hub on this machine: as much of its HTTP as the client needs to fetch a file."""
+"""A small Hugging Face hub on this machine: as much of its HTTP as the client needs to fetch files and push them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote
+
+from hub_repositories import Answer, Repositories
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -21,6 +24,7 @@ class Hub:
         announced: the SHA-256 that it tells of every file; the true one by default.
         status, error_code: answers everything with this error.
         breaks: how many answers with content still to be cut off in the middle.
+        pushed: repositories that were made and pushed to; their files stand beside `files`.
         answering: clear it, and requests hang until it is set.
         seen: method, path and headers in lower case of every request.
     """
@@ -30,6 +34,7 @@ class Hub:
     status: int | None = None
     error_code: str | None = None
     breaks: int = 0
+    pushed: Repositories = field(default_factory=Repositories)
     answering: threading.Event = field(default_factory=threading.Event)
     seen: list[tuple[str, str, dict[str, str]]] = field(default_factory=list)
     port: int = 0
@@ -57,14 +62,24 @@ def serving(hub: Hub) -> Iterator[Hub]:
         def do_GET(self) -> None:
             self._answer()
 
+        def do_POST(self) -> None:
+            self._answer()
+
+        def do_PUT(self) -> None:
+            self._answer()
+
         def _answer(self) -> None:
             told = {key.lower(): value for key, value in self.headers.items()}
             hub.seen.append((self.command, self.path, told))
+            size = int(told.get("content-length", 0))
+            body = self.rfile.read(size) if size else self._chunks() if "transfer-encoding" in told else b""
             hub.answering.wait()
             if hub.status is not None:
                 self._end(hub.status, {"X-Error-Code": hub.error_code} if hub.error_code else {})
             elif self.path.startswith("/cdn/"):
-                self._content(hub.files[self.path.removeprefix("/cdn/")], told.get("range"))
+                self._content(self._stored(self.path.removeprefix("/cdn/")), told.get("range"))
+            elif (made := hub.pushed.answer(self.command, unquote(self.path), told, body, hub.endpoint)) is not None:
+                self._said(made)
             else:
                 self._resolve()
 
@@ -83,6 +98,21 @@ def serving(hub: Hub) -> Iterator[Hub]:
             elsewhere = f"http://localhost:{hub.port}/cdn/{name}"
             self._end(302, {"X-Repo-Commit": COMMIT, "Location": elsewhere, **linked})
 
+        def _stored(self, name: str) -> bytes:
+            return hub.files[name] if name in hub.files else hub.pushed.blobs[name]
+
+        def _chunks(self) -> bytes:
+            """A body of unknown length."""
+            whole = b""
+            while size := int(self.rfile.readline(), 16):
+                whole += self.rfile.read(size)
+                self.rfile.readline()
+            self.rfile.readline()
+            return whole
+
+        def _said(self, made: Answer) -> None:
+            self._end(made.status, {"Content-Type": "application/json", **made.headers}, made.body)
+
         def _content(self, content: bytes, range_wanted: str | None) -> None:
             begin = int(range_wanted.removeprefix("bytes=").partition("-")[0]) if range_wanted else 0
             part = {"Content-Range": f"bytes {begin}-{len(content) - 1}/{len(content)}"} if range_wanted else {}
@@ -99,7 +129,7 @@ def serving(hub: Hub) -> Iterator[Hub]:
             for key, value in {**headers, "Content-Length": str(len(body) if length is None else length)}.items():
                 self.send_header(key, value)
             self.end_headers()
-            if self.command == "GET":
+            if self.command != "HEAD":
                 self.wfile.write(body)
 
         def log_message(self, *_: object) -> None: ...
