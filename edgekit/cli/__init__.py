@@ -14,11 +14,13 @@ import click
 
 from edgekit import __version__
 from edgekit.cli.process import Ended, ended_by_signals, prepare, say_any_character, torch_keeps_nothing
-from edgekit.errors import EdgekitError, install_hint
+from edgekit.errors import LONGEST, EdgekitError, install_hint
+from edgekit.file_names import readable, shortened
 
 VERBS: dict[str, tuple[str, str]] = {
     "build": ("edgekit.cli.build", "Compress a classifier for a target: the whole pipeline, to a checked bundle."),
     "train": ("edgekit.cli.train", "Train or fine-tune a network; checkpoints and resumes."),
+    "search": ("edgekit.cli.search", "Look for networks that are accurate, fast and small; on a cluster if asked."),
     "study": ("edgekit.cli.study", "Train networks against each other and compare their error by epoch."),
     "prune": ("edgekit.cli.prune", "Remove channels for a latency on the target, and recover; no quantization."),
     "quantize": ("edgekit.cli.quantize", "Quantize an ONNX model to INT8 with a calibration set."),
@@ -33,11 +35,11 @@ VERBS: dict[str, tuple[str, str]] = {
     "verify": ("edgekit.cli.verify", "Check a bundle: files, signature, golden outputs on this machine."),
     "export": ("edgekit.cli.export", "Write a bundle for Triton or DeepStream."),
     "sign": ("edgekit.cli.sign", "Sign a bundle: with an SSH key, or as OpenSSF Model Signing has it."),
-    "push": ("edgekit.cli.push", "Push a bundle to a registry of containers, as a ModelPack artifact."),
-    "pull": ("edgekit.cli.pull", "Pull a bundle from a registry of containers, and check it."),
+    "push": ("edgekit.cli.push", "Push a bundle to a registry of containers, or to a Hugging Face hub."),
+    "pull": ("edgekit.cli.pull", "Pull a bundle from a registry of containers or a hub, and check it."),
     "run": ("edgekit.cli.run", "Classify images with a bundle."),
     "doctor": ("edgekit.cli.doctor", "Say what this machine can do, what is missing and how to get it."),
-    "cache": ("edgekit.cli.cache", "List, verify or prune the store of finished stages."),
+    "cache": ("edgekit.cli.cache", "List, verify, prune or serve the store of finished stages."),
     "init": ("edgekit.cli.init", "Write a commented starter recipe."),
     "report": ("edgekit.cli.report", "Render the report of a build."),
     "compare": ("edgekit.cli.compare", "Compare builds side by side, and gate CI on the result."),
@@ -55,7 +57,12 @@ EXTRA_OF: dict[str, str] = {
     "cyclonedx": "cpu",
     "cryptography": "sign",
     "oras": "oci",
+    "mlflow": "track",
     "huggingface_hub": "cpu",
+    "starlette": "serve",
+    "uvicorn": "serve",
+    "ray": "cluster",
+    "optuna": "cluster",
     "tensorrt": "gpu",
     "tensorrt_rtx": "rtx",
     "tensorrt_rtx_bindings": "rtx",
@@ -115,7 +122,7 @@ def _prepared(callback: Callable[..., Any] | None, verb: str) -> Callable[..., A
     @wraps(callback or prepare)
     def called(*given: Any, **named: Any) -> Any:
         if verb != "doctor" and (warning := prepare()) is not None:
-            click.echo(f"edgekit: warning: {warning}", err=True)
+            click.echo(f"edgekit: warning: {readable(warning)}", err=True)
         with torch_keeps_nothing():
             return None if callback is None else callback(*given, **named)
 
@@ -199,7 +206,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
             traceback.print_exc()
         if line:
-            click.echo(line, err=True)
+            click.echo("\n".join(map(readable, line.split("\n"))), err=True)  # help has several lines
     sys.exit(code)
 
 
@@ -231,7 +238,7 @@ def failure(error: BaseException, debug: bool = False) -> tuple[int, str]:
 
 def _usage_line(error: click.ClickException) -> str:
     """A click error as one line."""
-    what = " ".join(error.format_message().split()).rstrip(".")
+    what = shortened(" ".join(error.format_message().split()), LONGEST).rstrip(".")
     context = error.ctx if isinstance(error, click.UsageError) else None
     stop = "" if what.endswith("?") else "."
     return f"edgekit: error: {what}{stop}" + (f" Try `{context.command_path} --help`." if context else "")

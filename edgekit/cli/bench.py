@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from edgekit.cli.noise import asked_here, wait_idle_option
 from edgekit.cli.options import answer_options, json_option, model_options, preprocessing_options, subject_recipe
 from edgekit.cli.output import emit_json, print_table, progress, warn
 
@@ -24,9 +25,16 @@ from edgekit.cli.output import emit_json, print_table, progress, warn
 )
 @click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
 @click.option("--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all together.")
+@wait_idle_option
 @json_option
 def command(
-    subjects: tuple[str, ...], precision: str | None, runs: int, max_seconds: float, as_json: bool, **flags: Any
+    subjects: tuple[str, ...],
+    precision: str | None,
+    runs: int,
+    max_seconds: float,
+    wait_idle: float | None,
+    as_json: bool,
+    **flags: Any,
 ) -> None:
     """Measure the latency of SUBJECTS at batch 1 in one fresh process, interleaved, once each is steady."""
     from edgekit.build.runnable import prepare
@@ -44,15 +52,22 @@ def command(
         height, width = shapes.pop()
         labels = [f"{place}:{each.name}" if len(ready) > 1 else each.name for place, each in enumerate(ready, 1)]
         told = [Candidate(label, each.compiled) for label, each in zip(labels, ready, strict=True)]
+        before = asked_here(wait_idle, bars)
         measured = measure(
             told, (1, height, width, 3), runs, max_seconds, lambda done, total: bars.update("measure", done, total)
         )
         bars.finish("measure")
-    warnings = (*dict.fromkeys(line for each in ready for line in each.notes), *measured.warnings)
+    said = [] if before.warning is None else [before.warning]
+    warnings = (*said, *dict.fromkeys(line for each in ready for line in each.notes), *measured.warnings)
     rows = [{"name": name, **each.as_dict()} for name, each in measured.latency.items()]
     if as_json:
         first = {key: value for key, value in rows[0].items() if key not in ("name", "steady")}
-        emit_json({"latency": first, "subjects": rows, "warnings": list(warnings)})
+        machine = {"before": before.reading.model_dump(mode="json"), "waited_s": before.waited_s}
+        process = None if measured.conditions is None else measured.conditions.process
+        told_of = None if process is None else process.model_dump(mode="json")
+        emit_json(
+            {"latency": first, "subjects": rows, "warnings": list(warnings), "machine": machine, "process": told_of}
+        )
         return
     columns = ("p50", "p90", "p99", "mean", "throughput_ips")
     print_table(

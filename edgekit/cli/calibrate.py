@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.options import answer_options, json_option, model_options, preprocessing_options, subject_recipe
-from edgekit.cli.output import emit_json, progress, warn
+from edgekit.cli.output import emit_json, progress, say, warn
 
 
 @click.command(
@@ -24,7 +24,9 @@ from edgekit.cli.output import emit_json, progress, warn
     show_default=True,
     help="coverage: greedy k-center on the FP32 network's features; it needs --model.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of random and stratified.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of random and stratified."
+)
 @click.option("--skip-bad-images", is_flag=True, default=None, help="Leave out unreadable images instead of stopping.")
 @model_options
 @preprocessing_options
@@ -83,4 +85,4 @@ def command(
         emit_json({"calibration": told, "class_coverage": coverage, "out": str(out)})
         return
     of = "" if coverage["of"] is None else f", {coverage['covered']} of {coverage['of']} classes"
-    click.echo(f"{out}: {len(chosen.items)} of {len(pool)} images, {strategy}{of}, digest {chosen.digest[:16]}")
+    say(f"{out}: {len(chosen.items)} of {len(pool)} images, {strategy}{of}, digest {chosen.digest[:16]}")

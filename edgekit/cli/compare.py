@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.noise import asked_here, wait_idle_option
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, print_table, progress, warn
+from edgekit.cli.output import emit_json, note, print_document, print_table, progress, warn
 
 if TYPE_CHECKING:
     from edgekit.report.comparison import Build, Row
@@ -55,6 +57,7 @@ class AtMost(click.ParamType):  # type: ignore[type-arg]
 @click.option(
     "--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all, to --remeasure."
 )
+@wait_idle_option
 @click.option("--markdown", "page", metavar="FILE|-", help="Write the comparison as Markdown; - is stdout.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write the gates as JUnit XML.")
 @json_option
@@ -77,7 +80,11 @@ def command(
     gates = Gates(*(flags[each] for each in ("max_drop", "max_latency", "max_size", "strict")))
     read = [read_build(path) for path in builds]
     _refuse(read, gates, across_devices, flags["remeasure"])
-    timed = _remeasured(builds, read, flags["runs"], flags["max_seconds"]) if flags["remeasure"] else None
+    timed = (
+        _remeasured(builds, read, *(flags[each] for each in ("runs", "max_seconds", "wait_idle")))
+        if flags["remeasure"]
+        else None
+    )
     rows = compared(read, timed)
     found = checks(rows, gates)
     failed = list(failures(found, gates.strict))
@@ -94,7 +101,7 @@ def command(
         shown, told = [asdict(row) for row in rows], [asdict(each) for each in found]
         emit_json({"builds": shown, "gates": told, "failures": failed, "warnings": cautions, "ok": not failed})
     elif page == "-":
-        click.echo(made, nl=False)
+        print_document(made)
     else:
         print_table(pages.titles(of_task), [pages.cells(row, rows[0]) for row in rows])
         for text in cautions:
@@ -128,16 +135,26 @@ def _refuse(builds: Sequence[Build], gates: Gates, across_devices: bool, remeasu
         )
 
 
-def _remeasured(paths: Sequence[Path], builds: Sequence[Build], runs: int, max_seconds: float) -> SideBySide:
+def _remeasured(
+    paths: Sequence[Path], builds: Sequence[Build], runs: int, max_seconds: float, wait_idle: float | None
+) -> SideBySide:
+    """The bundles timed side by side; that the machine was not quiet is one of its warnings."""
     from edgekit.build.remeasure import remeasured
     from edgekit.report.comparison import name_of
 
     named = {name_of(place, each): path for place, (path, each) in enumerate(zip(paths, builds, strict=True))}
+    said: list[str] = []
     with progress() as bars:
+
+        def look() -> None:
+            before = asked_here(wait_idle, bars)
+            said.extend([] if before.warning is None else [before.warning])
+
         bars.update("measure", 0, None, f"{len(named)} bundles side by side")
-        timed = remeasured(named, runs, max_seconds, lambda done, total: bars.update("measure", done, total))
+        tell = partial(bars.update, "measure")
+        timed = remeasured(named, runs, max_seconds, tell, look)
         bars.finish("measure")
-    return timed
+    return replace(timed, warnings=(*said, *timed.warnings))
 
 
 def _cautions(rows: Sequence[Row], remeasured: bool) -> list[str]:

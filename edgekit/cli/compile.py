@@ -16,7 +16,7 @@ from edgekit.cli.options import (
     subject_recipe,
     tensorrt_options,
 )
-from edgekit.cli.output import emit_json, progress, warn
+from edgekit.cli.output import emit_json, progress, say, warn
 
 
 @click.command(
@@ -48,7 +48,6 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
     Runtime, or model.engine.
     """
     import platform
-    import tempfile
     from dataclasses import replace
 
     from edgekit.backends import CompileSettings, backend
@@ -58,6 +57,7 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
     from edgekit.errors import InputError, UnavailableError
     from edgekit.store import Store
     from edgekit.targets import find, release_of
+    from edgekit.temporary import temporary_folder
 
     found = find(target)
     if found.releases and found.can.device:
@@ -75,7 +75,7 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         None if told.workspace_mb is None else told.workspace_mb << 20,
         batches=told.batch,
     )
-    with progress() as bars, tempfile.TemporaryDirectory() as folder:
+    with progress() as bars, temporary_folder() as folder:
         runtime = found.default_runtime(platform.machine())
         compiler, release = backend(found.backends[runtime]), release_of(found)
         form = replace(compiler.graph_format(release), open_batch=bool(told.batch))
@@ -83,9 +83,7 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         if made_of not in compiler.PRECISIONS:
             raise InputError(f"{found.name} computes no {made_of}", f"It computes {', '.join(compiler.PRECISIONS)}.")
         saturating = saturates_here(graph, found.backends[found.runtime]) if made_of == "int8" else ()
-        compiled = compiler.compile(
-            graph, Path(folder), made_of, settings, lambda share: bars.update("compile", share, 1)
-        )
+        compiled = compiler.compile(graph, folder, made_of, settings, lambda share: bars.update("compile", share, 1))
         bars.finish("compile")
         files = compiler.files(compiled) or {"model.onnx": Path(compiled.path)}
         for name, file in files.items():
@@ -96,4 +94,4 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         row = {"runtime": compiler.RUNTIME, "precision": compiled.precision, "size_bytes": compiled.size_bytes}
         emit_json({**row, "out": str(out), "files": list(files)})
     else:
-        click.echo(f"{out}: {compiled.precision}, {compiled.size_bytes / 1e6:.1f} MB, for {compiler.RUNTIME}")
+        say(f"{out}: {compiled.precision}, {compiled.size_bytes / 1e6:.1f} MB, for {compiler.RUNTIME}")

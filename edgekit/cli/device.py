@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from edgekit.cli.completion import known_devices
+from edgekit.cli.completion import known_device, known_devices
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, print_table, progress, warn
+from edgekit.cli.output import emit_json, note, print_table, progress, say, warn
 
 if TYPE_CHECKING:
     from edgekit.cli.output import Progress
@@ -46,11 +46,11 @@ def add(name: str, url: str, python: str) -> None:
     from edgekit.devices.registry import Registry, parse
 
     Registry().add(parse(url, name, python))
-    click.echo(f"{name} is added; `edgekit device probe {name}` looks at it.")
+    say(f"{name} is added; `edgekit device probe {name}` looks at it.")
 
 
 @command.command(epilog="\b\nExample:\n  edgekit device remove orin")
-@click.argument("name", shell_complete=known_devices)
+@click.argument("name", shell_complete=known_device)
 def remove(name: str) -> None:
     """Forget the device called NAME; what was sent there stays."""
     from edgekit.devices.registry import Registry
@@ -151,7 +151,7 @@ def rollback(names: str, to: str, as_json: bool) -> None:
 
 
 @command.command(epilog="\b\nExample:\n  edgekit device share orin-1 orin-2,orin-3 build/inception_v4-jetson")
-@click.argument("source")
+@click.argument("source", shell_complete=known_device)
 @click.argument("names", shell_complete=known_devices)
 @click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def share(source: str, names: str, bundle: Path) -> None:
@@ -169,7 +169,7 @@ def share(source: str, names: str, bundle: Path) -> None:
             sharing.take(connection, _network(connection, bundle, "tensorrt", bars), engine)
 
         _for_each(names, work)
-    click.echo(f"{names}: {len(engine.content) / 1e6:.1f} MB from {source}")
+    say(f"{names}: {len(engine.content) / 1e6:.1f} MB from {source}")
 
 
 def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None) -> Taken | None:

@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-import click
-
-from edgekit.cli.output import emit_json, note, print_table
+from edgekit.cli.output import emit_json, note, print_table, say
 
 if TYPE_CHECKING:
     from edgekit.devices.facts import DeviceFacts
@@ -95,7 +93,7 @@ class Deployed:
         place = "" if self.to is None else f"; {self.to} leads to it"
         if self.form is not None:
             note(f"{self.device}: {self.form.form} is taken: {self.form.why}")
-        click.echo(f"{self.device}: {self.sent_bytes / 1e6:.2f} MB sent to {self.folder}{checked}{place}")
+        say(f"{self.device}: {self.sent_bytes / 1e6:.2f} MB sent to {self.folder}{checked}{place}")
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ class RolledBack:
 
     def say(self) -> None:
         """One line."""
-        click.echo(f"{self.device}: {self.to} leads to {self.folder} again")
+        say(f"{self.device}: {self.to} leads to {self.folder} again")
 
 
 @dataclass(frozen=True)
@@ -141,12 +139,14 @@ class Benched:
         for name, each in self.measured.latency.items():
             figures = (each.p50, each.p90, each.p99, each.mean, each.throughput_ips)
             lines.append([name, *(f"{figure:.2f}" for figure in figures), _shown(self.measured.energy_j[name])])
-        click.echo(self.device)
-        print_table(["bundle", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "J an image"], lines)
+        say(self.device)
+        print_table(
+            ["bundle", "p50, ms", "p90, ms", "p99, ms", "mean, ms", "images/s", "J an image"], lines, ("mean, ms",)
+        )
         for name, each in self.measured.latency.items():
             if each.by_batch is not None:
                 told = ", ".join(f"{count} at once {ips:.1f}" for count, ips in each.by_batch.items())
-                click.echo(f"{name}, images/s: {told}")
+                say(f"{name}, images/s: {told}")
         if self.conditions.mean_power_w is None:
             note(f"power: not measured: {self.conditions.why}")
         for text in self.measured.warnings:
@@ -170,7 +170,7 @@ class Evaluated:
     def say(self) -> None:
         """One line."""
         made = self.accuracy
-        click.echo(
+        say(
             f"{self.device}: {made.images} images of {self.data}: top-1 {made.top1:.2f} % (95 % interval"
             f" {made.ci95[0]:.2f} to {made.ci95[1]:.2f}), top-5 {made.top5:.2f} %"
         )

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.noise import noise_here, noise_in_words
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, print_table
+from edgekit.cli.output import emit_json, print_table, say
 from edgekit.cli.process import check_temporary
 from edgekit.errors import InputError, UnavailableError, install_hint
 
 if TYPE_CHECKING:
+    from edgekit.devices.noise import MachineReading
     from edgekit.targets import Inventory, Target
 
 PACKAGES: tuple[tuple[str, str, str], ...] = (
@@ -34,6 +36,7 @@ PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("timm", "timm", "timm"),
     ("cryptography", "cryptography", "sign"),
     ("oras", "oras", "oci"),
+    ("mlflow-skinny", "mlflow", "track"),
     ("tensorrt-cu13", "tensorrt", "gpu"),
     ("polygraphy", "polygraphy", "rtx"),
     ("tensorrt-rtx-cu13-bindings", "tensorrt_rtx_bindings", "rtx"),
@@ -110,10 +113,12 @@ class Findings:
     targets: tuple[Readiness, ...]
     emulation: Emulation
     advice: tuple[str, ...]
+    noise: MachineReading | None
 
     def as_json(self) -> dict[str, Any]:
         """What --json prints."""
-        return asdict(self)
+        noise = None if self.noise is None else self.noise.model_dump(mode="json")
+        return {**asdict(self), "noise": noise}
 
 
 @click.command(epilog="\b\nExamples:\n  edgekit doctor\n  edgekit doctor --json")
@@ -140,7 +145,8 @@ def examine(machine: Inventory) -> Findings:
     packages = tuple(_package(*package) for package in PACKAGES)
     cache, devices = _cache(), _openvino_devices()
     targets = tuple(_target(target, machine, packages, devices) for target in TARGETS.values())
-    return Findings(machine, devices, packages, cache, targets, _emulation(), tuple(_advice(machine, packages, cache)))
+    advice = tuple(_advice(machine, packages, cache))
+    return Findings(machine, devices, packages, cache, targets, _emulation(), advice, noise_here())
 
 
 def _openvino_devices() -> tuple[Device, ...]:
@@ -277,6 +283,7 @@ def _print(findings: Findings) -> None:
         ("processor", machine.cpu),
         ("features", " ".join(machine.features) or "none of interest"),
         ("cores", _cores(machine)),
+        ("quiet now", noise_in_words(findings.noise)),
         ("memory", f"{_gib(machine.available_bytes)} free of {_gib(machine.memory_bytes)}"),
         ("system", f"{machine.system}, {machine.architecture}, Python {machine.python}"),
         ("NVIDIA GPU", gpus + driver),
@@ -285,18 +292,18 @@ def _print(findings: Findings) -> None:
         ("emulation of arm64", _emulated(findings.emulation)),
     ]
     print_table(("this machine", ""), rows)
-    click.echo()
+    say("")
     packages = [(package.name, package.version or "missing", _origin(package.extra)) for package in findings.packages]
     print_table(("package", "version", "comes with"), packages)
-    click.echo()
+    say("")
     targets = [
         (target.name, "ready" if target.ready else "no", " ".join(target.fast), target.why or "")
         for target in findings.targets
     ]
     print_table(("target", "here", "fast precisions", "why not"), targets)
-    click.echo()
+    say("")
     for line in findings.advice or ["Nothing is missing for `edgekit build --target cpu`."]:
-        click.echo(line)
+        say(line)
 
 
 def _driven(device: Device) -> str:

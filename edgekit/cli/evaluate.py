@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from edgekit.cli.cluster_options import cluster_options, cluster_settings
+from edgekit.cli.completion import known_members
+from edgekit.cli.noise import warned
 from edgekit.cli.options import (
     answer_options,
     data_options,
@@ -17,10 +20,12 @@ from edgekit.cli.options import (
     preprocessing_options,
     subject_recipe,
 )
-from edgekit.cli.output import Progress, emit_json, print_table, progress, warn
+from edgekit.cli.output import emit_json, note, print_table, progress, say, warn
+from edgekit.cli.store_options import driver_store, store_options
 
 if TYPE_CHECKING:
     from edgekit.build.ensemble import Named
+    from edgekit.cli.evaluate_run import Ran
     from edgekit.data.image_set import ImageSet, Keep
     from edgekit.recipe import Recipe
     from edgekit.validate.protocols import Outcome
@@ -37,7 +42,9 @@ DOUBTED = 2_000
     "  edgekit evaluate net.onnx --data photos/ --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225\n"
     "  edgekit evaluate --model inception_v4 --crops 144 --images 480\n"
     "  edgekit evaluate --model inception_v4 --ensemble inception_resnet_v1,inception_resnet_v2\n"
-    "  edgekit evaluate --model inception_v4.tf_in1k --data val/ --exclude blacklist.txt",
+    "  edgekit evaluate --model inception_v4.tf_in1k --data val/ --exclude blacklist.txt\n"
+    "  edgekit evaluate --model inception_v4 --cluster --workers 2\n"
+    "  edgekit evaluate --model inception_v4 --data val/ --cluster ray://head:10001 --send-data",
 )
 @click.argument("subject", required=False)
 @model_options
@@ -62,6 +69,7 @@ DOUBTED = 2_000
 )
 @click.option(
     "--ensemble",
+    shell_complete=known_members,
     metavar="A,B,...",
     help="Average with these: NAME, NAME.TAG, a bundle, an ONNX file, or NAME=FILE, that model with the weights of a"
     " file. --width, --num-classes and preprocessing hold for NAME=FILE too, preprocessing for ONNX files.",
@@ -71,6 +79,11 @@ DOUBTED = 2_000
     metavar="FILE",
     help="Leave out the images listed: one a line, a name or the number that it ends in; # comments.",
 )
+@cluster_options
+@click.option(
+    "--send-data", is_flag=True, help="With --cluster: send image files to the nodes, which need not see them."
+)
+@store_options
 @json_option
 def command(
     subject: str | None,
@@ -78,6 +91,12 @@ def command(
     crops: int,
     ensemble: str | None,
     exclude: str | None,
+    cluster: str | None,
+    workers: int | None,
+    wheel: str | None,
+    send_data: bool,
+    store: str | None,
+    store_token_file: Path | None,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -85,33 +104,40 @@ def command(
     task of the network asks for.
     """
     recipe = subject_recipe(subject, flags)
+    settings = cluster_settings(cluster, workers, wheel)
+    if send_data and settings is None:
+        raise click.UsageError("--send-data needs --cluster")
     from edgekit.build.ensemble import members_of, prepare_ensemble
+    from edgekit.cli.evaluate_run import Where, run
     from edgekit.cli.evaluate_task import evaluate_task
     from edgekit.cli.events import shown_on
-    from edgekit.store import Store
     from edgekit.validate.scores import scored
 
+    kept = driver_store(store, store_token_file, settings is not None)
+    where = None if settings is None else Where(settings, send_data, kept)
     items = () if ensemble is None else members_of(ensemble)
     keep, left_out = _exclusion(exclude)
     with progress() as bars:
-        networks = prepare_ensemble(recipe, items, precision, Store(), shown_on(bars))
+        networks = prepare_ensemble(recipe, items, precision, kept, warned(shown_on(bars)))
         for line in dict.fromkeys(line for each in networks for line in each.runnable.notes):
             warn(line)
         if networks[0].runnable.question.task != "classify":
             if items or crops != 1:
                 raise click.UsageError("--crops and --ensemble average the probabilities of classes")
-            evaluate_task(networks[0].runnable, _opened(recipe, networks[0], keep), bars, as_json)
+            images = _opened(recipe, networks[0], keep)
+            evaluate_task(networks[0], images, bars, where, as_json)
             return
         images, labels = _labelled(recipe, networks[0], keep)
-        outcome = _run(networks, images, crops, bars)
+        ran = run(networks, images, crops, where, bars)
+    outcome = ran.outcome
     scores = scored(outcome, [each.label for each in networks], labels)
     _doubt(recipe, images, outcome)
     if as_json:
-        emit_json(_told(networks, images, outcome, scores, len(left_out)))
+        emit_json(_told(networks, images, ran, scores, len(left_out)))
         return
-    _say(networks, images, outcome, scores)
+    _say(networks, images, ran, scores)
     if left_out:
-        click.echo(f"{len(left_out)} images left out by --exclude")
+        say(f"{len(left_out)} images left out by --exclude")
 
 
 def _exclusion(exclude: str | None) -> tuple[Keep | None, list[str]]:
@@ -182,52 +208,30 @@ def _doubt(recipe: Recipe, images: ImageSet, outcome: Outcome) -> None:
     """Warns where the first network's answers have nothing to do with the labels, and of what explains them."""
     from edgekit.data.image_set import spread
     from edgekit.validate.chance import first_answers, near_chance
-    from edgekit.validate.label_orders import Told, explained
+    from edgekit.validate.label_orders import PLAIN, Told, doubt, explained
 
     if images.labels is None or recipe.weights == "random":
         return
     some = spread(len(images), DOUBTED)
     labels, answers, names = images.labels[some], outcome.single[0][some], [images.identifier(at) for at in some]
     chance = near_chance(answers, labels)
-    if not chance.doubtful:
+    if not chance.doubtful and chance.top1 + PLAIN > 100:
         return
     told = Told(labels, names, images.folders, recipe.labels.offset, recipe.data or images.name)
     found = explained(first_answers(answers), answers.shape[1], told)
-    warn(f"the network {chance.said}" + ("" if found is None else f". {found.said}"))
+    what = doubt(chance, found, "the network")
+    if what is not None:
+        warn(what + ("" if found is None else f". {found.said}"))
 
 
-def _run(networks: Sequence[Named], images: ImageSet, crops: int, bars: Progress) -> Outcome:
-    from contextlib import ExitStack
-
-    from edgekit.backends import backend
-    from edgekit.validate.protocols import Member, evaluate
-
-    began, count = time.monotonic(), len(images)
-
-    def tell(done: int) -> None:
-        bars.update("evaluate", done, count, f"{done / (time.monotonic() - began):.1f} images/s")
-
-    bars.update("evaluate", 0, count)
-    with ExitStack() as stack:
-        members = []
-        for each in networks:
-            compiled = each.runnable.compiled
-            session = stack.enter_context(backend(compiled.backend).load(compiled, "throughput"))
-            activation = each.runnable.question.activation
-            members.append(Member(each.label, session, each.runnable.preprocessing, activation))
-        outcome = evaluate(members, images, crops, tell)
-    bars.finish("evaluate")
-    return outcome
-
-
-def _told(
-    networks: Sequence[Named], images: ImageSet, outcome: Outcome, scores: Scores, excluded: int
-) -> dict[str, Any]:
+def _told(networks: Sequence[Named], images: ImageSet, ran: Ran, scores: Scores, excluded: int) -> dict[str, Any]:
     """What --json prints."""
+    from dataclasses import asdict
+
     from edgekit.data.left_out import as_json
     from edgekit.report.protocols import gain_values, score_values
 
-    first = networks[0].runnable
+    first, outcome = networks[0].runnable, ran.outcome
     told = {
         "model": first.name,
         "precision": first.compiled.precision,
@@ -243,9 +247,11 @@ def _told(
         "crops": outcome.crops,
         "views": outcome.views_per_image,
         "excluded": excluded,
-        "throughput_ips": outcome.images / outcome.seconds,
-        "views_per_second": outcome.views / outcome.seconds,
+        "throughput_ips": ran.images_per_s,
+        "views_per_second": ran.views_per_s,
     }
+    if ran.cluster is not None:
+        told["cluster"] = asdict(ran.cluster)
     if scores.ensemble_gain is not None and scores.best is not None:
         told["members"] = [
             {
@@ -260,26 +266,30 @@ def _told(
     return told
 
 
-def _say(networks: Sequence[Named], images: ImageSet, outcome: Outcome, scores: Scores) -> None:
+def _say(networks: Sequence[Named], images: ImageSet, ran: Ran, scores: Scores) -> None:
     """What is printed for people: one line for one network with one crop, else a table and what it says."""
+    from edgekit.cli.evaluate_run import sentence
     from edgekit.report.protocols import PAPER_RESULTS, sentences, table
 
-    first, count, ips = networks[0].runnable, outcome.images, outcome.images / outcome.seconds
+    outcome, first = ran.outcome, networks[0].runnable
+    count = outcome.images
+    if ran.cluster is not None:
+        note(sentence(ran.cluster))
     if len(networks) == 1 and outcome.crops == 1:
         found = scores.whole.accuracy
-        click.echo(
+        say(
             f"{first.name} ({first.compiled.precision}) on {count} images of {images.name}: top-1 {found.top1:.2f} %"
-            f" (95 % interval {found.ci95[0]:.2f} to {found.ci95[1]:.2f}), top-5 {found.top5:.2f} %, {ips:.1f} images/s"
+            f" (95 % interval {found.ci95[0]:.2f} to {found.ci95[1]:.2f}), top-5 {found.top5:.2f} %, {ran.speed}"
         )
         return
     names = [each.runnable.network for each in networks]
     is_imagenet = all(each.runnable.classes == 1000 for each in networks) and len(images.classes) in (0, 1000)
     beside = names if is_imagenet and any(name in PAPER_RESULTS for name in names) else None
     precisions = ", ".join(dict.fromkeys(each.runnable.compiled.precision for each in networks))
-    click.echo(
+    say(
         f"{count} images of {images.name}, {precisions}, {outcome.views_per_image:.1f} views of each:"
-        f" {ips:.2f} images/s, {outcome.views / outcome.seconds:.1f} views/s"
+        f" {ran.speed}" + ("" if ran.views_per_s is None else f", {ran.views_per_s:.1f} views/s")
     )
     print_table(*table(scores, outcome.crops, beside))
     for line in sentences(scores, outcome.crops, beside):
-        click.echo(line)
+        say(line)

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-import click
-
-from edgekit.cli.output import print_table
+from edgekit.cli.output import print_table, say
 
 if TYPE_CHECKING:
     from edgekit.report.explanation import Explanation, WorstOperator
@@ -19,15 +17,15 @@ TITLES: Final = ("layer", "kind", "own, dB", "all, dB", "KL won", "reads", "quan
 
 def show(explanation: Explanation) -> None:
     """Prints the worst layers and, beneath them, what is wrong with each."""
-    click.echo(f"\n{explanation.sentence}")
+    say("", f"{explanation.sentence}")
     for cause in explanation.causes:
-        click.echo(f"input: {cause.text}")
-    click.echo()
+        say(f"input: {cause.text}")
+    say("")
     print_table(TITLES, [_row(each) for each in explanation.worst])
     for each in explanation.worst:
-        click.echo(f"\n{each.name}:")
+        say("", f"{each.name}:")
         for cause in each.causes:
-            click.echo(f"  {cause.code}: {cause.text}")
+            say(f"  {cause.code}: {cause.text}")
 
 
 def bars(counts: Sequence[int], columns: int = COLUMNS) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json
+from edgekit.cli.output import emit_json, say
 
 
 @click.command(
@@ -39,4 +39,4 @@ def command(bundle: Path, triton: Path | None, deepstream: Path | None, name: st
         emit_json({"files": [str(path) for path in written]})
     else:
         for path in written:
-            click.echo(path)
+            say(path)

@@ -8,7 +8,7 @@ from edgekit.cli.completion import known_models, known_targets
 
 STARTER = """\
 # An edgekit recipe. Build it with:  edgekit build --recipe {name}
-# Every line below the first two may be left out; a commented line shows the default or an example.
+# Every line below `model` and `target` may be left out; a commented line shows the default or an example.
 # Options on the command line go before what stands here.
 
 model: {model}           # NAME or NAME.TAG of `edgekit models`, a .onnx file, or package.module:factory
@@ -68,7 +68,8 @@ target: {target}         # see `edgekit targets`
 
 
 @click.command(
-    epilog="\b\nExamples:\n  edgekit init\n  edgekit init mine.yaml --model m.onnx\n  edgekit build --recipe mine.yaml",
+    epilog="\b\nExamples:\n  edgekit init\n  edgekit init mine.yaml --model m.onnx\n"
+    "  edgekit init --schema > recipe.schema.json\n  edgekit build --recipe mine.yaml",
 )
 @click.argument("path", default="recipe.yaml", type=click.Path(dir_okay=False))
 @click.option(
@@ -82,12 +83,22 @@ target: {target}         # see `edgekit targets`
     "--target", shell_complete=known_targets, default="cpu", show_default=True, help="Target that the recipe names."
 )
 @click.option("--force", is_flag=True, help="Overwrite the file if it exists.")
-def command(path: str, model: str, target: str, force: bool) -> None:
-    """Write a commented starter recipe to PATH (default recipe.yaml)."""
+@click.option("--schema", is_flag=True, help="Print the JSON schema of recipes instead.")
+def command(path: str, model: str, target: str, force: bool, schema: bool) -> None:
+    """Write a commented starter recipe to PATH (default recipe.yaml), and its schema beside it.
+
+    Editors that have YAML's language server complete the keys of the recipe and say what they mean.
+    """
+    from edgekit.cli.output import note, print_document, say
+    from edgekit.file_names import readable
+    from edgekit.recipe_schema import FILE, LINE, is_schema, schema_text
+
+    if schema:
+        print_document(schema_text())
+        return
     import json
     from pathlib import Path
 
-    from edgekit.cli.output import note
     from edgekit.errors import InputError
     from edgekit.targets import find
 
@@ -95,14 +106,22 @@ def command(path: str, model: str, target: str, force: bool) -> None:
     file = Path(path)
     if not file.parent.is_dir():
         raise InputError(f"there is no folder {str(file.parent)!r}", "Make it first, or give another path.")
+    beside = file.parent / FILE
+    if file.name == FILE:
+        raise InputError(f"{FILE} is the schema's own name", "Give the recipe another one.")
+    if beside.exists() and not is_schema(beside):
+        raise InputError(f"{beside} is no schema of recipes", "Move it, or give a path in another folder.")
     plain = model.replace("_", "").replace(".", "").isalnum()
-    text = STARTER.format(name=file.name, model=model if plain else json.dumps(model), target=target)
+    text = f"{LINE}\n" + STARTER.format(
+        name=readable(file.name), model=model if plain else json.dumps(model), target=target
+    )
     try:
         with file.open("w" if force else "x", encoding="utf-8") as stream:
             stream.write(text)
+        beside.write_text(schema_text(), encoding="utf-8")
     except FileExistsError:
         raise InputError(f"{path} exists", "Give another path, or --force to overwrite it.") from None
     except PermissionError:
-        raise InputError(f"{path} cannot be written", "Give a path in a folder of yours.") from None
-    click.echo(path)
+        raise InputError(f"{path} and {FILE} cannot be written", "Give a path in a folder of yours.") from None
+    say(path)
     note(f"Next: edgekit build --recipe {path}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, print_table, warn
+from edgekit.cli.output import emit_json, print_table, say, warn
 
 if TYPE_CHECKING:
     from edgekit.backends import LayerTime
@@ -56,7 +56,7 @@ def command(path: Path, layers: bool, as_json: bool) -> int:
         if pruning is not None:
             _show_pruning(pruning)
         if (line := trtexec.of_bundle(manifest)) is not None:
-            click.echo(f"\nthe same engine by NVIDIA's own tool: {line}")
+            say("", f"the same engine by NVIDIA's own tool: {line}")
         for problem in problems:
             warn(problem)
     return 2 if problems else 0
@@ -116,14 +116,14 @@ def _show_pruning(pruning: Pruning) -> None:
     """The verdict on pruning, and the layers that are narrower in this bundle."""
     from edgekit.report import pruned
 
-    click.echo(f"\n{pruned.sentence(pruning)}")
+    say("", f"{pruned.sentence(pruning)}")
     if not pruning.kept:
         return
     for table in pruned.tables(pruning):
         if table.name == "size":
-            click.echo()
+            say("")
             print_table(table.titles, table.rows)
-    click.echo()
+    say("")
     rows = [[each.layer, *map(_arrow, each.before, each.after)] for each in pruned.changed(pruning)]
     print_table(["layer", "in", "out"], rows)
 
@@ -135,11 +135,11 @@ def _arrow(before: int, after: int) -> str:
 def _show_bundle(manifest: Manifest, timed: Sequence[LayerTime]) -> None:
     model, target, taken = manifest.model, manifest.target, manifest.input
     shape = " x ".join(str(side) for side in taken.shape)
-    click.echo(f"{model.name}{'.' + model.tag if model.tag else ''} for {target.name}, {manifest.precision}")
-    click.echo(f"input {taken.dtype} {shape} {taken.layout} {taken.color}")
-    click.echo(f"{model.classes} classes, runtime {target.runtime} {target.runtime_version}\n")
+    say(f"{model.name}{'.' + model.tag if model.tag else ''} for {target.name}, {manifest.precision}")
+    say(f"input {taken.dtype} {shape} {taken.layout} {taken.color}")
+    say(f"{model.classes} classes, runtime {target.runtime} {target.runtime_version}", "")
     rows = [[name, f"{facts.size_bytes / 1e6:.2f}", facts.sha256[:16]] for name, facts in manifest.files.items()]
     print_table(["file", "MB", "sha256"], rows)
     if timed:
-        click.echo()
+        say("")
         print_table(["layer", "kind", "us"], [[t.name, t.kind, f"{t.microseconds:.0f}"] for t in timed[:20]])

@@ -46,4 +46,4 @@ def command(as_json: bool) -> None:
         )
         for name, entry in MODELS.items()
     ]
-    print_table(("model", "input", "parameters", "GMACs", "tags", "what it is"), rows)
+    print_table(("model", "input", "parameters", "GMACs", "tags", "what it is"), rows, ("input", "GMACs"))

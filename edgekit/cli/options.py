@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.completion import known_models, known_networks
+from edgekit.cli.completion import image_sources, known_models, known_networks
 from edgekit.cli.image_options import ChannelValues as ChannelValues
 from edgekit.cli.image_options import preprocessing_options as preprocessing_options
 from edgekit.cli.stacking import AnyFunction
@@ -95,6 +95,7 @@ def data_options(function: AnyFunction) -> AnyFunction:
         function,
         click.option(
             "--data",
+            shell_complete=image_sources,
             metavar="DATA",
             help="`signs`, a folder with one sub-folder a class, or a CSV, TSV or JSONL file with path,label.",
         ),

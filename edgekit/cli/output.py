@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
-import time
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,10 +16,7 @@ import click
 from edgekit.file_names import readable, readable_json
 
 if TYPE_CHECKING:
-    import rich.progress
-
-PLAIN_INTERVAL_S = 10.0
-"""How often a plain progress line is repeated while a stage runs."""
+    from edgekit.build.time_left import Expected
 
 
 def verbosity() -> int:
@@ -37,8 +35,17 @@ def debugging() -> bool:
 
 
 def is_fancy(stream: Any) -> bool:
-    """Whether a stream gets colours and bars: a terminal, without NO_COLOR, that is not dumb."""
-    return bool(stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb")
+    """Whether a stream gets colours and a view that moves: a terminal, without NO_COLOR, that is not dumb.
+
+    Logs of CI are kept and read later, so that they get plain lines even where a pseudo-terminal writes them.
+    """
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or in_ci()
+    return bool(stream.isatty() and not plain)
+
+
+def in_ci() -> bool:
+    """Whether this is a job of CI: all services of that kind set CI."""
+    return os.environ.get("CI", "").lower() not in ("", "0", "false", "no")
 
 
 def emit_json(value: object) -> None:
@@ -52,43 +59,65 @@ def emit_json(value: object) -> None:
     click.echo(readable_json(json.dumps(value, indent=2, ensure_ascii=not is_utf8, allow_nan=False)))
 
 
-def say(text: str) -> None:
-    """Print a line of results on stdout; names in it that no terminal can show are escaped."""
-    click.echo(_lines(text))
+def say(*lines: object) -> None:
+    """Print results on stdout, each on a line of its own: what would move a terminal's cursor, or turn it, is escaped.
+
+    Verbs print by this and its neighbours alone: names of classes, files and networks may come from anyone.
+    """
+    click.echo("\n".join(readable(str(line)) for line in lines))
 
 
-def _lines(text: str) -> str:
-    return "\n".join(map(readable, text.split("\n")))
+def print_document(text: str) -> None:
+    """Print on stdout what is otherwise a file, to its last character; whoever made it has escaped what is in it."""
+    click.echo(text, nl=False)
+
+
+def tell(text: str, indent: str = "") -> None:
+    """Print a sentence on stdout, which a terminal gets on lines that it has room for."""
+    click.echo(wrapped(readable(text), sys.stdout, indent))
 
 
 def note(text: str, level: int = 0) -> None:
     """Say something on stderr, unless -q; level 1 needs -v, level 2 needs -vv."""
     if verbosity() >= level:
-        click.echo(_lines(text), err=True)
+        click.echo(readable(text), err=True)
 
 
 def warn(text: str) -> None:
     """Say on stderr, even with -q, that a result needs care."""
-    click.echo(f"edgekit: warning: {readable(text)}", err=True)
+    click.echo(wrapped(f"edgekit: warning: {readable(text)}", sys.stderr, "  "), err=True)
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table on stdout: drawn with rich on a terminal, aligned columns of plain text elsewhere."""
+def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], spare: Sequence[str] = ()) -> None:
+    """Print a table on stdout, in columns that are as wide as their texts.
+
+    On a terminal that is too narrow for them the columns of `spare` are left out, as many as it takes from the first
+    on, and then long texts are written on several lines. Elsewhere nothing depends on a width.
+    """
+    from edgekit.cli.table import laid_out, without
+
     cells = [["" if cell is None else readable(str(cell)) for cell in row] for row in rows]
-    if is_fancy(sys.stdout):
-        from rich.box import SIMPLE_HEAD
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
+    width, titles = terminal_width(sys.stdout), list(headers)
+    if width is not None:
+        titles, cells = without(titles, cells, spare, width)
+    head, body = laid_out(titles, cells, width)
+    for line in head:
+        click.echo(click.style(line, bold=True) if is_fancy(sys.stdout) else line)
+    for line in body:
+        click.echo(line)
 
-        table = Table(*headers, box=SIMPLE_HEAD, pad_edge=False)
-        for row in cells:
-            table.add_row(*(Text(cell) for cell in row))
-        Console().print(table)
-        return
-    widths = [max(len(header), *(len(row[i]) for row in cells), 0) for i, header in enumerate(headers)]
-    for line in [list(headers), *cells]:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+def terminal_width(stream: Any) -> int | None:
+    """Columns of the terminal that a stream is; None for a file or a pipe."""
+    return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def wrapped(text: str, stream: Any, indent: str = "") -> str:
+    """Text on lines that fit the terminal that a stream is, the later ones behind `indent`; unchanged elsewhere."""
+    width = terminal_width(stream)
+    if width is None or len(text) <= width:
+        return text
+    return textwrap.fill(text, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
 
 
 class Progress(Protocol):
@@ -97,6 +126,9 @@ class Progress(Protocol):
     def update(self, stage: str, done: float = 0, total: float | None = None, detail: str = "") -> None:
         """Say that `done` of `total` (None: unknown) units of a stage are done."""
 
+    def foresee(self, ahead: Sequence[Expected]) -> None:
+        """Say which stages will come, in order, and what is known of them."""
+
     def finish(self, stage: str, detail: str = "") -> None:
         """Say that a stage is over; `detail` is what came out, or "cached"."""
 
@@ -104,80 +136,32 @@ class Progress(Protocol):
 class SilentProgress:
     """Progress with -q: nothing."""
 
+    def foresee(self, ahead: Sequence[Expected]) -> None:
+        """Do nothing."""
+
     def update(self, stage: str, done: float = 0, total: float | None = None, detail: str = "") -> None:
         """Do nothing."""
 
     def finish(self, stage: str, detail: str = "") -> None:
         """Do nothing."""
-
-
-class PlainProgress:
-    """Progress for logs and pipes: a line when a stage begins, now and then while it runs, and when it ends."""
-
-    def __init__(self) -> None:
-        self._began: dict[str, float] = {}
-        self._said: dict[str, float] = {}
-
-    def update(self, stage: str, done: float = 0, total: float | None = None, detail: str = "") -> None:
-        """Print the state of a stage, at most once in PLAIN_INTERVAL_S."""
-        now = time.monotonic()
-        if stage not in self._began:
-            self._began[stage] = self._said[stage] = now
-            click.echo(f"{stage}: {detail or 'started'}", err=True)
-        elif now - self._said[stage] >= PLAIN_INTERVAL_S:
-            self._said[stage] = now
-            of_total = f"/{total:g}" if total else ""
-            click.echo(f"{stage}: {done:g}{of_total} {detail}".rstrip(), err=True)
-
-    def finish(self, stage: str, detail: str = "") -> None:
-        """Print how long a stage took."""
-        began = self._began.pop(stage, None)
-        took = "" if began is None else f" in {time.monotonic() - began:.1f} s"
-        click.echo(f"{stage}: done{took}" + (f", {detail}" if detail else ""), err=True)
-
-
-class BarProgress:
-    """Progress on a terminal: one bar a stage, with rate and time left."""
-
-    def __init__(self, bars: rich.progress.Progress) -> None:
-        self._bars = bars
-        self._tasks: dict[str, rich.progress.TaskID] = {}
-
-    def update(self, stage: str, done: float = 0, total: float | None = None, detail: str = "") -> None:
-        """Move the bar of a stage."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=total, detail=detail)
-        self._bars.update(self._tasks[stage], completed=done, total=total, detail=detail)
-
-    def finish(self, stage: str, detail: str = "") -> None:
-        """Fill the bar of a stage and stop its clock."""
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=1, detail=detail)
-        task = self._tasks.pop(stage)
-        total = next(each.total for each in self._bars.tasks if each.id == task) or 1
-        self._bars.update(task, completed=total, total=total, detail=detail)
 
 
 @contextmanager
 def progress() -> Iterator[Progress]:
-    """Progress on stderr for as long as the block runs: bars on a terminal, lines elsewhere, nothing with -q."""
+    """Progress on stderr for as long as the block runs: a view on a terminal, lines elsewhere, nothing with -q."""
     if verbosity() < 0:
         yield SilentProgress()
         return
     if not is_fancy(sys.stderr):
+        from edgekit.cli.plain import PlainProgress
+
         yield PlainProgress()
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bars
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[detail]}", style="dim", markup=False),
-    )
-    with Bars(*columns, console=Console(stderr=True)) as bars:
-        yield BarProgress(bars)
+    from edgekit.cli.live import LiveProgress, live
+
+    console = Console(stderr=True)
+    shown = LiveProgress(console)
+    with live(shown, console, sys.stdout.isatty()):
+        yield shown

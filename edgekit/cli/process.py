@@ -67,6 +67,32 @@ def say_any_character() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def libraries_in_words() -> None:
+    """What libraries log and warn of is cleaned as edgekit's own words are: they tell names of networks, too."""
+    import logging
+    import warnings
+
+    from edgekit.file_names import readable
+
+    def cleaned(text: str) -> str:
+        return "\n".join(map(readable, text.split("\n")))
+
+    class Cleaned(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return cleaned(super().format(record))
+
+    formatted = warnings.formatwarning
+    if formatted.__module__ == __name__:  # a program runs several verbs
+        return
+
+    def format_warning(*told: Any, **more: Any) -> str:
+        return cleaned(formatted(*told, **more))
+
+    if logging.lastResort is not None:  # what prints the records of libraries that have no handler
+        logging.lastResort.setFormatter(Cleaned())
+    warnings.formatwarning = format_warning
+
+
 def prepare() -> str | None:
     """What a verb needs before it runs: a folder for temporary files where one is named, and a home.
 
@@ -77,6 +103,7 @@ def prepare() -> str | None:
     """
     from edgekit.store.root import give_home
 
+    libraries_in_words()
     check_temporary()
     made = give_home()
     if made is None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgekit.cli.completion import known_devices, known_targets
+from edgekit.cli.completion import known_device, known_targets
 from edgekit.cli.options import (
     PruneAmount,
     answer_options,
@@ -18,7 +18,7 @@ from edgekit.cli.options import (
     pruning_options,
     subject_recipe,
 )
-from edgekit.cli.output import emit_json, note, print_table, progress, warn
+from edgekit.cli.output import emit_json, note, print_table, progress, say, warn
 
 FILES = ("weights.safetensors", "model.onnx", "pruning.json")
 
@@ -40,7 +40,7 @@ FILES = ("weights.safetensors", "model.onnx", "pruning.json")
     help="What it is pruned for.",
 )
 @click.option(
-    "--device", shell_complete=known_devices, metavar="NAME", help="Measure there: a saved device or ssh://user@host."
+    "--device", shell_complete=known_device, metavar="NAME", help="Measure there: a saved device or ssh://user@host."
 )
 @click.option("--prune", type=PruneAmount(), help="A ratio, or auto: as many channels as pay. Default: auto.")
 @click.option(
@@ -111,4 +111,4 @@ def _say(told: dict[str, Any], out: Path) -> None:
         )
     print_table(("", "before", "after"), rows)
     note(f"recovery: {recovery['method']}" + (f" ({recovery['why']})" if recovery["why"] else ""))
-    click.echo(f"\n{out}: {', '.join(FILES)}")
+    say("", f"{out}: {', '.join(FILES)}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from edgekit.cli.completion import known_targets
+from edgekit.cli.completion import image_sources, known_targets
 from edgekit.cli.options import (
     answer_options,
     json_option,
@@ -15,7 +15,7 @@ from edgekit.cli.options import (
     preprocessing_options,
     subject_recipe,
 )
-from edgekit.cli.output import emit_json, note, progress
+from edgekit.cli.output import emit_json, note, progress, say
 
 
 @click.command(
@@ -25,7 +25,12 @@ from edgekit.cli.output import emit_json, note, progress
 )
 @click.argument("subject", required=False)
 @model_options
-@click.option("--calibration", metavar="SET", help="A manifest of `edgekit calibrate`, or images to choose from.")
+@click.option(
+    "--calibration",
+    shell_complete=image_sources,
+    metavar="SET",
+    help="A manifest of `edgekit calibrate`, or images to choose from.",
+)
 @click.option("--calibration-images", type=click.IntRange(min=1), metavar="N", help="How many to choose. Default: 300.")
 @preprocessing_options
 @answer_options
@@ -95,11 +100,9 @@ def command(
         told["int8_sums"] = {"how": "exact"} if widened is None else {"how": "16-bit", **vars(widened)}
         emit_json(told if why is None else {**told, "explain": why})
     else:
-        click.echo(f"{out}: {told['size_bytes'] / 1e6:.1f} MB, calibrated with {len(chosen.items)} images")
+        say(f"{out}: {told['size_bytes'] / 1e6:.1f} MB, calibrated with {len(chosen.items)} images")
         if widened is not None:
-            click.echo(
-                f"for processors without VNNI: {widened.widened_channels} of {widened.channels} scales are wider"
-            )
+            say(f"for processors without VNNI: {widened.widened_channels} of {widened.channels} scales are wider")
         if explanation is not None:
             from edgekit.cli.explained import show
 

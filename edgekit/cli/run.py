@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, progress, say, warn
+from edgekit.cli.output import emit_json, note, print_document, progress, say, warn
 from edgekit.file_names import readable_json
 
 if TYPE_CHECKING:
@@ -251,7 +251,7 @@ def _print_one(answer: Answer, jsonl: bool, kept: list[Answer] | None) -> None:
     if kept is not None:
         kept.append(answer)
     elif jsonl:
-        click.echo(readable_json(json.dumps(answer.as_json(), ensure_ascii=False, allow_nan=False)))
+        print_document(readable_json(json.dumps(answer.as_json(), ensure_ascii=False, allow_nan=False)) + "\n")
     elif answer.error is None:
         say(f"{answer.image}: {answer.as_text()}")
 

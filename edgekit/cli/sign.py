@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json
+from edgekit.cli.output import emit_json, say
 
 
 @click.command(
@@ -59,4 +59,4 @@ def command(bundle: Path, key: Path, form: str, certificates: tuple[Path, ...], 
     if as_json:
         emit_json({"signature": str(made)})
     else:
-        click.echo(made)
+        say(made)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from edgekit.cli.completion import study_recipes
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, progress
+from edgekit.cli.output import emit_json, note, print_document, progress
 
 
 @click.command(
@@ -16,6 +17,7 @@ from edgekit.cli.output import emit_json, note, progress
 )
 @click.option(
     "--recipe",
+    shell_complete=study_recipes,
     default="residual",
     show_default=True,
     metavar="FILE",
@@ -57,5 +59,5 @@ def command(recipe: str, out: Path, jobs: int | None, as_json: bool) -> None:
     if as_json:
         emit_json(found.model_dump(mode="json"))
     else:
-        click.echo(markdown(found))
+        print_document(markdown(found) + "\n")
         note(f"figures: {', '.join(str(out / name) for name in figures(found))}")

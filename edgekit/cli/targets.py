@@ -6,7 +6,7 @@ import click
 
 from edgekit.cli.completion import known_targets
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, print_table
+from edgekit.cli.output import emit_json, print_table, say
 
 
 @click.command(
@@ -41,9 +41,11 @@ def command(name: str | None, as_json: bool) -> None:
         )
         for target in TARGETS.values()
     ]
-    print_table(("target", "runtime", "fast precisions", "capability", "JetPack", "what it is"), rows)
+    print_table(
+        ("target", "runtime", "fast precisions", "capability", "JetPack", "what it is"), rows, ("capability", "JetPack")
+    )
     for alias, known in ALIASES.items():
-        click.echo(f"{alias} means {known}.")
+        say(f"{alias} means {known}.")
 
 
 def _shown(value: object) -> str:

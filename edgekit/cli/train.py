@@ -1,4 +1,4 @@
-"""`edgekit train`: trains a network of the registry by a recipe, and goes on where an earlier run was stopped."""
+"""`edgekit train`: trains a network by a recipe, and goes on where an earlier run was stopped."""
 
 from __future__ import annotations
 
@@ -8,29 +8,36 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from edgekit.cli.completion import known_networks
+from edgekit.cli.completion import known_networks, training_recipes
 from edgekit.cli.options import json_option
 from edgekit.cli.output import emit_json, note, progress, warn
 
 if TYPE_CHECKING:
     from edgekit.training.images import TrainingImages
-    from edgekit.training.loop import Tick
+    from edgekit.training.log import Tick
     from edgekit.training.recipe import TrainingRecipe
 
 
 @click.command(
     epilog="\b\nExamples:\n  edgekit train --recipe signs-modern\n"
     "  edgekit train --recipe paper --data photos/ --num-classes 10 --out run\n"
+    "  edgekit train --recipe own.yaml --model mynets:small --data photos/ --out run\n"
     "  edgekit evaluate --model inception_v4 --weights run/weights.safetensors --num-classes 10 --data photos/",
 )
 @click.option(
     "--recipe",
+    shell_complete=training_recipes,
     default="paper",
     show_default=True,
     metavar="FILE",
     help="A training recipe: a file, or the name of a shipped one (paper, signs-modern, signs-resnet-v2, ...).",
 )
-@click.option("--model", shell_complete=known_networks, metavar="NAME", help="A network of `edgekit models`.")
+@click.option(
+    "--model",
+    shell_complete=known_networks,
+    metavar="NAME",
+    help="A network of `edgekit models`, timm:NAME, or package.module:factory.",
+)
 @click.option("--width", type=click.FloatRange(0, min_open=True), metavar="X", help="Channel multiplier.")
 @click.option("--num-classes", type=click.IntRange(min=2), metavar="N", help="Default: as the data has.")
 @click.option("--data", metavar="DATA", help="`signs`, a folder with one sub-folder a class, or a table.")
@@ -59,20 +66,18 @@ def command(
     """
     settings = _settings(recipe, **flags)
     images, classes = _images(settings, num_classes)
-    from edgekit.errors import InputError
-    from edgekit.models import create
-    from edgekit.models.registry import find_model
     from edgekit.models.weights import load_into, write_weights
     from edgekit.report.curve import Progress, curve
     from edgekit.size import shown, size_of
-    from edgekit.training.loop import RunSettings, seeded, train
+    from edgekit.training.loop import RunSettings, train
+    from edgekit.training.trainee import trainee
 
-    entry, _ = find_model(settings.model)
-    if entry.task != "classify":
-        raise InputError(f"{entry.name} makes no classes, and is not trained here", "Give weights of it to build.")
-    network = seeded(settings.seed, lambda: create(settings.model, classes, settings.width, settings.dropout))
+    found = trainee(settings, classes)
+    settings = found.recipe
+    for line in found.notes:
+        warn(line)
     if weights is not None:
-        load_into(network, Path(weights))
+        load_into(found.network, Path(weights))
     last: list[Tick] = []
     with progress() as bars:
 
@@ -83,8 +88,8 @@ def command(
             bars.update("train", tick.step, tick.steps, detail)
 
         lower = f"Lower `learning_rate` in the recipe: it is {settings.learning_rate:g}."
-        run = RunSettings(entry.mean, entry.std, workers=workers, stop_after=stop_after, if_diverged=lower)
-        average = train(network, images, settings, out, run, on_tick=tell).network
+        run = RunSettings(found.mean, found.std, workers=workers, stop_after=stop_after, if_diverged=lower)
+        average = train(found.network, images, settings, out, run, on_tick=tell).network
     done = stop_after is None or stop_after >= settings.steps
     if done:
         write_weights(average, out / "weights.safetensors")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json
+from edgekit.cli.output import emit_json, say
 from edgekit.cli.verify_emulated import asked_of, emulation_options, verify_emulated
 
 if TYPE_CHECKING:
@@ -85,5 +85,5 @@ def command(
     if as_json:
         emit_json(told(bundle, checks))
     else:
-        click.echo("\n".join(as_text(checks)))
+        say(*as_text(checks))
     return exit_code(checks)

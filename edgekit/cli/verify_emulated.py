@@ -158,6 +158,6 @@ def _print(bundle: Path, checks: list[Check], found: Emulated | None, answers: A
         emulation = None if found is None else found.told(answers).model_dump(mode="json")
         emit_json({**told(str(bundle), checks), "emulation": emulation})
         return
-    say("\n".join(as_text(checks)))
+    say(*as_text(checks))
     if found is not None:
         say(f"{'emulated':<16} {'-':<5} {found}")

@@ -155,7 +155,8 @@ cli.main(["build"])
 def test_doctor_reports_and_exits_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("doctor", "--json") == 0
     found = json.loads(capsys.readouterr().out)
-    assert set(found) == {"machine", "openvino", "packages", "cache", "targets", "emulation", "advice"}
+    assert set(found) == {"machine", "openvino", "packages", "cache", "targets", "emulation", "advice", "noise"}
+    assert found["noise"]["verdict"] in ("quiet", "noisy", "unknown")
     assert found["machine"]["usable_cores"] >= 1
     assert next(package for package in found["packages"] if package["name"] == "click")["version"]
     assert run("doctor") == 0
@@ -209,6 +210,25 @@ def test_init_writes_a_recipe_and_never_overwrites_unasked(tmp_path_factory: pyt
     assert run("init", str(path), "--force") == 0
     assert yaml.safe_load(path.read_text()) == {"model": "inception_v4", "target": "cpu"}
     assert run("init", str(path.parent / "nowhere" / "recipe.yaml")) == 2
+
+
+def test_init_writes_the_schema_that_its_first_line_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "mine.yaml"
+    assert run("-q", "init", str(path)) == 0
+    line = path.read_text().splitlines()[0]
+    named = tmp_path / line.removeprefix("# yaml-language-server: $schema=")
+    assert json.loads(named.read_text())["title"] == "edgekit recipe"
+    capsys.readouterr()
+    assert run("init", "--schema") == 0
+    assert capsys.readouterr().out == named.read_text()
+    named.write_text('{"title": "of something else"}')
+    assert run("init", str(tmp_path / "other.yaml")) == 2
+    assert not (tmp_path / "other.yaml").exists()
+    assert run("init", str(named), "--force") == 2
+    assert json.loads(named.read_text()) == {"title": "of something else"}
+    named.write_text('{"title": "edgekit recipe", "of": "an older version"}')
+    assert run("init", str(tmp_path / "other.yaml")) == 0
+    assert "of" not in json.loads(named.read_text())
 
 
 def test_starter_with_every_comment_opened_is_a_recipe() -> None:
@@ -326,24 +346,6 @@ def test_plain_progress_says_begin_and_end(capsys: pytest.CaptureFixture[str]) -
     assert first == "quantize: started"
     assert last.startswith("quantize: done in ")
     assert last.endswith(", cached")
-
-
-def test_bars_survive_any_order_of_calls() -> None:
-    from io import StringIO
-
-    from rich.console import Console
-    from rich.progress import Progress, TextColumn
-
-    screen = StringIO()
-    columns = TextColumn("{task.description} {task.completed}/{task.total} {task.fields[detail]}")
-    with Progress(columns, console=Console(file=screen, width=80)) as bars:
-        progress = output.BarProgress(bars)
-        progress.finish("export", "cached")
-        progress.update("quantize", 1, None)
-        progress.update("quantize", 2, 4)
-        progress.finish("quantize")
-    assert "export 1/1 cached" in screen.getvalue()
-    assert "quantize 4" in screen.getvalue()
 
 
 def test_tables_are_plain_when_not_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:

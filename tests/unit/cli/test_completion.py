@@ -66,3 +66,46 @@ def test_a_damaged_file_of_devices_offers_none(devices: Path, text: str) -> None
     devices.parent.mkdir()
     devices.write_text(text)
     assert completed("build", "--device", to="") == []
+
+
+@pytest.mark.parametrize("before", [("build", "--device"), ("prune", "--device"), ("device", "remove")])
+def test_where_one_device_is_taken_no_second_one_is_offered(before: tuple[str, ...], devices: Path) -> None:
+    for name in ("orin", "pi"):
+        Registry().add(parse(f"ssh://me@{name}.local", name))
+    assert completed(*before, to="p") == [("plain", "pi")]
+    assert completed(*before, to="pi,") == []
+
+
+def test_a_device_gives_its_engine_to_several(devices: Path) -> None:
+    for name in ("orin", "pi"):
+        Registry().add(parse(f"ssh://me@{name}.local", name))
+    assert completed("device", "share", to="orin,") == []
+    assert completed("device", "share", "orin", to="orin,") == [("plain", "orin,pi")]
+
+
+def test_members_of_an_ensemble_are_networks_between_commas() -> None:
+    option = ("evaluate", "--ensemble")
+    assert completed(*option, to="inception_v4.s") == [("plain", "inception_v4.signs")]
+    offered = [value for _, value in completed(*option, to="inception_v4,inception_v4")]
+    assert "inception_v4,inception_v4.signs" in offered
+    assert "inception_v4,inception_v4" not in offered
+    assert completed(*option, to="./bundle") == [("file", "./bundle")]
+    assert completed(*option, to="inception_v4,./b") == []  # a shell completes no file behind a comma
+
+
+@pytest.mark.parametrize(
+    "before", [("build", "--data"), ("build", "--calibration"), ("quantize", "--calibration"), ("evaluate", "--data")]
+)
+def test_images_are_files_or_the_rendered_signs(before: tuple[str, ...]) -> None:
+    assert completed(*before, to="si") == [("file", "si"), ("plain", "signs")]
+    assert completed(*before, to="photos/") == [("file", "photos/")]
+
+
+def test_recipes_are_files_or_the_shipped_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert ("plain", "signs-modern") in completed("train", "--recipe", to="signs")
+    assert completed("study", "--recipe", to="res") == [("file", "res"), ("plain", "residual")]
+    monkeypatch.chdir(Path(cli.__file__).parents[2])
+    assert completed("build", "--recipe", to="recipes/jetson.") == [
+        ("file", "recipes/jetson."),
+        ("plain", "recipes/jetson.yaml"),
+    ]
