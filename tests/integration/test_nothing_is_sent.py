@@ -1,6 +1,8 @@
-"""What the libraries would report home, they cannot: no process is forked and no address is looked up for it.
+"""What the libraries would report home, they do not: a build wants no network, and no process is forked to report.
 
-ONNX Runtime reports from threads that Python sees nothing of; what it keeps on disk for that tells of it.
+Threads and processes that Python sees nothing of are watched below libc (tests/no_network.py), in one build here and in
+every verb in test_verbs_send_nothing.py; the kernel is asked too, where it can be. ONNX Runtime keeps files for its
+reports, which tell of it.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from no_network import NoNetwork
 
 WATCHED = """
 import json, sys, threading, time
@@ -47,6 +50,57 @@ def seen_by(work: str) -> list[list[str]]:
 
 def test_the_watch_sees_what_it_should() -> None:
     assert [event for event, _ in seen_by("import os\nif os.fork() == 0: os._exit(0)")] == ["os.fork"]
+
+
+WANTS = """
+import socket, subprocess, sys
+def tried(*work):
+    for each in work:
+        try:
+            each()
+        except OSError:
+            continue
+        raise SystemExit("it was not refused")
+def datagram(to):
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        sender.sendto(b"x", to)
+tried(
+    lambda: socket.create_connection(("192.0.2.1", 443), 1),
+    lambda: socket.getaddrinfo("example.org", 443),
+    lambda: datagram(("192.0.2.2", 53)),
+)
+if len(sys.argv) > 1:
+    subprocess.run([sys.executable, "-c", "import socket; socket.gethostbyname('child.example.org')"], stderr=-3)
+"""
+"""Sends to addresses that are kept for documentation and belong to nobody, and so does a child of it."""
+
+
+def test_what_would_be_sent_is_refused_and_written_down(tmp_path: Path) -> None:
+    machine = NoNetwork(tmp_path)
+    subprocess.run([sys.executable, "-c", WANTS, "child"], check=True, timeout=60, env=machine.environment)
+    assert [line.rpartition(" by ")[0] for line in machine.wanted()] == [
+        "connect family 2 192.0.2.1 port 443",
+        "getaddrinfo example.org",
+        "sendto family 2 192.0.2.2 port 53",
+        "getaddrinfo child.example.org",
+    ]
+
+
+def test_a_build_wants_no_network(tiny_onnx: Callable[..., Path], photos: Callable[..., Path], tmp_path: Path) -> None:
+    """To a checked bundle with its report, with torch, NNCF, OpenVINO and ONNX Runtime at work."""
+    (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 1}\nprune: none\n")
+    machine, out = NoNetwork(tmp_path / "machine"), tmp_path / "out"
+    words = ["build", "--model", str(tiny_onnx()), "--data", str(photos()), "--recipe", str(tmp_path / "quick.yaml")]
+    done = subprocess.run(
+        [sys.executable, "-m", "edgekit", *words, "--max-drop", "100", "--out", str(out)],
+        capture_output=True,
+        text=True,
+        timeout=200,
+        env=machine.environment,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (out / "report.html").stat().st_size > 0
+    assert machine.wanted() == []
 
 
 @pytest.mark.parametrize("what", ["runtime", "quantization"])
