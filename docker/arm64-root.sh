@@ -133,9 +133,14 @@ version=$(readlink "$root/system/usr/bin/python3" | sed 's/.*python//')
 for each in $(cat "$root/wheels.txt" 2>/dev/null); do
     case " $names " in *" ${each%%==*} "*) ;; *) [ "$each" = "${each%%==*}" ] || names="$names ${each%%==*}" ;; esac
 done
+# A package's lines in the lock, with its hashes; Debian's Python is 3.11 or newer, so that no other version is meant.
+pinned() {
+    awk -v name="$1" '/^[^ ]/ { is_it = index($0, name "==") == 1 && ($0 !~ / ; / || $0 ~ />= .3\.11/) }
+        is_it { sub(/ ; [^\\]*/, " "); print }' "$lock"
+}
 wanted=''
 for each in $names; do
-    pin=$(sed -n "s/^\($each==[^ ;]*\)\( *; *python_full_version >= '3.11'\)\{0,1\} *\$/\1/p" "$lock")
+    pin=$(pinned "$each" | awk 'NR == 1 { print $1 }')
     [ -n "$pin" ] || fail "$lock has no version of $each"
     wanted="$wanted $pin"
 done
@@ -148,9 +153,12 @@ if [ "$(cat "$root/wheels.txt" 2>/dev/null)" != "Python $version,$wanted" ]; the
         glibc=$((glibc - 1))
     done
     rm -rf "$root/wheels.new"
+    mkdir -p "$work"
+    for each in $names; do pinned "$each"; done >"$work/wheels.txt"
     # shellcheck disable=SC2086  # lists of words
     "$python" -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-compile --no-deps \
-        --only-binary=:all: --python-version "$version" $platforms --target "$root/wheels.new" $wanted ||
+        --require-hashes --only-binary=:all: --python-version "$version" $platforms --target "$root/wheels.new" \
+        -r "$work/wheels.txt" ||
         fail "pip has no wheels for arm64 of$wanted"
     rm -rf "$root/wheels"
     mv "$root/wheels.new" "$root/wheels"

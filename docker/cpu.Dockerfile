@@ -7,8 +7,9 @@ ARG PYTHON=python:3.11.13-slim-bookworm
 FROM ${PYTHON} AS build-packages
 WORKDIR /src
 RUN python -m venv /opt/edgekit
-COPY .lock/cpu.txt .lock/cpu.txt
-RUN /opt/edgekit/bin/pip install --no-cache-dir -r .lock/cpu.txt
+COPY .lock/cpu.txt .lock/torch.txt .lock/
+RUN /opt/edgekit/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r .lock/cpu.txt \
+ && /opt/edgekit/bin/pip install --no-cache-dir -r .lock/torch.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY recipes recipes
 COPY calibration calibration
@@ -25,20 +26,28 @@ USER 1000:1000
 ENTRYPOINT ["edgekit"]
 CMD ["--help"]
 
+# The runtime that the bundle is for, in a stage of its own: packages are fetched again only when it is another one.
+FROM ${PYTHON} AS wanted
+ARG BUNDLE=build/inception_v4-cpu
+COPY ${BUNDLE}/manifest.json /manifest.json
+RUN python -c "import json; print(json.load(open('/manifest.json'))['target']['runtime'])" >/runtime
+
 FROM ${PYTHON} AS runtime-packages
 WORKDIR /src
-COPY .lock/dev.txt .lock/dev.txt
-# Without what OpenVINO depends on beside numpy: that is its telemetry.
-RUN grep -E '^(numpy|openvino|pillow)==' .lock/dev.txt >runtime.txt \
- && pip install --no-cache-dir --no-compile --no-deps --target /opt/packages -r runtime.txt
-# A bundle is an IR file for a processor: readers of other formats and other devices' plugins are half of the wheel.
-WORKDIR /opt/packages/openvino
-RUN rm -rf include cmake libs/cache.json libs/libopenvino_c.so* libs/libopenvino_intel_[gn]pu_plugin.so \
-    libs/libopenvino_auto*_plugin.so libs/libopenvino_hetero_plugin.so \
- && find libs -name 'libopenvino_*_frontend.so*' ! -name 'libopenvino_ir_frontend.so*' -delete
-WORKDIR /src
-RUN grep -E '^(anyio|click|h11|idna|sniffio|starlette|typing-extensions|uvicorn)==' .lock/dev.txt >serve.txt \
- && pip install --no-cache-dir --no-compile --no-deps --target /opt/serve -r serve.txt
+COPY .lock/runtime.txt .lock/openvino.txt .lock/onnxruntime.txt .lock/serve.txt .lock/
+RUN pip install --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes --target /opt/serve \
+    -r .lock/serve.txt
+COPY --from=wanted /runtime runtime
+RUN runtime=$(cat runtime) \
+ && pip install --no-cache-dir --no-compile --no-deps --only-binary :all: --require-hashes --target /opt/packages \
+    -r .lock/runtime.txt -r ".lock/$runtime.txt"
+# OpenVINO's bundle is an IR file for a processor: readers of other formats and other devices' plugins are half of it.
+RUN folder=/opt/packages/openvino; if [ -d "$folder" ]; then \
+      rm -rf "$folder/include" "$folder/cmake" "$folder/libs/cache.json" "$folder"/libs/libopenvino_c.so* \
+        "$folder"/libs/libopenvino_intel_[gn]pu_plugin.so "$folder"/libs/libopenvino_auto*_plugin.so \
+        "$folder/libs/libopenvino_hetero_plugin.so" \
+      && find "$folder/libs" -name 'libopenvino_*_frontend.so*' ! -name 'libopenvino_ir_frontend.so*' -delete; \
+    fi
 
 FROM ${PYTHON} AS runtime-base
 COPY --from=runtime-packages /opt/packages /opt/packages

@@ -10,8 +10,10 @@ FROM ${TENSORRT} AS build
 WORKDIR /src
 # A virtual environment that sees the image's own TensorRT and nothing else of it needs no index of NVIDIA's.
 RUN python3 -m venv --system-site-packages /opt/edgekit
-COPY .lock/cpu.txt .lock/cpu.txt
-RUN /opt/edgekit/bin/pip install --no-cache-dir -r .lock/cpu.txt polygraphy==0.53.6
+COPY .lock/cpu.txt .lock/gpu.txt .lock/torch.txt .lock/
+RUN /opt/edgekit/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes \
+    -r .lock/cpu.txt -r .lock/gpu.txt \
+ && /opt/edgekit/bin/pip install --no-cache-dir -r .lock/torch.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY recipes recipes
 COPY calibration calibration
@@ -29,10 +31,11 @@ FROM ${CUDA} AS runtime-packages
 WORKDIR /src
 # hadolint ignore=DL3008
 RUN apt-get update && apt-get install -y --no-install-recommends python3-pip python3-venv && rm -rf /var/lib/apt/lists/*
-COPY .lock/cpu.txt .lock/cpu.txt
+COPY .lock/runtime.txt .lock/
+# TensorRT's package on the index fetches the libraries from NVIDIA: it has no hash of its own.
 RUN python3 -m venv /opt/runtime \
- && grep -E '^(numpy|pillow)==' .lock/cpu.txt >runtime.txt \
- && /opt/runtime/bin/pip install --no-cache-dir -r runtime.txt tensorrt-cu13==10.13.2.6
+ && /opt/runtime/bin/pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r .lock/runtime.txt \
+ && /opt/runtime/bin/pip install --no-cache-dir tensorrt-cu13==10.13.2.6
 
 FROM ${CUDA} AS runtime
 # hadolint ignore=DL3008

@@ -7,8 +7,8 @@ ARG PYTHON=python:3.11.13-slim-bookworm
 
 FROM ${PYTHON} AS checked
 WORKDIR /src
-COPY .lock/cpu.txt .lock/cpu.txt
-RUN grep '^numpy==' .lock/cpu.txt >runtime.txt && pip install --no-cache-dir -r runtime.txt
+COPY .lock/runtime.txt .lock/
+RUN pip install --no-cache-dir --no-deps --only-binary :all: --require-hashes -r .lock/runtime.txt
 COPY edgekit/runtime/*.py /opt/edgekit/edgekit/runtime/
 COPY docker/edgekit-runtime /usr/local/bin/
 ARG BUNDLE=build/inception_v4-jetson
