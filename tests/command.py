@@ -2,14 +2,80 @@
 
 from __future__ import annotations
 
+import atexit
 import json
+import locale
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+from fork_server import ForkServer, Job, surroundings
 
 from edgekit.build.lock import read_lock, to_yaml
+
+Ran = subprocess.CompletedProcess[str]
+
+READ_LATE = (
+    *("EDGEKIT_", "XDG_", "HF_", "MLFLOW_", "RAY_", "DOCKER_CONFIG", "PYTEST_", "DO_NOT_TRACK", "POLYGRAPHY_"),
+    *("TMPDIR", "TEMP", "TMP", "PATH", "PWD", "OLDPWD", "CI", "NO_COLOR", "TERM", "COLUMNS", "LINES"),
+    *("NNCF_CI", "ORT_DISABLE_TELEMETRY"),  # which edgekit sets itself before it loads what reads them
+)
+"""How variables begin that are read when they are needed, by what the fork server has not loaded. All others may decide
+how Python or a library starts: a command with another value of one gets a fresh process."""
+
+
+def run_edgekit(
+    *arguments: object,
+    timeout: float = 400,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: IO[Any] | None = None,
+    fresh: bool = False,
+) -> Ran:
+    """Runs the command as users do, in a process of its own, to its end.
+
+    Args:
+        timeout: seconds, after which it is killed.
+        env: its whole environment; that of the tests by default.
+        fresh: it starts as users start it. Otherwise it may be a fork that has its libraries loaded, which is faster.
+    """
+    words = [str(each) for each in arguments]
+    command = [sys.executable, "-m", "edgekit", *words]
+    environment = dict(os.environ if env is None else env)
+    if fresh or not _forks_alike(environment):
+        return subprocess.run(
+            command, capture_output=True, text=True, timeout=timeout, check=False, env=env, cwd=cwd, stdin=stdin
+        )
+    job = Job(words, environment, str(Path.cwd() if cwd is None else cwd.absolute()))
+    ended = _started()[0].run(job, 0 if stdin is None else stdin.fileno(), timeout)
+    if ended.code is None:
+        raise subprocess.TimeoutExpired(command, timeout, ended.out, ended.err)
+    return subprocess.CompletedProcess(command, ended.code, _text(ended.out), _text(ended.err))
+
+
+@lru_cache(maxsize=1)
+def _started() -> tuple[ForkServer, Mapping[str, str], str]:
+    """The fork server of this process, and what it was started with."""
+    server = ForkServer()
+    atexit.register(server.close)
+    return server, dict(os.environ), surroundings()
+
+
+def _forks_alike(environment: Mapping[str, str]) -> bool:
+    """Whether a fork is what a fresh process would be: all that is looked at when one starts is the same."""
+    _, before, inherited = _started()
+    names = {name for name in {*before, *environment} if before.get(name) != environment.get(name)}
+    return all(name.startswith(READ_LATE) for name in names) and surroundings() == inherited
+
+
+def _text(written: bytes) -> str:
+    """As subprocess reads text."""
+    text = written.decode(locale.getpreferredencoding(False))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def with_int8(store: Path, bundle: Path, out: Path) -> dict[str, Any]:
@@ -23,16 +89,9 @@ def with_int8(store: Path, bundle: Path, out: Path) -> dict[str, Any]:
     return json_of(store, "build", "--locked", str(path), "--out", str(out))
 
 
-def json_of(store: Path, *arguments: str) -> dict[str, Any]:
+def json_of(store: Path, *arguments: str, fresh: bool = False) -> dict[str, Any]:
     """What a verb that succeeds says with --json; `store` keeps its stages."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "edgekit", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-        env=os.environ | {"EDGEKIT_CACHE": str(store)},
-    )
+    answer = run_edgekit(*arguments, "--json", timeout=500, env=os.environ | {"EDGEKIT_CACHE": str(store)}, fresh=fresh)
     assert answer.returncode == 0, answer.stderr
     told: dict[str, Any] = json.loads(answer.stdout)
     return told

@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import settings
+from once import common
+from order import longest_first
 from PIL import Image
+from skips import judged
 
+settings.register_profile("edgekit", deadline=None)  # how long anything takes is never a reason to fail
+settings.load_profile("edgekit")
+NUMBERS = itertools.count()
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # tests import ONNX Runtime themselves, too
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files that take longest come first."""
+    longest_first(items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Tests that are skipped for want of what the lock brings fail: nobody would see that they are left out."""
+    return judged((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """The same of whole files."""
+    return judged((yield))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -26,7 +50,7 @@ def ctrl_c_reaches_children() -> None:
 @pytest.fixture(autouse=True)
 def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test has a stage store of its own, so that none sees what another or the user has built."""
-    root = tmp_path_factory.mktemp("store")
+    root = tmp_path_factory.mktemp(f"store-{next(NUMBERS)}", numbered=False)  # to number them it would list them all
     monkeypatch.setenv("EDGEKIT_CACHE", str(root))
     monkeypatch.setenv("EDGEKIT_ENGINES", str(root / "engines"))
     return root
@@ -34,8 +58,10 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 
 @pytest.fixture(scope="session")
 def common_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stage store for tests that build the shipped network and do not ask what is cached."""
-    return tmp_path_factory.mktemp("common-store")
+    """A stage store for tests of all processes that build the shipped network and do not ask what is cached."""
+    folder = common(tmp_path_factory) / "common-store"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture
@@ -117,9 +143,6 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def edgekit() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs the command as users do, in a process of its own."""
+    import command
 
-    def run(*arguments: object, timeout: float = 400, **more: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "edgekit", *map(str, arguments)]
-        return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False, **more)  # type: ignore[call-overload, no-any-return]
-
-    return run
+    return command.run_edgekit

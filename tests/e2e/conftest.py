@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from command import json_of, with_int8
+from once import once
 
 QUICK = "prune: none\nlatency: {runs: 30, max_seconds: 10}\n"
 """Settings that keep timing short: what is tested is that it is measured, not what comes out."""
@@ -25,23 +27,40 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """The headline command on the embedded default, with fewer images and shorter timing."""
-    folder = tmp_path_factory.mktemp("headline")
-    recipe = folder / "quick.yaml"
-    recipe.write_text(QUICK + "images: 240\n")
-    out, store = folder / "out", folder / "store"
-    arguments = ("build", "--model", "inception_v4", "--target", "cpu", "--recipe", str(recipe), "--out", str(out))
-    told = json_of(store, *arguments)
-    assert Path(told.pop("bundle")) == out
-    return Finished(out, told, store, arguments)
+    """The headline command on the embedded default, started as users do, with fewer images and shorter timing."""
+
+    def arguments(folder: Path) -> tuple[str, ...]:
+        recipe, out = folder / "quick.yaml", folder / "out"
+        return ("build", "--model", "inception_v4", "--target", "cpu", "--recipe", str(recipe), "--out", str(out))
+
+    def build(folder: Path) -> None:
+        (folder / "quick.yaml").write_text(QUICK + "images: 240\n")
+        keep(json_of(folder / "store", *arguments(folder), fresh=True), folder)
+
+    folder = once(tmp_path_factory, "headline", build)
+    return Finished(folder / "out", kept(folder), folder / "store", arguments(folder))
 
 
 @pytest.fixture(scope="session")
-def headline(measured: Finished) -> Finished:
+def headline(measured: Finished, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """The same with INT8 in the bundle, also where BF16 was as fast when it was measured."""
     if measured.report["chosen"] == "int8":
         return measured
-    out = measured.directory.with_name("int8")
-    told = with_int8(measured.store, measured.directory, out)
-    assert Path(told.pop("bundle")) == out
-    return Finished(out, told, measured.store, measured.arguments)
+
+    def build(folder: Path) -> None:
+        keep(with_int8(measured.store, measured.directory, folder / "out"), folder)
+
+    folder = once(tmp_path_factory, "headline-int8", build)
+    return Finished(folder / "out", kept(folder), measured.store, measured.arguments)
+
+
+def keep(told: dict[str, Any], folder: Path) -> None:
+    """Keeps what a build said whose bundle is `out`, for the other processes."""
+    assert Path(told.pop("bundle")) == folder / "out"
+    (folder / "told.json").write_text(json.dumps(told))
+
+
+def kept(folder: Path) -> dict[str, Any]:
+    """What a build said."""
+    told: dict[str, Any] = json.loads((folder / "told.json").read_text())
+    return told

@@ -96,7 +96,10 @@ def test_pruning_that_ruins_a_network_is_taken_back(network: Path, edgekit: Edge
     if agreement < 97:
         assert (code, report.verdict.ok, report.pruning.kept) == (3, False, False)
         assert report.chosen != "pruned-int8"
-        assert any("pruned-int8 was taken back: it answers as FP32 on" in line for line in report.warnings)
+        told = "\n".join(report.warnings)
+        # answers of a ruined network lie so near to each other that kernels may differ too, which is said first
+        reasons = ("it answers as FP32 on", "openvino computes it otherwise than its graph says")
+        assert any(f"pruned-int8 was taken back: {reason}" in told for reason in reasons), told
     else:
         assert code == 0
     assert found[report.chosen].accuracy.agreement >= 97

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
-from cpp_library import Programs, build
+from cpp_library import Programs, build, programs_in
+from once import once
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +23,13 @@ def sanitized(tmp_path_factory: pytest.TempPathFactory) -> Programs:
 
 def built(tmp_path_factory: pytest.TempPathFactory, sanitize: bool) -> Programs:
     """The programs, or a skip that says what is missing here."""
-    made = build(tmp_path_factory.mktemp("cpp"), sanitize=sanitize)
-    if isinstance(made, str):
-        pytest.skip(made)
-    return made
+
+    def make(folder: Path) -> None:
+        made = build(folder, sanitize=sanitize)
+        if isinstance(made, str):
+            (folder / "missing").write_text(made)
+
+    folder = once(tmp_path_factory, "cpp-sanitized" if sanitize else "cpp", make)
+    if (folder / "missing").exists():
+        pytest.skip((folder / "missing").read_text())
+    return programs_in(folder)

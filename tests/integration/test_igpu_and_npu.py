@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from bundles import make_bundle, rewrite
 from command import json_of
+from command import run_edgekit as edgekit
 from cpp_library import Programs
 from PIL import Image
 
@@ -24,11 +23,6 @@ for name in ("GPU", "NPU"):
 plugins.visible = lambda: ("CPU", "GPU", "NPU")
 """
 """For every process of a build: AUTO over the processor, another real plugin, in the place of a device."""
-
-
-def edgekit(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "edgekit", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from cpp_fuzzing import manifest
 from onnx import TensorProto, helper, numpy_helper
 from protos import on_protos
 
@@ -386,7 +387,8 @@ def test_an_engine_is_kept_for_its_device_and_built_again_for_another(
 
 
 def test_an_engine_is_refused_where_it_does_not_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = {"engine": {"compute_capabilities": ["8.6", "8.9"], "tensorrt": "1.7.1.116"}}
+    engine = {"compute_capabilities": ["8.6", "8.9"], "tensorrt": "1.7.1.116"}
+    told = manifest() | {"engine": engine}
     (tmp_path / "manifest.json").write_text(json.dumps(told))
     monkeypatch.setattr(tensorrt_engine.cuda, "describe_gpu", lambda: ("7.5", "13.0"))
     monkeypatch.setitem(__import__("sys").modules, "tensorrt_rtx", type("Module", (), {"__version__": "1.8"}))

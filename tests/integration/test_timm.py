@@ -26,7 +26,7 @@ try:
 except Exception:  # a torchvision that is not of torch's build fails in more than one way
     timm = None
 
-needs_timm = pytest.mark.skipif(timm is None, reason="timm cannot be imported here")
+needs_timm = pytest.mark.skipif(timm is None, reason="timm needs torch's own torchvision, which no lock brings")
 SMALL = "mobilenetv3_small_050"
 
 
