@@ -23,6 +23,7 @@ from edgekit.build.profile import PROFILE
 from edgekit.build.quantize import QUANTIZE
 from edgekit.build.recover import RECOVER
 from edgekit.build.referee import REFEREE
+from edgekit.build.resize import RESIZE, is_resized
 from edgekit.build.search_precision import SEARCH_PRECISION
 from edgekit.build.time_left import Expected
 from edgekit.build.weigh import WEIGH
@@ -95,6 +96,7 @@ def _judged(facts: Facts) -> int:
 
 BUILD: Final = (
     Step((EXPORT,)),
+    Step((RESIZE,), lambda facts: int(is_resized(facts.plan.source, facts.plan.source.preprocessing.size))),
     Step((CHECK_LABELS,), lambda facts: int(check_labels.is_asked(facts.plan, facts.images))),
     Step((CALIBRATE,)),
     Step((WITH_PIXELS, REFEREE), may=lambda facts: len(facts.plan.alternatives())),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import DEFAULTS, backend
 from edgekit.build.executor import Executor, Here
-from edgekit.build.export import EXPORT, ExportInput
+from edgekit.build.resize import exported_at
 from edgekit.build.stage import File, Progress, Stage
 from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
 from edgekit.data.image_set import ImageSet, spread
@@ -242,7 +242,7 @@ def judged(
             already = _already(source, run, found)
             if already is not None:
                 known = replace(source, answers_are=already)
-                again = run(EXPORT, ExportInput(known, known.preprocessing.size))
+                again = exported_at(run, known, known.preprocessing.size)
                 return judged(known, again, courts, shown, run, others)
             run.warn(*(_taken_instead(found, each) for each in refused))
             return Judged(source, exported, place, found)

@@ -22,8 +22,8 @@ from edgekit.quantize.features import penultimate_features
 from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_graph
 from edgekit.quantize.ptq import Pictures, quantize
-from edgekit.validate.fidelity import fidelity
 from edgekit.validate.evaluation import Views, evaluate
+from edgekit.validate.fidelity import fidelity
 from edgekit.validate.question import Question
 
 HOW = Preprocessing(32, 1.0, "bicubic", (0.4, 0.5, 0.6), (0.2, 0.25, 0.3))
