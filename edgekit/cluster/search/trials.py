@@ -169,20 +169,22 @@ def opened(job: Job) -> tuple[Over | None, Work]:
 
 def narrowed(job: Job) -> tuple[Over | Narrowed, Work]:
     """Chooses widths; layers and whole networks are timed, so that nothing else may run."""
-    began = time.time()
-    here = trial.opened(job.recipe, job.most, job.store.open())
-    before = len(here.run.ran)
-    found = tried(lambda: Narrowed(trial.widths_of(here)))
-    return found, _work(here, began, before)
+    return _part_of(job, lambda here: Narrowed(trial.widths_of(here)))
 
 
 def finished(job: Job, widths: ChosenWidths | None, against: Against) -> tuple[Over | Network, Work]:
     """The rest of a trial: trained, quantized, compiled, shown few images, then all; stopped where it is hopeless."""
+    return _part_of(job, lambda here: _finished(here, widths, against))
+
+
+def _part_of(job: Job, part: Callable[[Opened], Found]) -> tuple[Found | Over, Work]:
+    """What a part of a trial gives; a setting that cannot be built is the end of its trial, and of no other."""
     began = time.time()
-    here = trial.opened(job.recipe, job.most, job.store.open())
+    here = tried(lambda: trial.opened(job.recipe, job.most, job.store.open()))
+    if isinstance(here, Over):
+        return here, _untold(began)
     before = len(here.run.ran)
-    found = tried(lambda: _finished(here, widths, against))
-    return found, _work(here, began, before)
+    return tried(lambda: part(here)), _work(here, began, before)
 
 
 def _finished(here: Opened, widths: ChosenWidths | None, against: Against) -> Over | Network:
