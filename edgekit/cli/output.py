@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -16,6 +17,8 @@ import click
 from edgekit.file_names import readable, readable_json
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgekit.build.time_left import Expected
 
 
@@ -70,6 +73,26 @@ def say(*lines: object) -> None:
 def print_document(text: str) -> None:
     """Print on stdout what is otherwise a file, to its last character; whoever made it has escaped what is in it."""
     click.echo(text, nl=False)
+
+
+def write_document(path: Path, text: str) -> None:
+    """Write a text into a file, whole or not at all; straight into what is no plain file, such as a pipe.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    from edgekit.errors import InputError
+
+    partial = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        if partial != path:
+            partial.replace(path)
+    except OSError as error:
+        if partial != path:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+        raise InputError(f"cannot write {path}: {error.strerror}", "Give another file.") from error
 
 
 def tell(text: str, indent: str = "") -> None:
