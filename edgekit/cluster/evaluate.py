@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.cluster.connection import Cluster
+from edgekit.cluster.connection import LOOK_S, Cluster
 from edgekit.cluster.crew import Crew, Job
 from edgekit.cluster.pictures import SEND, not_seen, to_look_at
 from edgekit.cluster.shards import (
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from edgekit.store import Store
     from edgekit.validate.protocols import Outcome
 
-LOOK_S: Final = 120.0
 
 Told = Callable[["State"], None]
 

@@ -258,7 +258,7 @@ class _Run:
     def cancel(self) -> None:
         """Ends what is under way: on a cluster that goes on without this driver, nobody else would."""
         for ref in self.going:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # a cluster that is gone has nothing to end, and says so in many ways
                 self._cluster.ray.cancel(ref, force=True)
 
 
