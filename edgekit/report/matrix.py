@@ -22,6 +22,8 @@ TITLES: Final = (
     *("verdict", "minutes"),
 )
 WORDS: Final = frozenset({"model", "target", "recipe", "chosen", "verdict"})
+"""Columns of text, all others being of numbers."""
+
 SPARE: Final = ("recipe", "minutes", "chosen", "size, MB")
 """Columns that a narrow terminal does without, the first one first."""
 
@@ -134,14 +136,12 @@ def _accuracy(outcome: Outcome, figures: BuildRow) -> str:
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """The table as Markdown, with what failed in full below it."""
+    """The table as Markdown, below how many builds are within their budgets."""
     good = sum(each.exit_code == 0 for each in outcomes)
     parts = [
         "# Build matrix",
         f"**{good} of {len(outcomes)} builds within their budgets.**",
-        table(
-            TITLES, rows(outcomes), [title in ("model", "target", "recipe", "chosen", "verdict") for title in TITLES]
-        ),
+        table(TITLES, rows(outcomes), [title in WORDS for title in TITLES]),
     ]
     return "\n\n".join(parts) + "\n"
 
