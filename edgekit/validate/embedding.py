@@ -69,11 +69,6 @@ class PairScore:
     different: int
     of: int
 
-    @property
-    def is_sample(self) -> bool:
-        """Whether not all pairs were looked at."""
-        return self.same + self.different < self.of
-
 
 @dataclass(frozen=True)
 class EmbeddingScore:
@@ -129,13 +124,6 @@ class Reference:
             ),
             drop,
         )
-
-
-def score_embeddings(
-    base: Vectors, made: Vectors, labels: Labels, threshold: float | None = None
-) -> tuple[EmbeddingScore, PairedDrop]:
-    """A variant's vectors `made` against FP32's `base`, both (N, D) of the same pictures; see `reference`."""
-    return reference(base, labels, threshold).score(made)
 
 
 def reference(base: Vectors, labels: Labels, threshold: float | None = None) -> Reference:
