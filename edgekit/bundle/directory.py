@@ -25,6 +25,7 @@ from edgekit.runtime.manifest import read_manifest as read
 from edgekit.store import file_sha256
 from edgekit.store.root import may_write
 from edgekit.temporary import temporary_folder
+from edgekit.whole_files import written_whole
 
 __all__ = [
     "MANIFEST",
@@ -219,14 +220,11 @@ def place_file(source: Path, out: Path) -> None:
     Raises:
         InputError: the disk is full, or the place cannot be written.
     """
-    partial = out.with_name(f".{out.name}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, partial)
-        os.replace(partial, out)
+        with written_whole(out) as partial:
+            shutil.copyfile(source, partial)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise _refusal(error, out) from error
 
 

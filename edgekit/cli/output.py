@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from edgekit.file_names import readable, readable_json
+from edgekit.whole_files import written_whole
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,15 +84,11 @@ def write_document(path: Path, text: str) -> None:
     """
     from edgekit.errors import InputError
 
-    partial = path if path.exists() and not path.is_file() else path.with_name(f".{path.name}.partial")
+    straight = path.exists() and not path.is_file()
     try:
-        partial.write_text(text, encoding="utf-8")
-        if partial != path:
-            partial.replace(path)
+        with contextlib.nullcontext(path) if straight else written_whole(path) as place:
+            place.write_text(text, encoding="utf-8")
     except OSError as error:
-        if partial != path:
-            with contextlib.suppress(OSError):
-                partial.unlink()
         raise InputError(f"cannot write {path}: {error.strerror}", "Give another file.") from error
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from edgekit.report.across import BuildRow, row_of
 from edgekit.report.markdown_parts import table
 from edgekit.report.summary import MISSING, interval, megabytes, milliseconds, number, state, times
+from edgekit.whole_files import written_whole
 
 if TYPE_CHECKING:
     from edgekit.report.model import Report
@@ -154,6 +155,5 @@ def write(outcomes: Sequence[Outcome], out: Path) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     for name, text in ((JSON_FILE, as_json(outcomes) + "\n"), (MARKDOWN_FILE, markdown(outcomes))):
-        partial = out / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-        partial.replace(out / name)
+        with written_whole(out / name) as partial:
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")
