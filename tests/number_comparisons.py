@@ -29,6 +29,7 @@ from edgekit.study.summary import epochs_to, spread
 from edgekit.validate import (
     accuracy,
     between_builds,
+    binomial,
     chance,
     embedding,
     faster,
@@ -78,7 +79,7 @@ def _wilson() -> Pairs:
     for count in SIZES:
         for right in {0, 1, count // 3, count // 2, count - 1, count}:
             ends = stats.binomtest(right, count).proportion_ci(method="wilson")
-            yield accuracy.wilson(right, count), (100 * ends.low, 100 * ends.high)
+            yield binomial.wilson(right, count), (100 * ends.low, 100 * ends.high)
 
 
 def _mcnemar() -> Pairs:

@@ -14,7 +14,7 @@ from edgekit.report.labels import Box, Label, place, text_width
 from edgekit.report.metrics import metric
 from edgekit.report.model import Report
 from edgekit.report.model_variants import Accuracy, Latency, Variant
-from edgekit.validate.accuracy import wilson
+from edgekit.validate.binomial import wilson
 
 WIDTH, HEIGHT = 860, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 20, 52

@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import InputError
-from edgekit.validate.accuracy import Labels, PairedDrop, paired_outcomes, wilson
+from edgekit.validate.accuracy import Labels, PairedDrop, paired_outcomes
+from edgekit.validate.binomial import wilson
 
 Vectors = NDArray[np.float32]
 """(N, D), a vector of each picture; of any length but zero."""
