@@ -175,8 +175,9 @@ def share(source: str, names: str, bundle: Path) -> None:
 def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None) -> Taken | None:
     """INT8 or FP16 of a bundle that has both, by what is faster there; None where there is no choice."""
     from edgekit.bundle.directory import read_manifest
-    from edgekit.devices.forms import CHOOSING, FP16, decide_form
+    from edgekit.devices.forms import CHOOSING, decide_form
     from edgekit.devices.remote import Network
+    from edgekit.runtime.forms import FP16
     from edgekit.validate.latency import summed_up
 
     told = read_manifest(bundle)
