@@ -197,12 +197,9 @@ class _Kept:
 
         key = EVALUATE_SHARD.key(self._inputs[place][kind])
         self._store.build(key, EVALUATE_SHARD.name, make)
-        return ShardResult(
-            tuple(map(np.array, result.probabilities)),
-            tuple(map(np.array, result.single)),
-            result.views,
-            result.seconds,
-        )  # copies: what came through Ray holds its memory
+        # Copies: what came through Ray holds its memory.
+        probabilities, single = (tuple(map(np.array, each)) for each in (result.probabilities, result.single))
+        return ShardResult(probabilities, single, result.views, result.seconds)
 
 
 def _check_seen(cluster: Cluster, images: ImageSet) -> None:

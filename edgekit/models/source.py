@@ -16,7 +16,7 @@ from edgekit.models.external_data import digest_with_weights
 from edgekit.models.hub import Tell, silent
 from edgekit.models.keras_weights import SUFFIXES as KERAS_SUFFIXES
 from edgekit.models.registry import MODELS, ModelEntry, find_model
-from edgekit.models.told_input import of_whole_numbers, said_by_file, told_input, told_size
+from edgekit.models.told_input import TIMM, of_whole_numbers, said_by_file, told_input, told_size
 from edgekit.models.weights import load_into, load_state, locate, outputs_of, read_weights
 from edgekit.recipe import Recipe, Task
 from edgekit.size import shown
@@ -90,7 +90,7 @@ def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
     answer = Answer(recipe.task or "classify", told.name, told.activation, told.layout)
     if recipe.model.endswith(".onnx"):
         return _from_onnx(recipe, answer)
-    if recipe.model.startswith("timm:"):
+    if recipe.model.startswith(TIMM):
         found = _from_timm(recipe, tell)
     elif ":" in recipe.model:
         found = _from_factory(recipe)
@@ -182,7 +182,7 @@ def _check_told(weights: str, given: float | None, own: float, flag: str) -> Non
 def _from_timm(recipe: Recipe, tell: Tell) -> Source:
     from edgekit.models import timm_models
 
-    found = timm_models.find(recipe.model.removeprefix(timm_models.PREFIX))
+    found = timm_models.find(recipe.model.removeprefix(TIMM))
     if recipe.width is not None:
         raise InputError(f"{recipe.model} has no --width", "Leave the flag out; timm has narrower networks by name.")
     source = Source(
@@ -287,7 +287,7 @@ def make_network(source: Source, tell: Callable[[str], None] = lambda line: None
     if source.kind == "timm":
         from edgekit.models import timm_models
 
-        name = source.origin.removeprefix(timm_models.PREFIX)
+        name = source.origin.removeprefix(TIMM)
         return timm_models.make(name, source.classes or 0, source.weights, source.by_timm).eval()
     network = factory.make(source.origin)
     if source.weights_sha256 is not None and source.weights is not None:
