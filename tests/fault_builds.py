@@ -90,7 +90,7 @@ def _child(job: Fault) -> int:
     for number, place in ((0, nothing), (1, log), (2, log)):
         os.dup2(place, number)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _prepare(job)
+    happened = _prepare(job)
     from edgekit.cli import main
 
     sys.argv = ["edgekit", *job["arguments"]]
@@ -98,23 +98,33 @@ def _child(job: Fault) -> int:
         main()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    finally:
+        with open(job["happened"], "w") as file:
+            json.dump(happened(), file)
     return 0
 
 
-def _prepare(job: Fault) -> None:
-    """Sets up what will happen to this build."""
+def _prepare(job: Fault) -> Callable[[], dict[str, int]]:
+    """Sets up what will happen to this build.
+
+    Returns:
+        counts what did happen: see `Ended.happened` in faults.py.
+    """
+    counts: list[Callable[[], dict[str, int]]] = []
     if "clock" in job:
-        _jumping_clock(job["clock"])
+        counts.append(_jumping_clock(job["clock"]))
     if "at" in job:
         _at_boundary(job["at"], job["what"])
     if "call" in job:
-        from file_faults import arm
+        from file_faults import arm, failed, seen
 
         arm(job["under"], job["call"], job["errno"])
+        counts.append(lambda: {"calls": seen(), "failed": failed()})
+    return lambda: {name: count for each in counts for name, count in each().items()}
 
 
-def _jumping_clock(by_s: float) -> None:
-    """The time of day jumps to and fro at every other look."""
+def _jumping_clock(by_s: float) -> Callable[[], dict[str, int]]:
+    """The time of day jumps to and fro at every other look; how many looks there were."""
     real, looks = time.time, [0]
 
     def jumped() -> float:
@@ -122,6 +132,7 @@ def _jumping_clock(by_s: float) -> None:
         return real() + by_s * (looks[0] % 3 - 1)
 
     time.time = jumped
+    return lambda: {"looks": looks[0]}
 
 
 def _at_boundary(number: int, what: str) -> None:

@@ -27,11 +27,17 @@ NUMBERS: Final = ("top1", "top5", "agreement", "images")
 
 @dataclass(frozen=True)
 class Ended:
-    """How a build ended: its exit code (negative: the signal), seconds, and what it said on stderr and stdout."""
+    """How a build ended: its exit code (negative: the signal), seconds, and what it said on stderr and stdout.
+
+    Attributes:
+        happened: counts by those who made it happen, so that a fault which was none is seen: `calls` that change files
+            below a folder and how many of them `failed`, `looks` at a clock that jumps. Empty after a kill.
+    """
 
     code: int
     seconds: float
     said: str
+    happened: Mapping[str, int]
 
 
 @dataclass
@@ -75,8 +81,10 @@ class Bench:
         told = json.loads(self.process.stdout.readline())
         for each in told:
             _nothing_runs_on(each["session"])
-        logs = [Path(each["log"]).read_text(errors="replace") for each in jobs]
-        return [Ended(each["code"], each["seconds"], log) for each, log in zip(told, logs, strict=True)]
+        return [
+            Ended(each["code"], each["seconds"], Path(job["log"]).read_text(errors="replace"), _happened(job))
+            for each, job in zip(told, jobs, strict=True)
+        ]
 
     def _job(self, store: str, out: str, fault: Mapping[str, Any]) -> Mapping[str, Any]:
         for each in (self.temporary, self.folder / "stores", self.folder / "outs", self.folder / "logs"):
@@ -89,6 +97,7 @@ class Bench:
         return {
             "environment": {"EDGEKIT_CACHE": str(self.store(store)), "TMPDIR": str(self.temporary)},
             "log": str(self.folder / "logs" / out),
+            "happened": str(self.folder / "logs" / f"{out}.json"),
             "arguments": [str(each) for each in arguments],
             **fault,
         }
@@ -133,6 +142,16 @@ def hashes(folder: Path) -> dict[str, str]:
         for path in sorted(folder.rglob("*"))
         if path.is_file()
     }
+
+
+def _happened(job: Mapping[str, Any]) -> dict[str, int]:
+    """What a build has counted, taken away for the next one; nothing of one that was killed."""
+    file = Path(job["happened"])
+    if not file.exists():
+        return {}
+    counted: dict[str, int] = json.loads(file.read_text())
+    file.unlink()
+    return counted
 
 
 def _nothing_runs_on(session: int) -> None:

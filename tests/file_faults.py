@@ -34,7 +34,16 @@ def arm(below: str, after: int, number: int) -> None:
 
 
 def seen() -> int:
-    """How many calls there were since."""
-    count = ctypes.CDLL(None).edgekit_fault_seen
+    """How many calls that change files there were since."""
+    return _counted("edgekit_fault_seen")
+
+
+def failed() -> int:
+    """How many of them were made to fail."""
+    return _counted("edgekit_fault_failed")
+
+
+def _counted(name: str) -> int:
+    count = getattr(ctypes.CDLL(None), name)
     count.restype = ctypes.c_long
     return int(count())

@@ -23,13 +23,13 @@ from edgekit.prune.channels import Geometry
 from edgekit.prune.probes import Probe
 from edgekit.prune.relative import Rounds
 from edgekit.prune.table import INPUTS, OUTPUTS, LatencyTable
-from edgekit.report import plot
 from edgekit.runtime import noise
 from edgekit.runtime.activation import ACTIVATE
 from edgekit.study.summary import epochs_to, spread
 from edgekit.validate import (
     accuracy,
     between_builds,
+    binomial,
     chance,
     embedding,
     faster,
@@ -79,8 +79,7 @@ def _wilson() -> Pairs:
     for count in SIZES:
         for right in {0, 1, count // 3, count // 2, count - 1, count}:
             ends = stats.binomtest(right, count).proportion_ci(method="wilson")
-            yield accuracy.wilson(right, count), (100 * ends.low, 100 * ends.high)
-            yield plot.wilson(100 * right / count, count), (100 * ends.low, 100 * ends.high)
+            yield binomial.wilson(right, count), (100 * ends.low, 100 * ends.high)
 
 
 def _mcnemar() -> Pairs:

@@ -10,31 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from edgekit.backends import DEFAULTS, Compiled, CompileSettings, Identity
-from edgekit.backends.openvino_plugin import (
-    RUNTIME,
-    available,
-    convert,
-    files,
-    graph_format,
-    identity_of,
-    kernels,
-    load,
-    profile,
-)
+from edgekit.backends.openvino_plugin import *  # noqa: F403  (what these backends have alike: its __all__)
+from edgekit.backends.openvino_plugin import convert, identity_of
 from edgekit.targets import Machine
-
-__all__ = [
-    "PRECISIONS",
-    "RUNTIME",
-    "available",
-    "compile",
-    "files",
-    "graph_format",
-    "identity",
-    "kernels",
-    "load",
-    "profile",
-]
 
 PRECISIONS: Final = ("int8", "mixed", "fp16")
 

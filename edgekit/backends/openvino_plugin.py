@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from edgekit.runtime.kernels import Kernel
 
+__all__ = ["RUNTIME", "available", "files", "graph_format", "kernels", "load", "profile"]
+"""What edgekit.backends.Backend asks for and all three backends have alike; each adds its own beside it."""
+
 RUNTIME: Final = "openvino"
 
 PLUGIN_OF: Final[Mapping[str, str]] = MappingProxyType(

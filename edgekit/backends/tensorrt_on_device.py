@@ -13,6 +13,7 @@ from edgekit.backends.tensorrt_builder import preflight
 from edgekit.backends.tensorrt_library import Flavour, installed
 from edgekit.errors import UnavailableError
 from edgekit.quantize.graph_format import GraphFormat, format_for
+from edgekit.runtime.forms import DLA
 from edgekit.targets import Machine, Release, this_machine
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 RUNTIME: Final = "tensorrt"
 PRECISIONS: Final = ("int8", "mixed", "fp16", "fp32")
 PARSERS: Final[tuple[Flavour, ...]] = ("tensorrt", "tensorrt-rtx")
-DLA_FILES: Final = ("model.dla.onnx", "model.dla.cache")
-"""What a deep-learning accelerator is given beside the graph of an INT8 network."""
 
 
 def available() -> str | None:
@@ -54,7 +53,7 @@ def compile(
     """
     path = out_dir / "model.onnx"
     shutil.copyfile(graph, path)
-    for name in DLA_FILES if precision == "int8" else ():
+    for name in DLA if precision == "int8" else ():
         if (graph.parent / name).exists():
             shutil.copyfile(graph.parent / name, out_dir / name)
     return Compiled(
@@ -99,4 +98,4 @@ def kernels(compiled: Compiled) -> tuple[Kernel, ...]:
 def files(compiled: Compiled) -> dict[str, Path]:
     """What a DLA needs; the graph is in every bundle."""
     folder = Path(compiled.path).parent
-    return {name: folder / name for name in DLA_FILES if (folder / name).exists()}
+    return {name: folder / name for name in DLA if (folder / name).exists()}

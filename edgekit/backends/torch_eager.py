@@ -27,8 +27,6 @@ PRECISIONS: Final = ("fp32",)
 MANY: Final = 8
 """Pictures at a time in `infer_many`."""
 
-_NO_GRAPH: Final = UnavailableError("eager torch runs networks, not graphs", "It is a reference for latency alone.")
-
 
 class EagerNetwork(BaseModel):
     """A network that is timed as torch runs it; kept as JSON at a Compiled's path.
@@ -56,9 +54,13 @@ def identity(machine: Machine) -> Identity:
     return Identity((("torch", available()),))
 
 
+def _takes_no_graph() -> UnavailableError:
+    return UnavailableError("eager torch runs networks, not graphs", "It is a reference for latency alone.")
+
+
 def graph_format(release: Release | None) -> GraphFormat:
     """None; see `compile`."""
-    raise _NO_GRAPH
+    raise _takes_no_graph()
 
 
 def compile(
@@ -69,7 +71,7 @@ def compile(
     on_progress: Callable[[float], None] = lambda share: None,
 ) -> Compiled:
     """Cannot: it takes networks (EagerNetwork), not graphs."""
-    raise _NO_GRAPH
+    raise _takes_no_graph()
 
 
 def kernels(compiled: Compiled) -> tuple[Kernel, ...]:

@@ -65,12 +65,10 @@ def _variant(plan: Plan, found: Findings, one: Variant) -> variants.Variant:
 
 def _fidelity(found: Findings, result: VariantResult) -> variants.Fidelity:
     told, shown = result.fidelity, found.evaluated.images if result.accuracy is None else result.accuracy.images
-    why = told.why(shown)
-    if why is not None:
-        return variants.Fidelity(agreement=told.agreement, cosine=told.cosine, kl=told.kl, why=why)
-    if told.kl is None:
-        return variants.Fidelity(agreement=told.agreement, cosine=told.cosine)
-    return variants.Fidelity(agreement=told.agreement, cosine=told.cosine, kl=told.kl)
+    given = {"agreement": told.agreement, "cosine": told.cosine, "kl": told.kl, "why": told.why(shown)}
+    if given["why"] is None:  # what is null has a reason; where there is none, the task has no such figure
+        given = {key: each for key, each in given.items() if each is not None}
+    return variants.Fidelity.model_validate(given)
 
 
 def why_no_accuracy(plan: Plan, found: Findings) -> str:

@@ -23,6 +23,7 @@ from edgekit.data.calibration import to_json
 from edgekit.data.labels import label_rules
 from edgekit.recipe import to_yaml
 from edgekit.report import RENDERERS, Report
+from edgekit.runtime.forms import FP16
 from edgekit.runtime.openvino_plugins import PROCESSOR
 from edgekit.runtime.processor import EXACT
 from edgekit.validate.question import THRESHOLD
@@ -90,7 +91,7 @@ def fp16_beside(plan: Plan, chosen: Variant, graphs: Quantized, forms: Mapping[s
         return {}
     engine = forms["fp16"].compiled.path if "fp16" in forms else ""
     compiled = {"model.fp16.engine": Path(engine)} if engine.endswith(".engine") else {}
-    return {"model.fp16.onnx": graphs.of("fp16").path, **compiled}
+    return {FP16: graphs.of("fp16").path, **compiled}
 
 
 def write(plan: Plan, out: Path, contents: Contents) -> Path:

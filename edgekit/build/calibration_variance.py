@@ -139,12 +139,11 @@ def not_evaluated(pool: ImageSet, images: ImageSet) -> ImageSet:
 def others(chosen: CalibrationSet, rest: ImageSet, wanted: int, first: int) -> list[CalibrationSet]:
     """Other sets like the chosen one: as many as are wanted, if the seeds from `first` on choose so many."""
     found: dict[frozenset[str], CalibrationSet] = {}
-    own = frozenset(item.sha256 for item in chosen.items)
+    own = chosen.hashes
     for seed in range(first, first + TRIES * wanted):
         other = choose(rest, len(chosen.items), chosen.strategy, seed, data=chosen.data)
-        hashes = frozenset(item.sha256 for item in other.items)
-        if hashes != own:
-            found.setdefault(hashes, other)
+        if other.hashes != own:
+            found.setdefault(other.hashes, other)
         if len(found) == wanted:
             break
     return list(found.values())

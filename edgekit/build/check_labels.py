@@ -137,7 +137,7 @@ def is_asked(plan: Plan, images: ImageSet | None) -> bool:
 def _input(plan: Plan, exported: Exported, images: ImageSet) -> CheckLabelsInput | None:
     """What is asked of FP32; None where nothing is, or its answers are one number."""
     source, recipe = plan.source, plan.recipe
-    if not is_asked(plan, images) or 0 < exported.facts.classes < 2:
+    if not is_asked(plan, images) or exported.facts.classes == 1:
         return None
     return CheckLabelsInput(
         exported.graph, images, source.preprocessing, images.folders, recipe.labels.offset, recipe.data or images.name

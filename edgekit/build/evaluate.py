@@ -196,9 +196,7 @@ def _stopping(plan: Plan, labelled: bool, count: int) -> Stopping | None:
 
 def _not_calibrated_with(calibration: CalibrationData) -> list[int]:
     """Images of the pool that were not calibrated with, spread evenly; all if none are left."""
-    used = {item.sha256 for item in calibration.chosen.items}
-    pool = calibration.pool
-    rest = [index for index in range(len(pool)) if pool.content_hash(index) not in used] or list(range(len(pool)))
+    rest = calibration.left or range(len(calibration.pool))
     return [rest[place] for place in spread(len(rest), FIDELITY_IMAGES)]
 
 

@@ -25,8 +25,6 @@ REFERENCE: Final = "onnxruntime"
 
 Shape: TypeAlias = tuple[int, int, int, int]
 
-Sessions: TypeAlias = "Mapping[str, Session]"
-
 
 @dataclass(frozen=True)
 class Timing:

@@ -64,7 +64,7 @@ def set_aside(plan: Plan, run: Runner, images: ImageSet | None) -> tuple[ImageSe
         )
     chosen = choose(images, count, "stratified", plan.recipe.seed, data=plan.recipe.data)
     data = CalibrationData(chosen, images)
-    rest = images.without(frozenset(item.sha256 for item in chosen.items), data.indices)
+    rest = images.without(chosen.hashes, data.indices)
     copies = len(images) - count - len(rest)
     if not len(rest):
         raise InputError(

@@ -1,4 +1,4 @@
-"""Calibration images as the float graph takes them."""
+"""Calibration images as quantization takes them, and as the float graph does."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ from edgekit.data.calibration import CalibrationData
 from edgekit.data.image_set import spread
 from edgekit.data.loading import batches
 from edgekit.models.onnx_graph import image_input, layout_of
-from edgekit.quantize.ptq import normalised
+from edgekit.quantize.ptq import Pictures, normalised
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
     from edgekit.data.preprocessing import Preprocessing
+
+
+def calibration_pictures(
+    calibration: CalibrationData, preprocessing: Preprocessing, on_progress: Callable[[int], None] = lambda done: None
+) -> Pictures:
+    """All of the calibration images, as they are quantized with; `on_progress` is told how many were given out."""
+    indices, pool = calibration.indices, calibration.pool
+    return Pictures(lambda: (each for each, _ in batches(pool, preprocessing, indices, 1)), len(indices), on_progress)
 
 
 def calibration_inputs(

@@ -18,6 +18,7 @@ from edgekit.file_names import readable
 from edgekit.models import timm_models
 from edgekit.models.registry import find_model
 from edgekit.models.source import WEIGHTS
+from edgekit.models.told_input import TIMM
 from edgekit.recipe import Recipe, checked, laid_over, merged
 from edgekit.targets import find, release_of
 from edgekit.yaml_files import yaml_file
@@ -188,8 +189,8 @@ def model_of(recipe: Recipe) -> str:
     model = recipe.arch if recipe.arch is not None and recipe.model.endswith(WEIGHTS) else recipe.model
     if model.endswith(".onnx"):
         return readable(Path(model).stem)
-    if model.startswith(timm_models.PREFIX):
-        return model.removeprefix(timm_models.PREFIX).partition(".")[0]
+    if model.startswith(TIMM):
+        return model.removeprefix(TIMM).partition(".")[0]
     return model.rpartition(":")[2] if ":" in model else model.partition(".")[0]
 
 
@@ -205,9 +206,9 @@ def _check(recipe: Recipe) -> None:
     model = recipe.arch if recipe.arch is not None and recipe.model.endswith(WEIGHTS) else recipe.model
     if ":" not in model and not model.endswith((".onnx", ".pt2", *WEIGHTS)):
         find_model(model)
-    if model.startswith(timm_models.PREFIX):
+    if model.startswith(TIMM):
         with contextlib.suppress(UnavailableError):  # without timm that build alone will fail, and say so
-            timm_models.find(model.removeprefix(timm_models.PREFIX))
+            timm_models.find(model.removeprefix(TIMM))
     for what, place in files_of(recipe).items():
         if not os.path.exists(place):
             raise InputError(f"there is no file or folder {place} ({what})", "Paths are of the folder you are in.")

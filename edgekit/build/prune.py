@@ -285,7 +285,7 @@ def training_images(plan: Plan, calibration: CalibrationData, evaluated: ImageSe
     if spec is not None and spec != "signs":
         rules = label_rules(plan.recipe, plan.source.classes)
         return folder_images(spec, rules, evaluated, plan.recipe.skip_bad_images)
-    used = frozenset(item.sha256 for item in calibration.chosen.items)
+    used = calibration.chosen.hashes
     if spec == "signs" or plan.source.default_data == "signs":
         return signs_images(used)
     pool = calibration.pool

@@ -75,15 +75,11 @@ def _make(given: QuantizeInput, folder: Path, progress: Progress) -> Sequence[st
 
 
 def _quantize(given: QuantizeInput, calibration: CalibrationData, out: Path, progress: Progress) -> None:
-    from edgekit.data.loading import batches
-    from edgekit.quantize.ptq import PLAIN, Pictures, quantize
+    from edgekit.build.inputs import calibration_pictures
+    from edgekit.quantize.ptq import PLAIN, quantize
 
-    indices, total = calibration.indices, len(calibration.indices)
-    pictures = Pictures(
-        lambda: (each for each, _ in batches(calibration.pool, given.preprocessing, indices, 1)),
-        total,
-        lambda done: progress(done, total, ""),
-    )
+    total = len(calibration.indices)
+    pictures = calibration_pictures(calibration, given.preprocessing, lambda done: progress(done, total, ""))
     form = given.graph_format
     settings = replace(PLAIN, per_tensor=form.per_tensor)
     quantize(given.core.path, out, pictures, given.preprocessing, form.signed, settings, form.sums)

@@ -16,7 +16,7 @@ from edgekit.build.resize import exported_at
 from edgekit.build.runner import Listener, Runner, fetching, nobody
 from edgekit.build.stage import File
 from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
-from edgekit.bundle.directory import MANIFEST, check_bundle, read_manifest
+from edgekit.bundle.directory import MANIFEST, require_whole
 from edgekit.bundle.manifest import Manifest, Output
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
@@ -33,7 +33,8 @@ from edgekit.validate.question import Question, question_of
 HERE: Final = ("openvino", "onnxruntime")
 """Backends that run what is not a bundle: the first, or the next where that computes a network otherwise."""
 
-CLASSES: Final = Question()
+CLASSIFY: Final = Question()
+"""How outputs are read where a bundle says nothing of them."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Runnable:
     classes: int
     default_data: str | None
     network: str | None = None
-    question: Question = CLASSES
+    question: Question = CLASSIFY
     notes: tuple[str, ...] = ()
 
 
@@ -96,16 +97,13 @@ def of_bundle(directory: Path) -> Runnable:
     Raises:
         InputError: it is none, or damaged.
     """
-    problems = check_bundle(directory)
-    if problems:
-        raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")
-    manifest = read_manifest(directory)
+    manifest = require_whole(directory)
     model = manifest.model
     _, height, width, _ = manifest.input.shape
     data = "signs" if model.tag == "signs" else None
     network = None if model.tag is None else model.name
     compiled, notes = compiled_of_bundle(directory, manifest)
-    question = CLASSES if manifest.output is None else _question(manifest.output)
+    question = CLASSIFY if manifest.output is None else _question(manifest.output)
     needs = None if manifest.arithmetic is None else manifest.arithmetic.model_dump()
     differs = what_differs(needs, compiled.backend)
     notes += () if differs is None else (differs,)

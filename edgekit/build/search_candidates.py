@@ -16,7 +16,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgekit.backends import DEFAULTS, backend
-from edgekit.build.inputs import calibration_inputs
+from edgekit.build.inputs import calibration_inputs, calibration_pictures
 from edgekit.build.search_precision import LOCKED, MIXED, SearchInput, SearchResult, TrialResult
 from edgekit.build.stage import Progress
 from edgekit.data.loading import batches
@@ -28,7 +28,7 @@ from edgekit.quantize.equalise import equalised, links
 from edgekit.quantize.explain import harmful
 from edgekit.quantize.graphs import write_graph
 from edgekit.quantize.observe import ranges
-from edgekit.quantize.ptq import Pictures, PtqSettings, quantize
+from edgekit.quantize.ptq import PtqSettings, quantize
 from edgekit.quantize.qdq import restored
 from edgekit.quantize.search import search
 from edgekit.targets.memory import give_back, peak_bytes
@@ -247,12 +247,10 @@ class Candidates:
         return self._reach
 
     def _quantized(self, core: Path, settings: PtqSettings, path: Path) -> None:
-        given, indices = self._given, self._given.calibration.indices
-        pool, preprocessing = given.calibration.pool, given.preprocessing
-        pictures = Pictures(lambda: (each for each, _ in batches(pool, preprocessing, indices, 1)), len(indices))
-        form = given.graph_format
+        given, form = self._given, self._given.graph_format
+        pictures = calibration_pictures(given.calibration, given.preprocessing)
         settings = replace(settings, per_tensor=form.per_tensor)
-        quantize(core, path, pictures, preprocessing, form.signed, settings, form.sums)
+        quantize(core, path, pictures, given.preprocessing, form.signed, settings, form.sums)
 
     def _kept_pictures(self) -> Path:
         """The tuning images drawn or decoded into one file: read in parts, they take no memory."""

@@ -170,9 +170,7 @@ def search_input(plan: Plan, origin: Origin, core: File, held: SearchImages | No
 
 def _from_pool(plan: Plan, calibration: CalibrationData) -> SearchImages:
     """Images of the pool that were not calibrated with; all of the pool if none are left."""
-    pool, used = calibration.pool, {item.sha256 for item in calibration.chosen.items}
-    rest = [index for index in range(len(pool)) if pool.content_hash(index) not in used]
-    labelled = bool(rest) and pool.labels is not None and not plan.source.random
+    pool, rest = calibration.pool, calibration.left or range(len(calibration.pool))
+    labelled = bool(calibration.left) and pool.labels is not None and not plan.source.random
     labelled = labelled and pool.name in (plan.source.default_data, plan.recipe.data)
-    rest = rest or list(range(len(pool)))
     return SearchImages(pool, tuple(rest[place] for place in spread(len(rest), MOST)), labelled)

@@ -25,6 +25,7 @@ from edgekit.runtime.manifest import read_manifest as read
 from edgekit.store import file_sha256
 from edgekit.store.root import may_write
 from edgekit.temporary import temporary_folder
+from edgekit.whole_files import written_whole
 
 __all__ = [
     "MANIFEST",
@@ -32,10 +33,12 @@ __all__ = [
     "SIGNATURE",
     "check_bundle",
     "claim_directory",
+    "named_in",
     "names_of",
     "place_bundle",
     "place_file",
     "read_manifest",
+    "require_whole",
     "write_bundle",
 ]
 
@@ -78,9 +81,17 @@ def _listed(out: Path) -> frozenset[str] | None:
         read = json_file(out / MANIFEST)
     except (OSError, ValueError):
         return None
-    if not isinstance(read, dict) or read.get("kind") != KIND:
+    return named_in(read)
+
+
+def named_in(manifest: object) -> frozenset[str] | None:
+    """The files that a manifest.json as it was read names, itself and signatures included; None of another kind.
+
+    Nothing else of it is checked: it says which files are a bundle's, not whether they are whole.
+    """
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
         return None
-    files = read.get("files")
+    files = manifest.get("files")
     return frozenset({*UNNAMED, *(files if isinstance(files, dict) else ())})
 
 
@@ -209,14 +220,11 @@ def place_file(source: Path, out: Path) -> None:
     Raises:
         InputError: the disk is full, or the place cannot be written.
     """
-    partial = out.with_name(f".{out.name}.partial")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, partial)
-        os.replace(partial, out)
+        with written_whole(out) as partial:
+            shutil.copyfile(source, partial)
     except OSError as error:
-        with contextlib.suppress(OSError):
-            partial.unlink()
         raise _refusal(error, out) from error
 
 
@@ -257,3 +265,14 @@ def check_bundle(directory: Path) -> list[str]:
         InputError: see read_manifest.
     """
     return list(problems(str(directory), _checked(directory).files))
+
+
+def require_whole(directory: Path) -> Manifest:
+    """The manifest of a bundle whose files are all what it says.
+
+    Raises:
+        InputError: one of them is not; or see read_manifest.
+    """
+    for problem in check_bundle(directory):
+        raise InputError(f"the bundle {directory} is damaged: {problem}", "Build it again.")
+    return read_manifest(directory)

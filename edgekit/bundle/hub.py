@@ -14,10 +14,11 @@ from hashlib import sha1, sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from edgekit.bundle.directory import named_in
 from edgekit.errors import EdgekitError, InputError, UnavailableError
 from edgekit.json_files import json_file
 from edgekit.models.hub import fetch, quiet_client
-from edgekit.runtime.manifest import KIND, MANIFEST, MAX_MANIFEST_BYTES, UNNAMED
+from edgekit.runtime.manifest import MANIFEST, MAX_MANIFEST_BYTES
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -127,7 +128,7 @@ def look(api: HfApi, reference: HubReference, private: bool | None) -> Repositor
         state, wanted = ("private", "--public") if info.private else ("public", "--private")
         hint = f"Change that on its page of settings, or leave {wanted} out."
         raise InputError(f"the repository {reference.repository} is {state} already", hint)
-    bundle = bundle_of(api, reference, info.sha or "", files)
+    bundle = bundle_of(reference, info.sha or "", files)
     others = sorted(files.keys() - set(NOT_OURS))
     if bundle is None and others:
         what = f"the repository {reference.repository} holds something else: {', '.join(others[:3])}"
@@ -136,25 +137,22 @@ def look(api: HfApi, reference: HubReference, private: bool | None) -> Repositor
 
 
 def files_of(api: HfApi, reference: HubReference, commit: str | None) -> dict[str, RepoFile]:
+    """The files of a commit by their paths, folders left out."""
     from huggingface_hub.hf_api import RepoFile
 
     tree = api.list_repo_tree(reference.repository, recursive=True, revision=commit)
     return {each.path: each for each in tree if isinstance(each, RepoFile)}
 
 
-def bundle_of(api: HfApi, reference: HubReference, commit: str, files: Mapping[str, RepoFile]) -> frozenset[str] | None:
+def bundle_of(reference: HubReference, commit: str, files: Mapping[str, RepoFile]) -> frozenset[str] | None:
     """The files of the bundle that a commit holds, its manifest and signatures too; None if it holds none."""
     told = files.get(MANIFEST)
     if told is None or told.size > MAX_MANIFEST_BYTES:
         return None
     try:
-        read = json_file(fetch(reference.repository, commit, file=MANIFEST).path)
+        return named_in(json_file(fetch(reference.repository, commit, file=MANIFEST).path))
     except ValueError:
         return None
-    if not isinstance(read, dict) or read.get("kind") != KIND:
-        return None
-    listed = read.get("files")
-    return frozenset({*UNNAMED, *(listed if isinstance(listed, dict) else ())})
 
 
 def is_same(there: RepoFile | None, content: Path | bytes) -> bool:
@@ -176,6 +174,7 @@ def _hashed(digest: _Hash, content: Path | bytes) -> str:
 
 
 def size_of_content(content: Path | bytes) -> int:
+    """Bytes of a file, or of content that is in memory."""
     return len(content) if isinstance(content, bytes) else content.stat().st_size
 
 

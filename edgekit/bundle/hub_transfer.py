@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgekit.bundle.directory import check_bundle, claim_directory, names_of, place_bundle, read_manifest
+from edgekit.bundle.directory import claim_directory, names_of, place_bundle, read_manifest, require_whole
 from edgekit.bundle.hub import CARD, HubReference, bundle_of, client, files_of, in_words, is_same, look, size_of_content
 from edgekit.bundle.transfer import Moved, Progress, Trust, check_signer, staging
 from edgekit.errors import InputError, UnavailableError
@@ -61,8 +61,7 @@ def publish(
         InputError: the bundle is damaged; something else is there, or it is not as private as asked.
         UnavailableError: the hub does not answer or not take it, or has something else afterwards.
     """
-    for problem in check_bundle(directory):
-        raise InputError(f"the bundle {directory} is damaged: {problem}", "Build it again.")
+    require_whole(directory)
     api = client()
     found = look(api, reference, private)
     if found.commit is None:
@@ -97,7 +96,7 @@ def pull_from_hub(reference: HubReference, out: Path, trust: Trust, on_progress:
     with in_words(reference):
         commit = api.model_info(reference.repository, revision=reference.revision).sha or ""
         files = files_of(api, reference, commit)
-    if bundle_of(api, reference, commit, files) is None:
+    if bundle_of(reference, commit, files) is None:
         raise InputError(f"{reference} holds no bundle of edgekit's", "`edgekit push` makes one.")
     with staging(out) as folder:
         got = _Fetched(reference, commit, folder, sum(each.size for each in files.values()), on_progress)

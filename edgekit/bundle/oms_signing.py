@@ -13,7 +13,7 @@ from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from edgekit.bundle.directory import MANIFEST, MODEL_SIGNATURE, SIGNATURE, check_bundle, read_manifest
+from edgekit.bundle.directory import MANIFEST, MODEL_SIGNATURE, SIGNATURE, require_whole
 from edgekit.bundle.signing import put_signature
 from edgekit.errors import InputError
 from edgekit.runtime.contract import Table
@@ -71,10 +71,7 @@ def sign(directory: Path, key: Path, certificates: Sequence[Path] = ()) -> Path:
         ImportError: the package cryptography is not installed.
     """
     signer = signer_of(private_key(key), certificates)
-    problems = check_bundle(directory)
-    if problems:
-        raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")
-    digests = {name: facts.sha256 for name, facts in read_manifest(directory).files.items()}
+    digests = {name: facts.sha256 for name, facts in require_whole(directory).files.items()}
     digests[MANIFEST] = hashlib.sha256((directory / MANIFEST).read_bytes()).hexdigest()
     return put_signature(directory, MODEL_SIGNATURE, signature_of(directory.resolve().name, digests, signer, LEFT_OUT))
 
@@ -152,6 +149,12 @@ def public_key_of(private: EllipticCurvePrivateKey) -> PublicKey:
 
 
 def private_key(path: Path) -> EllipticCurvePrivateKey:
+    """The private key in a PEM file; its passphrase is asked for on the terminal.
+
+    Raises:
+        InputError: it is no ECDSA key in PEM, on another curve, or its passphrase is another one.
+        ImportError: the package cryptography is not installed.
+    """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
     from cryptography.hazmat.primitives.serialization import load_pem_private_key

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from edgekit.bundle import trtexec
-from edgekit.bundle.directory import check_bundle, place_file, read_manifest
+from edgekit.bundle.directory import place_file, require_whole
 from edgekit.bundle.manifest import Manifest, Output
 from edgekit.errors import InputError
 from edgekit.file_names import readable
@@ -77,7 +77,7 @@ def triton(bundle: Path, out: Path, name: str) -> list[Path]:
     Raises:
         InputError: it is no whole bundle, or there is another entry of that name.
     """
-    manifest = _whole(bundle)
+    manifest = require_whole(bundle)
     made_here = manifest.target.runtime == "tensorrt" and "model.engine" in manifest.files
     served = ENGINE if made_here else SERVED.get(manifest.target.runtime)
     if served is None:
@@ -129,7 +129,7 @@ def deepstream(bundle: Path, out: Path) -> list[Path]:
     Raises:
         InputError: it is no whole bundle of a classifier for TensorRT, or the folder is not empty.
     """
-    manifest = _whole(bundle)
+    manifest = require_whole(bundle)
     if manifest.engine_settings is None:
         raise InputError(
             f"DeepStream runs TensorRT, and the bundle is for {manifest.target.runtime}",
@@ -213,12 +213,6 @@ def _check_there(manifest: Manifest, names: Iterable[str]) -> None:
 def _quoted(text: str) -> str:
     """Text between the quotes of a protobuf in words: names in a graph may come from anyone."""
     return readable(text).replace("\\", "\\\\").replace('"', '\\"')
-
-
-def _whole(bundle: Path) -> Manifest:
-    for problem in check_bundle(bundle):
-        raise InputError(f"the bundle {bundle} is damaged: {problem}", "Build it again.")
-    return read_manifest(bundle)
 
 
 def _batches(manifest: Manifest) -> list[int]:

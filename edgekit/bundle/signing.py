@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from edgekit.bundle.directory import MANIFEST, SIGNATURE, check_bundle
+from edgekit.bundle.directory import MANIFEST, SIGNATURE, require_whole
 from edgekit.errors import InputError, UnavailableError
 from edgekit.runtime.errors import BundleError, MissingError
 from edgekit.runtime.signature import NAMESPACE, check_untampered
@@ -42,9 +42,7 @@ def sign(directory: Path, key: Path) -> Path:
         UnavailableError: ssh-keygen is not here, or too old.
     """
     check_key(key)
-    problems = check_bundle(directory)
-    if problems:
-        raise InputError(f"the bundle {directory} is damaged: {problems[0]}", "Build it again.")
+    require_whole(directory)
     with temporary_folder() as folder:
         copy = shutil.copyfile(directory / MANIFEST, folder / MANIFEST)
         _keygen(key, copy)

@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from edgekit.bundle.directory import check_bundle, claim_directory, names_of, place_bundle, read_manifest
+from edgekit.bundle.directory import claim_directory, names_of, place_bundle, read_manifest, require_whole
 from edgekit.bundle.modelpack import CONFIG, Descriptor, artifact_of, check_layers, descriptor_of, read_artifact
 from edgekit.bundle.registry import Reference, Registry
 from edgekit.errors import InputError, UnavailableError
@@ -62,8 +62,7 @@ def push(directory: Path, reference: Reference, insecure: bool, on_progress: Pro
         raise InputError(
             f"{reference} has a digest, which only what is there has", "Give it a tag: HOST/REPOSITORY:TAG."
         )
-    for problem in check_bundle(directory):
-        raise InputError(f"the bundle {directory} is damaged: {problem}", "Build it again.")
+    require_whole(directory)
     artifact = artifact_of(directory, names_of(directory))
     registry = Registry(reference, insecure)
     total = sum(layer.size for layer in artifact.layers)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from edgekit.bundle.manifest import Manifest
+from edgekit.runtime.forms import DLA
 
 Settings = Mapping[str, bool | int | list[int]]
 
@@ -41,7 +42,7 @@ def line(settings: Settings, precision: str, tensorrt: str, shape: tuple[int, ..
     """
     numbers = tuple(int(part) for part in tensorrt.split(".")[:2] if part.isdigit()) or (10,)
     old_dla = "dla_core" in settings and numbers[0] < ALWAYS_TYPED and precision == "int8"
-    words = ["trtexec", f"--onnx={'model.dla.onnx' if old_dla else 'model.onnx'}", "--saveEngine=model.engine"]
+    words = ["trtexec", f"--onnx={DLA[0] if old_dla else 'model.onnx'}", "--saveEngine=model.engine"]
     if settings.get("typed") and not old_dla:
         words += ["--stronglyTyped"] if numbers[0] < ALWAYS_TYPED else []
     else:
@@ -49,7 +50,7 @@ def line(settings: Settings, precision: str, tensorrt: str, shape: tuple[int, ..
     if "dla_core" in settings:
         words += [f"--useDLACore={settings['dla_core']}", "--allowGPUFallback"]
     if old_dla:
-        words.append("--calib=model.dla.cache")
+        words.append(f"--calib={DLA[1]}")
     workspace = settings.get("workspace_bytes")
     if isinstance(workspace, int):
         size = workspace >> 20

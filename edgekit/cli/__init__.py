@@ -49,12 +49,14 @@ VERBS: dict[str, tuple[str, str]] = {
 EXTRA_OF: dict[str, str] = {
     "torch": "cpu",
     "onnx": "cpu",
+    "onnx_ir": "cpu",
     "onnxscript": "cpu",
     "onnxruntime": "cpu",
     "openvino": "cpu",
     "nncf": "cpu",
     "safetensors": "cpu",
     "cyclonedx": "cpu",
+    "packaging": "cpu",
     "cryptography": "sign",
     "oras": "oci",
     "mlflow": "track",
@@ -109,6 +111,18 @@ def _common_options() -> list[click.Option]:
     ]
 
 
+def _framed(command: click.Command, verb: str) -> click.Command:
+    """A copy of a verb's command with what all have in common; so has each command below it: `device list -q`."""
+    taken = {name for parameter in command.params for name in parameter.opts}
+    changed = copy(command)
+    changed.params = [*command.params, *(each for each in _common_options() if not taken.intersection(each.opts))]
+    if isinstance(changed, click.Group):
+        changed.commands = {name: _framed(each, verb) for name, each in changed.commands.items()}
+    else:
+        changed.callback = _prepared(changed.callback, verb)
+    return changed
+
+
 def _version(context: click.Context, parameter: click.Parameter, value: bool) -> None:
     if not value or context.resilient_parsing:
         return
@@ -117,7 +131,7 @@ def _version(context: click.Context, parameter: click.Parameter, value: bool) ->
 
 
 def _prepared(callback: Callable[..., Any] | None, verb: str) -> Callable[..., Any]:
-    """A verb's callback that looks for its folders first; not before --help. `doctor` tells of them itself."""
+    """A command's callback that looks for its folders first; not before --help. `doctor` tells of them itself."""
 
     @wraps(callback or prepare)
     def called(*given: Any, **named: Any) -> Any:
@@ -140,12 +154,7 @@ class LazyGroup(click.Group):
         """Import a verb's module and give its command, with the common options added."""
         if cmd_name not in VERBS:
             return None
-        loaded: click.Command = importlib.import_module(VERBS[cmd_name][0]).command
-        taken = {name for parameter in loaded.params for name in parameter.opts}
-        command = copy(loaded)
-        command.callback = _prepared(loaded.callback, cmd_name)
-        command.params = [*loaded.params, *(each for each in _common_options() if not taken.intersection(each.opts))]
-        return command
+        return _framed(importlib.import_module(VERBS[cmd_name][0]).command, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the verbs from the table: --help imports none of them."""

@@ -35,6 +35,7 @@ from edgekit.errors import EdgekitError
 if TYPE_CHECKING:
     from edgekit.build.lock import Lock
     from edgekit.build.pipeline import Built
+    from edgekit.recipe import Recipe
     from edgekit.store import Store
 
 
@@ -284,7 +285,7 @@ def _lock(path: Path | None, recipe: Path | None, flags: dict[str, Any]) -> Lock
     return lock.model_copy(update={"recipe": merged(lock.recipe.model_dump(), places)})
 
 
-def _build(settings: Any, out: Path | None, store: Store, lock: Lock | None) -> Built:
+def _build(settings: Recipe, out: Path | None, store: Store, lock: Lock | None) -> Built:
     from edgekit.build.pipeline import build
     from edgekit.cli.events import shown_on
 

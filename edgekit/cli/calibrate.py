@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from edgekit.cli.options import answer_options, json_option, model_options, preprocessing_options, subject_recipe
-from edgekit.cli.output import emit_json, progress, say, warn
+from edgekit.cli.output import emit_json, progress, say, warn, write_document
 
 
 @click.command(
@@ -75,10 +75,7 @@ def command(
             )
             bars.finish("features")
         chosen = choose(pool, images, strategy, seed, features, data)
-    try:
-        out.write_text(to_json(chosen), encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{out} cannot be written: {error.strerror}", "Give another --out.") from error
+    write_document(out, to_json(chosen))
     coverage = class_coverage(chosen)
     if as_json:
         told = {"images": len(chosen.items), "strategy": strategy, "digest": chosen.digest}

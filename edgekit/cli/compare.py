@@ -13,7 +13,7 @@ import click
 
 from edgekit.cli.noise import asked_here, wait_idle_option
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, print_document, print_table, progress, warn
+from edgekit.cli.output import emit_json, note, print_document, print_table, progress, warn, write_document
 
 if TYPE_CHECKING:
     from edgekit.report.comparison import Build, Row
@@ -92,11 +92,11 @@ def command(
     of_task = metric(read[0].report)
     made = pages.markdown(rows, found, of_task, cautions, gates.strict)
     if page not in (None, "-"):
-        _write(Path(str(page)), made)
+        write_document(Path(str(page)), made)
     if junit is not None:
         from datetime import datetime, timezone
 
-        _write(junit, pages.junit(rows, found, gates.strict, datetime.now(timezone.utc)))
+        write_document(junit, pages.junit(rows, found, gates.strict, datetime.now(timezone.utc)))
     if as_json:
         shown, told = [asdict(row) for row in rows], [asdict(each) for each in found]
         emit_json({"builds": shown, "gates": told, "failures": failed, "warnings": cautions, "ok": not failed})
@@ -177,12 +177,3 @@ def _not_of_here(rows: Sequence[Row]) -> list[str]:
     from edgekit.targets import processor
 
     return list(dict.fromkeys(row.device for row in rows if row.device is not None and row.device != processor()[0]))
-
-
-def _write(path: Path, content: str) -> None:
-    from edgekit.errors import InputError
-
-    try:
-        path.write_text(content, encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"cannot write {path}: {error.strerror}", "Give another file.") from error

@@ -76,18 +76,18 @@ def command(subject: str | None, target: str, precision: str | None, out: Path, 
         batches=told.batch,
     )
     with progress() as bars, temporary_folder() as folder:
-        runtime = found.default_runtime(platform.machine())
-        compiler, release = backend(found.backends[runtime]), release_of(found)
+        name = found.backends[found.default_runtime(platform.machine())]
+        compiler, release = backend(name), release_of(found)
         form = replace(compiler.graph_format(release), open_batch=bool(told.batch))
         graph, made_of = graph_for(recipe, precision, form, Store(), shown_on(bars))
         if made_of not in compiler.PRECISIONS:
             raise InputError(f"{found.name} computes no {made_of}", f"It computes {', '.join(compiler.PRECISIONS)}.")
-        saturating = saturates_here(graph, found.backends[found.runtime]) if made_of == "int8" else ()
+        saturating = saturates_here(graph, name) if made_of == "int8" else ()
         compiled = compiler.compile(graph, folder, made_of, settings, lambda share: bars.update("compile", share, 1))
         bars.finish("compile")
         files = compiler.files(compiled) or {"model.onnx": Path(compiled.path)}
-        for name, file in files.items():
-            place_file(file, out / name)
+        for file_name, file in files.items():
+            place_file(file, out / file_name)
     for text in saturating:
         warn(text)
     if as_json:

@@ -175,8 +175,9 @@ def share(source: str, names: str, bundle: Path) -> None:
 def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None) -> Taken | None:
     """INT8 or FP16 of a bundle that has both, by what is faster there; None where there is no choice."""
     from edgekit.bundle.directory import read_manifest
-    from edgekit.devices.forms import CHOOSING, FP16, decide_form
+    from edgekit.devices.forms import CHOOSING, decide_form
     from edgekit.devices.remote import Network
+    from edgekit.runtime.forms import FP16
     from edgekit.validate.latency import summed_up
 
     told = read_manifest(bundle)
@@ -196,13 +197,10 @@ def _form(connection: Connection, bundle: Path, folder: str, runtime: str | None
 
 def _placed(connection: Connection, bundle: Path, bars: Progress) -> tuple[str, int]:
     """The bundle's folder on a device, and how many bytes had to be sent."""
-    from edgekit.bundle.directory import check_bundle, names_of
+    from edgekit.bundle.directory import names_of, require_whole
     from edgekit.devices import remote
-    from edgekit.errors import InputError
 
-    problems = check_bundle(bundle)
-    if problems:
-        raise InputError(f"the bundle {bundle} is damaged: {problems[0]}", "Build it again.")
+    require_whole(bundle)
     label = f"deploy to {connection.device.name}"
     files = {name: bundle / name for name in names_of(bundle)}
     placed = remote.place(connection, files, lambda done, total: bars.update(label, done, total))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from edgekit.cli.output import emit_json, note, print_table, say
+from edgekit.cli.output import emit_json, note, print_table, say, warn
 
 if TYPE_CHECKING:
     from edgekit.devices.facts import DeviceFacts
@@ -150,7 +150,7 @@ class Benched:
         if self.conditions.mean_power_w is None:
             note(f"power: not measured: {self.conditions.why}")
         for text in self.measured.warnings:
-            note(f"edgekit: warning: {text}")
+            warn(text)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from edgekit.cli.output import Progress, emit_json, say
 
@@ -72,9 +72,11 @@ def _score(
     return found.embedding or found.multilabel, cluster
 
 
-def _said(score: Any) -> str:
+def _said(score: EmbeddingScore | MultilabelScore) -> str:
+    from edgekit.validate.embedding import EmbeddingScore
+
     low, high = score.ci95
-    if hasattr(score, "pairs"):
+    if isinstance(score, EmbeddingScore):
         pairs = score.pairs
         return (
             f"nearest-neighbour top-1 {score.top1:.2f} % (95 % interval {low:.2f} to {high:.2f}), ROC AUC of pairs"

@@ -18,8 +18,11 @@ if TYPE_CHECKING:
 
 PARTS: Mapping[str, Mapping[str, str]] = {
     "preprocessing": {
-        **{key: key for key in ("preset", "size", "crop_fraction", "interpolation", "mean", "std", "scale", "color")},
-        **{key: key for key in ("resize", "pad_color", "pad_align", "antialias", "exif")},
+        key: key
+        for key in (
+            *("preset", "size", "crop_fraction", "interpolation", "mean", "std", "scale", "color"),
+            *("resize", "pad_color", "pad_align", "antialias", "exif"),
+        )
     },
     "output": {"output": "name", "activation": "activation", "layout": "layout"},
     "labels": {"labels": "file", "label_offset": "offset", "allow_chance": "allow_chance"},
@@ -31,9 +34,11 @@ PARTS: Mapping[str, Mapping[str, str]] = {
         "sensitivity": "sensitivity",
     },
     "tensorrt": {
-        **{key: key for key in ("jetpack", "compute_capabilities", "optimization_level", "workspace_mb")},
-        "batch": "batch",
-        **{key: key for key in ("dla", "dla_core")},
+        key: key
+        for key in (
+            *("jetpack", "compute_capabilities", "optimization_level", "workspace_mb"),
+            *("batch", "dla", "dla_core"),
+        )
     },
 }
 """Part of a recipe: the flags that belong in it, and what they are called there."""

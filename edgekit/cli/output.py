@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -14,8 +15,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 import click
 
 from edgekit.file_names import readable, readable_json
+from edgekit.whole_files import written_whole
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgekit.build.time_left import Expected
 
 
@@ -70,6 +74,22 @@ def say(*lines: object) -> None:
 def print_document(text: str) -> None:
     """Print on stdout what is otherwise a file, to its last character; whoever made it has escaped what is in it."""
     click.echo(text, nl=False)
+
+
+def write_document(path: Path, text: str) -> None:
+    """Write a text into a file, whole or not at all; straight into what is no plain file, such as a pipe.
+
+    Raises:
+        InputError: it cannot be written there.
+    """
+    from edgekit.errors import InputError
+
+    straight = path.exists() and not path.is_file()
+    try:
+        with contextlib.nullcontext(path) if straight else written_whole(path) as place:
+            place.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"cannot write {path}: {error.strerror}", "Give another file.") from error
 
 
 def tell(text: str, indent: str = "") -> None:

@@ -18,7 +18,7 @@ from edgekit.cli.options import (
     pruning_options,
     subject_recipe,
 )
-from edgekit.cli.output import emit_json, note, print_table, progress, say, warn
+from edgekit.cli.output import emit_json, note, print_table, progress, say, warn, write_document
 
 FILES = ("weights.safetensors", "model.onnx", "pruning.json")
 
@@ -88,7 +88,7 @@ def command(subject: str | None, out: Path, latency_budget: float | None, as_jso
     from edgekit.build.assemble import pruning_part
 
     told = pruning_part(made, dense, kept=False, reason="not judged yet").as_dict()
-    (out / FILES[2]).write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
+    write_document(out / FILES[2], json.dumps(told, indent=2) + "\n")
     if as_json:
         emit_json({"out": str(out), **told})
         return

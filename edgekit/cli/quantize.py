@@ -15,7 +15,7 @@ from edgekit.cli.options import (
     preprocessing_options,
     subject_recipe,
 )
-from edgekit.cli.output import emit_json, note, progress, say
+from edgekit.cli.output import emit_json, progress, say, warn
 
 
 @click.command(
@@ -108,4 +108,4 @@ def command(
 
             show(explanation)
     for text in run.warnings:
-        note(f"edgekit: warning: {text}")
+        warn(text)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from edgekit.cli.options import json_option
-from edgekit.cli.output import emit_json, note, print_document, print_table, say, tell, warn
+from edgekit.cli.output import emit_json, note, print_document, print_table, say, tell, warn, write_document
 from edgekit.cli.tracking import said, track_options, tracked, tracking_of
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def command(
     elif out is None:
         print_document(RENDERERS[form](report))
     else:
-        _write(out, RENDERERS[form](report))
+        write_document(out, RENDERERS[form](report))
         note(f"wrote {out}")
 
 
@@ -107,7 +107,7 @@ def _across(folder: Path, form: str | None, out: Path | None, as_json: bool) -> 
         if out is None:
             print_document(text)
         else:
-            _write(out, text)
+            write_document(out, text)
             note(f"wrote {out}")
 
 
@@ -117,19 +117,6 @@ def _form_of(out: Path) -> str:
     if out.suffix.lower() not in forms:
         raise click.UsageError(f"The format of '{out.name}' is not known; give --format md or html")
     return forms[out.suffix.lower()]
-
-
-def _write(out: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    from edgekit.errors import InputError
-
-    partial = out.with_name(f".{out.name}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(out)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(f"{out} cannot be written: {error.strerror}", "Give --out a file in a directory.") from error
 
 
 def print_report(report: Report) -> None:

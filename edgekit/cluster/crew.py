@@ -81,6 +81,7 @@ class Crew:
 
     @property
     def seconds(self) -> float:
+        """See above; until the last shard came back."""
         return (self._ended or time.monotonic()) - self._began
 
     def results(self, jobs: Sequence[Job]) -> Iterator[tuple[Job, Node, ShardResult]]:

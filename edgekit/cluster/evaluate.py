@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edgekit.cluster.connection import Cluster
+from edgekit.cluster.connection import LOOK_S, Cluster
 from edgekit.cluster.crew import Crew, Job
 from edgekit.cluster.pictures import SEND, not_seen, to_look_at
 from edgekit.cluster.shards import (
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from edgekit.store import Store
     from edgekit.validate.protocols import Outcome
 
-LOOK_S: Final = 120.0
 
 Told = Callable[["State"], None]
 
@@ -198,12 +197,9 @@ class _Kept:
 
         key = EVALUATE_SHARD.key(self._inputs[place][kind])
         self._store.build(key, EVALUATE_SHARD.name, make)
-        return ShardResult(
-            tuple(map(np.array, result.probabilities)),
-            tuple(map(np.array, result.single)),
-            result.views,
-            result.seconds,
-        )  # copies: what came through Ray holds its memory
+        # Copies: what came through Ray holds its memory.
+        probabilities, single = (tuple(map(np.array, each)) for each in (result.probabilities, result.single))
+        return ShardResult(probabilities, single, result.views, result.seconds)
 
 
 def _check_seen(cluster: Cluster, images: ImageSet) -> None:

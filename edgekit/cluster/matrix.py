@@ -179,9 +179,8 @@ class _Run:
         self._cluster, self._store = room.cluster, room.store
         self._slots = Slots(room.cluster, room.as_told)
         self._attempts = [0] * len(members)
-        self._build = room.cluster.ray.remote(max_calls=1)(
-            build_there
-        )  # a process for each build, as without a cluster
+        # A process for each build, as without a cluster.
+        self._build = room.cluster.ray.remote(max_calls=1)(build_there)
         self._ear = room.cluster.ray.remote(Ear).options(num_cpus=0, max_concurrency=1).remote()
         self.waiting = list(range(len(members)))
         self.going: dict[Any, _Going] = {}
@@ -258,7 +257,7 @@ class _Run:
     def cancel(self) -> None:
         """Ends what is under way: on a cluster that goes on without this driver, nobody else would."""
         for ref in self.going:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception):  # a cluster that is gone has nothing to end, and says so in many ways
                 self._cluster.ray.cancel(ref, force=True)
 
 

@@ -50,6 +50,7 @@ class Node:
 
     @property
     def processor(self) -> str:
+        """The processor's name."""
         return self.facts.machine.cpu
 
 

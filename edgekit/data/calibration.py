@@ -54,6 +54,11 @@ class CalibrationSet:
     items: tuple[CalibrationItem, ...]
 
     @property
+    def hashes(self) -> frozenset[str]:
+        """SHA-256 of each image's content."""
+        return frozenset(item.sha256 for item in self.items)
+
+    @property
     def digest(self) -> str:
         """SHA-256 over the images' content hashes, in their order."""
         return hashlib.sha256("\n".join(item.sha256 for item in self.items).encode()).hexdigest()
@@ -69,8 +74,6 @@ def _stratified(
     labels: NDArray[np.int64] | None, size: int, count: int, dice: np.random.Generator, features: object
 ) -> list[int]:
     """The classes take turns, each giving its images in random order; without labels like random."""
-    import numpy as np
-
     if labels is None:
         return _random(labels, size, count, dice, features)
     order = dice.permutation(size)
@@ -80,7 +83,7 @@ def _stratified(
         label = int(labels[index])
         ranked.append((turn[label], place, int(index)))
         turn[label] += 1
-    return sorted(index for _, _, index in sorted(ranked)[: np.int64(count)])
+    return sorted(index for _, _, index in sorted(ranked)[:count])
 
 
 def _coverage(
@@ -112,6 +115,7 @@ def _coverage(
 STRATEGIES: Final[Mapping[str, Callable[..., list[int]]]] = MappingProxyType(
     {"random": _random, "stratified": _stratified, "coverage": _coverage}
 )
+"""Name: what gives `count` positions below `size`, of the images' labels (or None), dice, and features (or None)."""
 
 
 def choose(
@@ -236,7 +240,7 @@ def indices_in(chosen: CalibrationSet, images: ImageSet) -> list[int]:
     Raises:
         InputError: images are missing or their content changed.
     """
-    wanted = {item.sha256 for item in chosen.items}
+    wanted = chosen.hashes
     places: dict[str, list[int]] = defaultdict(list)
     for index in range(len(images)):
         content = images.content_hash(index)
@@ -295,6 +299,12 @@ class CalibrationData:
             InputError: images are missing or their content changed.
         """
         return tuple(indices_in(self.chosen, self.pool))
+
+    @cached_property
+    def left(self) -> tuple[int, ...]:
+        """Positions of the images in the pool that are not, by content, among the chosen ones."""
+        used = self.chosen.hashes
+        return tuple(place for place in range(len(self.pool)) if self.pool.content_hash(place) not in used)
 
     @property
     def digest(self) -> str:

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from edgekit.data.preprocessing import Channels
 from edgekit.errors import InputError
 from edgekit.recipe import PreprocessingRecipe, checked
 from edgekit.yaml_files import yaml_file
 
-Channels = tuple[float, ...]
 Preset = Mapping[str, Any]
 """Also what somebody else's file holds, before it is read."""
 
@@ -64,7 +64,7 @@ def preset_of_file(path: Path) -> Preset:
     if not isinstance(told, dict):
         raise InputError(f"the preprocessing {path} is no mapping", _known())
     if "pretrained_cfg" in told or ("crop_pct" in told and "input_size" in told):
-        return _guarded(path, _of_timm, told.get("pretrained_cfg", told))
+        return _guarded(path, of_timm, told.get("pretrained_cfg", told))
     if any(key in told for key in ("image_mean", "do_normalize", "image_processor_type", "feature_extractor_type")):
         return _guarded(path, _of_hugging_face, told)
     own = told["preprocessing"] if isinstance(told.get("preprocessing"), dict) else told
@@ -158,9 +158,6 @@ def of_timm(told: Preset) -> Preset:
     if mode not in ("center", "squash"):
         raise ValueError(f"its crop mode is {mode}")
     return {**made, "resize": "crop" if mode == "center" else "squash", "crop_fraction": fraction}
-
-
-_of_timm: Final = of_timm
 
 
 def _three(values: Any) -> tuple[float, ...]:

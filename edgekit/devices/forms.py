@@ -11,8 +11,8 @@ from edgekit.devices.remote import Network, bench, check_golden, place
 from edgekit.devices.ssh import Connection, DeviceError
 from edgekit.devices.timed import BenchAnswer
 from edgekit.devices.transfer import ask
+from edgekit.runtime.forms import FP16
 
-FP16: Final = "model.fp16.onnx"
 CHOOSING: Final = ("tensorrt", "onnxruntime")
 """The runtimes with which a device keeps a choice."""
 RUNS: Final = 200

@@ -112,7 +112,8 @@ class RemoteSession:
 
     def __init__(self, connection: Connection, network: Network) -> None:
         self._connection, self._network = connection, network
-        self._stack, self._talk = ExitStack(), None  # type: tuple[ExitStack, Talk | None]
+        self._stack = ExitStack()
+        self._talk: Talk | None = None
 
     def infer(self, picture: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits (1, classes) of one picture."""

@@ -148,7 +148,7 @@ def _over_classes(value: ir.Value, axes: list[int] | None) -> bool:
 
 
 def _written_out(node: ir.Node) -> tuple[ir.Node | None, ir.Value | None, str]:
-    """A softmax as exp(x) / sum(exp(x)), or with x less its largest number;."""
+    """A softmax as exp(x) / sum(exp(x)), or with x less its largest number in the place of x."""
     top, below = node.inputs[0], node.inputs[1]
     power = top.producer() if top is not None else None
     total = below.producer() if below is not None else None

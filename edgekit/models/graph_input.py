@@ -90,7 +90,7 @@ def look_at_input(model: ir.Model, answer: Answer) -> FileInput:
         raise InputError(f"the input {shown} is no picture of four dimensions", "Export it with (N, C, H, W).")
     batched = len(dims) == 4
     whole = dims if batched else (1, *dims)
-    layout, channels = _layout(model, value, whole, answer)
+    layout, channels = _layout(value, whole, answer)
     height, width = (whole[2], whole[3]) if layout == "NCHW" else (whole[1], whole[2])
     if max(height, width) > LARGEST_SIDE or max(1, whole[0]) * channels * height * width > MOST_NUMBERS:
         raise InputError(
@@ -119,7 +119,7 @@ def _the_input(model: ir.Model) -> ir.Value:
     return inputs[0]
 
 
-def _layout(model: ir.Model, value: ir.Value, dims: tuple[int, ...], answer: Answer) -> tuple[str, int]:
+def _layout(value: ir.Value, dims: tuple[int, ...], answer: Answer) -> tuple[str, int]:
     """The layout and the number of channels: as told, by the shape, or by what reads the image."""
     found = {"NCHW": dims[1], "NHWC": dims[3]}
     fits = [layout for layout, channels in found.items() if channels in CHANNELS]

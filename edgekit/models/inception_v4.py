@@ -8,12 +8,9 @@ the public weights are followed. `width` multiplies every channel count, rounded
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
 
 import torch
 from torch import Tensor, nn
-
-MIN_INPUT: Final = 75
 
 
 def scaled(channels: int, width: float) -> int:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import fx, nn
 
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import give_only, image_input, layout_of, name_of, sides_of, to_proto
+from edgekit.models.onnx_graph import channels_of, give_only, image_input, layout_of, name_of, sides_of, to_proto
 from edgekit.models.run_graph import session_of
 
 PICTURES: Final = 2
@@ -44,9 +44,8 @@ def check_agreement(model: ir.Model, network: nn.Module, places: Mapping[ir.Valu
 def _pictures(model: ir.Model) -> Arrays:
     value = image_input(model)
     height, width = sides_of(value)
-    channels = value.shape[1 if layout_of(value) == "NCHW" else 3] if value.shape is not None else 3
     dice = np.random.Generator(np.random.PCG64(0))
-    return [dice.standard_normal((1, int(str(channels)), height, width), np.float32) for _ in range(PICTURES)]
+    return [dice.standard_normal((1, channels_of(value), height, width), np.float32) for _ in range(PICTURES)]
 
 
 def _by_graph(model: ir.Model, values: Sequence[ir.Value], pictures: Arrays) -> list[Arrays]:

@@ -139,7 +139,7 @@ def with_fixed_input(model: ir.Model, size: Size) -> ir.Model:
     """
     fixed = model.clone()
     value = image_input(fixed)
-    channels = dims_of(value)[1 if layout_of(value) == "NCHW" else 3]
+    channels = channels_of(value)
     wanted = (1, channels, *size) if layout_of(value) == "NCHW" else (1, *size, channels)
     for dim, number in zip(dims_of(value), wanted, strict=True):
         if dim > 0 and number != 1 and dim != number:
@@ -195,6 +195,11 @@ def sides_of(value: ir.Value) -> tuple[int, int]:
     """Height and width of an image, pixels; 0 where they are open."""
     dims = dims_of(value)
     return (dims[2], dims[3]) if layout_of(value) == "NCHW" else (dims[1], dims[2])
+
+
+def channels_of(value: ir.Value) -> int:
+    """Channels of an image: 3, or 1 of grey pictures."""
+    return dims_of(value)[1 if layout_of(value) == "NCHW" else 3]
 
 
 def facts(model: ir.Model) -> GraphFacts:

@@ -16,9 +16,8 @@ from edgekit.errors import InputError
 from edgekit.models.decompose import taken_apart
 from edgekit.models.edit import Edit
 from edgekit.models.onnx_graph import constant, dims_of, drop_unused, infer_shapes, opset_of, to_proto
+from edgekit.models.upgrade import AXES_ARE_INPUTS, REDUCTIONS
 
-REDUCTIONS: Final = {"ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd", "ReduceSumSquare"}
-AXES_ARE_INPUTS: Final = 18
 NEW_DEFAULTS: Final = {
     "saturate": 1,
     "noop_with_empty_axes": 0,

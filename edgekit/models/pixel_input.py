@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from edgekit.data.preprocessing import LUMA, LUMA_ONE, Preprocessing
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import PIXELS, add_constant, dims_of, image_input, layout_of, name_of, sides_of
+from edgekit.models.onnx_graph import PIXELS, add_constant, channels_of, image_input, layout_of, name_of, sides_of
 
 
 def with_preprocessing(model: ir.Model, preprocessing: Preprocessing, float_input: bool = False) -> ir.Model:
@@ -25,7 +25,7 @@ def with_preprocessing(model: ir.Model, preprocessing: Preprocessing, float_inpu
     graph, old = out.graph, image_input(out)
     layout = layout_of(old)
     height, width = sides_of(old)
-    channels = dims_of(old)[1 if layout == "NCHW" else 3]
+    channels = channels_of(old)
     if channels != preprocessing.channels:
         made = f"--color {preprocessing.color} makes {preprocessing.channels}"
         what = f"the network takes {channels} channel{'s' * (channels > 1)}, and {made}"

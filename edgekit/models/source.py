@@ -16,9 +16,9 @@ from edgekit.models.external_data import digest_with_weights
 from edgekit.models.hub import Tell, silent
 from edgekit.models.keras_weights import SUFFIXES as KERAS_SUFFIXES
 from edgekit.models.registry import MODELS, ModelEntry, find_model
-from edgekit.models.told_input import of_whole_numbers, said_by_file, told_input, told_size
+from edgekit.models.told_input import TIMM, of_whole_numbers, said_by_file, told_input, told_size
 from edgekit.models.weights import load_into, load_state, locate, outputs_of, read_weights
-from edgekit.recipe import PreprocessingRecipe, Recipe, Task
+from edgekit.recipe import Recipe, Task
 from edgekit.size import shown
 from edgekit.store import ContentIndex
 from edgekit.store.keys import NOT_IN_KEY
@@ -90,7 +90,7 @@ def resolve(recipe: Recipe, tell: Tell = silent) -> Source:
     answer = Answer(recipe.task or "classify", told.name, told.activation, told.layout)
     if recipe.model.endswith(".onnx"):
         return _from_onnx(recipe, answer)
-    if recipe.model.startswith("timm:"):
+    if recipe.model.startswith(TIMM):
         found = _from_timm(recipe, tell)
     elif ":" in recipe.model:
         found = _from_factory(recipe)
@@ -135,7 +135,7 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
             weights=weights,
             weights_sha256=None if weights is None else _hash_of(weights),
             origin=entry.name,
-            preprocessing=_told(base, recipe.preprocessing),
+            preprocessing=told_input(base, recipe.preprocessing),
             width=recipe.width or 1.0,
             classes=_outputs(entry, recipe.num_classes, weights),
             seed=recipe.seed if weights is None else 0,
@@ -156,7 +156,7 @@ def _from_registry(recipe: Recipe, tell: Tell) -> Source:
         weights=file.path,
         weights_sha256=file.sha256,
         origin=entry.name,
-        preprocessing=_told(replace(base, crop_fraction=tag.crop_fraction), recipe.preprocessing),
+        preprocessing=told_input(replace(base, crop_fraction=tag.crop_fraction), recipe.preprocessing),
         width=tag.width,
         classes=tag.classes,
         default_data=tag.data,
@@ -182,7 +182,7 @@ def _check_told(weights: str, given: float | None, own: float, flag: str) -> Non
 def _from_timm(recipe: Recipe, tell: Tell) -> Source:
     from edgekit.models import timm_models
 
-    found = timm_models.find(recipe.model.removeprefix(timm_models.PREFIX))
+    found = timm_models.find(recipe.model.removeprefix(TIMM))
     if recipe.width is not None:
         raise InputError(f"{recipe.model} has no --width", "Leave the flag out; timm has narrower networks by name.")
     source = Source(
@@ -192,7 +192,7 @@ def _from_timm(recipe: Recipe, tell: Tell) -> Source:
         weights=None,
         weights_sha256=None,
         origin=recipe.model,
-        preprocessing=_told(found.preprocessing, recipe.preprocessing),
+        preprocessing=told_input(found.preprocessing, recipe.preprocessing),
         classes=recipe.num_classes or found.classes,
         code=found.version,
         notes=found.notes,
@@ -227,10 +227,10 @@ def _from_onnx(recipe: Recipe, answer: Answer) -> Source:
     base = Preprocessing(size, 0.875, "bicubic", mean, std, "grey" if found.channels == 1 else "rgb")
     notes: tuple[str, ...] = ()
     if found.dtype == "uint8":
-        told, notes = of_whole_numbers(_told(base, given))
+        told, notes = of_whole_numbers(told_input(base, given))
     else:
         base, notes = said_by_file(base, found.properties)
-        told = _told(base, given)
+        told = told_input(base, given)
     name, classes = readable(path.stem), recipe.num_classes
     return Source("onnx", name, None, path, digest, "", told, classes=classes, answer=answer, notes=notes)
 
@@ -247,7 +247,7 @@ def _from_factory(recipe: Recipe) -> Source:
         weights=weights if weights is not None else file if recipe.weights is None else None,
         weights_sha256=None if weights is None else _hash_of(weights),
         origin=recipe.model,
-        preprocessing=_told(base, recipe.preprocessing),
+        preprocessing=told_input(base, recipe.preprocessing),
         classes=recipe.num_classes,
         seed=recipe.seed,
         code=factory.code_of(module),
@@ -258,10 +258,6 @@ def _hash_of(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"there is no file {path}", "Check the path of --model or --weights.")
     return ContentIndex().sha256(path)
-
-
-def _told(base: Preprocessing, told: PreprocessingRecipe) -> Preprocessing:
-    return told_input(base, told)
 
 
 def make_network(source: Source, tell: Callable[[str], None] = lambda line: None) -> nn.Module:
@@ -291,7 +287,7 @@ def make_network(source: Source, tell: Callable[[str], None] = lambda line: None
     if source.kind == "timm":
         from edgekit.models import timm_models
 
-        name = source.origin.removeprefix(timm_models.PREFIX)
+        name = source.origin.removeprefix(TIMM)
         return timm_models.make(name, source.classes or 0, source.weights, source.by_timm).eval()
     network = factory.make(source.origin)
     if source.weights_sha256 is not None and source.weights is not None:

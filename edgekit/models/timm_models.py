@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.presets import Preset, of_timm
@@ -16,9 +16,6 @@ from edgekit.models.weights import load_into
 
 if TYPE_CHECKING:
     from torch import nn
-
-PREFIX: Final = "timm:"
-"""What a model's name begins with when it is timm's."""
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,9 @@ from edgekit.recipe import PreprocessingRecipe
 from edgekit.runtime.contract import WITHOUT_ANTIALIAS
 from edgekit.size import Size
 
-TIMM = "timm:"
+TIMM: Final = "timm:"
+"""What a model's name begins with when it is timm's."""
+
 AS_THEY_COME: Final = 1 / 255
 """The std that leaves pixels at 0 to 255, on the scale of 0 to 1 that mean and std are kept on."""
 

@@ -19,6 +19,9 @@ REDUCTIONS: Final = (
     "ReduceMean", "ReduceMax", "ReduceMin", "ReduceL1", "ReduceL2", "ReduceProd", "ReduceSumSquare", "ReduceLogSum",
     "ReduceLogSumExp",
 )  # fmt: skip
+AXES_ARE_INPUTS: Final = 18
+"""The opset from which on the axes of these are an input, not an attribute."""
+
 
 Moved = tuple[int, tuple[tuple[str, int, Any], ...]]
 
@@ -29,7 +32,7 @@ MOVED: Final[dict[str, Moved]] = {
     "TopK": (10, (("k", 1, np.int64),)),
     "Split": (13, (("split", 1, np.int64),)),
     **dict.fromkeys(("Squeeze", "Unsqueeze", "ReduceSum"), (13, (("axes", 1, np.int64),))),
-    **dict.fromkeys(REDUCTIONS, (18, (("axes", 1, np.int64),))),
+    **dict.fromkeys(REDUCTIONS, (AXES_ARE_INPUTS, (("axes", 1, np.int64),))),
 }
 """Operators whose attributes became inputs: the opset that did it, and for each its name, input and type."""
 

@@ -87,7 +87,7 @@ def _read(path: Path) -> object:
             return load_file(path)
         check_archive(path)
         return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
+    except Exception as error:  # damaged files make torch, pickle and zipfile raise what they like
         if isinstance(error, pickle.UnpicklingError) and "global" in str(error).lower():
             what = f"cannot read the weights {path}: it holds Python objects, and loading those can run code in them"
             raise InputError(what, "Save model.state_dict(), or export the network to ONNX.") from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal
 from edgekit.report.across import BuildRow, row_of
 from edgekit.report.markdown_parts import table
 from edgekit.report.summary import MISSING, interval, megabytes, milliseconds, number, state, times
+from edgekit.whole_files import written_whole
 
 if TYPE_CHECKING:
     from edgekit.report.model import Report
@@ -22,6 +23,8 @@ TITLES: Final = (
     *("verdict", "minutes"),
 )
 WORDS: Final = frozenset({"model", "target", "recipe", "chosen", "verdict"})
+"""Columns of text, all others being of numbers."""
+
 SPARE: Final = ("recipe", "minutes", "chosen", "size, MB")
 """Columns that a narrow terminal does without, the first one first."""
 
@@ -134,14 +137,12 @@ def _accuracy(outcome: Outcome, figures: BuildRow) -> str:
 
 
 def markdown(outcomes: Sequence[Outcome]) -> str:
-    """The table as Markdown, with what failed in full below it."""
+    """The table as Markdown, below how many builds are within their budgets."""
     good = sum(each.exit_code == 0 for each in outcomes)
     parts = [
         "# Build matrix",
         f"**{good} of {len(outcomes)} builds within their budgets.**",
-        table(
-            TITLES, rows(outcomes), [title in ("model", "target", "recipe", "chosen", "verdict") for title in TITLES]
-        ),
+        table(TITLES, rows(outcomes), [title in WORDS for title in TITLES]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -154,6 +155,5 @@ def write(outcomes: Sequence[Outcome], out: Path) -> None:
     """
     out.mkdir(parents=True, exist_ok=True)
     for name, text in ((JSON_FILE, as_json(outcomes) + "\n"), (MARKDOWN_FILE, markdown(outcomes))):
-        partial = out / f".{name}.partial"
-        partial.write_text(text, encoding="utf-8", errors="backslashreplace")
-        partial.replace(out / name)
+        with written_whole(out / name) as partial:
+            partial.write_text(text, encoding="utf-8", errors="backslashreplace")

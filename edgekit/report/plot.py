@@ -14,10 +14,10 @@ from edgekit.report.labels import Box, Label, place, text_width
 from edgekit.report.metrics import metric
 from edgekit.report.model import Report
 from edgekit.report.model_variants import Accuracy, Latency, Variant
+from edgekit.validate.binomial import wilson
 
 WIDTH, HEIGHT = 860, 440
 LEFT, RIGHT, TOP, BOTTOM = 64, 24, 20, 52
-Z95 = 1.959963984540054
 MOST_LABELS = 14
 """Points that are labelled; of more, only the chosen one and those that no other one beats."""
 
@@ -41,14 +41,6 @@ class Point:
     is_front: bool = False
 
 
-def wilson(percent: float, count: int) -> tuple[float, float]:
-    """The 95 % Wilson interval, in percent, of a share that was counted on `count` images."""
-    share, z2 = percent / 100, Z95**2
-    centre = (share + z2 / (2 * count)) / (1 + z2 / count)
-    half = Z95 / (1 + z2 / count) * math.sqrt(share * (1 - share) / count + z2 / (4 * count**2))
-    return 100 * max(0.0, min(share, centre - half)), 100 * min(1.0, max(share, centre + half))
-
-
 def points(report: Report) -> tuple[str, list[Point]]:
     """What is on the y axis ("accuracy" of the task, "agreement" or nothing), and every variant with a latency."""
     timed = [(each, each.latency.p50) for each in report.variants if each.latency.p50]
@@ -61,7 +53,7 @@ def points(report: Report) -> tuple[str, list[Point]]:
         ends = accuracy.ci95 if y_key == "accuracy" else None
         is_share = y_key == "agreement" or metric(report).is_share
         if ends is None and y is not None and accuracy.images and is_share:
-            ends = wilson(y, accuracy.images)
+            ends = wilson(y * accuracy.images / 100, accuracy.images)
         x_ends = (p50, max(variant.latency.p90 or 0, p50))
         if are_bounds:
             x_ends = bounds(variant.latency) or x_ends

@@ -78,7 +78,7 @@ class Inbox:
     """Frames from the host, read by a thread, which ends the process when the host is gone."""
 
     def __init__(self, source: BinaryIO) -> None:
-        self._queue = Queue()  # type: Queue[Tuple[Header, bytes]]
+        self._queue: Queue[Tuple[Header, bytes]] = Queue()
         self._source, self._heard = source, time.time()
         for target in (self._read, self._watch):
             threading.Thread(target=target, daemon=True).start()
@@ -284,7 +284,7 @@ def _check(header: Header, source: BinaryIO, talk: Talk) -> None:
         talk({"cosine": bundle.check_golden()})
 
 
-VERBS = {
+VERBS: Dict[str, Verb] = {
     "probe": _probe,
     "look": _look,
     "have": _have,
@@ -298,5 +298,5 @@ VERBS = {
     "take": take_verb,
     "deploy": deploy_verb,
     "rollback": rollback_verb,
-}  # type: Dict[str, Verb]
+}
 """Verb: what it does with the first frame, what follows it, and how it answers."""

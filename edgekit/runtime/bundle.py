@@ -25,7 +25,7 @@ from .signers import Signed, signer_of
 MODES = ("latency", "throughput")
 
 
-class Bundle(object):
+class Bundle:
     """An opened bundle; see `Bundle.open`. A context manager.
 
     Attributes:

@@ -55,6 +55,11 @@ class Output(NamedTuple):
     task: str = "classify"
 
 
+def is_whole_number(value: Any, least: int = 0) -> bool:
+    """Whether a value of JSON is a whole number, and at least so large; there `true` is none."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
 def contract_of(told: Table, size: Tuple[int, int]) -> Contract:
     """The contract that a manifest's `preprocessing` tells, for an input of `size` (height, width).
 
@@ -62,7 +67,7 @@ def contract_of(told: Table, size: Tuple[int, int]) -> Contract:
         ValueError: it makes no sense; in words what is wrong.
     """
     side = told.get("size")
-    if (_is_whole(side) and (side, side) != size) or (not _is_whole(side) and side != list(size)):
+    if (is_whole_number(side) and (side, side) != size) or (not is_whole_number(side) and side != list(size)):
         raise ValueError("preprocessing.size is %r, the input is %d x %d" % ((side,) + size))
     fraction: Any = told.get("crop_fraction")
     if isinstance(fraction, bool) or not isinstance(fraction, (int, float)) or not 0.01 <= fraction <= 1:
@@ -114,10 +119,6 @@ def _flag(told: Table, key: str, default: bool) -> bool:
 
 
 def _color(told: Any) -> Tuple[int, int, int]:
-    if not isinstance(told, list) or len(told) != 3 or not all(_is_whole(each) and 0 <= each <= 255 for each in told):
+    if not isinstance(told, list) or len(told) != 3 or not all(is_whole_number(each) and each <= 255 for each in told):
         raise ValueError("preprocessing.pad_color is %r" % (told,))
     return told[0], told[1], told[2]
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)

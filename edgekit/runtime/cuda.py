@@ -19,8 +19,8 @@ class Cuda:
 
     def __init__(self) -> None:
         self._lib = _library()
-        self._memory = []  # type: List[int]
-        self._graph = None  # type: Optional[ctypes.c_void_p]
+        self._memory: List[int] = []
+        self._graph: Optional[ctypes.c_void_p] = None
         self.stream = ctypes.c_void_p()
         self.call("cudaStreamCreate", ctypes.byref(self.stream))
 

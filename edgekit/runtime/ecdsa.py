@@ -194,7 +194,7 @@ def _sum_of_multiples(key: PublicKey, u: int, v: int) -> Point:
     p = key.curve.p
     own, other = (key.curve.x, key.curve.y, 1), (key.x, key.y, 1)
     table = (INFINITY, own, other, _add(own, other, p))
-    total = INFINITY  # type: Point
+    total: Point = INFINITY
     for bit in range(max(u.bit_length(), v.bit_length()) - 1, -1, -1):
         total = _double(total, p)
         which = (u >> bit & 1) + 2 * (v >> bit & 1)

@@ -28,7 +28,7 @@ saturate, by which EfficientNet-Lite1 lost 20 points. This takes slower kernels 
 """
 
 
-class Network(object):
+class Network:
     """A network that is loaded; called with pixels it gives logits, see Infer. Any number of threads may call it.
 
     Attributes:
@@ -180,12 +180,12 @@ def _in_turn(infer: Infer) -> Infer:
     return locked
 
 
-RUNTIMES = {
+RUNTIMES: Dict[str, Callable[[str, str, Settings], Network]] = {
     "openvino": _openvino,
     "onnxruntime": _onnxruntime,
     "tensorrt": _tensorrt,
     "tensorrt-rtx": _tensorrt_rtx,
-}  # type: Dict[str, Callable[[str, str, Settings], Network]]
+}
 """Name: what loads a folder with it."""
 
 FILES = {

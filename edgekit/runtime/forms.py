@@ -16,6 +16,9 @@ from .quiet import no_telemetry
 FP16 = "model.fp16.onnx"
 """The FP16 form of an INT8 network, in bundles that only a device can decide on."""
 
+DLA = ("model.dla.onnx", "model.dla.cache")
+"""What a DLA takes of an INT8 network before TensorRT 11: the plain graph, and scales beside it."""
+
 
 def chosen_form(folder: str, words: List[str], facts: Dict[str, str]) -> Optional[str]:
     """What was found faster here of a bundle that has FP16 beside INT8: "int8" or "fp16"; None if that is not known.

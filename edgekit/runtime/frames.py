@@ -4,6 +4,8 @@ import json
 import struct
 from typing import Any, BinaryIO, Dict, Optional, Tuple
 
+from .contract import is_whole_number
+
 MAX_HEADER_BYTES = 1 << 24
 MAX_PAYLOAD_BYTES = 1 << 34
 Header = Dict[str, Any]
@@ -36,7 +38,7 @@ def receive(stream: BinaryIO) -> Optional[Tuple[Header, bytes]]:
     except RecursionError:
         raise ValueError("no frame: its header is nested too deeply")
     count = header.get("bytes", 0) if isinstance(header, dict) else None
-    if not isinstance(count, int) or isinstance(count, bool) or not 0 <= count <= MAX_PAYLOAD_BYTES:
+    if not is_whole_number(count) or count > MAX_PAYLOAD_BYTES:
         raise ValueError("no frame: its header tells of no number of bytes")
     payload = _exactly(stream, count)
     return None if payload is None else (header, payload)

@@ -69,8 +69,7 @@ def keep(path: str, content: bytes, facts: Dict[str, str], notes: Optional[Dict[
     Raises:
         BundleError: it cannot be written.
     """
-    told = {"sha256": hashlib.sha256(content).hexdigest(), "identity": facts}  # type: Dict[str, Any]
-    told.update(notes or {})
+    told = dict(notes or {}, sha256=hashlib.sha256(content).hexdigest(), identity=facts)
     try:
         os.makedirs(os.path.dirname(path), exist_ok=True)
         for name, data in ((path, content), (path + ".json", json.dumps(told).encode("utf-8"))):

@@ -204,7 +204,8 @@ def _quantized_of_openvino(source: Any) -> Tuple[Set[str], Set[str]]:
         if op.get_type_name() not in OPENVINO_OPERATORS:
             continue
         known.add(op.get_friendly_name())
-        node, through = op.input_value(1).get_node(), []  # type: Any, List[str]
+        node: Any = op.input_value(1).get_node()
+        through: List[str] = []
         while node.get_input_size():
             through.append(node.get_type_name())
             node = node.input_value(0).get_node()

@@ -10,7 +10,7 @@ import re
 import stat
 from typing import Any, Dict, List, NamedTuple, Optional, Tuple
 
-from .contract import Contract, Output, Table, contract_of, output_of
+from .contract import Contract, Output, Table, contract_of, is_whole_number, output_of
 from .errors import BundleError
 from .settings import Settings, engine_settings, plugin_of
 
@@ -96,7 +96,7 @@ def read_manifest(folder: str) -> Tuple[bytes, Checked]:
     if not isinstance(told, dict) or told.get("kind") != KIND:
         raise BundleError("%s holds no bundle of edgekit's" % folder)
     schema: Any = told.get("schema")
-    if not _whole(schema, 1):
+    if not is_whole_number(schema, 1):
         raise BundleError("the manifest of %s is wrong: its schema is %r" % (folder, schema))
     if schema > SCHEMA:
         raise BundleError(
@@ -138,7 +138,7 @@ def _checked(told: Table) -> Checked:
     if not isinstance(model.get("name"), (str, type(None))):
         raise ValueError("model.name is no text")
     classes: Any = model.get("classes")
-    if not _whole(classes, 0):
+    if not is_whole_number(classes, 0):
         raise ValueError("model.classes is %r" % (classes,))
     labels = told["labels"]
     if not isinstance(labels, list) or not all(isinstance(label, str) for label in labels):
@@ -151,13 +151,13 @@ def _checked(told: Table) -> Checked:
 
 
 def _files(told: Table) -> Dict[str, FileFacts]:
-    files = {}  # type: Dict[str, FileFacts]
+    files: Dict[str, FileFacts] = {}
     for name, facts in told.items():
         if not is_file_name(name) or name in UNNAMED:
             raise ValueError("%s points out of the bundle" % _shown(name))
         if not isinstance(facts, dict) or not re.match(r"^[0-9a-f]{64}$", str(facts.get("sha256"))):
             raise ValueError("%s has no SHA-256" % name)
-        if not _whole(facts.get("size_bytes"), 0):
+        if not is_whole_number(facts.get("size_bytes"), 0):
             raise ValueError("the size of %s is %r" % (name, facts.get("size_bytes")))
         files[name] = FileFacts(str(facts["sha256"]), int(facts["size_bytes"]))
     return files
@@ -168,7 +168,7 @@ def _size(told: Table) -> Tuple[int, int]:
     shape = told["shape"]
     if told.get("dtype") != "uint8" or told.get("layout") != "NHWC" or told.get("color") != "RGB":
         raise ValueError("the input is not uint8 NHWC RGB")
-    sized = isinstance(shape, list) and len(shape) == 4 and all(_whole(each, 1) for each in shape)
+    sized = isinstance(shape, list) and len(shape) == 4 and all(is_whole_number(each, 1) for each in shape)
     if not sized or shape[0] != 1 or shape[3] != 3 or max(shape) > MAX_SIDE:
         raise ValueError("the input's shape is %r" % (shape,))
     return int(shape[1]), int(shape[2])
@@ -185,10 +185,6 @@ def _integer(text: str) -> int:
     if len(text) > MOST_DIGITS:
         raise ValueError("a number in it has more than %d digits" % MOST_DIGITS)
     return int(text)
-
-
-def _whole(value: Any, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
 def _shown(name: Any) -> str:

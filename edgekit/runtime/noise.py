@@ -90,7 +90,7 @@ class Taken(NamedTuple):
 def look() -> Reading:
     """Looks at this machine; takes about half a second."""
     with Watch() as watch:
-        running = []  # type: List[int]
+        running: List[int] = []
         work = spin(running)
         clocks = busy.clocks_mhz(watch.cpus)
     seen = Sight(
@@ -151,7 +151,7 @@ def spin(running: Optional[List[int]] = None) -> Spin:
     """
     there = np.ones(1 << 17, np.float32)
     back = np.ones_like(there)
-    times = []  # type: List[float]
+    times: List[float] = []
     began = time.perf_counter()
     while len(times) < PIECES + 1 and (len(times) <= FEWEST or time.perf_counter() - began < SPIN_SECONDS):
         start = time.perf_counter()

@@ -37,7 +37,8 @@ def read_graph(path: str) -> Tuple[List[Node], Dict[str, int]]:
     """
     with open(path, "rb") as file:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            nodes, types = [], {}  # type: List[Node], Dict[str, int]
+            nodes: List[Node] = []
+            types: Dict[str, int] = {}
             for field, graph in _fields(data, (0, len(data))):
                 if field != 7 or isinstance(graph, int):
                     continue
@@ -51,7 +52,7 @@ def read_graph(path: str) -> Tuple[List[Node], Dict[str, int]]:
 
 
 def _node(data: mmap.mmap, span: Span) -> Node:
-    told = {1: [], 2: [], 3: [], 4: [], 7: []}  # type: Dict[int, List[str]]
+    told: Dict[int, List[str]] = {1: [], 2: [], 3: [], 4: [], 7: []}
     for field, value in _fields(data, span):
         if field in told and not isinstance(value, int):
             told[field].append(data[value[0] : value[1]].decode("utf-8", "replace"))

@@ -91,7 +91,7 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
     return made
 
 
-class Requests(object):
+class Requests:
     """Infer requests, made when they are needed, up to as many as are of use; a caller waits for a free one."""
 
     def __init__(self, compiled: Any, path: str) -> None:

@@ -32,7 +32,7 @@ class Plugin(NamedTuple):
     caches: bool = False
 
 
-PLUGINS = {
+PLUGINS: Dict[str, Plugin] = {
     # OpenVINO computes in BF16 on processors that have it, unless told otherwise. What INT8 leaves in floating point
     # stays FP32, so that a bundle computes the same on processors with and without BF16; a mixed one was judged with
     # BF16. FP16 is for other devices: the processor computes it in FP32, which every one can.
@@ -65,7 +65,7 @@ PLUGINS = {
         " who may open /dev/accel/accel0 (the group render; in a container --device /dev/accel).",
         hints={"fp16": None, "int8": None, "mixed": None},
     ),
-}  # type: Dict[str, Plugin]
+}
 """Name, as a manifest has it: what drives a device."""
 
 

@@ -63,7 +63,7 @@ def power_mode(root: str = "/") -> Optional[str]:
 
 def throttled(samples: List[Sample]) -> Tuple[Optional[bool], List[str]]:
     """Whether clocks were held down in a run, None if nothing there could tell; and why, in words."""
-    found = []  # type: List[str]
+    found: List[str] = []
     for sample in samples:
         alerts = ["alert: %s (state %d)" % each for each in sample.alerts.items()]
         found += [reason for reason in list(sample.reasons or []) + alerts if reason not in found]
@@ -84,7 +84,9 @@ def _fall(samples: List[Sample], name: str) -> Optional[str]:
     """The deepest lasting fall of a clock that was under load, in heat, told in words."""
     trips = {zone: degrees for sample in samples for zone, degrees in sample.trips_c.items()}
     began = samples[0].temperatures_c
-    steady, recent, low, deepest = 0.0, [], 0, None  # type: float, List[float], int, Optional[Tuple[float, float, str]]
+    steady, low = 0.0, 0
+    recent: List[float] = []
+    deepest: Optional[Tuple[float, float, str]] = None
     for sample in samples:
         clock, load = sample.clocks_mhz.get(name), sample.loads.get(name)
         if clock is None or (load is not None and load < LOADED):
@@ -121,13 +123,14 @@ class Sampler:
 
     def __init__(self, interval_s: float = 0.5, root: str = "/") -> None:
         self._interval_s, self._root = interval_s, root
-        self._thread = None  # type: Optional[threading.Thread]
-        self._stats = None  # type: Optional[Tegrastats]
-        self.told = {}  # type: Dict[str, Any]
+        self._thread: Optional[threading.Thread] = None
+        self._stats: Optional[Tegrastats] = None
+        self.told: Dict[str, Any] = {}
 
     def start(self) -> "Sampler":
         """Begins to look; from here energy is counted."""
-        self._samples, self._rapl_j = [], None  # type: List[Sample], Optional[float]
+        self._samples: List[Sample] = []
+        self._rapl_j: Optional[float] = None
         self._trips, self._ticks = sysfs.trips_c(self._root), sysfs.cpu_ticks(self._root)
         self._began, self._counted = time.monotonic(), sysfs.rapl_j(self._root)
         if self._root == "/" and not sysfs.ina3221_w(self._root) and shutil.which("tegrastats"):
@@ -227,7 +230,7 @@ def summary(samples: List[Sample], seconds: float, rapl_energy_j: Optional[float
         "last"}}, "clocks_mhz" {name: {"first", "min", "last"}}, "throttled" (None if untold), "throttle_reasons".
     """
     measured = [each for each in samples if each.power_w is not None]
-    powers = {}  # type: Dict[str, float]
+    powers: Dict[str, float] = {}
     for name in ("ina3221", "tegrastats", "nvidia-smi"):
         watts = [each.power_w for each in measured if each.power_w is not None and each.source == name]
         if watts:
@@ -262,7 +265,7 @@ def _ends(
     readings: List[Dict[str, float]], extreme: str, choose: Callable[[float, float], float]
 ) -> Dict[str, Dict[str, float]]:
     """First, extreme and last value of each reading."""
-    found = {}  # type: Dict[str, Dict[str, float]]
+    found: Dict[str, Dict[str, float]] = {}
     for reading in readings:
         for name, value in reading.items():
             kept = found.setdefault(name, {"first": value, extreme: value, "last": value})

@@ -29,6 +29,9 @@ JETPACKS = (
 )
 """How a release of L4T begins: the JetPack that brought it, where the package nvidia-jetpack does not say."""
 
+GPU_NAME = re.compile(r"gpu|gv11b|gp10b|gm20b|ga10b|gb10b|gpc")
+"""What is in the name of a Jetson's GPU among the devices whose clock moves (devfreq)."""
+
 
 def probe(home: str, root: str = "/") -> Dict[str, Any]:
     """All that is known of this device; what it does not tell is None.
@@ -118,11 +121,11 @@ def temperatures_c(root: str = "/") -> Dict[str, float]:
 
 def clocks_mhz(root: str = "/") -> Dict[str, float]:
     """Clocks now: the GPU's of devfreq, and the fastest of the processor's."""
-    found = {}  # type: Dict[str, float]
+    found: Dict[str, float] = {}
     for folder in _folders(os.path.join(root, "sys/class/devfreq"), ""):
         name = os.path.basename(folder)
         value = text(os.path.join(folder, "cur_freq"))
-        if value.isdigit() and re.search(r"gpu|gv11b|gp10b|gm20b|ga10b|gb10b|gpc", name):
+        if value.isdigit() and GPU_NAME.search(name):
             found["gpu"] = max(found.get("gpu", 0.0), int(value) / 1e6)
     for folder in _folders(os.path.join(root, "sys/devices/system/cpu"), "cpu"):
         value = text(os.path.join(folder, "cpufreq", "scaling_cur_freq"))

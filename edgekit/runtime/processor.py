@@ -22,7 +22,7 @@ EXACT = ("avx512_vnni", "avx_vnni", "avx_vnni_int8", "amx_int8")
 LIMITS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 """Variables that keep oneDNN from newer instructions; the first that is set counts."""
 
-LIMITED_TO = {
+LIMITED_TO: Mapping[str, Sequence[str]] = {
     "SSE41": (),
     "AVX": (),
     "AVX2": ("avx2",),
@@ -32,7 +32,7 @@ LIMITED_TO = {
     "AVX512_CORE_VNNI": ("avx2", "avx512f", "avx512_vnni"),
     "AVX512_CORE_BF16": ("avx2", "avx512f", "avx512_vnni", "avx512_bf16"),
     "AVX512_CORE_FP16": ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
-}  # type: Mapping[str, Sequence[str]]
+}
 """Which of FEATURES oneDNN uses under a limit; all of them under any other value (oneDNN's guide, "CPU Dispatcher
 Control")."""
 

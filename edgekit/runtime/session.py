@@ -31,7 +31,7 @@ class Limits(NamedTuple):
     max_pixels: int = MAX_PIXELS
 
 
-class Session(object):
+class Session:
     """Made by `Bundle.session`. A context manager; may be used by any number of threads at once.
 
     An image is a path, the bytes of a JPEG or PNG file, or a uint8 (H, W, 3) RGB array (not OpenCV's BGR) of any size:
@@ -179,31 +179,24 @@ class Session(object):
         return started
 
     def _row(self, image: Image, ready: bool, taken: bool = False) -> np.ndarray:
-        """Logits (classes,) of one image, counted; what was taken before the session was closed is still done."""
+        """Logits (classes,) of one image, counted."""
+        return self._together([image], ready, taken)[0]
+
+    def _together(self, images: List[Image], ready: bool, taken: bool = False) -> List[np.ndarray]:
+        """Logits of as many images as the network takes in one call; each is counted with the time of the call.
+
+        Args:
+            taken: before the session was closed, perhaps: what was taken then is still done.
+        """
         with self._state:
             if not taken:
                 self._check_open()
-            self._running += 1
-        began, took = time.perf_counter(), None
-        try:
-            pixels = self._checked(image) if ready else picture(image, self._contract, *self._limits)
-            row = np.asarray(self._network(np.ascontiguousarray(pixels[None]))[0])
-            if not np.isfinite(row).all():
-                raise BundleError("the network gave values that are no numbers")
-            took = (time.perf_counter() - began) * 1e3
-            return row
-        finally:
-            self._count(took)
-
-    def _together(self, images: List[Image], ready: bool) -> List[np.ndarray]:
-        """Logits of several images that the network takes in one call; each is counted with the time of the call."""
-        with self._state:
-            self._check_open()
             self._running += len(images)
         began, took = time.perf_counter(), None
         try:
             pixels = [self._checked(each) if ready else picture(each, self._contract, *self._limits) for each in images]
-            rows = np.asarray(self._network(np.ascontiguousarray(np.stack(pixels))))
+            together = np.stack(pixels) if len(pixels) > 1 else pixels[0][None]  # one is not copied
+            rows = np.asarray(self._network(np.ascontiguousarray(together)))
             if not np.isfinite(rows).all():
                 raise BundleError("the network gave values that are no numbers")
             took = (time.perf_counter() - began) * 1e3

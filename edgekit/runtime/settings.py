@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple, Optional, Tuple
 
+from .contract import is_whole_number
 from .openvino_plugins import PLUGINS, PROCESSOR
 
 MOST_PICTURES = 1024
@@ -67,16 +68,14 @@ def plugin_of(told: Any) -> str:
 def _batches(told: Any) -> Tuple[int, ...]:
     if told is None:
         return ()
-    whole = isinstance(told, list) and all(isinstance(each, int) and not isinstance(each, bool) for each in told)
-    if not whole or not told or min(told) < 1 or max(told) > MOST_PICTURES or told != sorted(set(told)):
+    numbers = isinstance(told, list) and all(is_whole_number(each, 1) for each in told)
+    if not numbers or not told or max(told) > MOST_PICTURES or told != sorted(set(told)):
         raise ValueError("engine_settings.batches is %r" % (told,))
     return tuple(told)
 
 
 def _count(told: Any, key: str) -> Optional[int]:
     value = told.get(key)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if value is not None and not is_whole_number(value):
         raise ValueError("engine_settings.%s is %r" % (key, value))
-    return value
+    return None if value is None else int(value)

@@ -68,7 +68,7 @@ def _signature(folder: str) -> bytes:
         raise BundleError("cannot read %s: %s" % (SIGNATURE, error.strerror))
 
 
-class _kept(object):
+class _kept:
     """The signature in a file of its own while ssh-keygen looks at it, so that what was read is what is checked."""
 
     def __init__(self, content: bytes) -> None:

@@ -8,7 +8,7 @@ import os
 import re
 from typing import Dict, List, Optional, Tuple
 
-from .probe import text
+from .probe import GPU_NAME, text
 
 OVER_CURRENT = {"oc1": "under-voltage", "oc2": "average over-current", "oc3": "instantaneous over-current"}
 """What the counters oc*_event_cnt of Orin and Thor count."""
@@ -77,7 +77,7 @@ def rapl_between(first: Dict[str, Tuple[float, float]], last: Dict[str, Tuple[fl
 
 def trips_c(root: str = "/") -> Dict[str, float]:
     """Degrees at which each thermal zone has clocks lowered: its first passive or hot trip point."""
-    found = {}  # type: Dict[str, float]
+    found: Dict[str, float] = {}
     for path in _find(root, "sys/class/thermal", "thermal_zone*", "trip_point_*_type"):
         folder = os.path.dirname(path)
         millidegrees = _number(path[: -len("type")] + "temp")
@@ -89,11 +89,10 @@ def trips_c(root: str = "/") -> Dict[str, float]:
 
 def max_clocks_mhz(root: str = "/") -> Dict[str, float]:
     """The highest clocks that are allowed now, of the GPU (devfreq) and of the fastest core (cpufreq)."""
-    found = {}  # type: Dict[str, float]
-    gpu = r"gpu|gv11b|gp10b|gm20b|ga10b|gb10b|gpc"
+    found: Dict[str, float] = {}
     for path in _find(root, "sys/class/devfreq", "*", "max_freq"):
         value = _number(path)
-        if value is not None and re.search(gpu, os.path.basename(os.path.dirname(path))):
+        if value is not None and GPU_NAME.search(os.path.basename(os.path.dirname(path))):
             found["gpu"] = max(found.get("gpu", 0.0), value / 1e6)
     for path in _find(root, "sys/devices/system/cpu", "cpu*", "cpufreq", "scaling_max_freq"):
         value = _number(path)
@@ -154,7 +153,7 @@ def alerts(root: str = "/") -> Dict[str, int]:
 
 def event_counts(root: str = "/") -> Dict[str, int]:
     """How often since the start the module throttled itself for its supply, by kind."""
-    found = {}  # type: Dict[str, int]
+    found: Dict[str, int] = {}
     for path in _find(root, "sys/class/hwmon", "hwmon*", "oc*_event_cnt"):
         count, kind = _number(path), os.path.basename(path).split("_")[0]
         if count is not None:

@@ -88,7 +88,7 @@ def _number(found: Any, *groups: int) -> Optional[int]:
 def _cores(text: str, whole: bool, shared_mhz: int) -> List[Core]:
     """Each core's load and clock; of a list that is cut off, all but the last core."""
     told = text.split(",") if whole else text.split(",")[:-1]
-    found = []  # type: List[Core]
+    found: List[Core] = []
     for each in told:
         core = _CORE.match(each)
         found.append([int(core.group(1)), int(core.group(2) or shared_mhz)] if core else "off")

@@ -85,7 +85,7 @@ def workspace_for(free_bytes: int) -> int:
 
 def parser_errors(parser: Any) -> str:
     """All that a parser found wrong with a graph, in one line: node, operator and the parser's words for each."""
-    found = []  # type: List[str]
+    found: List[str] = []
     for place in range(parser.num_errors):
         error = parser.get_error(place)
         words = [getattr(error, each)() for each in ("node_name", "node_operator") if hasattr(error, each)]
@@ -159,8 +159,8 @@ def _monitor(tensorrt: Any, on_progress: Callable[[str], None]) -> Any:
     class Monitor(tensorrt.IProgressMonitor):  # type: ignore[misc]  # a class that the library brings
         def __init__(self) -> None:
             tensorrt.IProgressMonitor.__init__(self)
-            self.steps = {}  # type: Dict[str, int]
-            self.told = {}  # type: Dict[str, int]
+            self.steps: Dict[str, int] = {}
+            self.told: Dict[str, int] = {}
 
         def phase_start(self, phase_name: str, parent_phase: Optional[str], num_steps: int) -> None:
             if parent_phase is None:

@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Optional, Tuple
 
 from . import cuda
 from .errors import BundleError, MissingError
-from .forms import FP16, chosen_form
+from .forms import DLA, FP16, chosen_form
 from .kept import keep, kept, path_for
 from .manifest import read_manifest
 from .probe import l4t_release, text
@@ -142,9 +142,9 @@ def check_typing(version: str, typed: bool) -> None:
 def _for_dla(tensorrt: Any, folder: str, settings: Settings) -> Tuple[List[str], Settings]:
     """The files that the engine is made of, the graph first, and its settings.
 
-    Before TensorRT 11 a DLA takes the plain graph, and scales beside it.
+    See edgekit.runtime.forms.DLA.
     """
-    plain, cache = os.path.join(folder, "model.dla.onnx"), os.path.join(folder, "model.dla.cache")
+    plain, cache = (os.path.join(folder, name) for name in DLA)
     if settings.dla_core is None or int(tensorrt.__version__.split(".")[0]) >= 11 or not os.path.exists(plain):
         return [os.path.join(folder, "model.onnx")], settings
     with open(cache, encoding="utf-8") as file:

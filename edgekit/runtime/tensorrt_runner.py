@@ -61,7 +61,7 @@ def batch_of(engine: Any, given: Binding, profile: int) -> int:
     return int(engine.get_profile_shape(profile, given.name)[1][0])
 
 
-class Engine(object):
+class Engine:
     """A loaded engine; called with pixels, uint8 (n, H, W, 3) RGB, it gives logits, float32 (n, classes).
 
     What is computed is captured as a CUDA graph where the engine allows it; the copies to and from the device are not
@@ -77,7 +77,7 @@ class Engine(object):
         Raises:
             BundleError: it cannot be loaded or run here, or has other ends than an engine of edgekit's.
         """
-        self._ways = []  # type: List[_Way]
+        self._ways: List[_Way] = []
         self._logger = tensorrt.Logger(tensorrt.Logger.ERROR)
         self._runtime = tensorrt.Runtime(self._logger)  # the engine needs it for as long as it is there
         if dla_core is not None:  # before the engine is loaded, else it is put on core 0
@@ -123,7 +123,7 @@ class Engine(object):
         self.close()
 
 
-class _Way(object):
+class _Way:
     """One number of pictures at once: a context with one optimization profile, its memory, stream and graph."""
 
     def __init__(self, engine: Any, ends: List[Binding], batch: int, profile: Optional[int]) -> None:

@@ -5,7 +5,7 @@ network's weights, is not counted. Written for Python 3.6, so that hosts and dev
 """
 
 import time
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, Mapping, NamedTuple, Optional, Tuple
 
 import numpy as np
 
@@ -77,7 +77,8 @@ def bench(
     before = cgroup.periods()
     with noise.Watch() as watch, Sampler() as sampler:
         timed = time_networks(networks, picture, runs, max_seconds, on_progress)
-    told, seconds = {}, throughput_seconds(max_seconds, len(timed))  # type: Dict[str, Any], float
+    seconds = throughput_seconds(max_seconds, len(timed))
+    told: Dict[str, Any] = {}
     for name, times in timed.items():
         infer_many = many(name)
         with Sampler() as own:
@@ -104,7 +105,7 @@ def _block(infer: Infer, picture: np.ndarray) -> List[float]:
 def warm_up(infer: Infer, picture: np.ndarray, max_seconds: float) -> Tuple[int, bool]:
     """Runs until the medians of three blocks in a row agree; how many runs that took, and whether they did."""
     until = time.perf_counter() + max_seconds
-    medians = []  # type: List[float]
+    medians: List[float] = []
     while len(medians) < 3 or time.perf_counter() < until:
         medians.append(float(np.median(_block(infer, picture))))
         last = medians[-3:]
@@ -121,7 +122,7 @@ def _interleaved(
     on_progress: Callable[[int, int], None],
 ) -> Dict[str, List[List[float]]]:
     """Blocks of each network, in an order that turns; at least three rounds, then until time is over."""
-    blocks = {name: [] for name in networks}  # type: Dict[str, List[List[float]]]
+    blocks: Dict[str, List[List[float]]] = {name: [] for name in networks}
     names = list(networks)
     for done in range(rounds):
         shift = done % len(names)
@@ -134,7 +135,7 @@ def _interleaved(
     return blocks
 
 
-def threads(networks: Dict[str, Infer]) -> Dict[str, Optional[int]]:
+def threads(networks: Mapping[str, object]) -> Dict[str, Optional[int]]:
     """How many threads each network is given for one picture; None where its runtime does not tell."""
     return {name: getattr(network, "threads", None) for name, network in networks.items()}
 

@@ -186,9 +186,7 @@ class Tracker:
             yield
         except EdgekitError:
             raise
-        except (
-            Exception
-        ) as error:  # of the client, its HTTP library, the data base's and the system: no common ancestor
+        except Exception as error:  # of the client, its HTTP library, the data base's, the system: no common ancestor
             if not isinstance(error, OSError | ImportError) and type(error).__module__.partition(".")[0] not in CLIENT:
                 raise
             raise self._explained(error) from error

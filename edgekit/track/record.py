@@ -9,8 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from edgekit.bundle.directory import MANIFEST, check_bundle, names_of, read_manifest
-from edgekit.errors import InputError
+from edgekit.bundle.directory import MANIFEST, names_of, require_whole
 from edgekit.recipe import read_yaml
 from edgekit.report import Report, read
 from edgekit.report.metrics import metric
@@ -76,9 +75,8 @@ def record_of(bundle: Path, whole: bool = False) -> Record:
     Raises:
         InputError: it is no bundle, a damaged one, or has no report.
     """
-    for problem in check_bundle(bundle):
-        raise InputError(f"the bundle {bundle} is damaged: {problem}", "Build it again.")
-    report, manifest, names = read(bundle), read_manifest(bundle), names_of(bundle)
+    manifest = require_whole(bundle)
+    report, names = read(bundle), names_of(bundle)
     settings = read_yaml(bundle / RECIPE) if RECIPE in names else {}
     versions = {f"versions.{name}": version for name, version in manifest.versions.items() if version}
     model = report.model.name

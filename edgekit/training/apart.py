@@ -150,7 +150,7 @@ def _pickled(kind: str, told: Any) -> bytes:
     try:
         made = pickle.dumps((kind, told))
         pickle.loads(made)  # some errors can be written and not read
-    except Exception:
+    except Exception:  # what a class of any library raises when it is written or read
         return pickle.dumps((kind, RuntimeError(f"{type(told).__name__}: {told}")))
     return made
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -16,6 +15,7 @@ from edgekit.json_files import json_file
 from edgekit.training.echo import Echo
 from edgekit.training.recipe import Stage
 from edgekit.training.schedule import TOLERANCE, Schedule, fitted
+from edgekit.whole_files import written_whole
 
 WINDOW: Final = 8
 """Steps that the pace is taken from; the slowest of them is left out, as it may be a hiccup."""
@@ -56,9 +56,8 @@ class Stopwatch:
         """Writes the seconds to the file."""
         if self._path is not None:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            partial = self._path.with_suffix(".part")
-            partial.write_text(json.dumps(self.seconds()), encoding="utf-8")
-            os.replace(partial, self._path)
+            with written_whole(self._path) as partial:
+                partial.write_text(json.dumps(self.seconds()), encoding="utf-8")
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from edgekit.models.weights import check_archive
 from edgekit.training.recipe import TrainingRecipe
 from edgekit.training.record import NumberFormat
 from edgekit.training.schedule import Schedule, Span
+from edgekit.whole_files import partial_of, written_whole
 
 CHECKPOINT, PLAN, SPENT = "checkpoint.pt", "plan.json", "spent.json"
 _AGAIN = "Delete it to begin again."
@@ -84,9 +84,8 @@ def kept(folder: Path, form: type[P], plan: Callable[[], P]) -> P:
             raise InputError(f"the plan {path} is damaged, or of another version", _AGAIN) from error
     made = plan()
     folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part")
-    partial.write_text(made.model_dump_json(indent=1), encoding="utf-8")
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        partial.write_text(made.model_dump_json(indent=1), encoding="utf-8")
     return made
 
 
@@ -94,7 +93,7 @@ def forget(folder: Path) -> None:
     """Removes what a run is gone on with; the log stays."""
     for name in (CHECKPOINT, PLAN, SPENT):
         (folder / name).unlink(missing_ok=True)
-        (folder / name).with_suffix(".part").unlink(missing_ok=True)
+        partial_of(folder / name).unlink(missing_ok=True)
 
 
 def save(path: Path, parts: dict[str, Stateful], recipe: TrainingRecipe, course: Course) -> None:
@@ -110,9 +109,8 @@ def save(path: Path, parts: dict[str, Stateful], recipe: TrainingRecipe, course:
         "number_format": course.number_format,
         "parts": course.parts,
     }
-    partial = path.with_suffix(".part")
-    torch.save(state | {name: part.state_dict() for name, part in parts.items()}, partial)
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        torch.save(state | {name: part.state_dict() for name, part in parts.items()}, partial)
 
 
 def resume(path: Path, parts: dict[str, Stateful], recipe: TrainingRecipe, fresh: Course) -> Course:

@@ -11,6 +11,7 @@ from edgekit.errors import InputError
 from edgekit.models import create
 from edgekit.models.registry import find_model
 from edgekit.models.source import make_network, resolve
+from edgekit.models.told_input import TIMM
 from edgekit.models.torch_outputs import channels_of
 from edgekit.recipe import Recipe
 from edgekit.training.loop import Channels, seeded
@@ -59,7 +60,7 @@ def trainee(recipe: TrainingRecipe, classes: int) -> Trainee:
 def _users(recipe: TrainingRecipe, classes: int) -> Trainee:
     size = recipe.stages[0].size
     asked = {"model": recipe.model, "weights": "random", "seed": recipe.seed, "preprocessing": {"size": size}}
-    timms = recipe.model.startswith("timm:")
+    timms = recipe.model.startswith(TIMM)
     source = resolve(Recipe.model_validate(asked | ({"num_classes": classes} if timms else {})))
     network = make_network(source)
     if channels_of(network) != 3:

@@ -10,11 +10,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.validate.binomial import at_most
+from edgekit.validate.binomial import Z95, at_most, wilson
 from edgekit.validate.blocks import blocks
 from edgekit.validate.sequential import one_sided, outcome
 
-Z95 = 1.959963984540054
 ERROR: Final = 0.05
 """Of a decision."""
 
@@ -106,24 +105,6 @@ def _among_first(logits: Logits, labels: Labels, most: int) -> NDArray[np.bool_]
     before = (logits > own) | ((logits == own) & (classes < labels[:, None]))
     found: NDArray[np.bool_] = there & (before.sum(1) < most)
     return found
-
-
-def wilson(right: float, count: float, z: float = Z95) -> tuple[float, float]:
-    """Wilson's interval of a proportion, in percent; of 95 % with the usual z. Counts may be fractions."""
-    share, spread = right / count, z * z / count
-    middle = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread * spread / 4) / (1 + spread)
-    return 100 * max(0.0, min(share, middle - half)), 100 * min(1.0, max(share, middle + half))
-
-
-def wilson_corrected(right: float, count: float, z: float = Z95) -> tuple[float, float]:
-    """The same with a correction for counts going in whole steps (Newcombe 1998, method 4): it errs no more often."""
-    share, square = right / count, z * z
-    middle, whole, odd = 2 * right + square, 2 * (count + square), 4 * share * count * (1 - share)
-    under = math.sqrt(max(0.0, square - 2 - 1 / count + odd + 4 * share))
-    over = math.sqrt(max(0.0, square + 2 - 1 / count + odd - 4 * share))
-    low, high = (middle - 1 - z * under) / whole, (middle + 1 + z * over) / whole
-    return 100 * max(0.0, min(share, low)), 100 * min(1.0, max(share, high))
 
 
 def paired_drop(base: Logits, other: Logits, labels: Labels) -> PairedDrop:

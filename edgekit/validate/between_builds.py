@@ -19,14 +19,12 @@ from numpy.typing import NDArray
 from edgekit.bundle.answers import Answers
 from edgekit.validate.accuracy import (
     MOST_IMAGES,
-    Z95,
     PairedDrop,
     fewest,
     images_needed,
     paired_outcomes,
-    wilson,
-    wilson_corrected,
 )
+from edgekit.validate.binomial import Z95, wilson, wilson_corrected
 from edgekit.validate.sequential import Outcome, one_sided, outcome
 
 ERROR: Final = 0.05

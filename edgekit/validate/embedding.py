@@ -23,7 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.errors import InputError
-from edgekit.validate.accuracy import Labels, PairedDrop, paired_outcomes, wilson
+from edgekit.validate.accuracy import Labels, PairedDrop, paired_outcomes
+from edgekit.validate.binomial import wilson
 
 Vectors = NDArray[np.float32]
 """(N, D), a vector of each picture; of any length but zero."""
@@ -68,11 +69,6 @@ class PairScore:
     same: int
     different: int
     of: int
-
-    @property
-    def is_sample(self) -> bool:
-        """Whether not all pairs were looked at."""
-        return self.same + self.different < self.of
 
 
 @dataclass(frozen=True)
@@ -129,13 +125,6 @@ class Reference:
             ),
             drop,
         )
-
-
-def score_embeddings(
-    base: Vectors, made: Vectors, labels: Labels, threshold: float | None = None
-) -> tuple[EmbeddingScore, PairedDrop]:
-    """A variant's vectors `made` against FP32's `base`, both (N, D) of the same pictures; see `reference`."""
-    return reference(base, labels, threshold).score(made)
 
 
 def reference(base: Vectors, labels: Labels, threshold: float | None = None) -> Reference:

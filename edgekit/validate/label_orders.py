@@ -187,10 +187,7 @@ def assignment(cost: NDArray[np.floating]) -> NDArray[np.int64]:
     """For each row of (n, m) costs, n at most m, a column of its own, so that the sum is least (Kuhn and Munkres)."""
     rows, columns = cost.shape
     row_price, column_price = np.zeros(rows + 1), np.zeros(columns + 1)
-    owner, before = (
-        np.zeros(columns + 1, np.int64),
-        np.zeros(columns + 1, np.int64),
-    )  # column 0 is where a search begins
+    owner, before = np.zeros((2, columns + 1), np.int64)  # column 0 is where a search begins
     for row in range(1, rows + 1):
         owner[0], here = row, 0
         least, used = np.full(columns + 1, np.inf), np.zeros(columns + 1, bool)

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from itertools import combinations, pairwise
-from typing import BinaryIO, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -173,22 +173,42 @@ def measure(
         UnavailableError: the process was killed.
         EdgekitError: it failed.
     """
+    told = timed_apart(candidates, shape, runs, max_seconds, on_progress)
+    return summed_up(BenchAnswer.of(told))
+
+
+def timed_apart(
+    candidates: Sequence[Candidate],
+    shape: tuple[int, int, int, int],
+    runs: int,
+    max_seconds: float,
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+    latency_alone: bool = False,
+) -> Any:
+    """What edgekit.validate.latency_worker says at its end, as JSON has it; see `measure`.
+
+    Args:
+        latency_alone: of single pictures, without throughput and power.
+    Raises:
+        UnavailableError: the process was killed.
+        EdgekitError: it failed.
+    """
     spec = {
         "candidates": [asdict(each) for each in candidates],
         "shape": list(shape),
         "runs": runs,
         "max_seconds": max_seconds,
     }
-    answers: list[BenchAnswer] = []
+    answers: list[Any] = []
 
     def hear(line: str) -> None:
         told = json.loads(line)
         if "done" in told:
             on_progress(told["done"], told["total"])
         else:
-            answers.append(BenchAnswer.of(told))
+            answers.append(told)
 
-    worker = module_command("edgekit.validate.latency_worker")
+    worker = module_command("edgekit.validate.latency_worker", *(["--latency-alone"] if latency_alone else []))
     code, last = converse(worker, json.dumps(spec), max_seconds * 3 + LOADING_SECONDS, hear)
     if code < 0:
         raise UnavailableError(
@@ -198,7 +218,7 @@ def measure(
     if code != 0 or not answers:
         why = last or f"exit code {code}"
         raise EdgekitError(f"the timing process failed: {why[:200]}", "A lack of memory can be why.")
-    return summed_up(answers[-1])
+    return answers[-1]
 
 
 def converse(command: Sequence[str], given: str, limit_s: float, on_line: Callable[[str], None]) -> tuple[int, str]:

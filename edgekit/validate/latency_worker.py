@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from typing import TypeAlias
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from edgekit.backends import Compiled, Mode, Session, backend
 from edgekit.runtime.noise import Watch
-from edgekit.runtime.timing import MANY, bench, time_networks
+from edgekit.runtime.timing import MANY, bench, threads, time_networks
 
 Infer: TypeAlias = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
@@ -48,11 +48,11 @@ def main() -> None:
             with Watch() as watch:
                 times = time_networks(infers, picture, spec["runs"], spec["max_seconds"], tell)
             told = {name: each._asdict() for name, each in times.items()}
-            process = watch.taken()._asdict() | {"threads": threads_of(loaded)}
+            process = watch.taken()._asdict() | {"threads": threads(loaded)}
             print(json.dumps({"times": told, "throttled": watch.throttled, "process": process}), flush=True)
             return
         answer = bench(infers, many, picture, spec["runs"], spec["max_seconds"], tell)
-        answer["conditions"]["process"]["threads"] = threads_of(loaded)
+        answer["conditions"]["process"]["threads"] = threads(loaded)
     print(json.dumps(answer), flush=True)
 
 
@@ -64,11 +64,6 @@ def noise(shape: Sequence[int]) -> NDArray[np.uint8]:
 def given(infer: Infer, other: NDArray[np.uint8] | None) -> Infer:
     """The function itself, or one that takes its own pictures in the place of those that all others are given."""
     return infer if other is None else lambda pictures: infer(other)
-
-
-def threads_of(sessions: Mapping[str, Session]) -> dict[str, int | None]:
-    """How many threads compute one picture, by network; None where a backend does not tell."""
-    return {name: getattr(session, "threads", None) for name, session in sessions.items()}
 
 
 def load(compiled: Compiled, mode: Mode) -> AbstractContextManager[Session]:

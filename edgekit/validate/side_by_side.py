@@ -7,22 +7,19 @@ Rigorous benchmarking in reasonable time, 2013).
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from statistics import fmean, stdev
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgekit.devices.noise import TimingProcess
-from edgekit.errors import EdgekitError
 from edgekit.runtime.timing import BLOCK
 from edgekit.validate.faster import t95
-from edgekit.validate.latency import LOADING_SECONDS, Candidate, converse
-from edgekit.validate.own_process import module_command
+from edgekit.validate.latency import Candidate, timed_apart
 from edgekit.validate.quantiles import Bounds, median_bounds
 from edgekit.validate.sequential import Outcome
 
@@ -77,14 +74,16 @@ def side_by_side(
         runs: timed runs of each, over all processes, fewer if max_seconds end before.
         on_progress: called with processes done and processes in all.
     Raises:
-        EdgekitError: a process failed.
+        UnavailableError: a process was killed.
+        EdgekitError: one failed.
     """
     blocks: dict[str, list[NDArray[np.float64]]] = {each.name: [] for each in candidates}
     doubts = dict[str, None]()
     for done in range(PROCESSES):
         shift = done % len(candidates)
         turned = [*candidates[shift:], *candidates[:shift]]
-        told = _ask(turned, shape, max(LEAST_RUNS, -(-runs // PROCESSES)), max_seconds / PROCESSES)
+        each_runs = max(LEAST_RUNS, -(-runs // PROCESSES))
+        told = timed_apart(turned, shape, each_runs, max_seconds / PROCESSES, latency_alone=True)
         for name, times in told["times"].items():
             blocks[name].append(np.array(times["blocks"], np.float64))
             if not times["steady"]:
@@ -97,21 +96,6 @@ def side_by_side(
     names = list(blocks)
     slower = {name: slower_than(blocks[names[0]], blocks[name]) for name in names[1:]}
     return SideBySide({name: _timed(each) for name, each in blocks.items()}, slower, PROCESSES, tuple(doubts))
-
-
-def _ask(candidates: Sequence[Candidate], shape: Sequence[int], runs: int, max_seconds: float) -> Any:
-    """What the process that times says: latencies alone."""
-    spec = {"candidates": [asdict(each) for each in candidates], "shape": list(shape), "runs": runs}
-    told: list[Any] = []
-    worker = module_command("edgekit.validate.latency_worker", "--latency-alone")
-    limit_s = max_seconds * 3 + LOADING_SECONDS
-    code, last = converse(
-        worker, json.dumps({**spec, "max_seconds": max_seconds}), limit_s, lambda line: told.append(json.loads(line))
-    )
-    if code != 0 or not told or "times" not in told[-1]:
-        why = last or f"exit code {code}"
-        raise EdgekitError(f"the timing process failed: {why[:200]}", "A lack of memory can be why.")
-    return told[-1]
 
 
 def slower_than(first: Sequence[NDArray[np.float64]], other: Sequence[NDArray[np.float64]]) -> Slower:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ssh_server import SSHD, Server, start
+from ssh_server import Server
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-pytestmark = pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="there is no sshd here")
 
 
 @pytest.fixture
@@ -35,19 +31,8 @@ def network(tiny_onnx: Callable[..., Path], photos: Callable[..., Path]) -> tupl
     )
 
 
-@pytest.fixture
-def board(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgekit: Run) -> Iterator[Server]:
-    made = start(tmp_path / "sshd", tmp_path / "device")
-    monkeypatch.setenv("EDGEKIT_SSH", made.ssh)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    edgekit("device", "add", "pi", f"ssh://127.0.0.1:{made.port}", "--python", sys.executable)
-    yield made
-    made.process.terminate()
-    made.process.wait()
-
-
 def test_a_board_keeps_the_form_that_is_faster_there(
-    board: Server, network: tuple[object, ...], tmp_path: Path, edgekit: Run
+    pi: Server, network: tuple[object, ...], tmp_path: Path, edgekit: Run
 ) -> None:
     out = tmp_path / "bundle"
     built = edgekit("build", "--target", "raspberry-pi-5", *network, "--out", out)
@@ -64,7 +49,7 @@ def test_a_board_keeps_the_form_that_is_faster_there(
 
 
 def test_a_build_on_a_device_times_fp16_beside_int8(
-    board: Server, network: tuple[object, ...], tmp_path: Path, edgekit: Run
+    pi: Server, network: tuple[object, ...], tmp_path: Path, edgekit: Run
 ) -> None:
     out = tmp_path / "there"
     recipe = tmp_path / "quick.yaml"

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import bundles
 import numpy as np
 import pytest
-from ssh_server import SSHD, Server, start
 
 from edgekit.runtime import Bundle
 
-pytestmark = pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="there is no sshd here")
-
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def pi(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edgekit: Run) -> Iterator[Server]:
-    made = start(tmp_path / "sshd", tmp_path / "device")
-    monkeypatch.setenv("EDGEKIT_SSH", made.ssh)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    edgekit("device", "add", "pi", f"ssh://127.0.0.1:{made.port}", "--python", sys.executable)
-    yield made
-    made.process.terminate()
-    made.process.wait()
 
 
 @pytest.mark.usefixtures("pi")

@@ -12,14 +12,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from bundles import make_bundle
-from ssh_server import SSHD, CuttingProxy, Server, can_make_namespaces, free_port, keygen, start
+from ssh_server import CuttingProxy, Server, can_make_namespaces, free_port, keygen, start
 
 from edgekit.devices import Connection, Device
 from edgekit.devices.remote import Network, RemoteSession, place, probe
@@ -28,22 +28,9 @@ from edgekit.devices.transfer import agent, ask, ensure
 from edgekit.errors import UnavailableError
 from edgekit.runtime import Bundle
 
-pytestmark = [
-    pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="there is no sshd here"),
-    pytest.mark.usefixtures("shared_store"),
-]
+pytestmark = pytest.mark.usefixtures("shared_store")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    made = start(tmp_path / "sshd", tmp_path / "device")
-    monkeypatch.setenv("EDGEKIT_SSH", made.ssh)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    yield made
-    made.process.terminate()
-    made.process.wait()
 
 
 @pytest.fixture

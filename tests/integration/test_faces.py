@@ -22,7 +22,7 @@ from edgekit.models.export import export
 from edgekit.models.keras_weights import expected
 from edgekit.models.source import make_network, resolve
 from edgekit.recipe import Recipe
-from edgekit.validate.embedding import nearest_right, score_embeddings
+from edgekit.validate.embedding import nearest_right, reference
 
 pytestmark = [pytest.mark.network, pytest.mark.slow]
 NAME = "inception_resnet_v1_face"
@@ -153,7 +153,7 @@ def test_faces_are_told_apart(network: nn.Module, faces: Any) -> None:
     assert len(shown) == PICTURES
     vectors = answers(network, shown)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    score, drop = score_embeddings(vectors, vectors, labels)
+    score, drop = reference(vectors, labels).score(vectors)
     assert score.top1 == pytest.approx(99.2, abs=0.9)  # one face of 118 more or less
     assert score.pairs.roc_auc == pytest.approx(0.985, abs=0.003)
     assert score.pairs.false_accept == pytest.approx(1, abs=0.05)

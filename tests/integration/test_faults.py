@@ -16,6 +16,8 @@ import pytest
 from faults import Bench, bench
 from file_faults import NUMBERS
 
+from edgekit.store import Store
+
 FEW: Final = "few"
 MANY: Final = pytest.param("many", marks=pytest.mark.slow)
 LAST_BOUNDARY: Final = 60
@@ -74,21 +76,26 @@ def test_killed_at_random_moments(builds: Bench, right: dict[str, Any], how_many
 def test_stopped_by_a_signal(builds: Bench, right: dict[str, Any], number: int, code: int, how_many: str) -> None:
     """Unlike a kill, a signal leaves nothing in the folder of temporary files."""
     dice, name = random.Random(number), f"signal-{number}-{how_many}"
-    for _ in range(1 if how_many == FEW else 15):
+    stops, wanted = 0, 1 if how_many == FEW else 15
+    while stops < wanted:
         ended = builds.build(name, signal_after_s=dice.uniform(0.5, 5.0), signal=number)
         assert ended.code in (0, code), ended.said
         assert "Traceback" not in ended.said
         assert list(builds.temporary.iterdir()) == []
         builds.check(name)
+        stops += ended.code == code
         if ended.code == 0:
             shutil.rmtree(builds.store(name))
     assert builds.whole(name) == right
 
 
-PLACES: Final = {"stores": (5, 200), "outs": (3,), "tmp": (2,)}
-"""Folders whose disk is full or read-only, and after how many calls that change a file there, for the quick ones."""
+PLACES: Final = {"stores": {5: 2, 200: 2}, "outs": {3: 2}, "tmp": {2: 0}}
+"""Folders whose disk is full or read-only, after how many calls that change a file there, and with what exit code a
+build then ends, for the quick ones."""
 
 EVERY: Final = {"stores": range(0, 340, 9), "outs": range(0, 60, 4), "tmp": range(10)}
+LEAST: Final = {"stores": 30, "outs": 8, "tmp": 2}
+"""Of those, how many must be calls that a build makes."""
 
 
 @pytest.mark.timeout(3600)
@@ -99,24 +106,29 @@ def test_a_disk_is_full_or_read_only(builds: Bench, right: dict[str, Any], why: 
     """At any call: bad input with its reason, or a build that could do without."""
     if builds.library is None:
         pytest.skip("there is no C compiler here")
-    for after in PLACES[place] if how_many == FEW else EVERY[place]:
+    known, faults = PLACES[place] if how_many == FEW else {}, 0
+    for after in known or EVERY[place]:
         name = f"{why}-{place}-{after}-{how_many}"
         below = builds.folder / place
         below.mkdir(exist_ok=True)
         if place != "stores" and after:  # what comes before is known to be right, and comes from the store
             shutil.copytree(builds.store("right"), builds.store(name))
         ended = builds.build(name, under=str(below), call=after, errno=NUMBERS[why])
-        assert ended.code in (0, 2), ended.said
+        happened = (
+            ended.happened["failed"] > 0
+        )  # later calls than a build makes, and removals from a full disk, never fail
+        faults += happened
+        assert ended.code in ((known[after],) if known else (0, 2) if happened else (0,)), ended.said
         assert "Traceback" not in ended.said
-        if ended.code:
-            errors = [line for line in ended.said.splitlines() if line.startswith("edgekit: error: ")]
-            assert len(errors) == 1, ended.said
-            assert "full" in errors[0] or "written" in errors[0] or "Read-only" in errors[0] or "space" in errors[0]
+        errors = [line for line in ended.said.splitlines() if line.startswith("edgekit: error: ")]
+        assert len(errors) == (ended.code != 0), ended.said
+        assert all(any(word in line for word in ("full", "written", "Read-only", "space")) for line in errors), errors
         builds.check(name)
         if place == "tmp":  # nobody could remove what was just made when the disk became read-only
             shutil.rmtree(builds.temporary)
         assert builds.whole(name) == right
         shutil.rmtree(builds.store(name))
+    assert faults >= (len(known) or LEAST[place])
 
 
 @pytest.mark.timeout(1800)
@@ -141,6 +153,7 @@ def test_the_clock_jumps(builds: Bench, right: dict[str, Any], by_s: float) -> N
     name = f"clock{by_s:.0f}"
     ended = builds.build(name, clock=by_s)
     assert ended.code == 0, ended.said
+    assert ended.happened["looks"] > 2, "it never jumped"
     assert builds.whole(name) == right
 
 
@@ -154,6 +167,7 @@ def test_entries_of_the_store_are_spoilt(builds: Bench, right: dict[str, Any], h
     name = f"spoilt-{how.replace(' ', '-')}"
     shutil.copytree(builds.store("right"), builds.store(name))
     entries = sorted((builds.store(name) / "entries").iterdir())
+    records = [(entry / "entry.json").read_bytes() for entry in entries]
     for place, entry in enumerate(entries):
         files = sorted(path for path in entry.rglob("*") if path.is_file() and path.name != "entry.json")
         file, record = files[place % len(files)], entry / "entry.json"
@@ -167,8 +181,11 @@ def test_entries_of_the_store_are_spoilt(builds: Bench, right: dict[str, Any], h
         elif how == "empty record":
             record.write_bytes(b"")
         else:
-            record.write_bytes((entries[place - 1] / "entry.json").read_bytes())
+            record.write_bytes(records[place - 1])
+    store = Store(builds.store(name))
+    assert all(each.problem for each in store.verify()), "one of them is as it was"
     assert builds.whole(name) == right
+    assert [each.problem for each in store.verify()] == [None] * len(entries)
 
 
 @pytest.mark.timeout(1800)

@@ -18,7 +18,6 @@ from typing import Any
 import dying
 import pytest
 from classifiers import PLAIN, Graph, balanced, labelled_by, patches
-from ssh_server import SSHD, start
 
 from edgekit.build.lock import read_lock
 from edgekit.bundle.directory import check_bundle
@@ -360,22 +359,11 @@ def test_a_search_that_was_killed_or_interrupted_goes_on(place: Place, tmp_path:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not os.access(SSHD, os.X_OK), reason="there is no sshd here")
-def test_networks_are_timed_on_a_device(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    server = start(tmp_path / "sshd", tmp_path / "device")
-    monkeypatch.setenv("EDGEKIT_SSH", server.ssh)
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    try:
-        url = f"ssh://{server.address}:{server.port}"
-        added = run(["device", "add", "pi", url, "--python", sys.executable], tmp_path / "store")
-        said = added.communicate(timeout=100)
-        assert added.returncode == 0, said
-        flags = [*place.flags(CALIBRATED, 3, tmp_path / "out"), "--batch", "3", "--front", "1"]
-        flags += ["--front-minutes", "0.05", "--device", "pi"]
-        found = told(run([*flags, "--json"], tmp_path / "store"))
-    finally:
-        server.process.terminate()
-        server.process.wait()
+@pytest.mark.usefixtures("pi")
+def test_networks_are_timed_on_a_device(place: Place, tmp_path: Path) -> None:
+    flags = [*place.flags(CALIBRATED, 3, tmp_path / "out"), "--batch", "3", "--front", "1"]
+    flags += ["--front-minutes", "0.05", "--device", "pi"]
+    found = told(run([*flags, "--json"], tmp_path / "store"))
     own = [each for each in found["trials"] if each["same_as"] is None]
     assert {each["state"] for each in own} == {"complete"}
     assert all(each["latency"]["p50"] > 0 for each in own)

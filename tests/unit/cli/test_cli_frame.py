@@ -70,6 +70,37 @@ def test_every_verb_has_help_with_examples_and_loads_nothing_heavy(verb: str) ->
     assert len(line) < 90
 
 
+def commands_below(command: click.Command, path: str) -> list[tuple[str, click.Command]]:
+    """A command and all below it, each with what a user types to reach it."""
+    found = [(path, command)]
+    if isinstance(command, click.Group):
+        for name in command.list_commands(click.Context(command)):
+            below = command.get_command(click.Context(command), name)
+            assert below is not None
+            found += commands_below(below, f"{path} {name}")
+    return found
+
+
+@pytest.mark.parametrize("option", ["--quiet", "--verbose", "--debug"])
+def test_every_command_takes_the_common_options(option: str) -> None:
+    """Those of groups too: `edgekit device list -q`."""
+    paths = commands_below(cli.group, "edgekit")
+    assert len(paths) > len(cli.VERBS) + 10
+    for path, command in paths:
+        assert sum(option in each.opts for each in command.params) == 1, path
+
+
+def test_quiet_counts_behind_a_command_of_a_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert run("device", "list") == 0
+    assert "there are no devices" in capsys.readouterr().err
+    for arguments in (("device", "list", "-q"), ("device", "-q", "list"), ("-q", "device", "list")):
+        assert run(*arguments) == 0
+        assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     ("error", "code", "words"),
     [
@@ -172,6 +203,15 @@ def test_doctor_names_the_extra_of_what_is_missing(monkeypatch: pytest.MonkeyPat
     assert not cpu["ready"]
     assert "pip install '.[cpu]'" in cpu["hint"]
     assert "pip install '.[cpu]'" in found["advice"][0]
+
+
+def test_doctor_looks_for_something_of_every_extra() -> None:
+    from importlib.metadata import metadata
+
+    from edgekit import DISTRIBUTION
+
+    extras = set(metadata(DISTRIBUTION).get_all("Provides-Extra") or ()) - {"dev"}
+    assert {extra for _, _, extra in doctor.PACKAGES} - {""} == extras
 
 
 def test_doctor_writes_nothing(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.validate.accuracy import accuracy, mcnemar, paired_drop, wilson
+from edgekit.validate.accuracy import accuracy, mcnemar, paired_drop
+from edgekit.validate.binomial import wilson
 from edgekit.validate.fidelity import fidelity
 
 

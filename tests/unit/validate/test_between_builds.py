@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgekit.bundle.answers import Answers
-from edgekit.validate.accuracy import Z95, paired_outcomes
+from edgekit.validate.accuracy import paired_outcomes
 from edgekit.validate.between_builds import Below, Sample, below, common, difference
+from edgekit.validate.binomial import Z95
 from edgekit.validate.sequential import one_sided, outcome
 
 

@@ -20,7 +20,6 @@ from edgekit.validate.embedding import (
     nearest_right,
     reference,
     roc_auc,
-    score_embeddings,
     threshold_at,
     unit_rows,
 )
@@ -58,11 +57,11 @@ def test_by_hand() -> None:
     vectors = np.array([[1, 0], [2, 0.1], [0, 1], [0.1, 3], [1, 0.9]], np.float32)
     labels = np.array([0, 0, 1, 1, 1])
     assert nearest_right(vectors, labels).tolist() == [True, True, True, True, False]
-    score, drop = score_embeddings(vectors, vectors, labels)
+    score, drop = reference(vectors, labels).score(vectors)
     assert (score.top1, score.images, score.unscored) == (80.0, 5, ())
     assert (drop.drop, drop.lost, drop.won, drop.images, drop.p_value) == (0.0, 0, 0, 5, 1.0)
     assert score.cosine == CosineScore(1.0, 1.0)
-    assert (score.pairs.same, score.pairs.different, score.pairs.of, score.pairs.is_sample) == (4, 6, 10, False)
+    assert (score.pairs.same, score.pairs.different, score.pairs.of) == (4, 6, 10)
     # Of six pairs of different classes none may be accepted: the threshold is just above the nearest, the last with
     # the second; both pairs of a class that are nearer than that are accepted, and no other.
     nearest = slow_cosine(vectors[4], vectors[1])
@@ -77,7 +76,7 @@ def test_the_slow_way_says_the_same(seed: int, noise: float, classes: int) -> No
     vectors, labels = clouds(classes, 4, 6, noise, seed)
     order = np.random.Generator(np.random.PCG64(seed)).permutation(len(labels))
     vectors, labels = vectors[order], labels[order]
-    score, _ = score_embeddings(vectors, vectors, labels)
+    score, _ = reference(vectors, labels).score(vectors)
     assert nearest_right(vectors, labels).tolist() == slow_right(vectors, labels)
     same, different = [], []
     for one, other in combinations(range(len(labels)), 2):
@@ -93,10 +92,10 @@ def test_lengths_mean_nothing(seed: int, factor: float) -> None:
     vectors, labels = clouds(seed=seed)
     dice = np.random.Generator(np.random.PCG64(seed))
     stretched = (vectors * (factor * dice.uniform(0.5, 2, (len(vectors), 1)))).astype(np.float32)
-    score, drop = score_embeddings(vectors, stretched, labels)
+    score, drop = reference(vectors, labels).score(stretched)
     assert drop.drop == 0
     assert score.cosine.p1 == pytest.approx(1, abs=1e-5)
-    assert score.pairs.roc_auc == pytest.approx(score_embeddings(vectors, vectors, labels)[0].pairs.roc_auc, abs=1e-5)
+    assert score.pairs.roc_auc == pytest.approx(reference(vectors, labels).score(vectors)[0].pairs.roc_auc, abs=1e-5)
 
 
 def test_the_drop_is_paired_and_the_threshold_is_fp32s() -> None:
@@ -109,7 +108,7 @@ def test_the_drop_is_paired_and_the_threshold_is_fp32s() -> None:
     assert (drop.lost, drop.won) == (int((before & ~after).sum()), int((after & ~before).sum()))
     assert drop.lost >= 3
     assert score.top1 == 100 * after.mean()
-    assert score.pairs.threshold == known.threshold == score_embeddings(vectors, vectors, labels)[0].pairs.threshold
+    assert score.pairs.threshold == known.threshold == reference(vectors, labels).score(vectors)[0].pairs.threshold
     assert score.cosine.p1 < score.cosine.mean < 1
     assert reference(vectors, labels).score(spoilt) == (score, drop)
 
@@ -120,7 +119,7 @@ def test_a_threshold_that_was_told() -> None:
     table = near @ near.T
     same = labels[:, None] == labels[None]
     upper = np.triu(np.ones_like(same), 1)
-    score, _ = score_embeddings(vectors, vectors, labels, 0.4)
+    score, _ = reference(vectors, labels, 0.4).score(vectors)
     assert score.pairs.threshold == 0.4
     assert score.pairs.false_accept == pytest.approx(100 * np.mean(table[upper & ~same] >= 0.4))
     assert score.pairs.false_reject == pytest.approx(100 * np.mean(table[upper & same] < 0.4))
@@ -129,7 +128,7 @@ def test_a_threshold_that_was_told() -> None:
 def test_the_cosine_itself_counts_as_accepted() -> None:
     vectors = np.array([[1, 0], [0, 1], [1, 1], [1, 1]], np.float32)
     labels = np.array([0, 0, 1, 1])
-    pairs = score_embeddings(vectors, vectors, labels, 0.0)[0].pairs
+    pairs = reference(vectors, labels, 0.0).score(vectors)[0].pairs
     assert (pairs.false_accept, pairs.false_reject) == (100.0, 0.0)
 
 
@@ -147,7 +146,7 @@ def test_a_class_of_one_picture_is_named_and_not_scored() -> None:
     vectors, labels = clouds(3, 4)
     alone = np.concatenate([vectors, vectors[:1] + 0.001, vectors[4:5] + 0.001]).astype(np.float32)
     told = np.concatenate([labels, [9, 7]])
-    score, drop = score_embeddings(alone, alone, told)
+    score, drop = reference(alone, told).score(alone)
     assert (score.images, drop.images, score.unscored) == (12, 12, (7, 9))
     # It is still what stands nearest to another: the picture that it was made from is now wrong.
     assert not nearest_right(alone, told)[[0, 4]].any()
@@ -159,9 +158,7 @@ def test_a_class_of_one_picture_is_named_and_not_scored() -> None:
 )
 def test_what_cannot_be_scored_is_refused(labels: list[int], told: str) -> None:
     with pytest.raises(InputError, match=told) as refusal:
-        score_embeddings(
-            np.ones((len(labels), 2), np.float32), np.ones((len(labels), 2), np.float32), np.array(labels, np.int64)
-        )
+        reference(np.ones((len(labels), 2), np.float32), np.array(labels, np.int64))
     assert refusal.value.hint
 
 
@@ -171,7 +168,7 @@ def test_a_vector_that_points_nowhere_is_wrong_and_nobodys_neighbour(bad: float)
     spoilt = vectors.copy()
     spoilt[2] = 0
     spoilt[2, 0] = bad
-    score, drop = score_embeddings(vectors, spoilt, labels, 0.5)
+    score, drop = reference(vectors, labels, 0.5).score(spoilt)
     right = nearest_right(spoilt, labels)
     assert not right[2]
     assert right[np.arange(15) != 2].all()
@@ -183,7 +180,7 @@ def test_a_vector_that_points_nowhere_is_wrong_and_nobodys_neighbour(bad: float)
 
 def test_nothing_points_anywhere() -> None:
     vectors, labels = clouds(2, 3)
-    score, drop = score_embeddings(np.zeros_like(vectors), np.zeros_like(vectors), labels)
+    score, drop = reference(np.zeros_like(vectors), labels).score(np.zeros_like(vectors))
     assert (score.top1, drop.drop) == (0.0, 0.0)
     assert (score.pairs.threshold, score.pairs.false_accept, score.pairs.false_reject) == (-1.0, 0.0, 100.0)
     assert score.pairs.roc_auc == 0.5

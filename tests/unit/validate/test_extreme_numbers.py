@@ -21,12 +21,10 @@ from edgekit.validate.accuracy import (
     mcnemar,
     paired_drop,
     paired_outcomes,
-    wilson,
-    wilson_corrected,
 )
 from edgekit.validate.arithmetic import arithmetic
 from edgekit.validate.between_builds import Below, Sample, below, difference
-from edgekit.validate.binomial import at_most, exactly
+from edgekit.validate.binomial import at_most, exactly, wilson, wilson_corrected
 from edgekit.validate.blocks import CELLS, blocks
 from edgekit.validate.chance import near_chance, of_first
 from edgekit.validate.embedding import cosine_score, roc_auc, threshold_at

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgekit.backends import Compiled
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, UnavailableError
 from edgekit.validate.faster import ratio, t95
 from edgekit.validate.latency import Candidate, _doubts, converse, figures, measure
+from edgekit.validate.side_by_side import side_by_side
 
 
 def times(median: float, rounds: int = 20, noise: float = 0.02, seed: int = 0) -> np.ndarray:
@@ -62,9 +64,19 @@ def test_variants_that_cannot_be_told_apart_are_named() -> None:
     assert len(doubts) == 2
 
 
-def test_a_process_that_fails_says_why() -> None:
+@pytest.mark.parametrize("timed", [measure, side_by_side])
+def test_a_process_that_fails_says_why(timed: Callable[..., object]) -> None:
     with pytest.raises(EdgekitError, match="timing process failed"):
-        measure([Candidate("fp32", Compiled("openvino", "/nowhere/model.xml", "fp32", 0))], (1, 8, 8, 3), 30, 5.0)
+        timed([Candidate("fp32", Compiled("openvino", "/nowhere/model.xml", "fp32", 0))], (1, 8, 8, 3), 30, 5.0)
+
+
+@pytest.mark.parametrize("timed", [measure, side_by_side])
+def test_a_process_that_is_killed_is_a_lack_of_something(
+    timed: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgekit.validate.latency.converse", lambda *told: (-9, "what it said last"))
+    with pytest.raises(UnavailableError, match="was killed by SIGKILL"):
+        timed([Candidate("fp32", Compiled("openvino", "model.xml", "fp32", 0))], (1, 8, 8, 3), 30, 5.0)
 
 
 TALKATIVE = """
