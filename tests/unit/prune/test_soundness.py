@@ -16,14 +16,7 @@ from edgekit.prune.soundness import check_cut, noise, sound
 from edgekit.prune.surgery import silenced, slimmed
 from edgekit.prune.tracing import trace
 
-
-@pytest.fixture(autouse=True)
-def one_thread() -> object:
-    """Tiny networks are slower on several threads, and far slower beside another program."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def some(graph: ChannelGraph, share: float, seed: int) -> Keep:
