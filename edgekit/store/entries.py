@@ -89,9 +89,15 @@ def record_of(content: bytes) -> Record | None:
 
 
 def problem(folder: Path, record: Record | None, thorough: bool) -> str | None:
-    """What is wrong with an entry. A file whose size and time are as they were left is read only if `thorough`."""
+    """What is wrong with an entry. A file whose size and time are as they were left is read only if `thorough`.
+
+    Args:
+        folder: named by its key.
+    """
     if record is None:
         return "its record is missing or damaged"
+    if record.key != folder.name:
+        return "its record is of another entry"
     for name, facts in record.files.items():
         file = folder / name
         try:

@@ -58,7 +58,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list((tmp_path / "work").iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["change", "remove", "record"])
+@pytest.mark.parametrize("damage", ["change", "remove", "record", "another"])
 def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
     store = Store(tmp_path)
     key = store.key("s", {})
@@ -67,8 +67,11 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
         (path / "x.txt").write_text("hullo")
     elif damage == "remove":
         (path / "x.txt").unlink()
-    else:
+    elif damage == "record":
         (path / "entry.json").write_text("{")
+    else:
+        other = Store(tmp_path / "other").build(store.key("t", {}), "t", lambda folder: None).path
+        (path / "entry.json").write_bytes((other / "entry.json").read_bytes())
     assert store.get(key) is None
     assert store.verify()[0].problem is not None
     again = store.build(key, "s", hello)
