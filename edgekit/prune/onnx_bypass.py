@@ -63,9 +63,7 @@ def _replace(value: ir.Value, other: ir.Value) -> None:
 
 
 def _simplify(trunk: ir.Value) -> None:
-    """Leaves out what did something to the sum that is done to the trunk already: a second ReLU, where the exporter does
-    so too, and a second rounding.
-    """
+    """Leaves out what is done to the trunk already: a second rounding, and a second ReLU where the exporter does so."""
     users = [user for user, _ in trunk.uses()]
     if len(users) == 1 and users[0].op_type == "Relu" and _is_rectified(trunk):
         _replace(users[0].outputs[0], trunk)
