@@ -68,6 +68,9 @@ class PruningRecipe(_Part):
     importance: Literal["fisher", "taylor", "magnitude"] | None = Field(
         default=None, description="what channels are worth by; fisher by default, magnitude without images"
     )
+    blocks: bool = Field(
+        default=False, description="with prune auto and images: whole residual blocks may go, beside channels"
+    )
     latency_share: Ratio | None = Field(
         default=None, description="with prune auto: of the unpruned network's latency, what is to be reached"
     )

@@ -126,7 +126,7 @@ def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
     told = EagerNetwork.model_validate_json(Path(compiled.path).read_text(encoding="utf-8"))
     network = create(told.name, num_classes=told.num_classes, width=told.width)
     if told.weights is not None:
-        load_into(network, Path(told.weights))
+        network = load_into(network, Path(told.weights))
     before, held = torch.get_num_threads(), threads_within_quota()
     if held:
         torch.set_num_threads(min(before, held))

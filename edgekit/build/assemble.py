@@ -205,13 +205,14 @@ def pruning_part(pruned: Pruned, dense: GraphFacts, kept: bool, reason: str) -> 
         kept=kept,
         reason=reason,
         importance=pruned.importance,  # type: ignore[arg-type]  # one of the names that the model lists
-        channels=pruning.Counts(before=chosen.units, after=chosen.kept),
+        channels=pruning.Counts(before=chosen.channels[0], after=chosen.channels[1]),
         params=pruning.Counts(before=dense.params, after=facts.params),
         macs=pruning.Counts(before=dense.macs, after=facts.macs),
         latency=None if chosen.latency is None else _latency_fit(chosen.latency),
         recovery=pruning.Recovery(**pruned.recovered.recovery.as_dict(), attempts=pruned.attempts),
         widths=tuple(pruning.Width(**asdict(each)) for each in chosen.widths),
         sensitivity=None if chosen.sensitivity is None else pruning.Sensitivity(**asdict(chosen.sensitivity)),
+        blocks=None if chosen.blocks is None else pruning.Blocks(**asdict(chosen.blocks)),
     )
 
 

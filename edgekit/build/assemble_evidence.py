@@ -73,9 +73,10 @@ def _pruning(lock: Lock, pruned: Pruned) -> evidence.LockedPruning | None:
         )
     return evidence.LockedPruning(
         importance=told.importance,
-        units=told.units,
-        kept=pruned.chosen.kept,
+        units=pruned.chosen.channels[0],
+        kept=pruned.chosen.channels[1],
         layers=sum(each.before != each.after for each in told.widths),
+        blocks=None if told.blocks is None else len(told.blocks.removed),
         recovery=recovery,
     )
 

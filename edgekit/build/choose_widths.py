@@ -1,4 +1,4 @@
-"""The stage that chooses which channels stay: traced, timed on the target, fitted to what they are worth."""
+"""The stage that chooses which channels and blocks stay: traced, timed on the target, fitted to what they are worth."""
 
 from __future__ import annotations
 
@@ -16,7 +16,16 @@ from edgekit.build.weigh import read_scores, traced
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
 from edgekit.models.source import Source
-from edgekit.prune.choice import ChosenWidths, LatencyFit, LatencyStep, Sensitivity, Want, changed, packed
+from edgekit.prune.choice import (
+    ChosenWidths,
+    LatencyFit,
+    LatencyStep,
+    Sensitivity,
+    Want,
+    changed,
+    choice_of_blocks,
+    packed,
+)
 from edgekit.prune.sources import PruningImages
 from edgekit.size import size_of
 from edgekit.store.keys import NOT_IN_KEY
@@ -57,6 +66,7 @@ class ChooseWidthsInput:
         images: to look at sensitivity with; None where there are none.
         scores: what channels are worth, see edgekit.build.weigh; importance: what that is called, for the report.
         granularity: widths are multiples of this, where the target is fast.
+        blocks: whether whole residual blocks may go as well.
         sensitivity: whether to look at how sensitive blocks are, for the report.
         executor: where the whole network is timed; table: where single layers are, None for a ratio.
     """
@@ -70,6 +80,7 @@ class ChooseWidthsInput:
     importance: str = field(metadata=NOT_IN_KEY)
     granularity: int
     preprocessing: Preprocessing
+    blocks: bool
     sensitivity: bool
     seed: int
     executor: Executor
@@ -79,11 +90,11 @@ class ChooseWidthsInput:
 def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.prune.select import keep_best
 
-    network, graph = traced(given.source, given.images, given.preprocessing)
+    network, graph = traced(given.source, given.images, given.preprocessing, given.blocks)
     scores = read_scores(given.scores.path, graph)
     whole = WholeNetwork(given, graph, scores, getattr(network, "constant_names", None), progress)
     chosen, latency = _ratio(given, whole) if given.want.kind == "ratio" else _fitted(given, whole, progress)
-    keep = keep_best(graph, chosen.widths, scores)
+    keep = keep_best(graph, chosen.widths, scores, chosen.removed)
     found = ChosenWidths(
         packed(keep),
         graph.units,
@@ -91,6 +102,7 @@ def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequenc
         tuple(changed(graph, keep)),
         latency,
         _sensitivity(given, network, graph, scores, progress),
+        choice_of_blocks(graph, keep) if given.blocks else None,
     )
     (folder / CHOICE).write_bytes(TypeAdapter(ChosenWidths).dump_json(found))
     return ()
@@ -117,6 +129,9 @@ def _fitted(given: ChooseWidthsInput, whole: WholeNetwork, progress: Progress) -
 
     table = _layer_table(given, whole.graph, progress)
     knapsack = Knapsack(whole.graph, whole.scores, table, given.granularity)
+    if knapsack.without_blocks is not None:
+        beside = knapsack.beside_blocks(whole.measure(knapsack.without_blocks) / whole.dense_ms)
+        knapsack = Knapsack(whole.graph, whole.scores, table, given.granularity, beside)
     budget_ms, share = given.want.budget_ms, given.want.budget_share
     if share is not None:
         budget_ms = share * whole.dense()
@@ -171,12 +186,13 @@ class WholeNetwork:
         return self.dense_ms
 
     def measure(self, chosen: Chosen) -> float:
-        """Milliseconds at these widths: how they compare with the network as it came, timed in turn with it, times
-        what that one takes: a clock that wanders between two choices makes neither look better.
+        """Milliseconds at these widths and without removed blocks: how they compare with the network as it came, timed
+        in turn with it, times what that one takes: a clock that wanders between two choices makes neither look better.
         """
         from edgekit.prune.select import keep_best
 
-        took = self._timed(lambda folder: self._cut(keep_best(self.graph, chosen.widths, self.scores), folder))
+        keep = keep_best(self.graph, chosen.widths, self.scores, chosen.removed)
+        took = self._timed(lambda folder: self._cut(keep, folder))
         self._dense_ms.append(took["dense"])
         return took["pruned"] / took["dense"] * self.dense_ms
 

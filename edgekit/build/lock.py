@@ -51,12 +51,20 @@ class LockedWidth(_Part):
     after: tuple[int, int]
 
 
+class LockedBlocks(_Part):
+    """Of how many residual blocks which ones were removed, to be read and compared."""
+
+    there: int = Field(ge=0)
+    removed: tuple[str, ...]
+
+
 class LockedPruning(_Part):
-    """Which channels stay, and how the accuracy was won back.
+    """Which channels and blocks stay, and how the accuracy was won back.
 
     Attributes:
-        widths: of each layer, to be read and compared.
+        widths: of each layer that stays, to be read and compared.
         units, keep: of the channel graph, see edgekit.prune.choice; it is these that are replayed.
+        blocks: None where blocks were left alone, as in older locks; else each of them is a unit too.
         recovery: the training as it was run; None where nothing was trained.
     """
 
@@ -64,6 +72,7 @@ class LockedPruning(_Part):
     widths: tuple[LockedWidth, ...]
     units: int = Field(ge=0)
     keep: str = Field(pattern="^([0-9a-f]{2})*$")
+    blocks: LockedBlocks | None = Field(default=None)
     recovery: TrainingRecord | None
 
     @model_validator(mode="after")

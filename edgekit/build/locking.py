@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from edgekit.build.lock import Lock, LockedCalibration, LockedPruning, LockedSearch, LockedWidth, versions
+from edgekit.build.lock import Lock, LockedBlocks, LockedCalibration, LockedPruning, LockedSearch, LockedWidth, versions
 from edgekit.errors import InputError
 from edgekit.targets import processor
 
@@ -60,5 +60,6 @@ def _pruning(pruned: Pruned) -> LockedPruning | None:
         widths=tuple(LockedWidth(**asdict(each)) for each in pruned.chosen.widths),
         units=pruned.chosen.units,
         keep=pruned.chosen.keep,
+        blocks=None if pruned.chosen.blocks is None else LockedBlocks(**asdict(pruned.chosen.blocks)),
         recovery=pruned.recovered.recovery.run,
     )

@@ -13,7 +13,7 @@ from edgekit.build.code import source_digest
 from edgekit.build.recover import RECOVER, Recovered, RecoverInput
 from edgekit.build.weigh import WEIGH, WeighInput
 from edgekit.errors import BudgetError, InputError
-from edgekit.prune.choice import ChosenWidths, Want, Width
+from edgekit.prune.choice import ChosenBlocks, ChosenWidths, Want, Width
 from edgekit.store.keys import canonical
 from edgekit.targets import this_machine
 from edgekit.training.failure import TrainingFailed
@@ -107,7 +107,8 @@ def choosing(plan: Plan, run: Runner, origin: Origin, images: PruningImages | No
     _check_logits(plan, origin)
     want = _first_want(plan)
     precision, how, seed = plan.base_precision, plan.recipe.pruning, plan.recipe.seed
-    scores = run(WEIGH, WeighInput(plan.source, images, importance, plan.source.preprocessing, seed))
+    blocks = _may_remove_blocks(plan, run, importance, want)
+    scores = run(WEIGH, WeighInput(plan.source, images, importance, plan.source.preprocessing, seed, blocks))
     return ChooseWidthsInput(
         plan.source,
         origin.quantized.of(precision),
@@ -118,11 +119,25 @@ def choosing(plan: Plan, run: Runner, origin: Origin, images: PruningImages | No
         importance,
         plan.target.channel_granularity,
         plan.source.preprocessing,
+        blocks,
         how.sensitivity,
         seed,
         plan.executor,
         None if want.kind == "ratio" else LayerTable(plan.backend, _table(plan, run, precision)),
     )
+
+
+def _may_remove_blocks(plan: Plan, run: Runner, importance: str, want: Want) -> bool:
+    """Whether whole blocks may go: where images say what they are worth, and a latency how many."""
+    if not plan.recipe.pruning.blocks:
+        return False
+    if want.kind == "ratio":
+        run.warn("--prune-blocks: a ratio removes channels alone; give a latency for blocks to go")
+        return False
+    if importance == "magnitude":
+        run.warn("--prune-blocks: magnitude says nothing of what blocks are worth; only channels are removed")
+        return False
+    return True
 
 
 def _table(plan: Plan, run: Runner, precision: str) -> Path:
@@ -196,6 +211,7 @@ def recovering(plan: Plan, images: PruningImages | None, chosen: ChosenWidths) -
         plan.source,
         chosen.keep,
         chosen.units,
+        chosen.blocks is not None,
         images,
         plan.source.preprocessing,
         how.images,
@@ -218,7 +234,8 @@ def _replayed(plan: Plan, run: Runner, origin: Origin, locked: LockedPruning | N
         raise InputError("the lock's recovery needs the images that it was trained with", "Give --train-data.")
     widths = tuple(Width(each.layer, each.before, each.after) for each in locked.widths)
     kept = bin(int(locked.keep, 16)).count("1")
-    chosen = ChosenWidths(locked.keep, locked.units, kept, widths, None, None)
+    blocks = None if locked.blocks is None else ChosenBlocks(locked.blocks.there, locked.blocks.removed)
+    chosen = ChosenWidths(locked.keep, locked.units, kept, widths, None, None, blocks)
     again = replace(recovering(plan, images, chosen), replay=locked.recovery, seconds=0.0)
     recovered = run(RECOVER, again)
     return Pruned(asked, None, False, "", locked.importance, chosen, recovered, 1)

@@ -38,7 +38,7 @@ class RecoverInput:
     """A network, the channels of it that stay, and how its accuracy is won back.
 
     Attributes:
-        keep, units: see edgekit.prune.choice.
+        keep, units, blocks: see edgekit.prune.choice; blocks: whether there are bits of blocks.
         train_images: how many are trained on; None: what fits into `first_share` of the seconds.
         seconds: the ceiling of all that is done.
         machine: whose pace decides how much fits, and how it rounds.
@@ -48,6 +48,7 @@ class RecoverInput:
     source: Source
     keep: str
     units: int
+    blocks: bool
     images: PruningImages | None
     preprocessing: Preprocessing
     train_images: int | None
@@ -90,12 +91,13 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
     from edgekit.models.export import export_again
     from edgekit.models.source import make_network
     from edgekit.models.weights import write_weights
+    from edgekit.prune.blocks import bypasses
     from edgekit.prune.images import few_pictures
     from edgekit.prune.soundness import check_cut
     from edgekit.prune.tracing import trace
 
     network = make_network(given.source)
-    graph = trace(network, given.preprocessing.size, given.preprocessing.channels)
+    graph = trace(network, given.preprocessing.size, given.preprocessing.channels, given.blocks)
     if graph.units != given.units:
         raise cannot_be_pruned(f"it has {graph.units} units of channels, and what stays was told of {given.units}")
     keep = unpacked(given.keep, given.units)
@@ -107,7 +109,7 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         cut, recovery = _recovered(given, (cut, network, graph, keep), folder, progress)
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
-    write_weights(cut, folder / WEIGHTS, pruned=True)
+    write_weights(cut, folder / WEIGHTS, pruned=True, removed=bypasses(graph, keep))
     write_facts(folder, export_again(given.source, cut, given.preprocessing.size, folder / GRAPH))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()

@@ -31,6 +31,7 @@ class WeighInput:
     Attributes:
         images: to weigh them with; None where there are none: then lengths of filters are what is left.
         importance: a key of edgekit.prune.importance.IMPORTANCES.
+        blocks: whether residual blocks are weighed too.
     """
 
     source: Source
@@ -38,6 +39,7 @@ class WeighInput:
     importance: str
     preprocessing: Preprocessing
     seed: int
+    blocks: bool
 
 
 def _make(given: WeighInput, folder: Path, progress: Progress) -> Sequence[str]:
@@ -46,26 +48,26 @@ def _make(given: WeighInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.prune.importance import DATA_DRIVEN, IMPORTANCES
 
     progress(0, None, f"importance: {given.importance}")
-    network, graph = traced(given.source, given.images, given.preprocessing)
+    network, graph = traced(given.source, given.images, given.preprocessing, given.blocks)
     check_some_left(graph)
     if given.importance not in DATA_DRIVEN or given.images is None:
         scores = IMPORTANCES["magnitude"](network, graph, ())
     else:
         batches = training_batches(given.images, given.preprocessing, IMPORTANCE_IMAGES, given.seed)
         scores = IMPORTANCES[given.importance](network, graph, batches)
-    groups = [group.name for group in graph.groups]
-    arrays = {f"group-{place}": scores[name] for place, name in enumerate(groups)}
-    np.savez(folder / SCORES, names=np.array(groups), **arrays)  # type: ignore[arg-type]
+    arrays = {f"group-{place}": each for place, each in enumerate(scores.values())}
+    np.savez(folder / SCORES, names=np.array(list(scores)), **arrays)  # type: ignore[arg-type]
     return left_alone(graph.left)
 
 
 def traced(
-    source: Source, images: PruningImages | None, preprocessing: Preprocessing
+    source: Source, images: PruningImages | None, preprocessing: Preprocessing, blocks: bool
 ) -> tuple[nn.Module, ChannelGraph]:
     """A network, and those of its channels that can be taken out of it.
 
     Args:
         images: a few of them show what cutting does to its answers.
+        blocks: whether residual blocks that can be taken out are looked for too.
     """
     from edgekit.models.source import make_network
     from edgekit.prune.images import few_pictures
@@ -73,7 +75,7 @@ def traced(
     from edgekit.prune.tracing import trace
 
     network = make_network(source)
-    graph = trace(network, preprocessing.size, preprocessing.channels)
+    graph = trace(network, preprocessing.size, preprocessing.channels, blocks)
     return network, sound(network, graph, few_pictures(images, preprocessing))
 
 
@@ -82,14 +84,16 @@ def _read(folder: Path) -> File:
 
 
 def read_scores(path: Path, graph: ChannelGraph) -> Importance:
-    """What the units of each group are worth, float64 (units,) by the group's name.
+    """What the units of each group are worth, float64 (units,) by the group's name, and each block by its own.
 
     Raises:
         RuntimeError: the file is of another network.
     """
     with np.load(path, allow_pickle=False) as kept:
         scores = {str(name): kept[f"group-{place}"] for place, name in enumerate(kept["names"])}
-    if {name: len(each) for name, each in scores.items()} != {each.name: len(each.units) for each in graph.groups}:
+    wanted = {each.name: len(each.units) for each in graph.groups}
+    with_blocks = {**wanted, **{each.name: 1 for each in graph.blocks}}
+    if {name: len(each) for name, each in scores.items()} not in (wanted, with_blocks):
         raise RuntimeError(f"{path} weighs other channels than the network has")
     return scores
 

@@ -124,6 +124,8 @@ def _show_pruning(pruning: Pruning) -> None:
             say("")
             print_table(table.titles, table.rows)
     say("")
+    if pruning.blocks is not None:
+        say("", f"residual blocks removed: {pruned.blocks(pruning.blocks)}")
     rows = [[each.layer, *map(_arrow, each.before, each.after)] for each in pruned.changed(pruning)]
     print_table(["layer", "in", "out"], rows)
 

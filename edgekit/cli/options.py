@@ -28,6 +28,7 @@ PARTS: Mapping[str, Mapping[str, str]] = {
     "labels": {"labels": "file", "label_offset": "offset", "allow_chance": "allow_chance"},
     "pruning": {
         "importance": "importance",
+        "prune_blocks": "blocks",
         "train_data": "train_data",
         "recovery_images": "images",
         "recovery_minutes": "minutes",
@@ -165,13 +166,20 @@ def label_options(function: AnyFunction) -> AnyFunction:
 
 
 def pruning_options(function: AnyFunction) -> AnyFunction:
-    """Add --importance, --train-data, --recovery-images, --recovery-minutes and --sensitivity/--no-sensitivity."""
+    """Add --importance, --prune-blocks/--no-prune-blocks, --train-data, --recovery-images, --recovery-minutes and
+    --sensitivity/--no-sensitivity.
+    """
     return _stack(
         function,
         click.option(
             "--importance",
             type=click.Choice(("fisher", "taylor", "magnitude")),
             help="What channels are worth by. Default: fisher; magnitude where there are no images.",
+        ),
+        click.option(
+            "--prune-blocks/--no-prune-blocks",
+            default=None,
+            help="Whole residual blocks may go, beside channels. Default: no.",
         ),
         click.option(
             "--train-data",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,7 +78,7 @@ def command(
     for line in found.notes:
         warn(line)
     if weights is not None:
-        load_into(found.network, Path(weights))
+        found = replace(found, network=load_into(found.network, Path(weights)))
     last: list[Tick] = []
     with progress() as bars:
 

@@ -291,7 +291,7 @@ def make_network(source: Source, tell: Callable[[str], None] = lambda line: None
         return timm_models.make(name, source.classes or 0, source.weights, source.by_timm).eval()
     network = factory.make(source.origin)
     if source.weights_sha256 is not None and source.weights is not None:
-        load_into(network, source.weights)
+        network = load_into(network, source.weights)
     _answer_with_one(network, source)
     return network.eval()
 
@@ -311,5 +311,5 @@ def _registered(source: Source, tell: Callable[[str], None]) -> nn.Module:
     outputs = source.classes or (None if state is None else outputs_of(state)) or MODELS[source.name].outputs
     network = create(source.name, num_classes=outputs, width=source.width or 1.0)
     if state is not None and source.weights is not None:
-        load_state(network, state, source.weights, tell)
+        network = load_state(network, state, source.weights, tell)
     return network

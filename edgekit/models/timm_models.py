@@ -116,9 +116,7 @@ def make(name: str, classes: int, weights: Path | None, own: bool) -> nn.Module:
     timm = _imported()
     if weights is None or not own:
         network: nn.Module = timm.create_model(name, num_classes=classes, exportable=True)
-        if weights is not None:
-            load_into(network, weights)
-        return network
+        return network if weights is None else load_into(network, weights)
     # For timm, custom_load says that a file is of another library's format; what the hub has under this name is not.
     overlay = {"file": str(weights)} | ({"custom_load": False} if weights.name == hub.FILE else {})
     try:

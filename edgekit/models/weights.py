@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,6 +17,8 @@ from edgekit.store import ContentIndex
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
+
+    from edgekit.models.bypass import Bypass
 
 PRUNED: Final = "edgekit.pruned"
 """In a safetensors file's metadata: its layers are narrower than the architecture's own."""
@@ -134,19 +136,20 @@ def _why_unread(path: Path, error: Exception) -> str:
     return str(error)[:160]
 
 
-def load_into(network: nn.Module, path: Path) -> None:
-    """Loads a weights file into a network, every name and shape the same.
+def load_into(network: nn.Module, path: Path) -> nn.Module:
+    """Loads a weights file into a network, every name and shape the same; see `load_state`.
 
     Raises:
         InputError: the file is of another architecture, width or number of classes.
     """
-    load_state(network, read_weights(path), path)
+    return load_state(network, read_weights(path), path)
 
 
 def load_state(
     network: nn.Module, given: dict[str, Tensor], path: Path, tell: Callable[[str], None] = lambda line: None
-) -> None:
-    """Loads what `read_weights` read into a network, every name and shape the same.
+) -> nn.Module:
+    """The network with what `read_weights` read, every name and shape the same; it is changed in place, save where the
+    file lacks branches that the network itself adds, and no module in it: then it is another one.
 
     A classifier on top of a network that ends in a vector is left out.
 
@@ -161,6 +164,9 @@ def load_state(
         given = {key: value for key, value in given.items() if key not in on_top}
         tell(f"the weights {path.name} have a classifier on top, which is not used: {', '.join(on_top)}")
     if is_pruned(path):
+        from edgekit.models.bypass import bypassed
+
+        network = bypassed(network, removed_branches(path))
         resize(network, given)
         wanted = network.state_dict()
     missing, unexpected = _unlike(wanted, given), _unlike(given, wanted)
@@ -180,6 +186,7 @@ def load_state(
             (f"They look like {alike}. " if alike else "") + "Give the matching --width and --num-classes.",
         )
     network.load_state_dict(given, strict=False)
+    return network
 
 
 def outputs_of(state: Mapping[str, Tensor]) -> int | None:
@@ -201,16 +208,19 @@ def _some(keys: list[str], what: str) -> str:
     return f"{len(keys)} tensor{'s' if len(keys) > 1 else ''} {what} ({named})"
 
 
-def write_weights(network: nn.Module, path: Path, pruned: bool = False) -> None:
+def write_weights(network: nn.Module, path: Path, pruned: bool = False, removed: Sequence[Bypass] = ()) -> None:
     """Writes a network's state dict as safetensors, floating point in 16 bits where that holds the values.
 
     Args:
         pruned: says in the file that layers are narrower than the architecture's own.
+        removed: branches of the architecture that it lacks.
     """
     from safetensors.torch import save_file
 
+    from edgekit.models.bypass import as_metadata
+
     plain = {key: _in_16_bits(value).contiguous() for key, value in network.state_dict().items()}
-    save_file(plain, path, {PRUNED: "yes"} if pruned else None)
+    save_file(plain, path, {PRUNED: "yes", **as_metadata(removed)} if pruned else None)
 
 
 def _in_16_bits(value: Tensor) -> Tensor:
@@ -221,12 +231,27 @@ def _in_16_bits(value: Tensor) -> Tensor:
 
 def is_pruned(path: Path) -> bool:
     """Whether a weights file says that its layers are narrower than the architecture's own."""
+    return PRUNED in _metadata(path)
+
+
+def removed_branches(path: Path) -> Sequence[Bypass]:
+    """The branches that a weights file says that its network lacks.
+
+    Raises:
+        InputError: it says so in another way.
+    """
+    from edgekit.models.bypass import from_metadata
+
+    return from_metadata(_metadata(path), path)
+
+
+def _metadata(path: Path) -> Mapping[str, str]:
     if path.suffix != ".safetensors":
-        return False
+        return {}
     from safetensors import safe_open
 
     with safe_open(path, "np") as file:  # torch is not needed to read what it says
-        return PRUNED in (file.metadata() or {})
+        return file.metadata() or {}
 
 
 def resize(network: nn.Module, state: Mapping[str, Tensor]) -> None:

@@ -106,6 +106,23 @@ class Group:
 
 
 @dataclass(frozen=True)
+class Block:
+    """A residual branch that can be removed as a whole: its sum with the trunk then gives the trunk.
+
+    Attributes:
+        unit: that stands for it; where that does not stay, nothing inside does.
+        layers: all that are inside, in order; last: those that make what is added: without weights they add zeros.
+        owner: the module within which it is added; empty for the network itself.
+    """
+
+    name: str
+    unit: int
+    layers: tuple[str, ...]
+    last: tuple[str, ...]
+    owner: str
+
+
+@dataclass(frozen=True)
 class Left:
     """A layer whose output channels are left as they are.
 
@@ -128,7 +145,7 @@ class ChannelGraph:
     """All layers in the order of the forward pass, and the groups of units that may be removed.
 
     Attributes:
-        units: how many there are, also of such as are in no group and stay.
+        units: how many there are, also of such as are in no group and stay; those of blocks are the last.
         left: layers that are left as they are, though they are not the last one.
     """
 
@@ -136,6 +153,7 @@ class ChannelGraph:
     groups: tuple[Group, ...]
     units: int
     left: tuple[Left, ...] = ()
+    blocks: tuple[Block, ...] = ()
 
     def everything(self) -> Keep:
         """(units,) nothing removed."""
@@ -166,10 +184,24 @@ def kept_of(units: Units, keep: Keep) -> NDArray[np.bool_]:
     return out
 
 
+def removed_blocks(graph: ChannelGraph, keep: Keep) -> tuple[Block, ...]:
+    """The blocks that do not stay, without those that are inside another one that does not."""
+    gone = [block for block in graph.blocks if not keep[block.unit]]
+    return tuple(each for each in gone if not any(set(each.layers) < set(other.layers) for other in gone))
+
+
+def removed_layers(graph: ChannelGraph, keep: Keep) -> frozenset[str]:
+    """The layers of blocks that do not stay."""
+    return frozenset(name for block in removed_blocks(graph, keep) for name in block.layers)
+
+
 def widths(graph: ChannelGraph, keep: Keep) -> dict[str, tuple[int, int]]:
-    """Convolution or linear layer: channels in and out that stay."""
+    """Convolution or linear layer: channels in and out that stay; none of a layer whose block is removed."""
+    gone = removed_layers(graph, keep)
     return {
-        layer.name: (int(kept_of(layer.inputs, keep).sum()), int(kept_of(layer.outputs, keep).sum()))
+        layer.name: (0, 0)
+        if layer.name in gone
+        else (int(kept_of(layer.inputs, keep).sum()), int(kept_of(layer.outputs, keep).sum()))
         for layer in graph.layers.values()
         if layer.kind != "norm"
     }

@@ -93,13 +93,23 @@ class Sensitivity:
 
 
 @dataclass(frozen=True)
+class ChosenBlocks:
+    """Of how many residual blocks that can be removed which ones are, by name, also those inside others."""
+
+    there: int
+    removed: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ChosenWidths:
-    """Which channels stay, and how that was found.
+    """Which channels and blocks stay, and how that was found.
 
     Attributes:
         keep: a bit for each unit of the channel graph, packed, in hexadecimal (`packed`, `unpacked`).
-        units: how many there are; kept: how many of them stay.
+        units: how many there are, of channels and of blocks; kept: how many of them stay.
+        widths: of the layers that stay.
         latency: None where nothing was timed; sensitivity: None where there were no labelled images.
+        blocks: None where blocks were left alone; else each of them has a bit too.
     """
 
     keep: str
@@ -108,6 +118,13 @@ class ChosenWidths:
     widths: tuple[Width, ...]
     latency: LatencyFit | None
     sensitivity: Sensitivity | None
+    blocks: ChosenBlocks | None = None
+
+    @property
+    def channels(self) -> tuple[int, int]:
+        """Units of channels: how many there are, and how many stay."""
+        there, gone = (0, 0) if self.blocks is None else (self.blocks.there, len(self.blocks.removed))
+        return self.units - there, self.kept - (there - gone)
 
 
 def packed(keep: Keep) -> str:
@@ -132,8 +149,13 @@ def unpacked(keep: str, units: int) -> Keep:
 
 
 def changed(graph: ChannelGraph, keep: Keep) -> Sequence[Width]:
-    """The widths of all layers before and after."""
-    from edgekit.prune.channels import widths
+    """The widths of all layers before and after; without those that are removed."""
+    from edgekit.prune.channels import removed_layers, widths
 
-    before, after = widths(graph, graph.everything()), widths(graph, keep)
-    return [Width(name, before[name], after[name]) for name in before]
+    before, after, gone = widths(graph, graph.everything()), widths(graph, keep), removed_layers(graph, keep)
+    return [Width(name, before[name], after[name]) for name in before if name not in gone]
+
+
+def choice_of_blocks(graph: ChannelGraph, keep: Keep) -> ChosenBlocks:
+    """The blocks of a network, and which do not stay."""
+    return ChosenBlocks(len(graph.blocks), tuple(block.name for block in graph.blocks if not keep[block.unit]))

@@ -9,7 +9,7 @@ from typing import Any, Final
 import torch
 from torch import Tensor, nn
 
-from edgekit.prune.channels import ChannelGraph, Keep
+from edgekit.prune.channels import ChannelGraph, Keep, removed_layers
 from edgekit.prune.surgery import kept_outputs
 from edgekit.prune.teacher import Teacher
 from edgekit.training.distillation import Loss, Taught, answers_loss
@@ -58,8 +58,10 @@ class Distillation:
 
 def compared(graph: ChannelGraph, keep: Keep) -> dict[str, Tensor]:
     """The layers that are compared, batch norms or else convolutions, and positions of their channels that stay."""
-    norms = [layer.name for layer in graph.layers.values() if layer.kind == "norm"]
-    names = norms or [layer.name for layer in graph.layers.values() if layer.kind == "conv"]
+    gone = removed_layers(graph, keep)
+    there = [layer for layer in graph.layers.values() if layer.name not in gone]
+    norms = [layer.name for layer in there if layer.kind == "norm"]
+    names = norms or [layer.name for layer in there if layer.kind == "conv"]
     count = min(FEATURE_LAYERS, len(names))
     chosen = [names[(place + 1) * len(names) // count - 1] for place in range(count)]
     return {name: torch.from_numpy(kept_outputs(graph, keep, name)) for name in chosen}

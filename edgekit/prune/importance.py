@@ -1,7 +1,9 @@
-"""What channels are worth: three measures, one function each, listed in IMPORTANCES.
+"""What channels and blocks are worth: three measures, one function each, listed in IMPORTANCES.
 
 Data-driven ones look at a gate on every channel: the derivative of the loss by a factor that multiplies the channel is
-what removing it would cost to first order.
+what removing it would cost to first order. The gate of a block multiplies all that it adds: its derivative is the sum
+of those of its last layer's channels, so that blocks are weighed in the same units as channels, and channels of a block
+that pull against each other do not make it worth more than it is.
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ Batches: TypeAlias = Iterable[tuple[Tensor, Tensor | None]]
 
 
 def magnitude(network: nn.Module, graph: ChannelGraph, batches: Batches) -> Scores:
-    """The length of a unit's filters as they run, batch norm folded in, against the mean of its group. No images."""
+    """The length of a unit's filters as they run, batch norm folded in, against the mean of its group. It takes no
+    images, and says nothing of blocks, for which there is no such mean.
+    """
     total = np.zeros(graph.units)
     for layer in graph.layers.values():
         if layer.kind == "norm":
@@ -68,9 +72,17 @@ def _add(total: NDArray[np.float64], units: NDArray[np.int64], values: NDArray[n
 
 
 def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callable[[Tensor], Tensor]) -> Scores:
-    """Means over images of a function of each image's slopes (N, channels) of the loss by the gates."""
+    """Means over images of a function of each image's slopes (N, units) of the loss by the gates."""
     total, images = np.zeros(graph.units), 0
-    gated = [layer for layer in graph.layers.values() if not layer.normed and (layer.outputs != FIXED).any()]
+    ends: dict[str, list[int]] = {}
+    for block in graph.blocks:
+        for name in block.last:
+            ends.setdefault(name, []).append(block.unit)
+    gated = [
+        layer
+        for layer in graph.layers.values()
+        if layer.name in ends or (not layer.normed and (layer.outputs != FIXED).any())
+    ]
     gates: list[tuple[Layer, Tensor]] = []
 
     def hook(layer: Layer) -> Callable[[nn.Module, Any, Tensor], Tensor]:
@@ -98,8 +110,13 @@ def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callab
             for layer, gate in gates:
                 there = torch.from_numpy(layer.outputs)
                 of_layer = there != FIXED
-                if gate.grad is not None:  # None: nothing hangs on it
-                    slopes.index_add_(1, there[of_layer], gate.grad.flatten(1)[:, of_layer])
+                if gate.grad is None:  # nothing hangs on it
+                    continue
+                of_channels = gate.grad.flatten(1)
+                if not layer.normed:
+                    slopes.index_add_(1, there[of_layer], of_channels[:, of_layer])
+                for unit in ends.get(layer.name, ()):
+                    slopes[:, unit] += of_channels.sum(1)
             total += of(slopes).sum(0).double().numpy()
             images += len(pictures)
     finally:
@@ -107,4 +124,6 @@ def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callab
             each.remove()
         for parameter in frozen:
             parameter.requires_grad_(True)
-    return {group.name: total[group.units] / max(images, 1) for group in graph.groups}
+    means = total / max(images, 1)
+    blocks = {block.name: means[[block.unit]] for block in graph.blocks}
+    return {**{group.name: means[group.units] for group in graph.groups}, **blocks}

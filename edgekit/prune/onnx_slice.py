@@ -1,4 +1,4 @@
-"""Removing channels from an exported graph, quantized or not: the very graph that pruning gives, without training.
+"""Removing channels and blocks from an exported graph, quantized or not: what pruning gives, without training.
 
 Latency does not depend on what the weights are, so a choice of widths can be measured within seconds: the dense INT8
 graph is cut instead of exporting, calibrating and quantizing the pruned network.
@@ -14,30 +14,49 @@ from typing import Final
 import onnx_ir as ir
 
 from edgekit.errors import InputError
-from edgekit.models.onnx_graph import array_of, dims_of, forget_shapes, infer_shapes, load, name_of, save, set_constant
-from edgekit.prune.channels import FIXED, ChannelGraph, Keep, kept_of
+from edgekit.models.onnx_graph import (
+    array_of,
+    dims_of,
+    drop_unused,
+    forget_shapes,
+    infer_shapes,
+    load,
+    name_of,
+    save,
+    set_constant,
+)
+from edgekit.prune.blocks import weighed
+from edgekit.prune.channels import FIXED, ChannelGraph, Keep, kept_of, removed_blocks, removed_layers
+from edgekit.prune.onnx_bypass import bypass
 from edgekit.prune.onnx_moves import Mask, Passage, Stays
 
 WEIGHT: Final = ".weight"
+WEIGHTED: Final = ("Conv", "Gemm", "MatMul")
 
 
 def cut(
     graph: Path, out: Path, channels: ChannelGraph, keep: Keep, constants_of: Mapping[str, str] | None = None
 ) -> None:
-    """Writes `graph` with the channels of removed units cut out of weights, biases, scales and zero points.
+    """Writes `graph` without removed blocks, and with the channels of removed units cut out of weights, biases, scales
+    and zero points.
 
     Args:
         constants_of: layer: its weight's name in the graph; LAYER.weight by default, as torch exports it.
     Raises:
-        InputError: the weights of a layer are not found in it by their names.
+        InputError: the weights of a layer are not found in it by their names, or make up no block.
     """
     layers = {f"{name}{WEIGHT}": name for name in channels.layers}
     layers |= {constant: layer for layer, constant in (constants_of or {}).items()}
     model = load(graph)
     infer_shapes(model)
-    passage, found = Passage(model.graph), set[str]()
+    gone = removed_layers(channels, keep)
+    if gone:
+        wanted = [frozenset(weighed(channels, block)) for block in removed_blocks(channels, keep)]
+        bypass(model, wanted, lambda node: (_layer(node, layers) or "") if node.op_type in WEIGHTED else "")
+        drop_unused(model)
+    passage, found = Passage(model.graph), set(gone)
     for node in model.graph:
-        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+        if node.op_type not in WEIGHTED:
             passage.through(node)
             continue
         name = _layer(node, layers)

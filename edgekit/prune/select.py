@@ -1,42 +1,50 @@
-"""Choosing widths: the greatest importance kept under a latency, by a knapsack over groups of channels.
+"""Choosing widths and blocks: the greatest importance kept under a latency, by a knapsack over groups of channels and
+whole residual blocks.
 
 In the spirit of HALP (Shen et al. 2022, arXiv 2110.10811), with the latency of a layer taken at its real numbers of
 channels in and out: what a group's width saves is in its own layers and in all that read it. For a price of latency
 each group takes the width with the best balance while the others stand still, until none moves; the price is found by
 bisection. Steps of hardware, where sixteen channels fewer save nothing and the next sixteen all, are so passed over.
+A block stands beside the widths within it, in the spirit of multi-dimensional pruning (Sun et al. 2025, MDP): it goes
+where what it is worth is less than what its layers are, at the widths that they would have.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgekit.prune.channels import ChannelGraph, Geometry, Group, Keep
+from edgekit.prune.blocks import without
+from edgekit.prune.channels import ChannelGraph, Group, Keep
+from edgekit.prune.chosen_blocks import Blocks, State
+from edgekit.prune.layer_costs import LayerCosts
 from edgekit.prune.table import LatencyTable
 
 Importance = Mapping[str, NDArray[np.float64]]
-"""Group name: (width,) what each unit is worth; sums over groups can be compared."""
+"""Group name: (width,) what each unit is worth; sums over groups can be compared. Block name: (1,) what it is."""
 
 SWEEPS: Final = 12
 BISECTIONS: Final = 24
 FLOOR: Final = 8
 """A group keeps at least this part, one in FLOOR, of its channels."""
 
-Cost = Callable[[Geometry, int, int], float]
-"""What a layer costs with so many channels in and out."""
-
 
 @dataclass(frozen=True)
 class Chosen:
-    """Widths by group, what they cost by the table, and the share of importance that they keep."""
+    """Widths by group, 0 inside removed blocks, what they cost by the table, the share of importance that is kept, and
+    the names of the blocks that are removed, also of those inside others.
+    """
 
     widths: Mapping[str, int]
     cost: float
     importance: float
+    removed: tuple[str, ...] = ()
 
 
 def options(width: int, granularity: int) -> tuple[int, ...]:
@@ -65,27 +73,62 @@ def ratio_widths(graph: ChannelGraph, ratio: float, granularity: int) -> dict[st
     }
 
 
-def keep_best(graph: ChannelGraph, widths: Mapping[str, int], importance: Importance) -> Keep:
-    """(units,) the most important units of each group, as many as its width says; the first ones among equals."""
+def keep_best(
+    graph: ChannelGraph, widths: Mapping[str, int], importance: Importance, removed: Sequence[str] = ()
+) -> Keep:
+    """(units,) the most important units of each group, as many as its width says; the first ones among equals.
+
+    Args:
+        removed: names of the blocks that do not stay, with all that is inside them.
+    """
     keep = graph.everything()
     for group in graph.groups:
         order = np.argsort(-importance[group.name], kind="stable")
         keep[group.units[order[widths[group.name] :]]] = False
-    return keep
+    return without(graph, keep, removed)
 
 
 class Knapsack:
-    """One network's groups, layers and importances, made ready to be asked for many budgets."""
+    """One network's groups, blocks, layers and importances, made ready to be asked for many budgets."""
 
-    def __init__(self, graph: ChannelGraph, importance: Importance, table: LatencyTable, granularity: int) -> None:
+    def __init__(
+        self,
+        graph: ChannelGraph,
+        importance: Importance,
+        table: LatencyTable,
+        granularity: int,
+        around_blocks: Mapping[str, float] = MappingProxyType({}),
+    ) -> None:
+        """What blocks cost beside their layers, microseconds, is nothing unless it is told by their names."""
         self._names = [group.name for group in graph.groups]
         self._options = [options_of(group, granularity) for group in graph.groups]
-        self._layers = _Layers(graph, table.microseconds, self._options)
+        self._layers = LayerCosts(graph, table.microseconds, self._options)
         self._worth = [_worth(importance[group.name]) for group in graph.groups]
         self._worths = [worth[list(counts)] for worth, counts in zip(self._worth, self._options, strict=True)]
         self._whole = float(sum(worth[-1] for worth in self._worth)) or 1.0
-        self.dense = self._chosen([group.width for group in graph.groups])
-        self.narrowest = self._chosen([counts[0] for counts in self._options])
+        self._blocks = Blocks(graph, importance, around_blocks)
+        self._ends = (
+            State(tuple(counts[-1] for counts in self._options), frozenset()),
+            State(tuple(counts[0] for counts in self._options), self._blocks.all),
+        )
+        self.dense, self.narrowest = (self._chosen(end) for end in self._ends)
+
+    @property
+    def without_blocks(self) -> Chosen | None:
+        """Every width as it came, and no block; None where there is none that could go."""
+        return self._chosen(State(self._ends[0].widths, self._blocks.all)) if self._blocks.all else None
+
+    def beside_blocks(self, share: float) -> dict[str, float]:
+        """What blocks cost beside their layers, microseconds by name: sums, joins and what else is between layers.
+
+        Args:
+            share: of the whole network's latency, what is left of it without blocks, as measured.
+        """
+        widths, blocks = self._ends[0].widths, sorted(self._blocks.outermost(self._blocks.all))
+        costs = {self._blocks.names[each]: self._layers.of(self._layers.inside([each]), widths) for each in blocks}
+        # so much that without the blocks, and it, the share is what was measured; the rest is taken to be layers alone
+        whole = ((1 - share) * self._layers.total(widths) - sum(costs.values())) / max(share, 0.05)
+        return {name: max(0.0, whole) * cost / sum(costs.values()) for name, cost in costs.items()}
 
     @property
     def dense_cost(self) -> float:
@@ -93,7 +136,7 @@ class Knapsack:
         return self.dense.cost
 
     def within(self, budget: float) -> Chosen | None:
-        """The widths that keep the most importance at a cost of at most `budget` microseconds; None if none do."""
+        """What keeps the most importance at a cost of at most `budget` microseconds; None if nothing does."""
         if self.dense_cost <= budget:
             return self.dense
         if self.narrowest.cost > budget:
@@ -103,7 +146,7 @@ class Knapsack:
         return self._filled(best, budget)
 
     def keeping(self, share: float) -> Chosen:
-        """The cheapest widths that keep this share of the importance."""
+        """The cheapest that keeps this share of the importance."""
         enough = self._search(lambda found: found.importance < share, met=False)
         return min([*enough, self.dense], key=lambda each: each.cost)
 
@@ -123,122 +166,94 @@ class Knapsack:
 
     def _best_at(self, price: float) -> Chosen:
         """The best balance of importance and latency at a price, from both ends."""
-        ends = (self._settled(price, list(each.widths.values())) for each in (self.dense, self.narrowest))
-        return max((self._chosen(w) for w in ends), key=lambda c: c.importance * self._whole - price * c.cost)
+        ends = [self._chosen(self._settled(price, end)) for end in self._ends]
+        return max(ends, key=lambda c: c.importance * self._whole - price * c.cost)
 
-    def _settled(self, price: float, widths: list[int]) -> list[int]:
+    def _settled(self, price: float, state: State) -> State:
+        """Moves one group or block after another to where the balance is best, until none moves.
+
+        What is inside a removed block is given the widths that it would have if the block stayed.
+        """
+        widths, out = list(state.widths), set(state.out)
         for _ in range(SWEEPS):
-            moved = False
+            moved, gone, dead = False, self._layers.inside(out), self._blocks.groups_of(out)
             for group, counts in enumerate(self._options):
-                balance = self._worths[group] - price * self._layers.around(group, widths)
-                best = counts[int(balance.argmax())]
+                costs = self._layers.around(group, widths, () if group in dead else gone)
+                best = counts[int((self._worths[group] - price * costs).argmax())]
                 moved |= best != widths[group]
                 widths[group] = best
+            for block in self._blocks.all:
+                won, more = self._of_block(block, State(tuple(widths), frozenset(out)))
+                if (won > price * more) == (block in out):
+                    moved = True
+                    out ^= {block}
             if not moved:
                 break
-        return widths
+        return State(tuple(widths), frozenset(out))
+
+    def _of_block(self, block: int, state: State) -> tuple[float, float]:
+        """The importance that a block keeps with what is inside it, and what it costs, at the widths of a state."""
+        nested = self._blocks.nested[block] & state.out
+        gone, dead = self._layers.inside(nested), self._blocks.groups_of(nested)
+        lost = sum(self._lost(group, state) for group in self._blocks.groups[block] if group not in dead)
+        lost += self._blocks.lost(nested)
+        more = self._layers.of(self._layers.inside([block]) - gone, state.widths)
+        return self._blocks.worth[block] - lost, more + self._blocks.beside(
+            {block, *self._blocks.nested[block]} - nested
+        )
+
+    def _lost(self, group: int, state: State) -> float:
+        return float(self._worth[group][-1] - self._worth[group][state.widths[group]])
 
     def _filled(self, chosen: Chosen, budget: float) -> Chosen:
-        """Spends what is left of the budget on the widenings that give the most for it."""
-        widths, cost = list(chosen.widths.values()), chosen.cost
+        """Spends what is left of the budget on the widenings, and the blocks, that give the most for it."""
+        state, cost = self._state(chosen), chosen.cost
         while True:
-            best, gain = (0, 0, 0.0), 0.0
-            for group, counts in enumerate(self._options):
-                here = counts.index(widths[group])
-                dearer = self._layers.around(group, widths)[here:]
-                worthier = self._worths[group][here:]
-                mores, wons = (dearer - dearer[0]).tolist(), (worthier - worthier[0]).tolist()
-                for count, more, won in zip(counts[here:], mores, wons, strict=True):
-                    if cost + more <= budget and won / max(more, 1e-3) > gain:
-                        best, gain = (group, count, more), won / max(more, 1e-3)
-            if gain == 0.0:
-                return self._chosen(widths)
-            widths[best[0]] = best[1]
-            cost += best[2]
+            best, gain = None, 0.0
+            for more, won, then in self._fillings(state):
+                if cost + more <= budget and won / max(more, 1e-3) > gain:
+                    best, gain = (more, then), won / max(more, 1e-3)
+            if best is None:
+                return self._chosen(state)
+            cost, state = cost + best[0], best[1]()
 
-    def _chosen(self, widths: list[int]) -> Chosen:
-        kept = sum(worth[count] for worth, count in zip(self._worth, widths, strict=True))
-        told = dict(zip(self._names, widths, strict=True))
-        return Chosen(told, self._layers.total(widths), float(kept / self._whole))
+    def _fillings(self, state: State) -> Iterator[tuple[float, float, Callable[[], State]]]:
+        """Steps that cost more and keep more: how much of both, and what is then."""
+        gone, dead = self._layers.inside(state.out), self._blocks.groups_of(state.out)
+        for group, counts in enumerate(self._options):
+            if group in dead:
+                continue
+            here = counts.index(state.widths[group])
+            dearer = self._layers.around(group, state.widths, gone)[here:]
+            worthier = self._worths[group][here:]
+            mores, wons = (dearer - dearer[0]).tolist(), (worthier - worthier[0]).tolist()
+            for count, more, won in zip(counts[here:], mores, wons, strict=True):
+                yield more, won, partial(state.with_width, group, count)
+        for block in self._blocks.outermost(state.out):
+            out = state.out - {block} - self._blocks.nested[block]
+            for end in self._ends:
+                inside = self._blocks.groups[block]
+                widths = (end.widths[g] if g in inside else width for g, width in enumerate(state.widths))
+                back = (tuple(widths), out)
+                won, more = self._of_block(block, State(*back))
+                yield more, won, partial(State, *back)
+
+    def _state(self, chosen: Chosen) -> State:
+        out = frozenset(place for place in self._blocks.all if self._blocks.names[place] in chosen.removed)
+        widths = (chosen.widths[name] or counts[0] for name, counts in zip(self._names, self._options, strict=True))
+        return State(tuple(widths), out)
+
+    def _chosen(self, state: State) -> Chosen:
+        out = self._blocks.with_nested(state.out)
+        dead, gone = self._blocks.groups_of(out), self._layers.inside(out)
+        lost = sum(self._lost(group, state) for group in range(len(self._names)) if group not in dead)
+        kept = self._whole - lost - self._blocks.lost(out)
+        told = {name: 0 if g in dead else state.widths[g] for g, name in enumerate(self._names)}
+        cost = self._layers.total(state.widths, gone) + self._blocks.beside(self._blocks.all - out)
+        removed = tuple(self._blocks.names[place] for place in sorted(out))
+        return Chosen(told, cost, float(kept / self._whole), removed)
 
 
 def _worth(importance: NDArray[np.float64]) -> NDArray[np.float64]:
     """(width + 1,) importance kept by the best k units."""
     return np.concatenate([[0.0], np.cumsum(-np.sort(-importance))])
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One side of a layer: channels that stay whatever is chosen, and how often each group is among the others."""
-
-    fixed: int
-    times: Mapping[int, int]
-
-    def count(self, widths: list[int], but: int | None = None) -> int:
-        """Channels at some widths, one group's left out."""
-        return self.fixed + sum(times * widths[group] for group, times in self.times.items() if group != but)
-
-
-class _Layers:
-    """What layers cost as functions of the groups' widths; what was computed is remembered."""
-
-    def __init__(self, graph: ChannelGraph, cost: Cost, options: Sequence[tuple[int, ...]]) -> None:
-        self._cost, self._options = cost, options
-        self._known: dict[tuple[int, int, int], float] = {}
-        self._lines: dict[tuple[int, int, int, int], NDArray[np.float64]] = {}
-        of_unit = {int(unit): place for place, group in enumerate(graph.groups) for unit in group.units}
-        group_widths = [group.width for group in graph.groups]
-        self._geometries = list({layer.geometry for layer in graph.layers.values() if layer.geometry is not None})
-        numbers = {geometry: number for number, geometry in enumerate(self._geometries)}
-        self._layers = [
-            (
-                numbers[layer.geometry],
-                _side(layer.inputs, of_unit, group_widths),
-                _side(layer.outputs, of_unit, group_widths),
-            )
-            for layer in graph.layers.values()
-            if layer.geometry is not None
-        ]
-        self._touched: list[list[int]] = [[] for _ in graph.groups]
-        for place, (_, inputs, outputs) in enumerate(self._layers):
-            for group in {*inputs.times, *outputs.times}:
-                self._touched[group].append(place)
-
-    def total(self, widths: list[int]) -> float:
-        """The cost of all layers."""
-        return sum(self._one(geometry, i.count(widths), o.count(widths)) for geometry, i, o in self._layers)
-
-    def around(self, group: int, widths: list[int]) -> NDArray[np.float64]:
-        """For each width that a group may have, the cost of the layers that it is in; the other groups stand still."""
-        costs = np.zeros(len(self._options[group]))
-        for place in self._touched[group]:
-            _, inputs, outputs = self._layers[place]
-            costs += self._line(place, group, inputs.count(widths, group), outputs.count(widths, group))
-        return costs
-
-    def _line(self, place: int, group: int, taken: int, given: int) -> NDArray[np.float64]:
-        """The cost of one layer for each width of a group, beside so many channels in and out of other groups."""
-        key = (place, group, taken, given)
-        if key not in self._lines:
-            geometry, inputs, outputs = self._layers[place]
-            into, out = inputs.times.get(group, 0), outputs.times.get(group, 0)
-            self._lines[key] = np.array(
-                [self._one(geometry, taken + into * count, given + out * count) for count in self._options[group]]
-            )
-        return self._lines[key]
-
-    def _one(self, geometry: int, inputs: int, outputs: int) -> float:
-        key = (geometry, inputs, outputs)
-        if key not in self._known:
-            self._known[key] = self._cost(self._geometries[geometry], inputs, outputs)
-        return self._known[key]
-
-
-def _side(units: NDArray[np.int64], of_unit: Mapping[int, int], group_widths: Sequence[int]) -> _Side:
-    counts: dict[int, int] = {}
-    for unit in units.tolist():
-        group = of_unit.get(unit)  # None: it stays
-        if group is not None:
-            counts[group] = counts.get(group, 0) + 1
-    times = {group: count // group_widths[group] for group, count in counts.items()}
-    return _Side(len(units) - sum(counts.values()), times)

@@ -1,4 +1,6 @@
-"""Whether removing channels is what it should be: the same as if nothing read them. What is not so is left alone."""
+"""Whether removing channels is what it should be: the same as if nothing read them, and removing blocks: the same as if
+they added zeros. What is not so is left alone.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from edgekit.prune.channels import ChannelGraph, Group, Keep, Left, cannot_be_pruned
+from edgekit.errors import InputError
+from edgekit.prune.blocks import without
+from edgekit.prune.channels import Block, ChannelGraph, Group, Keep, Left, cannot_be_pruned
 from edgekit.prune.followed import title
 from edgekit.prune.surgery import silenced, slimmed
 
@@ -19,6 +23,7 @@ CHOICES: Final = 3
 """Random halves that the graph of a network is checked with: one may by chance remove what hardly matters."""
 
 DIFFERS: Final = "removing channels changes what the others compute"
+NOT_WHOLE: Final = "it cannot go as a whole: "
 
 
 def noise(channels: int, height: int, width: int) -> Tensor:
@@ -28,10 +33,11 @@ def noise(channels: int, height: int, width: int) -> Tensor:
 
 
 def sound(network: nn.Module, graph: ChannelGraph, pictures: Tensor) -> ChannelGraph:
-    """The same graph without the groups whose removal would change more than it should; units keep their numbers.
+    """The same graph without the groups and blocks whose removal would change more than it should; units keep their
+    numbers.
 
-    Half of the channels are removed at random, some times, and compared with silencing them. Where that differs, the
-    groups are searched for those that are why.
+    Half of the channels are removed at random, some times, and compared with silencing them; so are all blocks. Where
+    that differs, the groups and blocks are searched for those that are why.
 
     Args:
         pictures: (N, C, H, W) as the network takes them, two or more.
@@ -41,7 +47,9 @@ def sound(network: nn.Module, graph: ChannelGraph, pictures: Tensor) -> ChannelG
     while groups and (fault := _fault(network, graph, pictures, groups)) is not None:  # each alone is right
         left.append(replace(fault, layer=groups[-1].name))
         groups = groups[:-1]
-    return replace(graph, groups=tuple(groups), left=(*graph.left, *left))
+    whole = {id(block) for level in _levels(graph) for block in _whole(network, graph, pictures, level, left)}
+    blocks = tuple(block for block in graph.blocks if id(block) in whole)
+    return replace(graph, groups=tuple(groups), left=(*graph.left, *left), blocks=blocks)
 
 
 def check_cut(network: nn.Module, graph: ChannelGraph, keep: Keep, pictures: Tensor) -> nn.Module:
@@ -70,6 +78,31 @@ def _searched(
     middle = len(groups) // 2
     first, last = groups[:middle], groups[middle:]
     return [*_searched(network, graph, pictures, first, left), *_searched(network, graph, pictures, last, left)]
+
+
+def _levels(graph: ChannelGraph) -> list[list[Block]]:
+    """Blocks by how many others they are inside of: those of one level can go together."""
+    depths = [sum(set(block.layers) < set(other.layers) for other in graph.blocks) for block in graph.blocks]
+    return [[b for b, own in zip(graph.blocks, depths, strict=True) if own == depth] for depth in sorted({*depths})]
+
+
+def _whole(
+    network: nn.Module, graph: ChannelGraph, pictures: Tensor, blocks: Sequence[Block], left: list[Left]
+) -> list[Block]:
+    """Those blocks that are right, found by halving."""
+    keep = without(graph, graph.everything(), [block.name for block in blocks])
+    try:
+        fault = _compared(slimmed(network, graph, keep), silenced(network, graph, keep), pictures)
+    except InputError as error:  # no such branch is found in the module, or it is not followed
+        fault = Left("", "", error.what)
+    if fault is None:
+        return list(blocks)
+    if len(blocks) == 1:
+        left.append(Left(blocks[0].name, "", NOT_WHOLE + (fault.why if fault.why != DIFFERS else "others change too")))
+        return []
+    middle = len(blocks) // 2
+    first, last = blocks[:middle], blocks[middle:]
+    return [*_whole(network, graph, pictures, first, left), *_whole(network, graph, pictures, last, left)]
 
 
 def _fault(network: nn.Module, graph: ChannelGraph, pictures: Tensor, groups: Sequence[Group]) -> Left | None:

@@ -1,4 +1,4 @@
-"""Removing channels from a torch network, or silencing them to see what they were worth."""
+"""Removing channels and blocks from a torch network, or silencing them to see what they were worth."""
 
 from __future__ import annotations
 
@@ -10,19 +10,26 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from edgekit.models.bypass import bypassed
 from edgekit.models.weights import resize
-from edgekit.prune.channels import ChannelGraph, Keep, kept_of
+from edgekit.prune.blocks import bypasses
+from edgekit.prune.channels import ChannelGraph, Keep, kept_of, removed_blocks, removed_layers
 
 
 def slimmed(network: nn.Module, graph: ChannelGraph, keep: Keep) -> nn.Module:
-    """A copy of the network with the channels of removed units cut out of every layer; names stay as they were.
+    """A copy of the network without removed blocks, and with the channels of removed units cut out of every other
+    layer; names stay as they were.
 
     Args:
         keep: (units,) which stay.
+    Raises:
+        InputError: a block that does not stay cannot be taken out.
     """
-    made = copy.deepcopy(network)
-    state = {}
+    made = bypassed(copy.deepcopy(network), bypasses(graph, keep))
+    state, gone = {}, removed_layers(graph, keep)
     for layer in graph.layers.values():
+        if layer.name in gone:
+            continue
         rows, columns = kept_of(layer.outputs, keep), kept_of(layer.inputs, keep)
         if rows.all() and columns.all():
             continue  # also because its weights may be another layer's too
@@ -39,9 +46,15 @@ def slimmed(network: nn.Module, graph: ChannelGraph, keep: Keep) -> nn.Module:
 
 
 def silenced(network: nn.Module, graph: ChannelGraph, keep: Keep) -> nn.Module:
-    """A copy of the network in which nothing reads removed units: the same function as `slimmed`, at the old size."""
+    """A copy of the network in which nothing reads removed units, and removed blocks add zeros: the same function as
+    `slimmed`, at the old size.
+    """
     made = copy.deepcopy(network)
     with torch.no_grad():
+        for block in removed_blocks(graph, keep):
+            for name in block.last:
+                for parameter in made.get_submodule(name).parameters(recurse=False):
+                    parameter.zero_()
         for layer in graph.layers.values():
             gone = torch.from_numpy(~kept_of(layer.inputs, keep))
             if layer.kind in ("conv", "linear") and bool(gone.any()):

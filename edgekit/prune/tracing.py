@@ -17,6 +17,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from edgekit.prune.blocks import Recorder
 from edgekit.prune.channels import ChannelGraph, Kind, cannot_be_pruned
 from edgekit.prune.followed import Call, Followed, tensors_in, title
 from edgekit.prune.joined import ALWAYS, Joined
@@ -25,11 +26,12 @@ from edgekit.prune.operations import OPERATIONS
 from edgekit.size import Size, size_of
 
 
-def trace(network: nn.Module, size: Size | int, channels: int = 3) -> ChannelGraph:
+def trace(network: nn.Module, size: Size | int, channels: int = 3, blocks: bool = False) -> ChannelGraph:
     """Follows the channels of a classifier that takes (N, channels, height, width).
 
     Args:
         size: (height, width), or the side of a square.
+        blocks: whether residual branches that can be removed as a whole are looked for too.
 
     Where nothing can be removed the graph has no groups; why, it says.
 
@@ -39,8 +41,10 @@ def trace(network: nn.Module, size: Size | int, channels: int = 3) -> ChannelGra
     picture = torch.zeros(1, channels, *size_of(size))
     was_training = network.training
     network.eval()
-    follower = Follower(network)
+    recorder = Recorder(network) if blocks else None
+    follower = Follower(network, recorder)
     hooks = [module.register_forward_pre_hook(follower.note) for module in follower.names]
+    hooks += [] if recorder is None else recorder.hooked()
     try:
         with warnings.catch_warnings(), torch.no_grad(), follower:
             warnings.simplefilter("ignore")
@@ -55,14 +59,15 @@ def trace(network: nn.Module, size: Size | int, channels: int = 3) -> ChannelGra
     if not isinstance(made, torch.Tensor) or made.ndim != 2:
         shape = f": a tensor of {tuple(made.shape)}" if isinstance(made, torch.Tensor) else f": {type(made).__name__}"
         raise cannot_be_pruned(f"it does not give logits (N, classes){shape}")
-    return follower.graph(made)
+    return follower.graph(made) if recorder is None else recorder.blocks(made, follower.graph(made))
 
 
 class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Sees every operation of a forward pass, and what channels its tensors hold."""
 
-    def __init__(self, network: nn.Module) -> None:
+    def __init__(self, network: nn.Module, recorder: Recorder | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._recorder = recorder
         self._along: Any = WeakTensorKeyDictionary()
         self._made_by: Any = WeakTensorKeyDictionary()
         self._readers: dict[str, list[str]] = {}
@@ -84,6 +89,8 @@ class Follower(TorchDispatchMode):  # type: ignore[no-untyped-call]
         given = {id(tensor): along for tensor in call.tensors if (along := self._along.get(tensor)) is not None}
         operation = OPERATIONS.get(call.name)
         own = [name for tensor in call.tensors if (name := self.followed.part(tensor)) is not None]
+        if self._recorder is not None:
+            self._recorder.note(call, own[0] if own and call.name in MAKING | NORMING else "")
         if not given and not own:
             return
         for tensor in call.tensors:

@@ -70,6 +70,9 @@ class LockedPruning(Part):
     units: Count
     kept: Count
     layers: Count
+    blocks: Count | None = Field(
+        None, description="Residual blocks that were removed; null where they were left alone."
+    )
     recovery: LockedRecovery | None
 
 

@@ -24,6 +24,13 @@ class Width(Part):
     after: tuple[Positive, Positive]
 
 
+class Blocks(Part):
+    """How many residual blocks could be removed, and which ones were."""
+
+    there: Count
+    removed: tuple[Name, ...]
+
+
 class LatencyStep(Part):
     """A step of the search: what the table of layers foretold, and what the network took, ms."""
 
@@ -106,6 +113,7 @@ class Pruning(Part):
     recovery: Recovery | None
     widths: tuple[Width, ...]
     sensitivity: Sensitivity | None
+    blocks: Blocks | None = Field(None, description="Null where blocks were left alone.")
 
     @model_validator(mode="after")
     def _kept_tells_what(self) -> Pruning:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from edgekit.report.model_pruning import Block, Counts, Pruning, Recovery, Sensitivity, Width
+from edgekit.report.model_pruning import Block, Blocks, Counts, Pruning, Recovery, Sensitivity, Width
 from edgekit.report.summary import MISSING, display_name, milliseconds, number
 
 Points = list[tuple[float, float]]
@@ -104,6 +104,8 @@ def facts(pruning: Pruning) -> list[tuple[str, str]]:
     lines = []
     if pruning.importance:
         lines.append(("Importance", f"{pruning.importance.capitalize()}, per channel"))
+    if pruning.blocks is not None:
+        lines.append(("Blocks removed", blocks(pruning.blocks)))
     latency = pruning.latency
     if latency is not None:
         lines.append(("Layer table", f"{number(latency.table_points, 0)} points, {latency.table}"))
@@ -116,6 +118,13 @@ def facts(pruning: Pruning) -> list[tuple[str, str]]:
         if recovery.tuning is None:
             lines.append(("Tuning accuracy", "not measured"))
     return lines
+
+
+def blocks(found: Blocks) -> str:
+    """Which residual blocks were removed."""
+    if not found.removed:
+        return f"none of {number(found.there, 0)}"
+    return f"{number(len(found.removed), 0)} of {number(found.there, 0)}: {', '.join(found.removed)}"
 
 
 def _recovery(recovery: Recovery) -> str:

@@ -43,6 +43,7 @@ def _pruning(pruned: LockedPruning | None) -> str:
         return "none"
     kept = f"{number(pruned.kept, 0)} of {number(pruned.units, 0)} channels stay"
     kept += f", {number(pruned.layers, 0)} layers changed"
+    kept += f", {number(pruned.blocks, 0)} residual blocks removed" if pruned.blocks else ""
     parts = [f"{pruned.importance}: {kept}" if pruned.importance else kept]
     run = pruned.recovery
     if run is not None:

@@ -74,6 +74,7 @@ def main() -> None:
         GRANULARITY,
         how,
         False,
+        False,
         0,
         plan.executor,
         None,

@@ -109,7 +109,20 @@ def watched(plan: Plan, dense: File) -> WholeNetwork:
     network, how = make_network(plan.source), plan.source.preprocessing
     graph = trace(network, how.size)
     choosing = ChooseWidthsInput(
-        plan.source, dense, "int8", None, Want("knee"), dense, "magnitude", 16, how, False, 0, plan.executor, None
+        plan.source,
+        dense,
+        "int8",
+        None,
+        Want("knee"),
+        dense,
+        "magnitude",
+        16,
+        how,
+        False,
+        False,
+        0,
+        plan.executor,
+        None,
     )
     return WholeNetwork(choosing, graph, magnitude(network, graph, ()), None, lambda done, total, what: None)
 

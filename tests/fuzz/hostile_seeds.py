@@ -62,7 +62,7 @@ def spaces() -> Sequence[bytes]:
 
 
 def locks() -> Sequence[bytes]:
-    from edgekit.build.lock import Lock, LockedPruning, LockedWidth, to_yaml
+    from edgekit.build.lock import Lock, LockedBlocks, LockedPruning, LockedWidth, to_yaml
     from edgekit.recipe import Recipe
 
     pruning = LockedPruning(
@@ -70,6 +70,7 @@ def locks() -> Sequence[bytes]:
         widths=(LockedWidth(layer="a", before=(3, 8), after=(3, 6)),),
         units=12,
         keep="fff0",
+        blocks=LockedBlocks(there=2, removed=("stage.1",)),
         recovery=None,
     )
     made = Lock(
@@ -502,7 +503,7 @@ def safetensors() -> Sequence[bytes]:
     from safetensors.torch import save
 
     state = {"conv.weight": torch.zeros(4, 3, 1, 1), "half": torch.zeros(3, dtype=torch.float16)}
-    return [save(state, {"edgekit.pruned": "yes"})]
+    return [save(state, {"edgekit.pruned": "yes", "edgekit.removed": '[["stage.1", "stage.1.conv"]]'})]
 
 
 @cache

@@ -390,10 +390,15 @@ def onnx(path: Path) -> object:
 
 
 def weights(path: Path) -> object:
-    from edgekit.models.weights import is_pruned, outputs_of, read_weights
+    from edgekit.models.weights import is_pruned, outputs_of, read_weights, removed_branches
 
     found = read_weights(path)
-    return outputs_of(found), is_pruned(path), {key: tuple(value.shape) for key, value in found.items()}
+    return (
+        outputs_of(found),
+        is_pruned(path),
+        removed_branches(path),
+        {key: tuple(value.shape) for key, value in found.items()},
+    )
 
 
 def checkpoint(path: Path) -> object:

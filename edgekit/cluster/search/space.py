@@ -62,6 +62,7 @@ class Space(_Part):
         default=("none",), description="none, auto, or shares of the unpruned network's latency to reach"
     )
     importances: Choices[Importance] | None = Field(default=None, description="what channels are worth by")
+    blocks: Choices[bool] | None = Field(default=None, description="whether whole residual blocks may go too")
     calibration_images: Choices[Annotated[int, Field(ge=1)]] | None = Field(default=None, description="how many")
     calibration_strategies: Choices[Strategy] | None = Field(default=None, description="how they are chosen")
 
@@ -76,6 +77,7 @@ class Setting(_Part):
     runtime: str | None = None
     pruning: Pruning = "none"
     importance: Importance | None = None
+    blocks: bool | None = None
     calibration_images: int | None = None
     calibration_strategy: Strategy | None = None
 
@@ -92,6 +94,7 @@ class Setting(_Part):
             self.precision,
             pruned,
             self.importance,
+            "with blocks" if self.blocks else None,
             f"calibrated {calibrated}" if calibrated else None,
         )
         return ", ".join(part for part in parts if part)
@@ -100,7 +103,8 @@ class Setting(_Part):
         """A recipe with what is set laid over it."""
         given = {"model": self.model, "width": self.width, "precision": self.precision, "runtime": self.runtime}
         changed = {key: value for key, value in given.items() if value is not None}
-        how = {"importance": self.importance} if self.importance is not None else {}
+        told = {"importance": self.importance, "blocks": self.blocks}
+        how = {key: value for key, value in told.items() if value is not None}
         calibration = {"images": self.calibration_images, "strategy": self.calibration_strategy}
         shared = self.pruning if isinstance(self.pruning, float) else None
         return base.model_copy(
@@ -144,6 +148,7 @@ QUESTIONS: Final[Mapping[str, str]] = {
     "precision": "precisions",
     "pruning": "pruning",
     "importance": "importances",
+    "blocks": "blocks",
     "calibration_images": "calibration_images",
     "calibration_strategy": "calibration_strategies",
 }
@@ -173,6 +178,8 @@ def _rank(choice: Choice) -> tuple[float, ...]:
 
 def applies(question: Question, told: Mapping[str, Choice | None]) -> bool:
     """Whether a question makes a difference after what was settled before it."""
+    if question.field == "blocks":
+        return told.get("pruning", "none") != "none" and told.get("importance") != "magnitude"
     if question.field == "importance":
         return told.get("pruning", "none") != "none"
     if question.field in ("calibration_images", "calibration_strategy"):
@@ -275,6 +282,7 @@ def usual_setting(space: Space, plan: Plan) -> Setting:
         "runtime": plan.compiler.RUNTIME,
         "pruning": "auto" if why_not(plan) is None else "none",
         "importance": recipe.pruning.importance or "fisher",
+        "blocks": recipe.pruning.blocks,
         "calibration_images": recipe.calibration.images,
         "calibration_strategy": recipe.calibration.strategy,
     }

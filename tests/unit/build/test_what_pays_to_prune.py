@@ -60,6 +60,7 @@ def tried(stages: Stages) -> Any:
         8,
         None,
         False,
+        False,
         0,
         None,
         None,  # type: ignore[arg-type]

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import network
+from torch import nn
 
 from edgekit.errors import BudgetError
 from edgekit.prune import fit
-from edgekit.prune.channels import ChannelGraph, widths
+from edgekit.prune.blocks import groups_inside
+from edgekit.prune.channels import ChannelGraph, removed_layers, widths
 from edgekit.prune.probes import Probe
 from edgekit.prune.relative import Rounds
 from edgekit.prune.select import Knapsack, keep_best, options, ratio_widths
@@ -24,6 +28,8 @@ from edgekit.prune.tracing import trace
 
 STEP = 4
 """Granularity of the made-up target; its layers cost by whole steps of output channels."""
+COARSE = 32
+"""Another one, for which all choices can be looked at."""
 
 
 def rounds(probes: Sequence[Probe]) -> Rounds:
@@ -63,6 +69,129 @@ def test_the_choice_is_within_the_budget_and_its_cost_is_what_the_table_says(nam
     for group in graph.groups:
         assert chosen.widths[group.name] in options(group.width, STEP)
         assert int(keep[group.units].sum()) == chosen.widths[group.name]
+
+
+class Blocks(nn.Module):
+    """Three residual blocks, one of them inside the branch of another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.head = nn.Conv2d(3, 24, 3, padding=1), nn.Linear(24, 5)
+        self.first, self.last = nn.Conv2d(24, 32, 1), nn.Conv2d(32, 24, 1)
+        self.inner = nn.Sequential(nn.Conv2d(32, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 1))
+        self.other = nn.Sequential(nn.Conv2d(24, 48, 3, padding=1), nn.ReLU(), nn.Conv2d(48, 24, 1))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = torch.relu(self.stem(x))
+        y = self.first(x)
+        x = x + self.last(torch.relu(y + self.inner(y)))
+        return self.head((x + self.other(x)).mean((2, 3)))
+
+
+@cache
+def with_blocks(name: str) -> tuple[ChannelGraph, LatencyTable, dict[str, Any]]:
+    net, size = (Blocks().eval(), 16) if name == "blocks" else network(name)
+    graph = trace(net, size, blocks=True)
+    table = LatencyTable({probe.key(): cost(probe) for probe in probes_for(graph, STEP)}, STEP)
+    dice = np.random.Generator(np.random.PCG64(1))
+    importance = {group.name: dice.random(group.width) ** 4 for group in graph.groups}
+    inside = groups_inside(graph)
+    for block in graph.blocks:
+        channels = sum(float(importance[group.name].sum()) for group in inside[block.name])
+        importance[block.name] = np.array([(0.8 + dice.random()) * channels])
+    return graph, table, importance
+
+
+@pytest.mark.parametrize("name", ["blocks", "residual", "inception_resnet_v2_paper"])
+@settings(deadline=None, max_examples=12)
+@given(fraction=st.floats(0.1, 0.95), beside=st.sampled_from([0.0, 3.0]))
+def test_with_blocks_the_choice_is_within_the_budget_and_its_cost_and_worth_are_what_they_are(
+    name: str, fraction: float, beside: float
+) -> None:
+    graph, table, importance = with_blocks(name)
+    told = {block.name: beside for block in graph.blocks}
+    knapsack = Knapsack(graph, importance, table, STEP, told)
+    chosen = knapsack.within(fraction * knapsack.dense_cost)
+    if chosen is None:
+        assert knapsack.narrowest.cost > fraction * knapsack.dense_cost
+        return
+    assert chosen.cost <= fraction * knapsack.dense_cost + 1e-6
+    keep = keep_best(graph, chosen.widths, importance, chosen.removed)
+    assert {block.name for block in graph.blocks if not keep[block.unit]} == {*chosen.removed}
+    stay = len(graph.blocks) - len(chosen.removed)
+    assert table.total(graph, widths(graph, keep)) + beside * stay == pytest.approx(chosen.cost)
+    gone, whole = removed_layers(graph, keep), sum(float(importance[g.name].sum()) for g in graph.groups)
+    dead = {group.name for name in chosen.removed for group in groups_inside(graph)[name]}
+    lost = sum(
+        worth(graph, importance, b) for b in graph.blocks if b.name in chosen.removed and not nested(graph, b, gone)
+    )
+    for group in graph.groups:
+        assert (int(keep[group.units].sum()) == 0) == (group.name in dead)
+        if group.name not in dead:
+            assert chosen.widths[group.name] in options(group.width, STEP)
+            lost += float(importance[group.name][~keep[group.units]].sum())
+    assert chosen.importance == pytest.approx(1 - lost / whole)
+
+
+def worth(graph: ChannelGraph, importance: dict[str, Any], block: Any) -> float:
+    """Of a block: by itself, but no less than the blocks and channels inside it."""
+    own, inside = {group.name for group in groups_inside(graph)[block.name]}, 0.0
+    for other in graph.blocks:
+        if {*other.layers} < {*block.layers}:
+            own -= {group.name for group in groups_inside(graph)[other.name]}
+            inside += worth(graph, importance, other)
+    return max(float(importance[block.name][0]), inside + sum(float(importance[name].sum()) for name in own))
+
+
+def nested(graph: ChannelGraph, block: Any, gone: frozenset[str]) -> bool:
+    """Whether another block that is gone holds this one."""
+    return any({*block.layers} < {*other.layers} <= gone for other in graph.blocks)
+
+
+@pytest.mark.parametrize("fraction", [0.25, 0.4, 0.6, 0.8])
+def test_no_choice_of_blocks_keeps_much_more_at_the_same_cost(fraction: float) -> None:
+    graph, table, importance = with_blocks("blocks")
+    knapsack = Knapsack(graph, importance, table, COARSE)
+    chosen = knapsack.within(fraction * knapsack.dense_cost)
+    assert chosen is not None
+    best = max(kept(graph, table, importance, fraction * knapsack.dense_cost))
+    assert chosen.importance >= best - 0.02
+
+
+def kept(graph: ChannelGraph, table: LatencyTable, importance: dict[str, Any], budget: float) -> list[float]:
+    """What every choice keeps that is within a budget: all widths, all blocks."""
+    inside = {name: {g.name for g in groups} for name, groups in groups_inside(graph).items()}
+    whole, found = sum(float(importance[g.name].sum()) for g in graph.groups), []
+    for out in subsets([block.name for block in graph.blocks]):
+        dead = set[str]().union(*(inside[name] for name in out))
+        counts = [(0,) if g.name in dead else options(g.width, COARSE) for g in graph.groups]
+        for told in product(*counts):
+            chosen = dict(zip([g.name for g in graph.groups], told, strict=True))
+            keep = keep_best(graph, chosen, importance, out)
+            if table.total(graph, widths(graph, keep)) > budget:
+                continue
+            gone = removed_layers(graph, keep)
+            lost = sum(
+                worth(graph, importance, b) for b in graph.blocks if b.name in out and not nested(graph, b, gone)
+            )
+            lost += sum(float(importance[g.name][~keep[g.units]].sum()) for g in graph.groups if g.name not in dead)
+            found.append(1 - lost / whole)
+    return found
+
+
+def subsets(names: Sequence[str]) -> list[tuple[str, ...]]:
+    return [each for count in range(len(names) + 1) for each in combinations(names, count)]
+
+
+def test_what_is_beside_the_layers_of_blocks_follows_from_the_time_without_them() -> None:
+    graph, table, importance = with_blocks("inception_resnet_v2_paper")
+    plain = Knapsack(graph, importance, table, STEP)
+    assert plain.without_blocks is not None
+    layers = plain.without_blocks.cost / plain.dense_cost
+    assert plain.beside_blocks(layers) == pytest.approx(dict.fromkeys((b.name for b in graph.blocks), 0.0), abs=1e-6)
+    told = Knapsack(graph, importance, table, STEP, plain.beside_blocks(0.8 * layers))
+    assert told.without_blocks is not None
+    assert told.without_blocks.cost / told.dense_cost == pytest.approx(0.8 * layers)
 
 
 @pytest.mark.parametrize("name", ["residual", "inception_v4"])

@@ -137,6 +137,17 @@ def test_without_pruning_nothing_is_said_of_it(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", RENDERERS)
+@pytest.mark.parametrize(
+    ("removed", "said"), [(["stage.1", "stage.3"], "2 of 12: stage.1, stage.3"), ([], "none of 12"), (None, None)]
+)
+def test_every_format_tells_which_blocks_are_gone(form: str, removed: list[str] | None, said: str | None) -> None:
+    blocks = None if removed is None else {"there": 12, "removed": removed}
+    text = RENDERERS[form](validate(report({**PRUNING, "blocks": blocks})))
+    assert ("Blocks removed" in text) is (said is not None)
+    assert said is None or said in text
+
+
+@pytest.mark.parametrize("form", RENDERERS)
 def test_every_format_tells_the_facts(form: str) -> None:
     text = RENDERERS[form](validate(report(PRUNING)))
     for said in (
