@@ -151,7 +151,8 @@ class Candidates:
         """The Q/DQ graph of a configuration, float32 input."""
         if config not in self._graphs:
             give_back()  # so that what one network took does not add to what the next one takes
-            path = self._folder / f"{len(self._graphs)}-{len(config.float_ops)}.onnx"
+            kind = "nncf" if config == config.made_by_nncf else "refined"  # what it is made of is made on the way
+            path = self._folder / f"{len(self._graphs)}-{kind}-{len(config.float_ops)}.onnx"
             if config.float_ops:
                 core, base = self._core(config.equalised), self.make(replace(config, float_ops=()))
                 save(restored(load(base), load(core), config.float_ops), path)
