@@ -12,25 +12,27 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
 
-from edgekit.backends import DEFAULTS, backend
 from edgekit.build.inputs import calibration_inputs, calibration_pictures
+from edgekit.build.operator_costs import extra_microseconds
 from edgekit.build.search_precision import LOCKED, MIXED, SearchInput, SearchResult, TrialResult
 from edgekit.build.stage import Progress
 from edgekit.data.loading import batches
-from edgekit.errors import EdgekitError, InputError
+from edgekit.errors import InputError
 from edgekit.models.onnx_graph import load, save
 from edgekit.quantize.candidates import Outcome, QuantConfig, Score, Trial
 from edgekit.quantize.causes import OUTLYING
 from edgekit.quantize.equalise import equalised, links
 from edgekit.quantize.explain import harmful
 from edgekit.quantize.graphs import write_graph
+from edgekit.quantize.least_squares import with_least_squares
 from edgekit.quantize.observe import ranges
 from edgekit.quantize.ptq import PtqSettings, quantize
 from edgekit.quantize.qdq import restored
+from edgekit.quantize.refit import refitted
 from edgekit.quantize.search import search
+from edgekit.quantize.signed import to_signed
 from edgekit.targets.memory import give_back, peak_bytes
 from edgekit.temporary import temporary_folder
 from edgekit.training.record import TrainingRecord
@@ -40,6 +42,9 @@ from edgekit.validate.fidelity import fidelity
 BATCH: Final = 32
 LOOKED_AT: Final = 48
 """Calibration images that noise is measured on."""
+
+FITTED_ON: Final = 96
+"""Calibration images that biases and roundings are fitted on."""
 
 SUSPECTS: Final = 24
 """Times something is restored to find the operators that do the most harm."""
@@ -133,7 +138,9 @@ class Candidates:
         self._cores: dict[bool, Path] = {False: given.core.path}
         core = load(given.core.path)
         self._links = links(core)
-        self._inputs = calibration_inputs(core, given.calibration, given.preprocessing, LOOKED_AT)
+        self._inputs, self._fitted_on = (
+            calibration_inputs(core, given.calibration, given.preprocessing, count) for count in (LOOKED_AT, FITTED_ON)
+        )
         self._reach: dict[str, NDArray[np.float32]] | None = None
         self._plain_bytes = 0
         self.training: tuple[TrainingRecord, str | None] | None = None
@@ -144,12 +151,15 @@ class Candidates:
         """The Q/DQ graph of a configuration, float32 input."""
         if config not in self._graphs:
             give_back()  # so that what one network took does not add to what the next one takes
-            path = self._folder / f"{len(self._graphs)}-{len(config.float_ops)}.onnx"
+            kind = "nncf" if config == config.made_by_nncf else "refined"  # what it is made of is made on the way
+            path = self._folder / f"{len(self._graphs)}-{kind}-{len(config.float_ops)}.onnx"
             if config.float_ops:
                 core, base = self._core(config.equalised), self.make(replace(config, float_ops=()))
                 save(restored(load(base), load(core), config.float_ops), path)
-            else:
+            elif config == config.made_by_nncf:
                 self._quantized(self._core(config.equalised), config.ptq, path)
+            else:
+                self._refined(config, path)
             self._graphs[config] = path
         return self._graphs[config]
 
@@ -193,7 +203,7 @@ class Candidates:
             self._say(f"sensitivity: {what} {done} of {total}")
 
         harm = harmful(core, made, self._inputs, SUSPECTS, tell)
-        costs = self._costs(made, core, list(harm.won))
+        costs = extra_microseconds(self._given.profiler, made, core, list(harm.won), self._given.preprocessing)
         first = sorted(harm.won, key=lambda name: -harm.won[name] / costs[name])
         return [*first, *(each.operator.name for each in harm.ranked if each.operator.name not in harm.won)]
 
@@ -252,6 +262,21 @@ class Candidates:
         settings = replace(settings, per_tensor=form.per_tensor)
         quantize(core, path, pictures, given.preprocessing, form.signed, settings, form.sums)
 
+    def _refined(self, config: QuantConfig, path: Path) -> None:
+        """What NNCF makes, with the ranges and the roundings that are edgekit's own."""
+        form = self._given.graph_format
+        core, made = load(self._core(config.equalised)), load(self.make(config.made_by_nncf))
+        if config.least_squares:
+            made = with_least_squares(core, made, self._inputs, form.signed)
+        if config.rounded:
+            made = to_signed(made) if form.signed else made  # what the target computes is what layers are fitted to
+
+            def tell(done: int, total: int) -> None:
+                self._say(f"adaptive rounding: {done} of {total}")
+
+            made, _ = refitted(core, made, self._fitted_on, True, form.sums, tell)
+        save(made, path)
+
     def _kept_pictures(self) -> Path:
         """The tuning images drawn or decoded into one file: read in parts, they take no memory."""
         tuning, path = self._given.tuning, self._folder / "pictures"
@@ -276,31 +301,6 @@ class Candidates:
         if not path.exists():
             self._write(graph, path)
         return path
-
-    def _costs(self, made: ir.Model, core: ir.Model, names: Sequence[str]) -> dict[str, float]:
-        """Microseconds that each operator takes more in 16 bits than in INT8, on this processor; 1 where not known."""
-        if self._given.profiler is None:
-            return dict.fromkeys(names, 1.0)
-        in_16_bits = self._profiled(restored(made, core, names), "mixed")
-        in_int8 = self._profiled(made, "int8")
-        return {name: max(1.0, in_16_bits.get(name, 0.0) - in_int8.get(name, 0.0)) for name in names}
-
-    def _profiled(self, graph: ir.Model, precision: str) -> dict[str, float]:
-        assert self._given.profiler is not None
-        profiler = backend(self._given.profiler)
-        with tempfile.TemporaryDirectory(dir=self._folder) as folder:
-            plain, pixels = Path(folder) / "plain.onnx", Path(folder) / "pixels.onnx"
-            save(graph, plain)
-            write_graph(plain, plain, pixels, "mixed", self._given.preprocessing, profiler.graph_format(None))
-            try:
-                layers = profiler.profile(profiler.compile(pixels, Path(folder), precision, DEFAULTS))
-            except EdgekitError:
-                return {}
-        took: dict[str, float] = {}
-        for layer in layers:
-            name = layer.name.partition("/")[0]
-            took[name] = took.get(name, 0.0) + layer.microseconds
-        return took
 
 
 def _silent(done: float, total: float | None, detail: str) -> None:

@@ -121,7 +121,7 @@ def _form_of(out: Path) -> str:
 
 def print_report(report: Report) -> None:
     """Print the verdict and a table that fits a terminal."""
-    from edgekit.report import summary
+    from edgekit.report import precision_search, summary
     from edgekit.report.columns import columns, reasons
     from edgekit.report.method import sums
     from edgekit.report.metrics import metric
@@ -141,6 +141,8 @@ def print_report(report: Report) -> None:
     made_to_fit = report.calibration.int8_sums if report.calibration is not None else None
     if made_to_fit is not None and made_to_fit.how == "16-bit":
         tell(f"INT8: {sums(made_to_fit)}", "  ")
+    if report.precision_search is not None:
+        tell(f"search: {precision_search.moves(report.precision_search)}", "  ")
     for line in summary.gaps(report):
         tell(f"not measured: {line}", "  ")
     for line in report.warnings:

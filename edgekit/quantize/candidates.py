@@ -17,6 +17,8 @@ class QuantConfig:
 
     Attributes:
         ptq: NNCF's settings; equalised: whether channels are equalised before.
+        least_squares: whether ranges of activations are then those of least squared error (see least_squares.py).
+        rounded: whether weights are then rounded for their layer's outputs (see refit.py).
         float_ops: names of the operators that stay in 16 bits; trained: whether it is trained with its quantizers.
     """
 
@@ -24,6 +26,13 @@ class QuantConfig:
     equalised: bool = False
     float_ops: tuple[str, ...] = ()
     trained: bool = False
+    least_squares: bool = False
+    rounded: bool = False
+
+    @property
+    def made_by_nncf(self) -> QuantConfig:
+        """What NNCF makes of it, before anything of edgekit's own."""
+        return QuantConfig(self.ptq, self.equalised)
 
     @property
     def name(self) -> str:
@@ -32,6 +41,9 @@ class QuantConfig:
             *(["equalised channels"] if self.equalised else []),
             *([f"{self.ptq.ranges} ranges"] if self.ptq.ranges != "usual" else []),
             *(["asymmetric activations"] if self.ptq.preset == "mixed" else []),
+            *(["full bias correction"] if self.ptq.biases == "full" else []),
+            *(["least-squares ranges"] if self.least_squares else []),
+            *(["adaptive rounding"] if self.rounded else []),
             *([f"{len(self.float_ops)} operators in 16 bits"] if self.float_ops else []),
             *(["trained"] if self.trained else []),
         ]

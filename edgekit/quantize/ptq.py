@@ -30,12 +30,15 @@ class PtqSettings:
         preset: "performance" has symmetric activations, "mixed" asymmetric ones where that is of use.
         ranges: the estimator of activation ranges: NNCF's own choice, the widest seen, the mean without outliers, the
             mean of quantiles, or the least squared error over a histogram.
+        biases: how NNCF corrects them: each layer by itself ("fast"), or one after another, each with what the
+            quantized network before it makes ("full"), which takes several times as long and fails on some graphs.
         per_tensor: whether each activation has one scale; else inputs of depthwise convolutions have one a channel.
     """
 
     preset: Literal["performance", "mixed"] = "performance"
     ranges: Literal["usual", "min-max", "no-outliers", "quantile", "histogram"] = "usual"
     per_tensor: bool = False
+    biases: Literal["fast", "full"] = "fast"
 
 
 PLAIN: Final = PtqSettings()
@@ -118,6 +121,7 @@ def quantize(
             nncf.Dataset(Stream()),
             subset_size=pictures.count,
             preset=nncf.QuantizationPreset(settings.preset),
+            fast_bias_correction=settings.biases == "fast",
             advanced_parameters=_advanced(settings, signed, sums),
         )
     onnx.save(quantized, str(out))

@@ -164,20 +164,26 @@ def search(
 def _moves(maker: CandidateMaker) -> list[Callable[[QuantConfig], QuantConfig]]:
     """What costs no latency, or little, in the order in which it paid; asymmetric activations cost a tenth."""
 
-    def ptq(**changed: Any) -> Callable[[QuantConfig], QuantConfig]:
+    def nncf(**changed: Any) -> Callable[[QuantConfig], QuantConfig]:
         return lambda config: replace(config, ptq=replace(config.ptq, **changed))
 
-    def equalise(config: QuantConfig) -> QuantConfig:
-        return replace(config, equalised=True)
+    def ranges(name: Any) -> Callable[[QuantConfig], QuantConfig]:
+        return lambda config: replace(config, ptq=replace(config.ptq, ranges=name), least_squares=False)
 
-    far = maker.outliers()
+    def own(**changed: Any) -> Callable[[QuantConfig], QuantConfig]:
+        return lambda config: replace(config, **changed)
+
+    far, equalise = maker.outliers(), own(equalised=True)
     return [
         *([equalise] if far else []),
-        ptq(ranges="min-max"),
-        ptq(ranges="histogram"),
+        ranges("min-max"),
+        own(least_squares=True),
+        ranges("histogram"),
         *([] if far else [equalise]),
-        ptq(ranges="quantile"),
-        *([ptq(preset="mixed")] if maker.takes_asymmetric() else []),
+        own(rounded=True),
+        nncf(biases="full"),
+        ranges("quantile"),
+        *([nncf(preset="mixed")] if maker.takes_asymmetric() else []),
     ]
 
 

@@ -97,6 +97,15 @@ def largest_sums(weights: Weights, pairs: Pairing) -> Weights:
     return _larger(*(side.sum(2).max((1, 2)) for side in even))
 
 
+def saturates(node: ir.Node, weights: Weights, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """(outputs,) whether some sum of products may leave 16 bits.
+
+    Args:
+        weights: (outputs, inputs, places) of a layer, whole numbers; shape: of the weight, as the graph has it.
+    """
+    return largest_sums(weights, pairing(node, shape)) > MOST
+
+
 def _larger(positive: Weights, negative: Weights) -> Weights:
     return np.asarray(np.maximum(positive, negative), np.float64)
 
@@ -133,7 +142,7 @@ def float_weights(quantized: ir.Model, core: ir.Model) -> dict[str, NDArray[Any]
     nodes, floats = {node.name: node for node in quantized.graph}, core.graph.initializers
     found = {}
     for each in operators(quantized, core):
-        constant = _constant_of(nodes[each.name]) if each.weight in floats else None
+        constant = int8_weight(nodes[each.name]) if each.weight in floats else None
         if constant is not None and each.weight is not None:
             found[name_of(constant)] = array_of(floats[each.weight])
     return found
@@ -157,7 +166,7 @@ def with_sums_that_fit(
     out = restored(quantized, core, loose) if loose else quantized.clone()
     changes = []
     for node in tuple(out.graph):
-        constant = _constant_of(node)
+        constant = int8_weight(node)
         if constant is not None:
             lost = _fit(out.graph, node, floats.get(name_of(constant)))
             changes += [] if lost is None else [Change(node.name or "", lost)]
@@ -169,7 +178,7 @@ def saturating(model: ir.Model) -> list[str]:
     """The layers of a Q/DQ graph, by name, whose sums may leave 16 bits."""
     found = []
     for node in model.graph:
-        constant = _constant_of(node)
+        constant = int8_weight(node)
         if constant is not None:
             weight = array_of(constant)
             sums = largest_sums(by_output(node, weight), pairing(node, weight.shape))
@@ -183,7 +192,7 @@ def told_of(model: ir.Model) -> Widened:
     layers = channels = most_layers = widened = 0
     most = 1.0
     for node in model.graph:
-        constant = _constant_of(node)
+        constant = int8_weight(node)
         if constant is None or pairing(node, array_of(constant).shape) == "none":
             continue
         layers, channels = layers + 1, channels + by_output(node, array_of(constant)).shape[0]
@@ -194,7 +203,7 @@ def told_of(model: ir.Model) -> Widened:
     return Widened(layers, channels, most_layers, widened, most)
 
 
-def _constant_of(node: ir.Node) -> ir.Value | None:
+def int8_weight(node: ir.Node) -> ir.Value | None:
     """The signed INT8 constant that a layer's weight is dequantized from, around zero."""
     weight = node.inputs[1] if node.op_type in WEIGHTED and len(node.inputs) > 1 else None
     maker = None if weight is None else weight.producer()
@@ -208,7 +217,7 @@ def _constant_of(node: ir.Node) -> ir.Value | None:
 
 def _is_loose(node: ir.Node) -> bool:
     """Whether a product is of two quantized tensors, and none of them is an INT8 weight that can be made to fit."""
-    if node.op_type not in WEIGHTED or _constant_of(node) is not None:
+    if node.op_type not in WEIGHTED or int8_weight(node) is not None:
         return False
     return all(_is_quantized(value) for value in node.inputs[:2])
 

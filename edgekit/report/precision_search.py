@@ -7,7 +7,7 @@ from typing import Final
 from edgekit.report.model_pruning import PrecisionSearch
 
 HEADING: Final = "The budget loop"
-TITLES: Final = ("tried", "points lost", "KL divergence", "seconds", "then")
+TITLES: Final = ("tried", "points lost", "won", "KL divergence", "seconds", "then")
 
 
 def sentence(search: PrecisionSearch) -> str:
@@ -27,12 +27,33 @@ def rows(search: PrecisionSearch) -> list[tuple[str, ...]]:
         (
             each.name,
             f"{each.drop:.2f}",
+            "" if before is None else f"{before - each.drop:+.2f}",
             f"{each.kl:.4f}",
             f"{each.seconds:.1f}",
             "best so far" if each.best else "",
         )
-        for each in search.trials
+        for each, before in zip(search.trials, _best_before(search), strict=True)
     ]
+
+
+def moves(search: PrecisionSearch) -> str:
+    """What was kept, one after another, and what each won on the tuning images."""
+    what = "points lost" if search.labelled else "% of the answers changed"
+    kept = [
+        f"{each.name} {each.drop:.2f}" + ("" if before is None else f" (won {before - each.drop:.2f})")
+        for each, before in zip(search.trials, _best_before(search), strict=True)
+        if each.best
+    ]
+    return f"{what} on {search.images:,} tuning images: {'; '.join(kept)}"
+
+
+def _best_before(search: PrecisionSearch) -> list[float | None]:
+    """For each network that was tried, what the best before it lost."""
+    found, best = list[float | None](), None
+    for each in search.trials:
+        found.append(best)
+        best = each.drop if each.best else best
+    return found
 
 
 def floats(search: PrecisionSearch) -> str:

@@ -81,6 +81,14 @@ def test_settings_that_help_are_kept_and_built_upon() -> None:
     assert not found.config.float_ops
 
 
+def test_ranges_and_roundings_of_edgekits_own_are_built_upon_each_other() -> None:
+    work = Scripted(lambda way: 4.0 - 2 * way.least_squares - 1.8 * way.rounded)
+    found = search(work, 1.0, 1000.0, work.now)
+    assert found.config == QuantConfig(least_squares=True, rounded=True)
+    assert found.config.name == "least-squares ranges, adaptive rounding"
+    assert found.config.made_by_nncf == QuantConfig()
+
+
 @pytest.mark.parametrize("needed", [1, 2, 3, 7, 8, 13, 20])
 def test_no_more_operators_go_back_than_are_needed(needed: int) -> None:
     work = Scripted(lambda way: 5.0 if len(way.float_ops) < needed else 0.2)
