@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import EdgekitError, InputError
 from edgekit.models.export import export_network
 from edgekit.prune import onnx_slice
+from edgekit.prune.blocks import without
 from edgekit.prune.images import top1, training_batches, tuning_of
 from edgekit.prune.importance import IMPORTANCES
 from edgekit.prune.recover import PrunedNetwork, RecoveryImages, RecoverySettings, recover, reestimate
@@ -86,6 +88,27 @@ def test_the_cut_graph_is_that_of_the_pruned_network(name: str, tmp_path: Path) 
     assert run(tmp_path / "cut.onnx", tmp_path / "compiled", size).shape == (1, 5)
     onnx_slice.cut(dense, tmp_path / "whole.onnx", graph, graph.everything())
     np.testing.assert_array_equal(run(tmp_path / "whole.onnx", tmp_path / "a", size), run(dense, tmp_path / "b", size))
+
+
+@pytest.mark.parametrize("name", ["residual", "depthwise", pytest.param("inception_resnet_v1", marks=pytest.mark.slow)])
+def test_the_graph_without_blocks_is_that_of_the_network_without_them(name: str, tmp_path: Path) -> None:
+    made, size = network(name)
+    graph = trace(made, (size, size), blocks=True)
+    keep = without(graph, graph.everything(), [block.name for block in graph.blocks[:6]])
+    (tmp_path / "dense").mkdir()
+    (tmp_path / "pruned").mkdir()
+    dense = int8(made, size, tmp_path / "dense")
+    pruned = int8(slimmed(made, graph, keep), size, tmp_path / "pruned")
+    onnx_slice.cut(dense, tmp_path / "cut.onnx", graph, keep)
+    assert sorted(shapes(tmp_path / "cut.onnx")) == sorted(shapes(pruned))
+    ours, theirs = (
+        Counter(node.op_type for node in onnx.load(str(path)).graph.node) for path in (tmp_path / "cut.onnx", pruned)
+    )
+    assert ours == theirs
+    assert ours["Add"] == Counter(node.op_type for node in onnx.load(str(dense)).graph.node)["Add"] - len(
+        graph.blocks[:6]
+    )
+    assert run(tmp_path / "cut.onnx", tmp_path / "compiled", size).shape == (1, 5)
 
 
 def shapes(path: Path) -> list[tuple[int, ...]]:

@@ -13,6 +13,7 @@ import onnxruntime
 import pytest
 import torch
 from layouts import network
+from residual_blocks import BLOCKS, Basic, Gated, Nested, PreActivated, Undecided, Whole
 from torch import Tensor, nn
 
 from edgekit.errors import InputError
@@ -31,150 +32,14 @@ from edgekit.prune.tracing import trace
 
 SIZE = 16
 
-
-class Basic(nn.Module):
-    """ReLU(x + b): `b` ends in a batch norm; `gate` squeezes and excites it; the sum is rectified in place."""
-
-    def __init__(self, channels: int = 8, gate: bool = False, scale: float = 1.0) -> None:
-        super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(channels, 12, 3, padding=1, bias=False), nn.BatchNorm2d(12)
-        self.conv2, self.bn2 = nn.Conv2d(12, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels)
-        self.excite = nn.Conv2d(channels, channels, 1) if gate else None
-        self.act, self.scale = nn.ReLU(inplace=True), scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.bn2(self.conv2(self.act(self.bn1(self.conv1(x)))))
-        if self.excite is not None:
-            y = y * torch.sigmoid(self.excite(y.mean((2, 3), keepdim=True)))
-        y = y * self.scale
-        y += x
-        return self.act(y)
-
-
-class PreActivated(nn.Module):
-    """x + conv(relu(bn(x))): the trunk is never rectified."""
-
-    def __init__(self, channels: int = 8) -> None:
-        super().__init__()
-        self.bn1, self.conv1 = nn.BatchNorm2d(channels), nn.Conv2d(channels, channels, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.conv1(torch.relu(self.bn1(x)))
-
-
-class Projected(nn.Module):
-    """Another shape comes out than goes in: neither side of the sum is a trunk."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.down = nn.Conv2d(8, 8, 3, 2, 1), nn.Conv2d(8, 8, 1, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(self.down(x) + self.conv1(x))
-
-
-class Nested(nn.Module):
-    """A branch that has a residual block inside."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.inner, self.last = nn.Conv2d(8, 12, 1), Basic(12), nn.Conv2d(12, 8, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.last(self.inner(self.first(x)))
-
-
-class ReadTwice(nn.Module):
-    """What begins the branch is read elsewhere as well, and so must stay: the rest of it can go."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = torch.relu(self.conv1(x))
-        return torch.relu(x + self.conv2(y)) * y
-
-
-class TrunkElsewhere(nn.Module):
-    """The trunk goes on beside the block too: past it, into a concat."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.block, self.join = Basic(), nn.Conv2d(16, 8, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.join(torch.cat([x, self.block(x)], 1))
-
-
-class Parallel(nn.Module):
-    """Two branches of one trunk, added one after the other, without a module of their own."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.one, self.two = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(torch.add(x + self.one(x), self.two(x), alpha=0.5))
-
-
-class Gated(nn.Module):
-    """Without its weights the branch adds one half: it is none that is gone when it is silent."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(8, 8, 3, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + torch.sigmoid(self.conv1(x))
-
-
-class Undecided(nn.Module):
-    """A block that torch.fx cannot follow: it looks at the values."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv1, self.conv2 = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = self.conv1(x)
-        return x + self.conv2(torch.relu(y) if bool(y.mean() < 1e9) else y)
-
-
-class Whole(nn.Module):
-    """A stem, blocks, and a classifier."""
-
-    def __init__(self, *blocks: nn.Module) -> None:
-        super().__init__()
-        self.stem, self.blocks = (
-            nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(inplace=True)),
-            nn.Sequential(*blocks),
-        )
-        self.head = nn.Linear(8, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(self.blocks(self.stem(x)).mean((2, 3)))
-
-
-BLOCKS: dict[str, tuple[list[nn.Module], list[str]]] = {
-    "plain": ([Basic(), Basic(), Basic()], ["blocks.0", "blocks.1", "blocks.2"]),
-    "scaled": ([Basic(scale=0.2), Basic(scale=0.2)], ["blocks.0", "blocks.1"]),
-    "squeezed": ([Basic(gate=True)], ["blocks.0"]),
-    "pre-activated": ([PreActivated(), PreActivated()], ["blocks.0", "blocks.1"]),
-    "projected": ([Basic(), Projected(), Basic()], ["blocks.0", "blocks.2"]),
-    "nested": ([Nested(), Basic()], ["blocks.0.inner", "blocks.0", "blocks.1"]),
-    "read twice": ([ReadTwice()], ["blocks.0"]),
-    "trunk elsewhere": ([TrunkElsewhere()], ["blocks.0.block"]),
-    "parallel": ([Parallel(), Basic()], ["blocks.0.one", "blocks.0.two", "blocks.1"]),
-}
-"""Blocks between stem and classifier, and the names of those that can be removed."""
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @cache
 def whole(name: str) -> tuple[nn.Module, ChannelGraph]:
     """A network in evaluation mode with batch norms that are not trivial, and what can be removed of it."""
     torch.manual_seed(0)
-    made = Whole(*BLOCKS[name][0])
+    made = Whole(*BLOCKS[name][0]())
     for module in made.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
