@@ -37,7 +37,7 @@ def receive(stream: BinaryIO) -> Optional[Tuple[Header, bytes]]:
         header = json.loads(told.decode("utf-8"))
     except RecursionError:
         raise ValueError("no frame: its header is nested too deeply")
-    count = header.get("bytes", 0) if isinstance(header, dict) else None
+    count: Any = header.get("bytes", 0) if isinstance(header, dict) else None
     if not is_whole_number(count) or count > MAX_PAYLOAD_BYTES:
         raise ValueError("no frame: its header tells of no number of bytes")
     payload = _exactly(stream, count)

@@ -27,7 +27,8 @@ from edgekit.cluster.search.trials import (
 )
 from edgekit.cluster.search.workers import Lost, Part, Workers
 from edgekit.prune.choice import ChosenWidths
-from edgekit.validate.accuracy import paired_outcomes, wilson
+from edgekit.validate.accuracy import paired_outcomes
+from edgekit.validate.binomial import wilson
 
 Told = Sequence[TrialRecord]
 """Trials of earlier batches, in the order of their numbers."""
