@@ -67,11 +67,21 @@ def _simplify(trunk: ir.Value) -> None:
     users = [user for user, _ in trunk.uses()]
     if len(users) == 1 and users[0].op_type == "Relu" and _is_rectified(trunk):
         _replace(users[0].outputs[0], trunk)
+        _drop(users[0])
     if (maker := trunk.producer()) is None or maker.op_type != "DequantizeLinear":
         return
     for rounding in [user for user, _ in trunk.uses() if user.op_type == "QuantizeLinear"]:
         for back in [user for user, _ in rounding.outputs[0].uses() if user.op_type == "DequantizeLinear"]:
             _replace(back.outputs[0], trunk)
+            _drop(back)
+        _drop(rounding)
+
+
+def _drop(node: ir.Node) -> None:
+    """Takes a node out that nothing reads: it would count as a reader of what it is made of."""
+    assert node.graph is not None
+    if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+        node.graph.remove(node, safe=True)
 
 
 def _is_rectified(value: ir.Value) -> bool:
