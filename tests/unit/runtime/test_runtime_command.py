@@ -14,6 +14,7 @@ from edgekit.runtime.kept import keep
 
 WAITS = """
 import os, signal, sys, time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # ignored where the tests run under nohup, which is respected
 from edgekit.runtime import command
 def wait(told):
     try:
