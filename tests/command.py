@@ -45,10 +45,10 @@ def run_edgekit(
     """
     words = [str(each) for each in arguments]
     command = [sys.executable, "-m", "edgekit", *words]
-    environment = dict(os.environ if env is None else env)
+    environment = _plain(os.environ if env is None else env)
     if fresh or not _forks_alike(environment):
         return subprocess.run(
-            command, capture_output=True, text=True, timeout=timeout, check=False, env=env, cwd=cwd, stdin=stdin
+            command, capture_output=True, text=True, timeout=timeout, check=False, env=environment, cwd=cwd, stdin=stdin
         )
     job = Job(words, environment, str(Path.cwd() if cwd is None else cwd.absolute()))
     ended = _started()[0].run(job, 0 if stdin is None else stdin.fileno(), timeout)
@@ -62,7 +62,14 @@ def _started() -> tuple[ForkServer, Mapping[str, str], str]:
     """The fork server of this process, and what it was started with."""
     server = ForkServer()
     atexit.register(server.close)
-    return server, dict(os.environ), surroundings()
+    return server, _plain(os.environ), surroundings()
+
+
+def _plain(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without what torch adds to that of the process in which tests run: no user has it, and after it no
+    fork would be taken for what a fresh process is.
+    """
+    return {name: value for name, value in environment.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
 
 
 def _forks_alike(environment: Mapping[str, str]) -> bool:
