@@ -30,7 +30,8 @@ def bypass(model: ir.Model, wanted: Collection[Layers], layer_of: Callable[[ir.N
         trunk = next(value for value in total.inputs if value is not None and value.producer() is not end)
         _replace(total.outputs[0], trunk)
         for node in [nodes[place] for place in sorted(branch.inside | {branch.total}, reverse=True)]:
-            model.graph.remove(node, safe=True)
+            if node.graph is not None:  # else a branch before this one has left it out
+                model.graph.remove(node, safe=True)
         _simplify(trunk)
 
 
