@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,15 @@ TESTS = Path(__file__).resolve().parents[1]
 def test_the_longest_files_are_there() -> None:
     assert sorted(set(LONGEST) - {path.name for path in TESTS.rglob("test_*.py")}) == []
     assert len(set(LONGEST)) == len(LONGEST)
+
+
+def test_no_folder_of_tests_is_passed_over(request: pytest.FixtureRequest) -> None:
+    """As pytest does with those called build, unless its settings say otherwise."""
+    patterns = request.config.getini("norecursedirs")
+    folders = {path.parent for path in TESTS.rglob("test_*.py")}
+    parts = {part for folder in folders for part in folder.relative_to(TESTS).parts}
+    assert "build" in parts
+    assert [(part, each) for part in sorted(parts) for each in patterns if fnmatch(part, each)] == []
 
 
 def test_what_is_made_once_is_made_by_one_of_several(tmp_path_factory: pytest.TempPathFactory) -> None:
