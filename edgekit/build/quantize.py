@@ -12,6 +12,7 @@ from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.data.calibration import CalibrationData
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.quantize.graph_format import GraphFormat
+from edgekit.runtime.forms import DLA
 from edgekit.targets import dla_leaves_means
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from edgekit.build.plan import Plan
 
 QUANTIZED: Final = "quantized.onnx"
-DLA_FILES: Final = ("model.dla.onnx", "model.dla.cache")
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def _quantize(given: QuantizeInput, calibration: CalibrationData, out: Path, pro
 def _read(folder: Path) -> Quantized:
     graphs = {name: kept_file(folder, f"{name}.onnx") for name in GRAPHS if (folder / f"{name}.onnx").exists()}
     quantized = kept_file(folder, QUANTIZED) if (folder / QUANTIZED).exists() else None
-    return Quantized(graphs, quantized, tuple(kept_file(folder, n) for n in DLA_FILES if (folder / n).exists()))
+    return Quantized(graphs, quantized, tuple(kept_file(folder, n) for n in DLA if (folder / n).exists()))
 
 
 GRAPHS: Final = ("fp32", "fp16", "int8")

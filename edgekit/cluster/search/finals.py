@@ -27,6 +27,7 @@ from edgekit.store import file_sha256
 from edgekit.store.opening import StoreSettings
 from edgekit.temporary import temporary_folder
 from edgekit.validate.side_by_side import SideBySide
+from edgekit.whole_files import written_whole
 
 FOLDER: Final = "front"
 DEFAULT: Final = "default"
@@ -114,9 +115,8 @@ def timed_again(
     given = {str(place): read_files(each) for place, each in enumerate(there)}
     found: SideBySide = workers().alone(Part(again, (given, runs, max_seconds)))
     content = TypeAdapter(TimedBundles).dump_json(TimedBundles(manifests, runs, max_seconds, found))
-    partial = path.with_name(f".{TIMED}")
-    partial.write_bytes(content)
-    partial.replace(path)
+    with written_whole(path) as partial:
+        partial.write_bytes(content)
     return found
 
 

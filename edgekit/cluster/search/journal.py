@@ -22,6 +22,7 @@ from edgekit.cluster.search.proposals import Objective, Sampler
 from edgekit.cluster.search.space import Setting, Space
 from edgekit.errors import InputError
 from edgekit.recipe import Recipe
+from edgekit.whole_files import partial_of, written_whole
 
 TRIALS: Final = "trials.jsonl"
 SETTINGS: Final = "settings.json"
@@ -254,12 +255,11 @@ def _check(folder: Path, settings: Settings) -> None:
         if differing is not None:
             raise InputError(f"{folder} is of another search: {differing}", "Give the same, or another --out.")
         return
-    others = sorted(each.name for each in folder.iterdir() if each.name not in (".lock", f".{SETTINGS}"))
+    others = sorted(each.name for each in folder.iterdir() if each.name not in (".lock", partial_of(path).name))
     if others:
         raise InputError(f"{folder} holds other files, such as {others[0]}", "Give another --out.")
-    partial = folder / f".{SETTINGS}"
-    partial.write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    with written_whole(path) as partial:
+        partial.write_text(settings.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def difference(kept: Settings, now: Settings) -> str | None:

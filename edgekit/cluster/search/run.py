@@ -31,6 +31,7 @@ from edgekit.report.across import builds_in
 from edgekit.report.across_page import across_html
 from edgekit.store.opening import StoreSettings
 from edgekit.validate.side_by_side import SideBySide
+from edgekit.whole_files import written_whole
 
 RESULT: Final = "search.json"
 PAGE: Final = "index.html"
@@ -253,9 +254,8 @@ def _write(found: SearchResult, out: Path) -> None:
     if any(each.bundle is not None for each in found.built):
         texts[PAGE] = across_html(builds_in(out), f"Search: {found.model} for {found.target}")
     for name, text in texts.items():
-        partial = out / f".{name}"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(out / name)
+        with written_whole(out / name) as partial:
+            partial.write_text(text, encoding="utf-8")
 
 
 class _Telling:
