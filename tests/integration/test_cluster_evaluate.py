@@ -19,11 +19,14 @@ from edgekit.cluster.evaluate import ClusterOutcome, Facts, State, Task, evaluat
 from edgekit.cluster.shards import EVALUATE_SHARD, ShardInput, arithmetic_of, member_inputs, shards_of
 from edgekit.data.folder import open_images
 from edgekit.data.image_set import ImageSet, Selection
+from edgekit.data.labels import LabelRules
 from edgekit.errors import InputError
 from edgekit.recipe import merged
 from edgekit.store import Store
 from edgekit.targets import this_machine
+from edgekit.validate.evaluation import Views
 from edgekit.validate.protocols import Outcome
+from edgekit.validate.tasks import judge
 
 Tiny = Callable[..., Path]
 Photos = Callable[..., Path]
@@ -49,8 +52,9 @@ def cluster(home: Path) -> Iterator[Cluster]:
         yield made
 
 
-def networks(first: Path, *others: Path) -> tuple[Named, ...]:
-    recipe = merged({}, {"model": str(first), "preprocessing": {"mean": 0.4, "std": 0.25}})
+def networks(first: Path, *others: Path, task: str = "classify") -> tuple[Named, ...]:
+    told = {"model": str(first), "preprocessing": {"mean": 0.4, "std": 0.25}, "task": task}
+    recipe = merged({}, told)
     return prepare_ensemble(recipe, [str(each) for each in others], None, Store())
 
 
@@ -144,6 +148,29 @@ def test_image_files_have_the_same_answers_with_crops_and_ensembles(
         same(there(cluster, named, images, crops).outcome, here(named, images, crops))
 
 
+def test_vectors_and_sets_of_labels_are_the_same(cluster: Cluster, tiny_onnx: Tiny, photos: Photos) -> None:
+    folder = photos(classes=4, count=20)
+    rows = [f"{path.relative_to(folder)},{'one|two' if at % 3 else 'three'}" for at, path in enumerate(pngs(folder))]
+    (folder / "sets.csv").write_text("path,labels\n" + "\n".join(rows) + "\n")
+    for task, images in (
+        ("embed", open_images(folder)),
+        ("multilabel", open_images(folder / "sets.csv", labels=LabelRules(sets=True))),
+    ):
+        named = networks(tiny_onnx(classes=3, seed=7), task=task)
+        question = named[0].runnable.question
+        assert question.task == task
+        found, alone = there(cluster, named, images).outcome, here(named, images)
+        same(found, alone)
+        truth = Views(images, range(len(images)), named[0].runnable.preprocessing, True, question).truth
+        one, other = (judge(question, each.single[0], truth)(each.single[0], True) for each in (found, alone))
+        assert one == other
+        assert (one.embedding or one.multilabel) is not None
+
+
+def pngs(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.png"))
+
+
 def test_images_are_sent_by_content_and_kept_shards_are_found_again(
     cluster: Cluster, tiny_onnx: Tiny, photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -205,7 +232,7 @@ def test_an_image_that_changed_since_is_named_with_the_node(cluster: Cluster, ti
     folder = photos(classes=2, count=60)
     images = open_images(folder)
     read = {each.location for each in on_cluster.to_look_at(images) if each.sha256 is not None}
-    spoilt = next(path for path in sorted(folder.rglob("*.png")) if str(path) not in read)
+    spoilt = next(path for path in pngs(folder) if str(path) not in read)
     spoilt.write_bytes(bytes(spoilt.stat().st_size))
     with pytest.raises(InputError, match=rf"on node .*: the image {spoilt} is another one than"):
         there(cluster, networks(tiny_onnx(seed=5)), images)

@@ -88,6 +88,15 @@ def test_two_nodes_share_the_work(two: RunningCluster, edgekit: Edgekit, tiny_on
     assert by_client["cluster"]["cached_shards"] == cluster["shards"]
 
 
+def test_a_driver_that_is_no_node_has_its_work_done(two: RunningCluster, edgekit: Edgekit, tiny_onnx: Tiny) -> None:
+    run = ("evaluate", tiny_onnx(classes=24, seed=9), "--data", "signs", "--images", 600, *FLAGS, "--json")
+    made = told(edgekit(*run, "--cluster", two.client, env=joined(two)))
+    cluster = made["cluster"]
+    assert (cluster["where"], cluster["workers"], cluster["cached_shards"]) == (two.client, 2, 0)
+    assert sum(each["images"] for each in cluster["nodes"]) == 600
+    assert made["accuracy"] == told(edgekit(*run))["accuracy"]
+
+
 def test_images_that_a_node_does_not_see_are_named_or_sent(
     two: RunningCluster, hidden: Path, edgekit: Edgekit, tiny_onnx: Tiny, photos: Photos
 ) -> None:

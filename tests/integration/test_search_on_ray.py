@@ -18,7 +18,9 @@ from typing import Any
 import dying
 import pytest
 from classifiers import PLAIN, Graph, balanced, labelled_by, patches
+from ray_nodes import OtherNode, ray_nodes
 
+import edgekit
 from edgekit.build.lock import read_lock
 from edgekit.bundle.directory import check_bundle
 from edgekit.cluster.connection import Cluster, ClusterSettings, connected
@@ -222,13 +224,13 @@ def assert_alone(cluster: Cluster, records: list[TrialRecord]) -> None:
         assert all(each.built.ended <= began or each.built.began >= ended for began, ended in windows)
 
 
-def run(flags: list[str], store: Path, *more: str) -> subprocess.Popen[str]:
+def run(flags: list[str], store: Path, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "edgekit", *flags, *more],
+        [sys.executable, "-m", "edgekit", *flags],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env=os.environ | {"EDGEKIT_CACHE": str(store)},
+        env=os.environ | {"EDGEKIT_CACHE": str(store)} | environment,
     )
 
 
@@ -369,3 +371,20 @@ def test_networks_are_timed_on_a_device(place: Place, tmp_path: Path) -> None:
     assert all(each["latency"]["p50"] > 0 for each in own)
     assert found["why_not"] == "bundles are not timed again on devices"
     assert [each["p50"] is not None for each in found["built"]] == [True, True]
+
+
+@pytest.mark.slow
+def test_two_nodes_without_a_folder_in_common_share_what_is_made(place: Place, tmp_path: Path) -> None:
+    own = {"PYTHONPATH": str(Path(edgekit.__file__).parents[1]), "EDGEKIT_CACHE": str(tmp_path / "other")}
+    flags = [*place.flags(CALIBRATED, 6, tmp_path / "out"), "--batch", "3", "--front", "1", "--front-minutes", "0.05"]
+    with ray_nodes(OtherNode(own)) as two:
+        process = run([*flags, "--cluster", "auto", "--store", "ray", "--json"], tmp_path / "driver", **two.environment)
+        found = told(process)
+    trials = [each for each in found["trials"] if each["same_as"] is None]
+    assert {each["state"] for each in trials} == {"complete"}
+    assert len({each["built"]["where"] for each in trials}) == 2, "both nodes had work"
+    assert all(each["built"]["cached"] >= 1 for each in trials), "what trials begin with was made once"
+    assert not (tmp_path / "other").exists(), "workers take from the driver, not from a store of their own"
+    assert (tmp_path / "driver" / "entries").is_dir()
+    for each in found["built"]:
+        assert check_bundle(tmp_path / "out" / each["bundle"]) == []
