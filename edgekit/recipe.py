@@ -81,7 +81,7 @@ class PruningRecipe(_Part):
     minutes: float | None = Field(
         default=None,
         ge=0,
-        description="ceiling of winning back accuracy, all attempts together; 11 by default where there may be two",
+        description="ceiling of winning back accuracy, all attempts together; 7 by default, 4.5 where there is but one",
     )
     learning_rate: float = Field(default=0.004, gt=0, description="of that training's convolutions")
     sensitivity: bool = Field(default=True, description="look at how sensitive blocks are, for the report")

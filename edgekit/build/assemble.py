@@ -211,7 +211,7 @@ def pruning_part(pruned: Pruned, dense: GraphFacts, kept: bool, reason: str) -> 
         latency=None if chosen.latency is None else _latency_fit(chosen.latency),
         recovery=pruning.Recovery(**pruned.recovered.recovery.as_dict(), attempts=pruned.attempts),
         widths=tuple(pruning.Width(**asdict(each)) for each in chosen.widths),
-        sensitivity=None if chosen.sensitivity is None else pruning.Sensitivity(**asdict(chosen.sensitivity)),
+        sensitivity=None if pruned.sensitivity is None else pruning.Sensitivity(**asdict(pruned.sensitivity)),
         blocks=None if chosen.blocks is None else pruning.Blocks(**asdict(chosen.blocks)),
     )
 

@@ -1,4 +1,4 @@
-"""The stage that chooses which channels and blocks stay: traced, timed on the target, fitted to what they are worth."""
+"""The stage that chooses which channels and blocks stay: timed on the target, fitted to what they are worth."""
 
 from __future__ import annotations
 
@@ -20,20 +20,16 @@ from edgekit.prune.choice import (
     ChosenWidths,
     LatencyFit,
     LatencyStep,
-    Sensitivity,
     Want,
     changed,
     choice_of_blocks,
     packed,
 )
-from edgekit.prune.sources import PruningImages
 from edgekit.size import size_of
 from edgekit.store.keys import NOT_IN_KEY
 from edgekit.temporary import temporary_folder
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from edgekit.prune.channels import ChannelGraph, Keep
     from edgekit.prune.select import Chosen, Importance
     from edgekit.prune.table import LatencyTable
@@ -63,25 +59,21 @@ class ChooseWidthsInput:
 
     Attributes:
         graph: of the unpruned network in the precision that will run, pixels in.
-        images: to look at sensitivity with; None where there are none.
         scores: what channels are worth, see edgekit.build.weigh; importance: what that is called, for the report.
         granularity: widths are multiples of this, where the target is fast.
         blocks: whether whole residual blocks may go as well.
-        sensitivity: whether to look at how sensitive blocks are, for the report.
         executor: where the whole network is timed; table: where single layers are, None for a ratio.
     """
 
     source: Source
     graph: File
     precision: str
-    images: PruningImages | None
     want: Want
     scores: File
     importance: str = field(metadata=NOT_IN_KEY)
     granularity: int
     preprocessing: Preprocessing
     blocks: bool
-    sensitivity: bool
     seed: int
     executor: Executor
     table: LayerTable | None
@@ -90,8 +82,8 @@ class ChooseWidthsInput:
 def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.prune.select import keep_best
 
-    network, graph = traced(given.source, given.images, given.preprocessing, given.blocks)
-    scores = read_scores(given.scores.path, graph)
+    network, graph = traced(given.source, given.preprocessing, given.blocks)
+    scores, graph = read_scores(given.scores.path, graph)
     whole = WholeNetwork(given, graph, scores, getattr(network, "constant_names", None), progress)
     chosen, latency = _ratio(given, whole) if given.want.kind == "ratio" else _fitted(given, whole, progress)
     keep = keep_best(graph, chosen.widths, scores, chosen.removed)
@@ -101,7 +93,6 @@ def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequenc
         int(keep.sum()),
         tuple(changed(graph, keep)),
         latency,
-        _sensitivity(given, network, graph, scores, progress),
         choice_of_blocks(graph, keep) if given.blocks else None,
     )
     (folder / CHOICE).write_bytes(TypeAdapter(ChosenWidths).dump_json(found))
@@ -140,7 +131,7 @@ def _fitted(given: ChooseWidthsInput, whole: WholeNetwork, progress: Progress) -
         ms = whole.measure(chosen)
         steps: tuple[LatencyStep, ...] = (LatencyStep(whole.dense_ms * chosen.cost / knapsack.dense_cost, ms),)
     else:
-        found = fit.within(knapsack, budget_ms, whole.dense(), whole.measure)
+        found = fit.within(knapsack, budget_ms, whole.dense(), whole.measure, given.want.known)
         chosen, steps = found.chosen, found.steps
     how = f"each layer's median of 15 runs beside a reference, in {given.precision}, {given.executor.where}"
     return chosen, LatencyFit(given.precision, whole.dense_ms, budget_ms, steps, how, len(table.times))
@@ -212,22 +203,6 @@ class WholeNetwork:
                 forms[name] = executor.prepared(graph, self._given.precision, folder / name)
             measured = executor.timed(forms, Timing(*MEASURING, (1, *size, 3)), self._progress)
         return {name: each.p50 for name, each in measured.latency.items()}
-
-
-def _sensitivity(
-    given: ChooseWidthsInput, network: nn.Module, graph: ChannelGraph, scores: Importance, progress: Progress
-) -> Sensitivity | None:
-    from edgekit.prune.images import tuning_of
-    from edgekit.prune.sensitivity import sensitivity
-
-    tuning = tuning_of(given.images, given.preprocessing) if given.sensitivity else None
-    if tuning is None:
-        return None
-
-    def tell(done: int, total: int) -> None:
-        progress(done, total, "sensitivity of blocks")
-
-    return sensitivity(network, graph, scores, tuning, given.preprocessing, tell)
 
 
 def _read(folder: Path) -> ChosenWidths:

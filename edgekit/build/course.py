@@ -18,6 +18,7 @@ from edgekit.build.evaluate import CHECK_NORMALISATION, EVALUATE, is_normalisati
 from edgekit.build.executor import Here
 from edgekit.build.export import EXPORT
 from edgekit.build.kernels import KERNELS
+from edgekit.build.look_at_sensitivity import SENSITIVITY
 from edgekit.build.measure import LONGER, MEASURE
 from edgekit.build.profile import PROFILE
 from edgekit.build.quantize import QUANTIZE
@@ -109,6 +110,7 @@ BUILD: Final = (
     Step((WEIGH,), _prunings),
     Step((CHOOSE_WIDTHS, RECOVER), _prunings, _prunings),
     Step((RECOVER,), lambda facts: _recoveries(facts) if facts.plan.lock is not None else 0),
+    Step((SENSITIVITY,), lambda facts: 0, lambda facts: _prunings(facts) * int(facts.plan.recipe.pruning.sensitivity)),
     Step((QUANTIZE,), _recoveries),
     Step((SEARCH_PRECISION,), lambda facts: int(facts.plan.wanted == "mixed")),
     Step((QUANTIZE,), lambda facts: 0, lambda facts: 2 * _others(facts)),
@@ -133,7 +135,9 @@ CEILINGS: Final[Mapping[str, Callable[[Plan], float]]] = {
 }
 """Seconds that a stage may take, as the recipe says."""
 
-WHOLE: Final = frozenset(each.name for each in (RECOVER, SEARCH_PRECISION, EVALUATE, TOP1_OF_CALIBRATION, CHECK_LABELS))
+WHOLE: Final = frozenset(
+    each.name for each in (RECOVER, SENSITIVITY, SEARCH_PRECISION, EVALUATE, TOP1_OF_CALIBRATION, CHECK_LABELS)
+)
 """Stages whose progress is of all that they do, so that their pace tells when they end."""
 
 IN_SECONDS: Final = frozenset(each.name for each in (RECOVER, SEARCH_PRECISION))

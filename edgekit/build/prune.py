@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.build.choose_widths import CHOOSE_WIDTHS, ChooseWidthsInput, LayerTable
 from edgekit.build.code import source_digest
+from edgekit.build.look_at_sensitivity import SENSITIVITY, SensitivityInput
 from edgekit.build.recover import RECOVER, Recovered, RecoverInput
 from edgekit.build.weigh import WEIGH, WeighInput
 from edgekit.errors import BudgetError, InputError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from edgekit.build.runner import Runner
     from edgekit.data.calibration import CalibrationData
     from edgekit.data.image_set import ImageSet
+    from edgekit.prune.choice import Sensitivity
     from edgekit.prune.sources import PruningImages
 
 NOISE: Final = 0.7
@@ -50,6 +52,7 @@ class Pruned:
         reason: why nothing was pruned; None where something was.
         over_budget: whether that is because no width reaches the latency budget; hint: what to do.
         importance, chosen, recovered: None where nothing was pruned; attempts: how often accuracy was won back.
+        sensitivity: None where there were no labelled images, or nobody wants to know.
     """
 
     asked: str
@@ -60,6 +63,7 @@ class Pruned:
     chosen: ChosenWidths | None = None
     recovered: Recovered | None = None
     attempts: int = 0
+    sensitivity: Sensitivity | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ def pruned_network(plan: Plan, run: Runner, origin: Origin) -> Pruned:
         return Pruned(asked, reason, hint="Give --prune a ratio, or what is missing.")
     images = training_images(plan, origin.calibration, origin.evaluated)
     try:
-        return _tried(plan, run, choosing(plan, run, origin, images))
+        chosen_by = choosing(plan, run, origin, images)
+        found = _tried(plan, run, chosen_by, images)
+        return replace(found, sensitivity=_sensitivity(plan, run, chosen_by, images) if found.recovered else None)
     except BudgetError as error:
         run.warn(error.what)
         return Pruned(asked, error.what, True, error.hint)
@@ -106,21 +112,19 @@ def choosing(plan: Plan, run: Runner, origin: Origin, images: PruningImages | No
     importance = plan.recipe.pruning.importance or ("fisher" if images is not None else "magnitude")
     _check_logits(plan, origin)
     want = _first_want(plan)
-    precision, how, seed = plan.base_precision, plan.recipe.pruning, plan.recipe.seed
+    precision, seed = plan.base_precision, plan.recipe.seed
     blocks = _may_remove_blocks(plan, run, importance, want)
     scores = run(WEIGH, WeighInput(plan.source, images, importance, plan.source.preprocessing, seed, blocks))
     return ChooseWidthsInput(
         plan.source,
         origin.quantized.of(precision),
         precision,
-        images,
         want,
         scores,
         importance,
         plan.target.channel_granularity,
         plan.source.preprocessing,
         blocks,
-        how.sensitivity,
         seed,
         plan.executor,
         None if want.kind == "ratio" else LayerTable(plan.backend, _table(plan, run, precision)),
@@ -148,7 +152,17 @@ def _table(plan: Plan, run: Runner, precision: str) -> Path:
     return run.store.root / "latency" / f"{who}-{precision}.json"
 
 
-def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
+def _sensitivity(
+    plan: Plan, run: Runner, choosing: ChooseWidthsInput, images: PruningImages | None
+) -> Sensitivity | None:
+    """How sensitive parts of the network are, where there are labels to tell."""
+    if images is None or not images.tells_accuracy or not plan.recipe.pruning.sensitivity:
+        return None
+    how = choosing.preprocessing
+    return run(SENSITIVITY, SensitivityInput(choosing.source, choosing.scores, images, how, choosing.blocks))
+
+
+def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput, images: PruningImages | None) -> Pruned:
     """Chooses widths and recovers; once more, less narrow, if that cost too much and no budget says how fast."""
     asked = str(plan.recipe.prune)
     chosen = run(CHOOSE_WIDTHS, choosing)
@@ -161,7 +175,7 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
     if may_try_again and not pays(chosen):
         return Pruned(asked, too_little(chosen), hint="--latency-budget or a ratio prunes all the same.")
     ceiling, share = ceiling_s(plan)
-    recovered = run(RECOVER, replace(recovering(plan, choosing.images, chosen), seconds=ceiling, first_share=share))
+    recovered = run(RECOVER, replace(recovering(plan, images, chosen), seconds=ceiling, first_share=share))
     found = Pruned(asked, None, False, "", choosing.importance, chosen, recovered, 1)
     tuning, fit = recovered.recovery.tuning, chosen.latency
     if not may_try_again or tuning is None or tuning.recovered_top1 is None or fit is None:
@@ -176,7 +190,7 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
     middle = (1 + fit.share) / 2
     run.warn(f"{cost}: tried again with {middle * fit.dense_ms:.2f} ms")
     try:
-        chosen = run(CHOOSE_WIDTHS, replace(choosing, want=Want("budget", budget_share=middle)))
+        chosen = run(CHOOSE_WIDTHS, replace(choosing, want=Want("budget", budget_share=middle, known=fit.known)))
     except BudgetError as error:  # on a noisy machine the two may be too near: the first attempt is judged
         run.warn(error.what)
         return found
@@ -184,7 +198,7 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput) -> Pruned:
         run.warn(f"{too_little(chosen)}; the first attempt stays")
         return found
     try:
-        recovered = run(RECOVER, replace(recovering(plan, choosing.images, chosen), seconds=left))
+        recovered = run(RECOVER, replace(recovering(plan, images, chosen), seconds=left))
     except TrainingFailed as error:
         run.warn(f"{error.what}; the first attempt stays")
         return found
@@ -235,7 +249,7 @@ def _replayed(plan: Plan, run: Runner, origin: Origin, locked: LockedPruning | N
     widths = tuple(Width(each.layer, each.before, each.after) for each in locked.widths)
     kept = bin(int(locked.keep, 16)).count("1")
     blocks = None if locked.blocks is None else ChosenBlocks(locked.blocks.there, locked.blocks.removed)
-    chosen = ChosenWidths(locked.keep, locked.units, kept, widths, None, None, blocks)
+    chosen = ChosenWidths(locked.keep, locked.units, kept, widths, None, blocks)
     again = replace(recovering(plan, images, chosen), replay=locked.recovery, seconds=0.0)
     recovered = run(RECOVER, again)
     return Pruned(asked, None, False, "", locked.importance, chosen, recovered, 1)

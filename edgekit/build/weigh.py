@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -44,11 +44,13 @@ class WeighInput:
 
 def _make(given: WeighInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.prune.channels import check_some_left, left_alone
-    from edgekit.prune.images import training_batches
+    from edgekit.prune.images import few_pictures, training_batches
     from edgekit.prune.importance import DATA_DRIVEN, IMPORTANCES
+    from edgekit.prune.soundness import sound
 
     progress(0, None, f"importance: {given.importance}")
-    network, graph = traced(given.source, given.images, given.preprocessing, given.blocks)
+    network, graph = traced(given.source, given.preprocessing, given.blocks)
+    graph = sound(network, graph, few_pictures(given.images, given.preprocessing))
     check_some_left(graph)
     if given.importance not in DATA_DRIVEN or given.images is None:
         scores = IMPORTANCES["magnitude"](network, graph, ())
@@ -60,42 +62,37 @@ def _make(given: WeighInput, folder: Path, progress: Progress) -> Sequence[str]:
     return left_alone(graph.left)
 
 
-def traced(
-    source: Source, images: PruningImages | None, preprocessing: Preprocessing, blocks: bool
-) -> tuple[nn.Module, ChannelGraph]:
-    """A network, and those of its channels that can be taken out of it.
+def traced(source: Source, preprocessing: Preprocessing, blocks: bool) -> tuple[nn.Module, ChannelGraph]:
+    """A network, and the channels of it that its operations show to belong together.
 
     Args:
-        images: a few of them show what cutting does to its answers.
         blocks: whether residual blocks that can be taken out are looked for too.
     """
     from edgekit.models.source import make_network
-    from edgekit.prune.images import few_pictures
-    from edgekit.prune.soundness import sound
     from edgekit.prune.tracing import trace
 
     network = make_network(source)
-    graph = trace(network, preprocessing.size, preprocessing.channels, blocks)
-    return network, sound(network, graph, few_pictures(images, preprocessing))
+    return network, trace(network, preprocessing.size, preprocessing.channels, blocks)
 
 
 def _read(folder: Path) -> File:
     return kept_file(folder, SCORES)
 
 
-def read_scores(path: Path, graph: ChannelGraph) -> Importance:
-    """What the units of each group are worth, float64 (units,) by the group's name, and each block by its own.
+def read_scores(path: Path, graph: ChannelGraph) -> tuple[Importance, ChannelGraph]:
+    """What the units of each group are worth, float64 (units,) by the group's name, and each block by its own; and the
+    graph with those groups and blocks alone: others were found not to be sound when they were weighed.
 
     Raises:
         RuntimeError: the file is of another network.
     """
     with np.load(path, allow_pickle=False) as kept:
         scores = {str(name): kept[f"group-{place}"] for place, name in enumerate(kept["names"])}
-    wanted = {each.name: len(each.units) for each in graph.groups}
-    with_blocks = {**wanted, **{each.name: 1 for each in graph.blocks}}
-    if {name: len(each) for name, each in scores.items()} not in (wanted, with_blocks):
+    there = {**{each.name: len(each.units) for each in graph.groups}, **{each.name: 1 for each in graph.blocks}}
+    if any(there.get(name) != len(each) for name, each in scores.items()):
         raise RuntimeError(f"{path} weighs other channels than the network has")
-    return scores
+    groups = tuple(each for each in graph.groups if each.name in scores)
+    return scores, replace(graph, groups=groups, blocks=tuple(each for each in graph.blocks if each.name in scores))
 
 
 PACKAGES: Final = ("torch", "numpy", "Pillow")

@@ -18,12 +18,15 @@ class Want:
     Attributes:
         budget_ms: a latency budget; budget_share: the same as a part of the unpruned network's latency, which holds
             whatever the machine's clock does.
+        known: of other widths, what the table of layers predicted for them and what was measured, both as parts of the
+            unpruned network's latency; where a fit to the budget begins.
     """
 
     kind: Literal["ratio", "budget", "knee"]
     ratio: float | None = None
     budget_ms: float | None = None
     budget_share: float | None = None
+    known: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,11 @@ class LatencyFit:
     def share(self) -> float:
         """Of the unpruned network's latency, as measured beside it."""
         return self.measured_ms / self.dense_ms
+
+    @property
+    def known(self) -> tuple[float, float]:
+        """What was predicted and what was measured of the widths chosen, as parts of the unpruned network's latency."""
+        return self.predicted_ms / self.dense_ms, self.share
 
     @property
     def predicted_ms(self) -> float:
@@ -108,7 +116,7 @@ class ChosenWidths:
         keep: a bit for each unit of the channel graph, packed, in hexadecimal (`packed`, `unpacked`).
         units: how many there are, of channels and of blocks; kept: how many of them stay.
         widths: of the layers that stay.
-        latency: None where nothing was timed; sensitivity: None where there were no labelled images.
+        latency: None where nothing was timed.
         blocks: None where blocks were left alone; else each of them has a bit too.
     """
 
@@ -117,7 +125,6 @@ class ChosenWidths:
     kept: int
     widths: tuple[Width, ...]
     latency: LatencyFit | None
-    sensitivity: Sensitivity | None
     blocks: ChosenBlocks | None = None
 
     @property

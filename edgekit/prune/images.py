@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.data.image_set import spread
-from edgekit.data.loading import batches
+from edgekit.data.loading import batches, made_ahead
 from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.prune.soundness import noise
 from edgekit.prune.sources import PruningImages
@@ -39,11 +39,17 @@ def few_pictures(images: PruningImages | None, preprocessing: Preprocessing) -> 
 def training_batches(
     images: PruningImages, preprocessing: Preprocessing, count: int, seed: int
 ) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Normalised images at the network's size and labels (None without), `count` in all, evenly spread."""
+    """Normalised images at the network's size and labels (None without), `count` in all, evenly spread.
+
+    Threads draw or decode ahead of whoever takes them.
+    """
     source = ordered(images.train, preprocessing)
-    indices = iter(spread(source.count, count))
-    while group := list(islice(indices, BATCH)):
-        drawn = [source.training_image(index, preprocessing.size, seed) for index in group]
+
+    def draw(index: int) -> tuple[NDArray[np.uint8], int]:
+        return source.training_image(index, preprocessing.size, seed)
+
+    made = made_ahead(draw, spread(source.count, count), 2 * BATCH)
+    while drawn := list(islice(made, BATCH)):
         pictures = torch.from_numpy(np.stack([picture for picture, _ in drawn]))
         labels = torch.tensor([label for _, label in drawn]) if images.labelled else None
         yield normalised(pictures, preprocessing.mean, preprocessing.std), labels
@@ -67,7 +73,7 @@ class Tuning:
 
 def tuning_of(images: PruningImages | None, preprocessing: Preprocessing) -> Tuning | None:
     """The images to choose by, decoded once; None without any."""
-    if images is None or images.tuning is None or images.tuning[0].labels is None:
+    if images is None or images.tuning is None or not images.tells_accuracy:
         return None
     held, indices = images.tuning
     made = np.concatenate([pictures for pictures, _ in batches(held, preprocessing, indices, BATCH)])

@@ -44,6 +44,12 @@ WORKERS: Final = 2
 LOOKS: Final = (0.6, 0.8, 1.0)
 """Parts of the run after which it is looked at, and ended when nothing is left to win back."""
 
+WORTH: Final = 3.0
+"""How many times what a look takes it must be able to save: most of them end nothing."""
+
+FIRST_IMAGES: Final = 200
+"""Tuning images that are looked at before training, which decides nothing."""
+
 
 def reestimate(
     network: nn.Module, images: PruningImages, preprocessing: Preprocessing, count: int = NORM_IMAGES
@@ -188,14 +194,17 @@ class _Work:
     def plan(self, cut: nn.Module, teacher: Teacher, guide: Distillation) -> RecoveryPlan:
         """Looks at the accuracy so far, and plans what fits under the ceiling; `cut` is the student as it was cut."""
         now, tuning, how = self.stopwatch.seconds, self.data.tuning, self.data.preprocessing
-        dense = None if tuning is None else share_right(lambda inputs: teacher(inputs)[0], tuning, how)
-        before = self.top1(cut)
-        began = now()
-        renewed = self.top1(self.pruned.student)
-        look_seconds = now() - began
+        dense = before = renewed = None
+        look_seconds = 0.0
+        if tuning is not None:
+            dense, few = share_right(lambda inputs: teacher(inputs)[0], tuning, how), tuning.few(FIRST_IMAGES)
+            before, began = top1(cut, few, how), now()
+            renewed = top1(self.pruned.student, few, how)
+            look_seconds = (now() - began) * len(tuning) / len(few)
 
         def left() -> float:
-            return self.settings.first_share * self.settings.seconds - now() - len(LOOKS) * look_seconds
+            last = self.settings.first_share * self.settings.seconds - now() - look_seconds
+            return last - look_seconds * len(looks(look_seconds, last)[:-1])
 
         recipe, fitted = self._recipe(guide, left)
         return RecoveryPlan(
@@ -283,11 +292,12 @@ class _Work:
 
 
 def looks(look_seconds: float, planned_seconds: float) -> list[float]:
-    """Those of LOOKS that can save more time than they take, and the end."""
-    return [part for part in LOOKS if part == 1.0 or (1 - part) * planned_seconds > look_seconds]
+    """Those of LOOKS that can save WORTH times what they take, and the end."""
+    return [part for part in LOOKS if part == 1.0 or (1 - part) * planned_seconds > WORTH * look_seconds]
 
 
 def _tuned(plan: RecoveryPlan, images: int, reached: float | None) -> Tuned | None:
     if plan.dense_top1 is None or plan.pruned_top1 is None:
         return None
-    return Tuned(images, plan.dense_top1, plan.pruned_top1, plan.reestimated_top1, reached)
+    first = min(images, FIRST_IMAGES)
+    return Tuned(images, plan.dense_top1, plan.pruned_top1, plan.reestimated_top1, reached, first)

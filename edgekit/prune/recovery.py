@@ -10,13 +10,18 @@ from edgekit.training.record import TrainingRecord
 
 @dataclass(frozen=True)
 class Tuned:
-    """Top-1 percent on the tuning images: before, just pruned, with new statistics, recovered."""
+    """Top-1 percent on the tuning images: before, just pruned, with new statistics, recovered.
+
+    Attributes:
+        first_images: of how many of the images the second and the third are, which decide nothing.
+    """
 
     images: int
     dense_top1: float
     pruned_top1: float
     reestimated_top1: float | None
     recovered_top1: float | None
+    first_images: int | None = None
 
 
 @dataclass(frozen=True)

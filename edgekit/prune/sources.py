@@ -42,6 +42,11 @@ class PruningImages:
     tuning: tuple[ImageSet, Sequence[int]] | None
     digest: str
 
+    @property
+    def tells_accuracy(self) -> bool:
+        """Whether there are images, with labels, to look at the accuracy with."""
+        return self.tuning is not None and self.tuning[0].labels is not None
+
 
 def signs_images(used: frozenset[str]) -> PruningImages:
     """The rendered signs: their training split, and pictures of the calibration split that are not among `used`."""

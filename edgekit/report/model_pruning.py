@@ -59,6 +59,9 @@ class RecoveryAccuracy(Part):
     pruned_top1: Percent
     reestimated_top1: Percent | None
     recovered_top1: Percent | None
+    first_images: Positive | None = Field(
+        None, description="Of how many of the images the accuracies just pruned and re-estimated are; null: of all."
+    )
 
 
 class Recovery(Part):

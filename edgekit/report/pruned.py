@@ -80,9 +80,10 @@ def _tuning(pruning: Pruning) -> Table | None:
     tuning = pruning.recovery.tuning if pruning.recovery else None
     if tuning is None:
         return None
+    of = "" if tuning.first_images in (None, tuning.images) else f", of {number(tuning.first_images, 0)}"
     after = (
-        ("just pruned", tuning.pruned_top1),
-        ("batch norm re-estimated", tuning.reestimated_top1),
+        (f"just pruned{of}", tuning.pruned_top1),
+        (f"batch norm re-estimated{of}", tuning.reestimated_top1),
         ("recovered", tuning.recovered_top1),
     )
     rows = [("before", number(tuning.dense_top1, 2), "")]

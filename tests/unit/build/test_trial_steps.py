@@ -119,7 +119,7 @@ def test_a_share_of_the_latency_is_what_widths_are_chosen_by(place: Place) -> No
 def test_widths_that_do_not_pay_are_not_trained_for_where_nobody_asked(place: Place) -> None:
     def chosen(kept: int, ms: float) -> ChosenWidths:
         fit = LatencyFit("int8", 1.0, None, (LatencyStep(ms, ms),), "", 1)
-        return ChosenWidths("ff", 8, kept, (), fit, None)
+        return ChosenWidths("ff", 8, kept, (), fit)
 
     auto = place.recipe(prune="auto", pruning={"train_data": str(place.table)})
     share = place.recipe(prune="auto", pruning={"train_data": str(place.table), "latency_share": 0.6})

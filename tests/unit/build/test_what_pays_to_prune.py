@@ -18,7 +18,7 @@ from edgekit.recipe import Recipe
 
 def chosen(share: float, kept: int = 50, dense_ms: float = 10.0) -> ChosenWidths:
     fit = LatencyFit("int8", dense_ms, None, (LatencyStep(8.0, share * dense_ms),), "a table", 3)
-    return ChosenWidths("ff", 100, kept, (), fit, None)
+    return ChosenWidths("ff", 100, kept, (), fit)
 
 
 @dataclass
@@ -53,19 +53,17 @@ def tried(stages: Stages) -> Any:
         source,
         None,
         "int8",
-        None,
         Want("knee"),
         None,
         "fisher",
         8,
         None,
         False,
-        False,
         0,
         None,
         None,  # type: ignore[arg-type]
     )
-    return _tried(plan, stages, choosing)  # type: ignore[arg-type]
+    return _tried(plan, stages, choosing, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("share", "trained"), [(PAYS + 0.01, 0), (1.2, 0), (PAYS - 0.01, 1), (0.5, 1)])
@@ -92,6 +90,7 @@ def test_a_second_choice_lies_half_way_as_a_part_of_the_unpruned_networks_latenc
     made = tried(stages)
     assert stages.wants[1].budget_share == pytest.approx(0.8)
     assert stages.wants[1].budget_ms is None
+    assert stages.wants[1].known == pytest.approx((0.8, 0.6)), "it begins with what the first one took"
     assert (stages.trained, made.attempts) == (2, 2)
 
 
@@ -107,5 +106,5 @@ def test_a_clock_that_wanders_makes_no_choice_look_better(monkeypatch: pytest.Mo
     monkeypatch.setattr("edgekit.prune.select.keep_best", lambda *told: None)
     whole.dense()
     for _ in range(3):
-        took: float = whole.measure(SimpleNamespace(widths={}))  # type: ignore[arg-type]
+        took: float = whole.measure(SimpleNamespace(widths={}, removed=()))  # type: ignore[arg-type]
         assert took / whole.dense_ms == pytest.approx(0.6)

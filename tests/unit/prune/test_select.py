@@ -22,7 +22,7 @@ from edgekit.prune.blocks import groups_inside
 from edgekit.prune.channels import ChannelGraph, removed_layers, widths
 from edgekit.prune.probes import Probe
 from edgekit.prune.relative import Rounds
-from edgekit.prune.select import Knapsack, keep_best, options, ratio_widths
+from edgekit.prune.select import Chosen, Knapsack, keep_best, options, ratio_widths
 from edgekit.prune.table import LatencyTable, measured, probes_for, read
 from edgekit.prune.tracing import trace
 
@@ -257,6 +257,50 @@ def test_the_prediction_is_corrected_until_the_budget_is_met(beside: float, time
     found = fit.within(knapsack, budget, dense_ms, measure)
     assert 0.9 * budget <= found.measured_ms <= budget
     assert found.measured_ms == pytest.approx(measure(found.chosen))
+
+
+def test_a_fit_begins_with_what_is_known_of_other_widths() -> None:
+    graph, table, importance = made("inception_v4")
+    knapsack = Knapsack(graph, importance, table, STEP)
+    measure = whole_network(1.5, 0.8)
+    dense_ms = measure(knapsack.dense)
+    other = knapsack.keeping(fit.KNEE)
+    known = other.cost / knapsack.dense_cost, measure(other) / dense_ms
+    for fraction in (0.75, 0.9):
+        budget = 1.5 + fraction * (dense_ms - 1.5)
+        found = fit.within(knapsack, budget, dense_ms, measure, known)
+        assert len(found.steps) == 1
+        assert 0.95 * budget <= found.measured_ms <= budget
+        assert found.steps[0].predicted_ms == pytest.approx(found.measured_ms)
+    slower = fit.within(knapsack, budget, dense_ms, measure, (0.9, 1.1))
+    assert slower.steps == fit.within(knapsack, budget, dense_ms, measure).steps, "what is no faster says nothing"
+
+
+@given(
+    share=st.floats(0.4, 0.95), between=st.floats(0.0, 0.4), noise=st.lists(st.floats(0.8, 1.3), min_size=5, max_size=5)
+)
+@settings(deadline=None, max_examples=60)
+def test_a_wrong_measurement_does_not_end_at_the_narrowest(share: float, between: float, noise: list[float]) -> None:
+    graph, table, importance = made("residual")
+    knapsack = Knapsack(graph, importance, table, STEP)
+    errors = iter(noise)
+
+    def measure(chosen: Chosen) -> float:
+        return 10 * (between + (1 - between) * chosen.cost / knapsack.dense_cost) * next(errors)
+
+    other = knapsack.within(0.6 * share * knapsack.dense_cost)
+    if other is None or knapsack.dense_cost <= other.cost:
+        return
+    cost = other.cost / knapsack.dense_cost
+    known = cost, between + (1 - between) * cost
+    if known[1] > share:
+        return
+    try:
+        found = fit.within(knapsack, 10 * share, 10.0, measure, known)
+    except BudgetError:
+        return  # all that was tried looked too slow
+    assert found.chosen.cost >= other.cost - 1e-9, "what is wider is looked for"
+    assert found.measured_ms <= 10 * share
 
 
 def test_a_budget_below_the_narrowest_network_says_what_is_reachable() -> None:
