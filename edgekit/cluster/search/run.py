@@ -17,7 +17,7 @@ from edgekit.cluster.search import finals
 from edgekit.cluster.search.batches import Batches, OnCluster, points
 from edgekit.cluster.search.course import go_on
 from edgekit.cluster.search.finals import Made
-from edgekit.cluster.search.front import OnFront, corner, front, hypervolume
+from edgekit.cluster.search.front import OnFront, corner, front, hypervolume, most_first
 from edgekit.cluster.search.journal import Journal, TrialRecord, claimed
 from edgekit.cluster.search.request import Request, Settled, settled
 from edgekit.cluster.search.results import BuiltPoint, ClusterFacts, Counts, Hypervolume, SearchResult
@@ -100,7 +100,7 @@ def search(
         trials = go_on(known.settings, request.trials, journal, _batches(known, joined, telling), telling.trial)
         telling.over()
         on_front = front(points(trials))
-        chosen = on_front if request.front is None else on_front[: request.front]
+        chosen = most_first(on_front, points(trials), covered(trials).reference)[: request.front]
         made = _built(known, joined, out, trials, chosen, on_event)
         built, timed, why_not = _compared(request.recipe, joined, made, out, on_event)
         found = _result(known, trials, on_front, built, timed)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edgekit.cluster.search.early import after_few, before_recovery
-from edgekit.cluster.search.front import Point, corner, front, hypervolume
+from edgekit.cluster.search.front import Point, corner, front, hypervolume, most_first
 
 IMAGES = 1000
 CORNER = (0.0, 1.5)
@@ -39,6 +39,19 @@ def test_what_is_beaten_by_figures_alone_stays_and_says_so() -> None:
 def test_a_smaller_network_is_on_the_front_too() -> None:
     found = front([point(0, 0.95, 0.5), point(1, 0.8, 0.9, size=10)])
     assert [each.number for each in found] == [0, 1]
+
+
+def test_those_that_cover_most_are_built_first() -> None:
+    points = [
+        point(0, 0.85, 0.27),  # the fastest, and beyond what counts
+        point(1, 0.94, 0.31),
+        point(2, 0.975, 0.38),
+        point(3, 0.978, 1.4),
+        point(4, 0.974, 0.381),  # beaten by the figures of 2 alone
+    ]
+    found = front(points)
+    assert [each.number for each in found] == [0, 1, 2, 3, 4]
+    assert [each.number for each in most_first(found, points, (87.0, 1.5))] == [2, 1, 3, 0, 4]
 
 
 @given(
