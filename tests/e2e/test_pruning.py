@@ -35,7 +35,18 @@ def test_a_ratio_is_pruned_recovered_quantized_and_judged_as_one(
     quick: Path, tmp_path: Path, edgekit: Run, shared_store: Path
 ) -> None:
     out = tmp_path / "out"
-    arguments = ("build", "--recipe", quick, "--prune", 0.3, "--recovery-minutes", 0.1, "--no-sensitivity")
+    arguments = (
+        "build",
+        "--recipe",
+        quick,
+        "--size",
+        107,
+        "--prune",
+        0.3,
+        "--recovery-minutes",
+        0.1,
+        "--no-sensitivity",
+    )
     told = edgekit(*arguments, "--max-drop", 100, "--out", out, "--json")
     assert told.returncode == 0, told.stderr
     report = json.loads(told.stdout)
