@@ -98,16 +98,20 @@ def test_the_wait_is_over_when_what_disturbed_is_over() -> None:
     assert looks == 2 + IN_A_ROW, "two looks found it busy; after the third pause it was not"
 
 
+LONGEST_S = 15.0
+
+
 @pytest.mark.skipif(not Path("/proc/stat").exists(), reason="there is no /proc here")
 def test_the_wait_for_this_machine_is_over_when_real_programs_are() -> None:
     count = len(look_here().seen.cpus or (0,))
     with busy_processes(2 * count, seconds=5.0) as hogs:
         time.sleep(0.5)
-        found = asked(look_here, 30.0, nobody)
+        found = asked(look_here, LONGEST_S, nobody)
         still = [each for each in hogs if each.poll() is None]
-    if found.reading.verdict == "noisy":
-        pytest.skip(f"this machine has other things to do: {found.reading.words}")
-    assert still == []
+    if found.reading.verdict == "noisy":  # other programs run beside the tests: it was waited as long as it may be
+        assert found.waited_s == pytest.approx(LONGEST_S, abs=5.0)
+    else:
+        assert still == []
     assert found.waited_s > 0
 
 
