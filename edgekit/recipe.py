@@ -84,7 +84,10 @@ class PruningRecipe(_Part):
         description="ceiling of winning back accuracy, all attempts together; 7 by default, 4.5 where there is but one",
     )
     learning_rate: float = Field(default=0.004, gt=0, description="of that training's convolutions")
-    sensitivity: bool = Field(default=True, description="look at how sensitive blocks are, for the report")
+    sensitivity: bool = Field(
+        default=False,
+        description="look at how sensitive blocks are, for the report: it decides nothing, and takes a minute",
+    )
 
 
 class TuningRecipe(_Part):

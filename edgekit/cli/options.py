@@ -199,7 +199,7 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
             help="Ceiling of winning back accuracy, in all attempts. Default: 11 where there may be two, else 7.",
         ),
         click.option(
-            "--sensitivity/--no-sensitivity", default=None, help="Look at how sensitive blocks are. Default: yes."
+            "--sensitivity/--no-sensitivity", default=None, help="Look at how sensitive blocks are. Default: no."
         ),
     )
 

@@ -123,10 +123,15 @@ def test_an_onnx_network_is_pruned_alone_and_quantized(
     images = photos("train", classes=4, count=12, seed=1)
     out = tmp_path / "pruned"
     told = edgekit(
-        "prune", tiny_onnx(), "--prune", 0.5, "--train-data", images, "--recovery-minutes", 0.02, "--out", out, "--json"
-    )
+        "prune", tiny_onnx(), "--prune", 0.5, "--train-data", images, "--recovery-minutes", 0.02, "--sensitivity",
+        "--out", out, "--json",
+    )  # fmt: skip
     assert told.returncode == 0, told.stderr
     pruning = json.loads(told.stdout)
+    looked = pruning["sensitivity"]
+    assert looked["images"] == pruning["recovery"]["tuning"]["images"] > 0
+    assert looked["dense_top1"] == pruning["recovery"]["tuning"]["dense_top1"]
+    assert [share for share, _ in looked["blocks"][0]["points"]] == [0.3, 0.6]
     assert pruning["channels"]["after"] < pruning["channels"]["before"]
     assert {path.name for path in out.iterdir()} == {"weights.safetensors", "model.onnx", "pruning.json"}
     built = edgekit(
