@@ -26,6 +26,18 @@ class Residual(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class NotWhatItSeems(nn.Module):
+    """Divides by how many channels there are: all is followed, and cutting still changes what is computed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bad, self.good, self.head = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.bad(x)
+        return self.head((self.good(x) * (x.shape[1] / 8)).mean((2, 3)))
+
+
 class Depthwise(nn.Module):
     """An inverted residual with squeeze and excitation and hard swish, as in MobileNetV3."""
 

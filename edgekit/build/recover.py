@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 
 from edgekit.build.export import GRAPH, Exported, read_exported, write_facts
 from edgekit.build.stage import File, Progress, Stage, kept_file
+from edgekit.build.weigh import traced
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.models.source import Source
 from edgekit.prune.channels import cannot_be_pruned
@@ -89,15 +90,12 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         TrainingFailed: training diverged.
     """
     from edgekit.models.export import export_again
-    from edgekit.models.source import make_network
     from edgekit.models.weights import write_weights
     from edgekit.prune.blocks import bypasses
     from edgekit.prune.images import few_pictures
     from edgekit.prune.soundness import check_cut
-    from edgekit.prune.tracing import trace
 
-    network = make_network(given.source)
-    graph = trace(network, given.preprocessing.size, given.preprocessing.channels, given.blocks)
+    network, graph = traced(given.source, given.preprocessing, given.blocks)
     if graph.units != given.units:
         raise cannot_be_pruned(f"it has {graph.units} units of channels, and what stays was told of {given.units}")
     keep = unpacked(given.keep, given.units)

@@ -196,7 +196,7 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
             "--recovery-minutes",
             type=click.FloatRange(min=0),
             metavar="MIN",
-            help="Ceiling of winning back accuracy, in all attempts. Default: 11 where there may be two, else 7.",
+            help="Ceiling of winning back accuracy, in all attempts. Default: 7 where there may be two, else 4.5.",
         ),
         click.option(
             "--sensitivity/--no-sensitivity", default=None, help="Look at how sensitive blocks are. Default: no."

@@ -61,7 +61,8 @@ def test_a_ratio_is_pruned_recovered_quantized_and_judged_as_one(
     assert [stage["name"] for stage in report["stages"]].count("quantize") == 2
     assert "left" in told.stderr, "progress says how much time is left"
     assert check_bundle(out) == []
-    assert (report["chosen"] == "pruned-int8") is pruning["kept"], "where pruning does not pay, what paid before it"
+    # where pruning does not pay, what paid before it: with pictures so small that may be nothing
+    assert report["chosen"] == "pruned-int8" if pruning["kept"] else report["chosen"] in ("int8", "bf16", "fp32")
     shown = edgekit("inspect", out)
     assert shown.returncode == 0
     assert ("features.12.branch1.0.conv" in shown.stdout) is pruning["kept"]

@@ -99,8 +99,9 @@ def search(
             telling.warn(line)
         trials = go_on(known.settings, request.trials, journal, _batches(known, joined, telling), telling.trial)
         telling.over()
-        on_front = front(points(trials))
-        chosen = most_first(on_front, points(trials), covered(trials).reference)[: request.front]
+        measured = points(trials)
+        on_front = front(measured)
+        chosen = most_first(on_front, measured, covered(trials).reference)[: request.front]
         made = _built(known, joined, out, trials, chosen, on_event)
         built, timed, why_not = _compared(request.recipe, joined, made, out, on_event)
         found = _result(known, trials, on_front, built, timed)

@@ -8,23 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor, nn
+from layouts import NotWhatItSeems
 
 from edgekit.build.weigh import SCORES, read_scores
 from edgekit.prune.soundness import noise, sound
 from edgekit.prune.tracing import trace
-
-
-class NotWhatItSeems(nn.Module):
-    """One of its two layers cannot be narrowed, and only computing shows that."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bad, self.good, self.head = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Linear(8, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.bad(x)
-        return self.head((self.good(x) * (x.shape[1] / 8)).mean((2, 3)))
 
 
 def written(path: Path, **scores: int) -> Path:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from layouts import NotWhatItSeems
 from random_networks import BLOCKS, Chain, random_network
 from torch import Tensor, nn
 
@@ -102,18 +103,6 @@ def test_a_fixed_number_of_features_is_no_wrong_network() -> None:
     assert [each.layer for each in checked.left] == ["conv"]
     with pytest.raises(InputError, match="cannot be pruned"):
         check_cut(made, graph, some(graph, 0.5, 0), noise(3, 8, 8))
-
-
-class NotWhatItSeems(nn.Module):
-    """Divides by how many channels there are: all is followed, and cutting still changes what is computed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bad, self.good, self.head = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 1), nn.Linear(8, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        x = self.bad(x)
-        return self.head((self.good(x) * (x.shape[1] / 8)).mean((2, 3)))
 
 
 def test_only_the_group_that_is_wrong_is_left_alone() -> None:
