@@ -60,9 +60,9 @@ def run_edgekit(
 @lru_cache(maxsize=1)
 def _started() -> tuple[ForkServer, Mapping[str, str], str]:
     """The fork server of this process, and what it was started with."""
-    server = ForkServer()
+    server = ForkServer(BEFORE_TESTS)
     atexit.register(server.close)
-    return server, _plain(os.environ), surroundings()
+    return server, BEFORE_TESTS, surroundings()
 
 
 def _plain(environment: Mapping[str, str]) -> dict[str, str]:
@@ -70,6 +70,10 @@ def _plain(environment: Mapping[str, str]) -> dict[str, str]:
     fork would be taken for what a fresh process is.
     """
     return {name: value for name, value in environment.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
+
+
+BEFORE_TESTS = _plain(os.environ)
+"""As it was when tests were collected: what one of them sets while the server is started must not stay with it."""
 
 
 def _forks_alike(environment: Mapping[str, str]) -> bool:

@@ -47,6 +47,17 @@ def ctrl_c_reaches_children() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment_stays() -> Iterator[None]:
+    """What libraries set where a file's tests run them (Ray: PYTHONBREAKPOINT) is gone with it: with one variable more,
+    no command of a later file would be a fork of the fork server.
+    """
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 @pytest.fixture(autouse=True)
 def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Every test has a stage store of its own, so that none sees what another or the user has built."""

@@ -55,12 +55,17 @@ class Ended(NamedTuple):
 class ForkServer:
     """The process, started at once; it ends with the one that made it."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = [sys.executable, str(Path(__file__)), str(theirs.fileno())]
         # Pipes, as tests give their commands: Python asks when it starts whether its streams can seek.
         self._process = subprocess.Popen(
-            command, pass_fds=[theirs.fileno()], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+            command,
+            pass_fds=[theirs.fileno()],
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
         )
         theirs.close()
         self._control.settimeout(LONGEST_START_S)
