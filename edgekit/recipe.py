@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from edgekit.errors import InputError
 from edgekit.file_names import briefly
-from edgekit.input_recipe import Outputs, Seed, Width
+from edgekit.input_recipe import ImageSize, Outputs, Seed, Width
 from edgekit.input_recipe import PreprocessingRecipe as PreprocessingRecipe
 from edgekit.yaml_files import yaml_file
 
@@ -153,6 +153,9 @@ class Recipe(_Part):
     skip_bad_images: bool = Field(default=False, description="leave out unreadable images instead of stopping")
     task: Task | None = Field(
         default=None, description="classes, sets of labels, or vectors to compare by cosine; the model's own by default"
+    )
+    sizes: tuple[ImageSize, ...] = Field(
+        default=(), max_length=16, description="other input sizes to try: what they cost and win is measured"
     )
     output: OutputRecipe = OutputRecipe()
     labels: LabelsRecipe = LabelsRecipe()

@@ -29,11 +29,16 @@ if TYPE_CHECKING:
     from edgekit.data.image_set import ImageSet
     from edgekit.models.graph_facts import GraphFacts
     from edgekit.prune.choice import LatencyFit
+    from edgekit.size import Size
 
 
 def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) -> told.Report:
-    """The report, schema 1."""
-    source, facts = plan.source, found.exported.facts
+    """The report, schema 1.
+
+    Args:
+        plan: on the runtime and at the input size of the chosen variant.
+    """
+    source, facts = plan.source, _facts_at(plan.source.preprocessing.size, found)
     return told.Report(
         schema=1,
         edgekit=__version__,
@@ -45,7 +50,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
             weights_sha256=source.weights_sha256,
             params=facts.params,
             macs=facts.macs,
-            input=(1, source.preprocessing.channels, facts.height, facts.width),
+            input=(1, source.preprocessing.channels, *facts.size),
             classes=facts.classes,
         ),
         target=provenance.target,
@@ -63,6 +68,7 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
             tolerance=found.referee.tolerance,
             operator=found.referee.operator,
         ),
+        sizes=tuple(told.InputSize(**asdict(each)) for each in found.sizes.tried),
         pruning=_pruning(found),
         tuning=None if found.search is None else _search(*found.search),
         locked=locked_decisions(_lock(plan, found), found.pruned),
@@ -74,7 +80,13 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
             **provenance.environment,
         },
         conditions=measuring_conditions(found.before, found.measured),
-    ).leaving_out("conditions")
+    ).leaving_out("conditions", "sizes")
+
+
+def _facts_at(size: Size, found: Findings) -> GraphFacts:
+    """Facts of the network as it came, at one of the sizes that were tried."""
+    known = (found.exported.facts, *(each.exported.facts for each in found.sizes.others))
+    return next(each for each in known if each.size == size)
 
 
 def _of_kernels(found: Findings) -> list[str]:
@@ -106,7 +118,7 @@ def _calibration(plan: Plan, found: Findings) -> told.Calibration:
 
 def _lock(plan: Plan, found: Findings) -> Lock:
     mixed = None if found.search is None else found.search[0]
-    return locked(plan, found.calibration, found.pruned, mixed, found.decision)
+    return locked(plan, found.calibration, found.sizes, found.pruned, mixed, found.decision)
 
 
 def _int8_sums(plan: Plan, found: Findings) -> told.Int8Sums:
@@ -179,7 +191,7 @@ def _latency_verdict(plan: Plan, found: Findings) -> told.LatencyVerdict:
 
 def _pruning(found: Findings) -> pruning.Pruning:
     """What was pruned; the last variant with the pruned network's numbers is the one that it is judged by."""
-    pruned, dense = found.pruned, found.exported.facts
+    pruned, dense = found.pruned, found.sizes.base.exported.facts
     if pruned.recovered is None:
         return pruning_part(pruned, dense, False, pruned.reason or "nothing was pruned")
     facts = pruned.recovered.exported.facts

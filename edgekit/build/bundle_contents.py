@@ -26,6 +26,7 @@ from edgekit.report import RENDERERS, Report
 from edgekit.runtime.forms import FP16
 from edgekit.runtime.openvino_plugins import PROCESSOR
 from edgekit.runtime.processor import EXACT
+from edgekit.validate.evaluation import INPUTS
 from edgekit.validate.question import THRESHOLD
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def _golden(path: Path, chosen: str) -> bytes:
 
     with np.load(path) as kept:
         into = io.BytesIO()
-        np.savez_compressed(into, inputs=kept["inputs"], logits=kept[f"logits-{chosen}"])
+        own = f"{INPUTS}-{chosen}"
+        np.savez_compressed(into, inputs=kept[own if own in kept else INPUTS], logits=kept[f"logits-{chosen}"])
     return into.getvalue()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 from pydantic import TypeAdapter
 
 from edgekit.backends import Compiled, backend
-from edgekit.build.evaluate import Executed, networks
+from edgekit.build.evaluate import Executed, Others, networks
 from edgekit.build.executor import REFERENCE, ByReference, Executor, Here
 from edgekit.build.stage import File, Progress, Stage
 from edgekit.data.image_set import ImageSet, spread
@@ -29,7 +29,11 @@ RESULTS: Final = "arithmetic.json"
 
 @dataclass(frozen=True)
 class ArithmeticInput:
-    """Variants as they run, the graphs of them by the same names, and the pictures that all are shown."""
+    """Variants as they run, the graphs of them by the same names, and the pictures that all are shown.
+
+    Attributes:
+        others: how pictures are prepared for variants that take another size, by name.
+    """
 
     variants: tuple[Executed, ...]
     graphs: tuple[tuple[str, File], ...]
@@ -37,24 +41,25 @@ class ArithmeticInput:
     images: ImageSet
     indices: tuple[int, ...]
     preprocessing: Preprocessing
+    others: Others = ()
 
 
 def _make(given: ArithmeticInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.validate.arithmetic import arithmetic
     from edgekit.validate.evaluation import predict
 
-    total, found = len(given.indices), {}
+    total, found, others = len(given.indices), {}, dict(given.others)
 
     def tell(done: int) -> None:
         progress(done, total, "exact integer arithmetic")
 
     with given.executor.sessions(networks(given.variants), progress) as loaded:
-        made = predict(loaded, given.images, given.preprocessing, given.indices, tell)
+        made = predict(loaded, given.images, given.preprocessing, given.indices, tell, others)
     runtimes = {each.name: backend(each.form.compiled.backend).RUNTIME for each in given.variants}
     for name, graph in given.graphs:  # one after the other: each holds a network
         exact = Compiled(REFERENCE, str(graph.path), "int8", graph.path.stat().st_size)
         with backend(REFERENCE).load(exact, "throughput") as session:
-            wanted = predict({name: session}, given.images, given.preprocessing, given.indices, tell)[name]
+            wanted = predict({name: session}, given.images, given.preprocessing, given.indices, tell, others)[name]
         found[name] = arithmetic(runtimes[name], REFERENCE, made[name], wanted)
     (folder / RESULTS).write_bytes(_KIND.dump_json(found))
     return ()
@@ -95,5 +100,6 @@ def checked_arithmetic(
             shown.images,
             tuple(shown.indices[place] for place in places),
             shown.preprocessing,
+            tuple((name, how) for name, how in shown.others if name in names),
         ),
     )

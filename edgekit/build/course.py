@@ -26,6 +26,7 @@ from edgekit.build.recover import RECOVER
 from edgekit.build.referee import REFEREE
 from edgekit.build.resize import RESIZE, is_resized
 from edgekit.build.search_precision import SEARCH_PRECISION
+from edgekit.build.show import SHOW
 from edgekit.build.time_left import Expected
 from edgekit.build.weigh import WEIGH
 from edgekit.build.with_pixels import WITH_PIXELS
@@ -74,6 +75,12 @@ def _prunings(facts: Facts) -> int:
     return int(facts.plan.lock is None and prune.why_not(facts.plan) is None)
 
 
+def _size_choices(facts: Facts) -> int:
+    """Whether the size that the next steps begin with is chosen; without labelled images for that it is not."""
+    goes_on = facts.plan.wanted == "mixed" or _prunings(facts) > 0
+    return int(goes_on and bool(facts.plan.sizes) and facts.plan.lock is None)
+
+
 def _recoveries(facts: Facts) -> int:
     lock = facts.plan.lock
     return int(lock.pruning is not None) if lock is not None else _prunings(facts)
@@ -107,6 +114,11 @@ BUILD: Final = (
     Step((COMPILE,), _elections),
     Step((CHECK_ARITHMETIC,), lambda facts: 0, _elections),
     Step((MEASURE,), _elections),
+    Step((EXPORT,), lambda facts: 0 if facts.plan.source.kind == "registry" else len(facts.plan.sizes)),
+    Step((RESIZE,), lambda facts: len(facts.plan.sizes) if facts.plan.source.kind == "registry" else 0),
+    Step((QUANTIZE,), lambda facts: len(facts.plan.sizes)),
+    Step((COMPILE, SHOW, SHOW, MEASURE), lambda facts: 0, _size_choices),
+    Step((SHOW,), lambda facts: 0, lambda facts: _size_choices(facts) * len(facts.plan.sizes)),
     Step((WEIGH,), _prunings),
     Step((CHOOSE_WIDTHS, RECOVER), _prunings, _prunings),
     Step((RECOVER,), lambda facts: _recoveries(facts) if facts.plan.lock is not None else 0),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from edgekit.build.variant import Variant
+from edgekit.size import shown
 from edgekit.validate.accuracy import Agreement
 from edgekit.validate.decision import Budgets, Contender, Decision, decide, settled
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from edgekit.build.plan import Plan
     from edgekit.build.prune import Pruned
     from edgekit.build.search_precision import Searched
+    from edgekit.build.sizes import Sizes
     from edgekit.validate.arithmetic import Arithmetic
     from edgekit.validate.evaluation import Evaluated
     from edgekit.validate.latency import Measured
@@ -38,22 +40,25 @@ ORDER: Final = tuple(STEPS)
 
 
 def variants_of(
-    homes: Sequence[Home], exported: Exported, pruned: Pruned, mixed: tuple[Plan, Searched] | None
+    homes: Sequence[Home], exported: Exported, sizes: Sizes, pruned: Pruned, mixed: Searched | None
 ) -> tuple[Variant, ...]:
     """All forms of the network in the order of their simplicity: each must beat those before it. What was asked for is
     the last one, on one runtime or on several.
 
     Args:
         homes: the runtimes that variants are made for, the usual one first.
-        mixed: the mix of precisions, and the plan on the runtime that it was found for.
+        sizes: other input sizes, and the one that was pruned or mixed, on the runtime that this was done for.
     """
-    made = [*_dense(homes, exported), *_pruned(homes, pruned)]
+    base = sizes.base
+    size = "" if base.exported == exported else f"-{shown(base.size)}"
+    made = [*_dense(homes, exported), *sizes.variants()]
+    made += _pruned(homes, pruned, size, {each.name for each in made})
     if mixed is not None:
-        plan, found = mixed
-        form = "mixed" if pruned.recovered is None else "pruned-mixed"
-        parent, facts = f"fp32{plan.suffix}", made[-1].facts
-        name, step = form + plan.suffix, "the mix of precisions"
-        made.append(Variant(name, "mixed", plan.backend, found.graph, facts, step, parent))
+        form, facts = f"mixed{size}", base.exported.facts
+        if pruned.recovered is not None:
+            form, facts = f"pruned-{form}", pruned.recovered.exported.facts
+        name, step, suffix = form + base.plan.suffix, "the mix of precisions", base.plan.suffix
+        made.append(Variant(name, "mixed", base.plan.backend, mixed.graph, facts, step, f"fp32{suffix}"))
     names = [each.name for each in made]
     return tuple(replace(each, simpler=tuple(names[:place])) for place, each in enumerate(made))
 
@@ -73,13 +78,14 @@ def _dense(homes: Sequence[Home], exported: Exported) -> Iterator[Variant]:
             yield Variant(name, precision, plan.backend, graph, exported.facts, step, parent, beside=beside)
 
 
-def _pruned(homes: Sequence[Home], pruned: Pruned) -> Iterator[Variant]:
+def _pruned(homes: Sequence[Home], pruned: Pruned, size: str, there: Collection[str]) -> Iterator[Variant]:
     for home in homes:
         plan, graphs = home.plan, home.narrow
         base = plan.base_precision
         if pruned.recovered is not None and graphs is not None and base in plan.precisions:
             facts, beside = pruned.recovered.exported.facts, graphs.dla if base == "int8" else ()
-            name, parent = f"pruned-{base}{plan.suffix}", base + plan.suffix
+            name, dense = f"pruned-{base}{size}{plan.suffix}", f"{base}{size}{plan.suffix}"
+            parent = dense if dense in there else base + plan.suffix  # other runtimes have no variant of that size
             yield Variant(name, base, plan.backend, graphs.of(base), facts, "pruning", parent, beside=beside)
 
 

@@ -100,13 +100,14 @@ def homes_of(
             pruned.
     """
     (dense, narrow), (exported, core) = graphs, networks
+    size = core.facts.size
     homes = [Home(plan, dense, narrow)]
     for name in plan.beside:
         other = plan.on(name)
         made = _graphs(other, run, exported, calibration, (plan, dense), other.precisions)
         small = None
         if narrow is not None:
-            small = _graphs(other, run, core, calibration, (plan, narrow), other.narrow_precisions)
+            small = _graphs(other.at(size), run, core, calibration, (plan, narrow), other.narrow_precisions)
         homes.append(Home(other, made, small))
     return tuple(sorted(homes, key=lambda home: home.plan.backend != plan.usual))
 

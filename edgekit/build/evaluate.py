@@ -5,9 +5,9 @@ normalised as the network wants.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -55,6 +55,9 @@ class Executed:
     form: CompiledForm
 
 
+Others: TypeAlias = tuple[tuple[str, Preprocessing], ...]
+
+
 @dataclass(frozen=True)
 class EvaluateInput:
     """Variants, where they run, and the images that they are shown.
@@ -62,6 +65,7 @@ class EvaluateInput:
     Attributes:
         indices: positions in the images, in the order in which they are shown.
         labelled: whether the labels mean something to the network; question: how the outputs are read.
+        others: how images are prepared for variants that take another size, by name.
         stopping: when enough is known of a variant; None: after all images.
     """
 
@@ -74,12 +78,14 @@ class EvaluateInput:
     question: Question
     golden_images: int
     stopping: Stopping | None = None
+    others: Others = ()
 
 
 @dataclass(frozen=True)
 class EvaluationResult:
-    """What variants answered, and golden inputs ("inputs") with the logits of each ("logits-NAME"); there is also
-    which images each had right ("right-NAME", see edgekit.validate.evaluation).
+    """What variants answered, and golden inputs ("inputs", "inputs-NAME" of one that takes another size) with the
+    logits of each ("logits-NAME"); there is also which images each had right ("right-NAME", see
+    edgekit.validate.evaluation).
     """
 
     evaluated: Evaluated
@@ -89,7 +95,7 @@ class EvaluationResult:
 def _make(given: EvaluateInput, folder: Path, progress: Progress) -> Sequence[str]:
     from edgekit.validate.evaluation import Evaluated, Views, evaluate
 
-    views = Views(given.images, given.indices, given.preprocessing, given.labelled, given.question)
+    views = Views(given.images, given.indices, given.preprocessing, given.labelled, given.question, dict(given.others))
     total = len(given.indices)
     with given.executor.sessions(networks(given.variants), progress) as loaded:
         found, golden = evaluate(
@@ -160,14 +166,25 @@ def executed(plan: Plan, variants: Sequence[Variant], forms: Mapping[str, Compil
     return tuple(found)
 
 
+def other_preprocessing(plan: Plan, variants: Sequence[Variant]) -> Others:
+    """How images are prepared for those of some variants that take another size than the network as it came."""
+    how = plan.source.preprocessing
+    return tuple((each.name, replace(how, size=each.facts.size)) for each in variants if each.facts.size != how.size)
+
+
 def evaluate_input(
     plan: Plan,
     variants: tuple[Executed, ...],
     images: ImageSet | None,
     calibration: CalibrationData,
     facts: GraphFacts,
+    others: Others = (),
 ) -> EvaluateInput:
-    """The evaluation images, or where there are none a few that were not calibrated with."""
+    """The evaluation images, or where there are none a few that were not calibrated with.
+
+    Args:
+        facts: of the network as it came; others: see `other_preprocessing`.
+    """
     told = images is not None and (images.labels is not None or images.label_sets is not None)
     labelled = told and not plan.source.random
     if images is None:
@@ -179,7 +196,7 @@ def evaluate_input(
         indices = [indices[place] for place in np.random.Generator(np.random.PCG64(ORDER)).permutation(len(indices))]
     return EvaluateInput(
         variants, plan.executor, images, tuple(indices), plan.source.preprocessing, labelled, plan.question(facts),
-        GOLDEN_IMAGES, stopping,
+        GOLDEN_IMAGES, stopping, others,
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
@@ -12,7 +12,6 @@ from edgekit.backends import Compiled, CompileSettings, Identity, backend
 from edgekit.build.stage import Progress
 from edgekit.devices import remote
 from edgekit.devices.ssh import Connection
-from edgekit.errors import InputError
 from edgekit.store.keys import NOT_IN_KEY
 from edgekit.targets import Machine
 from edgekit.validate.latency import Candidate, Measured, measure, summed_up
@@ -166,14 +165,9 @@ class OnDevice:
             yield made
 
     def timed(self, networks: Mapping[str, Compiled], timing: Timing, progress: Progress) -> Measured:
-        """Sent, and timed there.
-
-        Raises:
-            InputError: they take pictures of several sizes, and a device times one.
-        """
-        if any(shape != timing.shape for _, shape in timing.others):
-            raise InputError("a device times networks of one input size side by side", "Leave the other sizes out.")
-        sent = self._sent(networks, progress)
+        """Sent, and timed there."""
+        others = dict(timing.others)
+        sent = [replace(each, shape=others.get(each.name)) for each in self._sent(networks, progress)]
         answer = remote.bench(self.connection, sent, timing.shape, timing.runs, timing.max_seconds, _counted(progress))
         return summed_up(answer)
 

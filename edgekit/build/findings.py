@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from edgekit.build.quiet import Asked
     from edgekit.build.referee import Refereed
     from edgekit.build.search_precision import Searched, SearchInput
+    from edgekit.build.sizes import Sizes
     from edgekit.build.variant import Variant
     from edgekit.data.calibration import CalibrationData
     from edgekit.data.image_set import ImageSet
@@ -32,6 +33,7 @@ class Findings:
     Attributes:
         images: that accuracy was measured on, None where there were none; shown, indices: that variants were shown.
         doubt: why accuracy with the labels of the images proves nothing, if it does not.
+        sizes: other input sizes, and the one that was pruned.
         computed: how INT8 variants compare with exact integer arithmetic, by name, of those that were asked.
         kernels: that the runtime took, by name, of variants that promise kernels of their own and run here.
         variance: of the drop over other calibration sets; search: the mix of precisions, and what it was looked for
@@ -48,6 +50,7 @@ class Findings:
     variance: CalibrationVariance | None
     variants: Sequence[Variant]
     forms: Mapping[str, CompiledForm]
+    sizes: Sizes
     pruned: Pruned
     search: tuple[Searched, SearchInput] | None
     evaluated: Evaluated

@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from edgekit.errors import InputError
+from edgekit.input_recipe import ImageSize
 from edgekit.quantize.candidates import QuantConfig
 from edgekit.quantize.graph_format import Sums
 from edgekit.recipe import Recipe, checked
@@ -106,6 +107,7 @@ class Lock(_Part):
         chosen: name of the variant that is in the bundle; backend: that ran it; None in older locks.
         precisions: that were compared, fp32 first.
         int8_sums: how products are added up by the processor that INT8 weights were made for.
+        size: of the images that the network was pruned for, or its mix of precisions looked for; None: the usual one.
         pruning, search: None where nothing was pruned, or no mix was looked for.
     """
 
@@ -119,6 +121,7 @@ class Lock(_Part):
     chosen: str
     backend: str | None = Field(default=None)
     int8_sums: Sums = "exact"
+    size: ImageSize | None = Field(default=None)
     pruning: LockedPruning | None = Field(default=None)
     search: LockedSearch | None = Field(default=None)
 
@@ -174,3 +177,19 @@ def differences(lock: Lock, versions: dict[str, str | None]) -> str | None:
         if versions.get(name) != was
     ]
     return None if not others else f"the lock was made with {', '.join(others)}: the network may differ in rounding"
+
+
+def held_to(lock: Lock, weights_sha256: str | None) -> list[str]:
+    """What a user should know of a lock that is followed.
+
+    Raises:
+        InputError: it is of other weights.
+    """
+    if lock.weights_sha256 != weights_sha256:
+        raise InputError(
+            f"the lock was made of other weights (sha256 {str(lock.weights_sha256)[:16]}, not"
+            f" {str(weights_sha256)[:16]})",
+            "Give those weights, or build without --locked.",
+        )
+    other = differences(lock, versions())
+    return [] if other is None else [other]

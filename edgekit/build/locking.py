@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from edgekit.build.plan import Plan
     from edgekit.build.prune import Pruned
     from edgekit.build.search_precision import Searched
+    from edgekit.build.sizes import Sizes
     from edgekit.data.calibration import CalibrationData
     from edgekit.validate.decision import Decision
 
@@ -33,9 +34,14 @@ def check_calibration(plan: Plan, calibration: CalibrationData) -> None:
 
 
 def locked(
-    plan: Plan, calibration: CalibrationData, pruned: Pruned, mixed: Searched | None, decision: Decision
+    plan: Plan, calibration: CalibrationData, sizes: Sizes, pruned: Pruned, mixed: Searched | None, decision: Decision
 ) -> Lock:
-    """The decisions of a build that is done; of one that followed a lock, the same decisions again."""
+    """The decisions of a build that is done; of one that followed a lock, the same decisions again.
+
+    Args:
+        plan: on the runtime of the chosen variant.
+    """
+    size = next((each.size for each in sizes.tried if each.begun), None)
     pinned = LockedCalibration(images=len(calibration.chosen.items), digest=calibration.digest)
     return Lock(
         recipe=plan.recipe,
@@ -47,6 +53,7 @@ def locked(
         chosen=decision.chosen,
         backend=plan.backend,
         int8_sums=plan.on(plan.usual).sums,
+        size=size,
         pruning=_pruning(pruned),
         search=None if mixed is None else LockedSearch(config=mixed.result.config, training=mixed.result.training),
     )

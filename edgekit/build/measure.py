@@ -11,8 +11,8 @@ from pydantic import TypeAdapter
 
 from edgekit.backends import Compiled
 from edgekit.backends.torch_eager import EagerNetwork
-from edgekit.build.evaluate import Executed, networks
-from edgekit.build.executor import Executor, Timing
+from edgekit.build.evaluate import Executed, Others, networks
+from edgekit.build.executor import Executor, Shape, Timing
 from edgekit.build.stage import File, Progress, Stage
 from edgekit.validate.latency import Measured
 
@@ -79,19 +79,32 @@ def _read(folder: Path) -> Measured:
 MEASURE: Final = Stage("measure", ("numpy", "openvino", "onnxruntime", "torch"), _make, _read)
 
 
-def measure_input(plan: Plan, variants: tuple[Executed, ...], facts: GraphFacts) -> MeasureInput:
-    """What is timed, and how long."""
+def measure_input(plan: Plan, variants: tuple[Executed, ...], facts: GraphFacts, others: Others = ()) -> MeasureInput:
+    """What is timed, and how long.
+
+    Args:
+        others: how images are prepared for variants that take another size, by name.
+    """
     asked = plan.recipe.latency
-    timing = Timing(asked.runs, asked.max_seconds, (1, facts.height, facts.width, 3))
+    timing = Timing(asked.runs, asked.max_seconds, (1, *facts.size, 3), shapes_of(others))
     return MeasureInput(variants, plan.executor, timing, _eager_of(plan, facts))
 
 
-def measured_variants(plan: Plan, run: Runner, variants: tuple[Executed, ...], facts: GraphFacts) -> Measured:
-    """Latencies side by side; taken again and longer while the bounds of a median hold the budget."""
+def shapes_of(others: Others) -> tuple[tuple[str, Shape], ...]:
+    """Shapes of the inputs of those variants."""
+    return tuple((name, (1, *how.size, 3)) for name, how in others)
+
+
+def measured_variants(
+    plan: Plan, run: Runner, variants: tuple[Executed, ...], facts: GraphFacts, others: Others = ()
+) -> Measured:
+    """Latencies side by side; taken again and longer while the bounds of a median hold the budget; see
+    `measure_input`.
+    """
     told = plan.untimed()
     if told is not None:
         return told
-    given, budget_ms = measure_input(plan, variants, facts), plan.recipe.latency_budget_ms
+    given, budget_ms = measure_input(plan, variants, facts, others), plan.recipe.latency_budget_ms
     measured = run(MEASURE, given)
     for _ in range(LONGER if budget_ms is not None else 0):
         assert budget_ms is not None

@@ -16,7 +16,14 @@ from edgekit.build.compile import COMPILE, compile_input
 from edgekit.build.course import course_of_build
 from edgekit.build.decide import decided, variants_of
 from edgekit.build.elect import elected, homes_of
-from edgekit.build.evaluate import CHECK_NORMALISATION, EVALUATE, evaluate_input, executed, normalisation_input
+from edgekit.build.evaluate import (
+    CHECK_NORMALISATION,
+    EVALUATE,
+    evaluate_input,
+    executed,
+    normalisation_input,
+    other_preprocessing,
+)
 from edgekit.build.explain import EXPLAIN, ExplainInput
 from edgekit.build.findings import Findings
 from edgekit.build.kernels import kernels_of
@@ -32,6 +39,7 @@ from edgekit.build.referee import refereed
 from edgekit.build.resize import exported_at
 from edgekit.build.runner import Listener, Runner, nobody
 from edgekit.build.search_precision import SEARCH_PRECISION, search_input
+from edgekit.build.sizes import at_sizes
 from edgekit.bundle.directory import claim_directory
 from edgekit.recipe import Recipe
 from edgekit.store import Store, Subject
@@ -91,44 +99,50 @@ def build(
     check_calibration(plan, calibration)
     plan, exported, referee = refereed(plan, run, exported, evaluation, calibration)
     plan, dense = elected(plan, run, exported, calibration, evaluation)
-    origin = Origin(exported, dense, calibration, evaluation)
-    pruned = pruned_network(plan, run, origin)
-    narrow, core = None, exported
+    sizes = at_sizes(plan, run, Origin(exported, dense, calibration, evaluation))
+    base = sizes.base
+    origin = Origin(base.exported, base.dense, calibration, evaluation)
+    pruned = pruned_network(base.plan, run, origin)
+    narrow, core = None, base.exported
     if pruned.recovered is not None:
         core = pruned.recovered.exported
-        narrow = run(QUANTIZE, quantize_input(plan, core, calibration, plan.narrow_precisions))
-    looking = search_input(plan, origin, core.graph, held) if plan.wanted == "mixed" else None
+        narrow = run(QUANTIZE, quantize_input(base.plan, core, calibration, plan.narrow_precisions))
+    looking = search_input(base.plan, origin, core.graph, held) if plan.wanted == "mixed" else None
     mixed = run(SEARCH_PRECISION, looking) if looking is not None else None
 
     homes = homes_of(plan, run, (exported, core), calibration, (dense, narrow))
-    variants = variants_of(homes, exported, pruned, None if mixed is None else (plan, mixed))
+    variants = variants_of(homes, exported, sizes, pruned, mixed)
     forms = run(COMPILE, compile_input(plan, variants))
     ready = executed(plan, variants, forms)
-    shown = evaluate_input(plan, ready, evaluation, calibration, exported.facts)
+    others = other_preprocessing(plan, variants)
+    shown = evaluate_input(plan, ready, evaluation, calibration, exported.facts, others)
     answers = run(EVALUATE, shown)
     checking = normalisation_input(plan, exported.graph, evaluation)
     if checking is not None:
         run(CHECK_NORMALISATION, checking)
     variance = calibration_variance(plan, run, exported, calibration, evaluation, answers.evaluated)
-    measured = measured_variants(plan, run, ready, exported.facts)
+    measured = measured_variants(plan, run, ready, exported.facts, others)
     computed = checked_arithmetic(plan, run, variants, ready, shown)
     kernels = kernels_of(plan, run, ready)
     decision = decided(plan, variants, forms, answers.evaluated, measured, computed)
     chosen = next(each for each in variants if each.name == decision.chosen)
     plan, home = plan.on(chosen.backend), next(each for each in homes if each.plan.backend == chosen.backend)
+    plan = plan.at(chosen.facts.size)
     profiling = profile_input(plan, ready, decision)
     profiles = run(PROFILE, profiling) if profiling is not None else {}
 
     found = Findings(
-        exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, pruned,
+        exported, evaluation, shown.images, shown.indices, calibration, variance, variants, forms, sizes, pruned,
         (mixed, looking) if mixed is not None and looking is not None else None,
         answers.evaluated, measured, decision, referee, doubt, computed, kernels, profiles, first.asked,
     )  # fmt: skip
     report = assembled(plan, run, found, provenance(plan, forms, measured))
-    graphs = home.narrow if home.narrow is not None and chosen.facts == core.facts else home.dense
+    graphs = next((each.dense for each in sizes.others if each.exported.facts == chosen.facts), home.dense)
+    graphs = home.narrow if home.narrow is not None and chosen.facts == core.facts else graphs
+    lock_of_it = locked(plan, calibration, sizes, pruned, mixed, decision)
     contents = bundle_contents.Contents(
-        report, locked(plan, calibration, pruned, mixed, decision), calibration.chosen, chosen, forms[chosen.name],
-        answers.golden, evaluation, bundle_contents.output_of(plan, exported.facts, answers.evaluated),
+        report, lock_of_it, calibration.chosen, chosen, forms[chosen.name], answers.golden, evaluation,
+        bundle_contents.output_of(plan, exported.facts, answers.evaluated),
         {**bundle_contents.fp16_beside(plan, chosen, graphs, forms if graphs is home.dense else {}),
          **answers_beside(plan, shown, answers, chosen.name)},
     )  # fmt: skip

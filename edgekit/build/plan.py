@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from edgekit.backends import Backend, CompileSettings, backend, openvino_plugin
 from edgekit.build.device_machine import device_machine
 from edgekit.build.executor import REFERENCE, ByReference, DeviceSettings, Executor, Here, OnDevice
-from edgekit.build.lock import Lock, differences, other_sums, versions
+from edgekit.build.lock import Lock, held_to, other_sums
 from edgekit.build.runner import Event, Listener, fetching, nobody
 from edgekit.build.runtimes import AUTO, backend_of, beside
 from edgekit.devices import Connection, Registry, remote
@@ -16,6 +16,7 @@ from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source, resolve
 from edgekit.quantize.graph_format import ADDING_AS_PROCESSORS_DO, GraphFormat, Sums, sums_of
 from edgekit.recipe import Recipe, Task
+from edgekit.size import Size
 from edgekit.store import Store
 from edgekit.targets import Machine, Release, Target, find, release_of, release_with, this_machine
 from edgekit.validate.latency import Measured
@@ -128,6 +129,17 @@ class Plan:
         return replace(self, backend=name, executor=executor, precisions=able, wanted=wanted, beside=beside)
 
     @property
+    def sizes(self) -> tuple[Size, ...]:
+        """The other input sizes that the recipe wants to be tried, the largest first."""
+        others = {each for each in self.recipe.sizes if each != self.source.preprocessing.size}
+        return tuple(sorted(others, key=lambda size: (-size[0] * size[1], size)))
+
+    def at(self, size: Size) -> Plan:
+        """The same for images of some size."""
+        how = replace(self.source.preprocessing, size=size)
+        return replace(self, source=replace(self.source, preprocessing=how))
+
+    @property
     def task(self) -> Task:
         """What the outputs are: as told, or the network's own."""
         return self.recipe.task or self.source.task
@@ -164,7 +176,7 @@ def planned(
     source = resolve(recipe, fetching(listener))
     if recipe.task is None and source.task != "classify":  # said once, so that nobody takes vectors for classes
         recipe = recipe.model_copy(update={"task": source.task})
-    notes_of_lock = _held_to(lock, source)
+    notes_of_lock = [] if lock is None else held_to(lock, source.weights_sha256)
     if recipe.precision == "mixed" and recipe.task not in (None, "classify"):
         raise InputError(f"a mix of precisions is looked for by top-1, not for --task {recipe.task}", "Use int8.")
     wanted, notes = ("int8", []) if graphs_alone else _wanted(recipe, target, backend(name))
@@ -189,24 +201,6 @@ def planned(
     )
     kept = other_sums(plan.sums, plan.sums_here) if lock is not None and plan.has_int8 else ()
     return replace(plan, notes=(*told, *kept))
-
-
-def _held_to(lock: Lock | None, source: Source) -> list[str]:
-    """What a user should know of a lock that is followed.
-
-    Raises:
-        InputError: it is of other weights.
-    """
-    if lock is None:
-        return []
-    if lock.weights_sha256 != source.weights_sha256:
-        raise InputError(
-            f"the lock was made of other weights (sha256 {str(lock.weights_sha256)[:16]}, not"
-            f" {str(source.weights_sha256)[:16]})",
-            "Give those weights, or build without --locked.",
-        )
-    other = differences(lock, versions())
-    return [] if other is None else [other]
 
 
 def _require(name: str, target: Target) -> None:

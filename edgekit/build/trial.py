@@ -121,6 +121,8 @@ def check(plan: Plan) -> None:
         )
     if plan.task != "classify":
         raise InputError(f"a search compares networks by top-1, not by --task {plan.task}", "Build each by itself.")
+    if plan.sizes:
+        raise InputError("the recipe of a search names input sizes to try in each build", "Put them into its space.")
     if plan.source.random:
         raise InputError("a search compares networks by top-1, and the weights are random", "Give trained ones.")
 

@@ -24,6 +24,7 @@ from edgekit.cli.options import (
     nested,
     preprocessing_options,
     pruning_options,
+    sizes_option,
     tensorrt_options,
 )
 from edgekit.cli.output import emit_json, note, progress, say, warn
@@ -79,6 +80,7 @@ if TYPE_CHECKING:
     help="Quantize with N sets in turn: does the drop depend on the choice? Default: 1.",
 )
 @preprocessing_options
+@sizes_option
 @answer_options
 @label_options
 @click.option(

@@ -29,6 +29,25 @@ class SizeValue(click.ParamType):  # type: ignore[type-arg]
             self.fail(str(error), param, ctx)
 
 
+class SizeValues(click.ParamType):  # type: ignore[type-arg]
+    """Several of them, separated by commas."""
+
+    name = "N,N"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[tuple[int, int], ...]:
+        """Parse each; a usage error for what is no size."""
+        one = SizeValue()
+        return tuple(one.convert(part, param, ctx) for part in str(value).split(","))
+
+
+def sizes_option(function: AnyFunction) -> AnyFunction:
+    """Add --sizes; the verb's function gets sizes, a tuple of (height, width)."""
+    text = "Input sizes to try beside the network's own, such as 256,224: what each costs and wins is measured."
+    return click.option("--sizes", type=SizeValues(), help=text)(function)
+
+
 class ChannelValues(click.ParamType):  # type: ignore[type-arg]  # older releases of click cannot subscript it
     """One value for all three channels, or three separated by commas or blanks, on the scale that --scale says."""
 

@@ -10,6 +10,7 @@ import click
 from edgekit.cli.completion import image_sources, known_models, known_networks
 from edgekit.cli.image_options import ChannelValues as ChannelValues
 from edgekit.cli.image_options import preprocessing_options as preprocessing_options
+from edgekit.cli.image_options import sizes_option as sizes_option
 from edgekit.cli.stacking import AnyFunction
 from edgekit.cli.stacking import stack as _stack
 

@@ -30,6 +30,7 @@ class Network:
     Attributes:
         folder: there; runtime: a key of edgekit.runtime.engines.RUNTIMES.
         settings: how it builds its engine, and of OpenVINO where, see edgekit.runtime.settings.
+        shape: of its input, where that is another than that of most, (1, H, W, 3).
     """
 
     name: str
@@ -37,6 +38,7 @@ class Network:
     runtime: str
     precision: str
     settings: Mapping[str, bool | int | str | list[int]] = field(default_factory=dict)
+    shape: tuple[int, int, int, int] | None = None
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,11 @@ class GraphFacts:
     notes: tuple[str, ...] = ()
 
     @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the input, pixels."""
+        return self.height, self.width
+
+    @property
     def inside(self) -> str:
         """The activation that the file's own answers have gone through, and the graph's have not; "none" for none."""
         return self.activation if self.activation_found else "none"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from edgekit.report.conditions import measuring
 from edgekit.report.metrics import metric
-from edgekit.report.model import CalibrationVariance, Int8Sums, Report
+from edgekit.report.model import CalibrationVariance, InputSize, Int8Sums, Report
 from edgekit.report.summary import MISSING, interval, model_name, number, times
+from edgekit.size import shown
 
 
 def method(report: Report) -> list[tuple[str, str]]:
@@ -21,6 +22,7 @@ def method(report: Report) -> list[tuple[str, str]]:
     ]
     if target.features:
         lines.append(("Features", ", ".join(target.features)))
+    lines += _sizes(report)
     lines += _images(report)
     if report.verdict.accuracy.p_value is not None:
         text = f"Paired on the same images, 95 % interval, {metric(report).test}"
@@ -31,6 +33,20 @@ def method(report: Report) -> list[tuple[str, str]]:
         text = f"{runs}, one fresh process, variants interleaved"
         lines.append(("Latency", f"{text}, batch {model.input[0]}; speedup is the ratio of the medians"))
     return [*lines, *measuring(report), *_ratios(report), *_kernels(report), *_referee(report)]
+
+
+def _sizes(report: Report) -> list[tuple[str, str]]:
+    """Other input sizes that were tried, and what came of each."""
+    return [(f"Input of {shown(each.size)}", _size(each)) for each in report.sizes]
+
+
+def _size(told: InputSize) -> str:
+    if told.variant is None:
+        return f"left out: {told.why}"
+    text = told.variant
+    if told.drop is not None and told.images is not None:
+        text += f", {number(told.drop, 2)} points lost on {number(told.images, 0)} images to choose by"
+    return text + ("; what follows was done at this size" if told.begun else "")
 
 
 def _kernels(report: Report) -> list[tuple[str, str]]:

@@ -184,6 +184,17 @@ class Referee(Part):
     operator: str | None = Field(description="The first operator whose outputs differ, where one was looked for.")
 
 
+class InputSize(Part):
+    """An input size that was tried beside the network's own: height and width, pixels."""
+
+    size: tuple[Positive, Positive]
+    variant: Name | None = Field(description="The network at that size; null where it takes no such images.")
+    drop: float | None = Field(description="Points that it lost on images that a size was chosen by.")
+    images: Positive | None = Field(description="How many images those were.")
+    begun: bool = Field(description="Whether pruning, or the search for a mix of precisions, began with it.")
+    why: str | None = Field(description="Why it was left out.")
+
+
 class Report(Part):
     """Latencies in ms, accuracies in percent, drops in percentage points, sizes in bytes.
 
@@ -201,6 +212,7 @@ class Report(Part):
     variants: tuple[Variant, ...] = Field(min_length=1)
     chosen: Name = Field(description="Name of the variant that is in the bundle.")
     verdict: Verdict
+    sizes: tuple[InputSize, ...] = Field((), description="Other input sizes; absent where none was asked for.")
     pruning: Pruning | None = Field(None, description="Absent or null where a build prunes nothing.")
     precision_search: PrecisionSearch | None = Field(
         None, alias="tuning", description="Absent or null where a build looks for no mix of precisions."

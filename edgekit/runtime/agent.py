@@ -239,29 +239,39 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
 
     from .timing import bench, threads, throughput_ips, throughput_seconds
 
-    networks = {each["name"]: _loaded(each) for each in header["networks"]}
-    picture = np.random.RandomState(0).randint(0, 256, tuple(header["shape"]), dtype=np.uint8)
+    def noise(shape: Any) -> Any:
+        return np.random.RandomState(0).randint(0, 256, tuple(shape), dtype=np.uint8)
+
+    networks = {str(each["name"]): _loaded(each) for each in header["networks"]}
+    picture = noise(header["shape"])
+    # networks that take pictures of another size are given their own in the place of those that all others are given
+    others = {each["name"]: noise(each["shape"]) for each in header["networks"] if each.get("shape")}
+    timed: Dict[str, Callable[..., Any]] = {
+        name: partial(_given, network, others.get(name)) for name, network in networks.items()
+    }
 
     def many(name: str) -> Callable[[Any], None]:
-        def infer_many(pictures: Any) -> None:
-            _in_groups(networks[name], max(networks[name].batches), pictures)
-
-        return infer_many
+        return partial(_in_groups, timed[name], max(networks[name].batches))
 
     def tell(done: int, total: int) -> None:
         talk({"done": done, "total": total})
 
     max_seconds = float(header["max_seconds"])
-    told = bench(networks, many, picture, int(header["runs"]), max_seconds, tell)
+    told = bench(timed, many, picture, int(header["runs"]), max_seconds, tell)
     seconds = throughput_seconds(max_seconds, len(networks))
     told["conditions"]["process"]["threads"] = threads(networks)
     for name, network in networks.items():
         if len(network.batches) > 1:
             told["timed"][name]["by_batch"] = {
-                str(size): throughput_ips(partial(_in_groups, network, size), picture, seconds)
+                str(size): throughput_ips(partial(_in_groups, timed[name], size), picture, seconds)
                 for size in network.batches
             }
     talk(told)
+
+
+def _given(network: Any, other: Any, pictures: Any) -> Any:
+    """Runs pictures; as many other ones where the network takes another size."""
+    return network(pictures if other is None else other.repeat(len(pictures), 0))
 
 
 def _in_groups(network: Any, size: int, pictures: Any) -> None:

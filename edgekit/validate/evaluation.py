@@ -1,9 +1,10 @@
-"""What variants of a network answer to images: one decoding pass, every variant on the same pixels."""
+"""What variants of a network answer to images: every variant on the same pixels, or the same images at its size."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
 BATCH: Final = 32
 
 Logits = NDArray[np.float32]
+Pictures = NDArray[np.uint8]
+
+INPUTS: Final = "inputs"
+"""The array of what networks are shown of the first images; with a name behind it, of one that takes another size."""
 
 RIGHT: Final = "right-"
 """Begins the names of arrays that say, a bit an image, which images a variant had right."""
@@ -35,16 +40,36 @@ def predict(
     preprocessing: Preprocessing,
     indices: Sequence[int],
     on_progress: Callable[[int], None] = lambda done: None,
+    others: Mapping[str, Preprocessing] = MappingProxyType({}),
 ) -> dict[str, Logits]:
-    """Logits (N, classes) of every session for the same pictures, each decoded once."""
+    """Logits (N, classes) of every session for the same images, each decoded once for all that take the same pixels.
+
+    Args:
+        others: how images are prepared for sessions that take another size, by name.
+    """
     made: dict[str, Logits] = {}
     done = 0
-    for pictures, group in batches(images, preprocessing, indices, BATCH):
+    for pictures, count in _prepared(sessions, images, indices, preprocessing, others):
         for name, session in sessions.items():
-            _keep(made, name, session.infer_many(pictures), done, len(indices))
-        done += len(group)
+            _keep(made, name, session.infer_many(pictures[name]), done, len(indices))
+        done += count
         on_progress(done)
     return made
+
+
+def _prepared(
+    names: Iterable[str],
+    images: ImageSet,
+    indices: Sequence[int],
+    preprocessing: Preprocessing,
+    others: Mapping[str, Preprocessing],
+) -> Iterator[tuple[dict[str, Pictures], int]]:
+    """What each network is shown of the next images, uint8 (n, H, W, 3), and how many images that are."""
+    wanted = {name: others.get(name, preprocessing) for name in names}
+    ways = list(dict.fromkeys(wanted.values()))
+    for ready in zip(*(batches(images, how, indices, BATCH) for how in ways), strict=True):
+        pictures = {how: made for how, (made, _) in zip(ways, ready, strict=True)}
+        yield {name: pictures[how] for name, how in wanted.items()}, len(ready[0][1])
 
 
 def _keep(made: dict[str, Logits], name: str, logits: Logits, first: int, total: int) -> None:
@@ -74,6 +99,9 @@ class Evaluated:
 class Views:
     """Images as networks are shown them: a set, positions in it, how they are prepared, whether the labels of the set
     mean something to the networks, and how their outputs are read.
+
+    Attributes:
+        others: how they are prepared for networks that take another size, by name.
     """
 
     images: ImageSet
@@ -81,6 +109,7 @@ class Views:
     preprocessing: Preprocessing
     labelled: bool
     question: Question
+    others: Mapping[str, Preprocessing] = field(default_factory=dict)
 
     @property
     def truth(self) -> Truth:
@@ -88,9 +117,13 @@ class Views:
         known = self.images.label_sets if self.question.task == "multilabel" else self.images.labels
         return None if known is None or not self.labelled else known[list(self.indices)]
 
-    def picture(self, row: int) -> NDArray[np.uint8]:
-        """What networks see of the image of a row of the logits, uint8 (H, W, 3)."""
-        return self.images.load(self.indices[row], self.preprocessing)
+    def picture(self, row: int, name: str = "fp32") -> NDArray[np.uint8]:
+        """What a network sees of the image of a row of the logits, uint8 (H, W, 3)."""
+        return self.images.load(self.indices[row], self.others.get(name, self.preprocessing))
+
+    def first(self, count: int, name: str = "fp32") -> NDArray[np.uint8]:
+        """The same of the first images, uint8 (n, H, W, 3)."""
+        return np.stack([self.picture(row, name) for row in range(min(count, len(self.indices)))])
 
 
 def looked(
@@ -110,10 +143,10 @@ def looked(
     shown = dict.fromkeys(sessions, 0)
     found: dict[str, Outcome] = {}
     active, done = set(sessions), 0
-    for pictures, group in batches(views.images, views.preprocessing, views.indices, BATCH):
-        here = slice(done, done + len(group))
+    for pictures, count in _prepared(sessions, views.images, views.indices, views.preprocessing, views.others):
+        here = slice(done, done + count)
         for name in [each for each in sessions if each in active]:
-            _keep(made, name, sessions[name].infer_many(pictures), done, total)
+            _keep(made, name, sessions[name].infer_many(pictures[name]), done, total)
             right[name][here] = first_right(made[name][here], labels[here])
             shown[name] = here.stop
         done = here.stop
@@ -147,12 +180,13 @@ def evaluate(
         sessions: loaded variants by name, `fp32` among them.
         stopping: when a variant of which enough is known is shown no more images; None shows all of them.
     Returns:
-        the results, and the arrays "inputs" (uint8) and "logits-NAME" (float32) of the first images; where an image
-        is right or wrong also "right-NAME" (packed bits) of all that the variant was shown.
+        the results, and the arrays "inputs" (uint8) and "logits-NAME" (float32) of the first images, "inputs-NAME"
+        for one that takes another size; where an image is right or wrong also "right-NAME" (packed bits) of all that
+        the variant was shown.
     """
     outcomes: Mapping[str, Outcome] = {}
     if stopping is None:
-        logits = predict(sessions, views.images, views.preprocessing, views.indices, on_progress)
+        logits = predict(sessions, views.images, views.preprocessing, views.indices, on_progress, views.others)
     else:
         logits, outcomes = looked(sessions, views, stopping, on_progress)
     base, truth = logits["fp32"], views.truth
@@ -166,8 +200,8 @@ def evaluate(
     }
     shown = {flip.index for each in results.values() if each.flips is not None for flip in each.flips.shown}
     pictures = {row: thumbnail(views.picture(row)) for row in sorted(shown)}
-    golden = np.stack([views.picture(row) for row in range(min(golden_images, len(views.indices)))])
-    arrays: dict[str, NDArray[Any]] = {"inputs": golden}
+    arrays: dict[str, NDArray[Any]] = {INPUTS: views.first(golden_images)}
+    arrays |= {f"{INPUTS}-{name}": views.first(golden_images, name) for name in views.others}
     arrays |= {f"logits-{name}": made[:golden_images] for name, made in logits.items()}
     if truth is not None and views.question.task == "classify":
         arrays |= {RIGHT + name: np.packbits(first_right(made, truth[: len(made)])) for name, made in logits.items()}

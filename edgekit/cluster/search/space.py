@@ -241,7 +241,7 @@ def check(space: Space, plan: Plan) -> None:
     """Refuses before the first trial what no trial could do.
 
     Raises:
-        InputError: a precision or a runtime that the target has not, several sizes on a device, or nothing to vary.
+        InputError: a precision or a runtime that the target has not, or nothing to vary.
     """
     for name in space.runtimes or ():
         if name not in plan.target.backends:
@@ -254,8 +254,6 @@ def check(space: Space, plan: Plan) -> None:
             raise InputError(
                 f"'precisions' in the space: {plan.target.name} has no fast {precision}", f"It has: {able}."
             )
-    if plan.device is not None and len(space.sizes or ()) > 1:
-        raise InputError("'sizes' in the space: a device times networks of one input size side by side", "Give one.")
     if all(len(each.choices) == 1 for each in questions(space)):
         raise InputError("the space has one choice of everything: there is nothing to search", "Give more of one.")
 

@@ -10,7 +10,6 @@ import pytest
 from classifiers import Graph, balanced, labelled_by, patches
 
 from edgekit.build import trial
-from edgekit.build.executor import Timing
 from edgekit.build.plan import planned
 from edgekit.build.prune import Origin, choosing
 from edgekit.build.runner import Runner
@@ -141,12 +140,3 @@ def test_what_cannot_be_compared_is_refused(place: Place, tmp_path: Path) -> Non
         (photos / each.name).write_bytes(each.read_bytes())
     with pytest.raises(InputError, match="needs labelled images"):
         trial.opened(place.recipe(data=str(photos)), 12, place.store)
-
-
-def test_a_device_times_one_input_size(place: Place) -> None:
-    from edgekit.build.executor import OnDevice
-
-    timing = Timing(10, 1.0, (1, 32, 32, 3), (("wide", (1, 64, 64, 3)),))
-    device = OnDevice.__new__(OnDevice)
-    with pytest.raises(InputError, match="one input size"):
-        OnDevice.timed(device, {}, timing, lambda done, total, what: None)
