@@ -104,6 +104,10 @@ def test_the_graph_without_blocks_is_that_of_the_network_without_them(name: str,
     ours, theirs = (
         Counter(node.op_type for node in onnx.load(str(path)).graph.node) for path in (tmp_path / "cut.onnx", pruned)
     )
+    if name == "inception_resnet_v1":
+        # without all of its first blocks the stem leads into a reduction, whose concat NNCF then quantizes behind it
+        pairs = {kind: (ours.pop(kind), theirs.pop(kind)) for kind in ("QuantizeLinear", "DequantizeLinear")}
+        assert all(there <= here <= there + 1 for here, there in pairs.values()), pairs
     assert ours == theirs
     assert ours["Add"] == Counter(node.op_type for node in onnx.load(str(dense)).graph.node)["Add"] - len(
         graph.blocks[:6]
