@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 CHECKED := --no-deps --only-binary :all: --require-hashes
 SOURCES := edgekit tests
 # Most tests leave one of two cores idle. The tests of a file share what they built, and stay together.
-IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder
+IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder --durations 40 --durations-min 5
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

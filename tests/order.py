@@ -10,10 +10,10 @@ import pytest
 
 LONGEST: Final[Sequence[str]] = (
     "test_pruning.py",
-    "test_locked.py",
     "test_user_models.py",
     "test_commands_in_docs.py",
     "test_headline.py",
+    "test_locked.py",
     "test_paper_networks.py",
     "test_small_networks_deep.py",
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from command import json_of
+from test_pruning import QUICK, pruned_by_a_ratio
 
 from edgekit.build.lock import read_lock
 from edgekit.bundle.directory import check_bundle
@@ -17,23 +18,13 @@ from edgekit.errors import InputError
 
 Edgekit = Callable[..., Any]
 
-QUICK = """
-images: 96
-preprocessing: {size: 107}
-latency: {runs: 30, max_seconds: 5}
-pruning: {images: 320, sensitivity: false, importance: magnitude}
-calibration: {images: 24}
-max_drop: 100
-prune: 0.3
-"""
-
 
 @pytest.fixture(scope="module")
-def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The bundle of a build that pruned, recovered and quantized."""
+def pruned(tmp_path_factory: pytest.TempPathFactory, common_store: Path) -> Path:
+    """The bundle of a build that pruned, recovered and quantized: test_pruning.py makes the same."""
     folder = tmp_path_factory.mktemp("pruned")
     (folder / "quick.yaml").write_text(QUICK)
-    json_of(folder / "store", "build", "--recipe", str(folder / "quick.yaml"), "--out", str(folder / "out"))
+    json_of(common_store, "build", *pruned_by_a_ratio(folder / "quick.yaml"), "--out", str(folder / "out"))
     return folder / "out"
 
 
