@@ -19,27 +19,21 @@ def remeasured(
     max_seconds: float,
     on_progress: Callable[[int, int], None] = lambda done, total: None,
     before_timing: Callable[[], None] = lambda: None,
-    any_size: bool = False,
 ) -> SideBySide:
     """Latencies of bundles at batch 1; the first is what the others are compared with.
 
     Args:
         bundles: directories by name; runs, max_seconds: see edgekit.validate.side_by_side.
         before_timing: is called once they are known to be fit to be timed.
-        any_size: whether they may take images of different sizes.
     Raises:
-        InputError: one is no whole bundle, or they take images of different sizes.
+        InputError: one is no whole bundle.
         UnavailableError: the runtime of one is not here.
     """
     ready = {name: _ready(path) for name, path in bundles.items()}
-    sizes = {(each.height, each.width) for each in ready.values()}
-    if len(sizes) > 1 and not any_size:
-        told = " and ".join(f"{height}x{width}" for height, width in sorted(sizes))
-        raise InputError(f"the builds take images of different sizes: {told}", "Leave --remeasure out.")
-    height, width = sizes.pop()
     before_timing()
     candidates = [Candidate(name, each.compiled, (1, each.height, each.width, 3)) for name, each in ready.items()]
-    return side_by_side(candidates, (1, height, width, 3), runs, max_seconds, on_progress)
+    first = next(iter(ready.values()))
+    return side_by_side(candidates, (1, first.height, first.width, 3), runs, max_seconds, on_progress)
 
 
 def _ready(path: Path) -> Runnable:

@@ -95,6 +95,14 @@ def test_the_bundle_takes_pictures_of_the_size_that_was_chosen(tried: tuple[dict
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_builds_of_two_sizes_are_timed_side_by_side(place: Place, tried: tuple[dict[str, Any], Path]) -> None:
+    _, out = tried
+    own = out.parent / "own"
+    place.build(own, "--max-drop", 100)
+    ran = run_edgekit("compare", own, out, "--remeasure", "--runs", 30, "--max-latency", "100x", "--json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def test_a_lock_with_a_size_builds_that_again(place: Place, tried: tuple[dict[str, Any], Path]) -> None:
     _, out = tried
     lock = (out / "recipe.lock.yaml").read_text()
@@ -108,6 +116,27 @@ def test_a_lock_with_a_size_builds_that_again(place: Place, tried: tuple[dict[st
     with np.load(out.parent / "again" / "golden.npz") as golden:
         assert golden["inputs"].shape == (4, 16, 20, 3)
     assert run_edgekit("verify", out.parent / "again").returncode == 0
+
+
+def test_pruning_begins_with_the_size_that_pays_and_a_lock_does_it_again(place: Place, tmp_path: Path) -> None:
+    train = labelled_by(place.network.with_name("fixed.onnx"), patches(80, (SIZE, SIZE), seed=5), tmp_path / "train")
+    how = ("--model", place.network, "--data", place.table, "--size", 96, *PLAIN, "--calibration-images", 12)
+    pruned = ("--prune", 0.5, "--train-data", train, "--recovery-images", 64, "--max-drop", 100)
+    report = json_of(place.store, "build", *how, *pruned, "--sizes", "24,20x28", "--out", tmp_path / "out")
+    told = {each["variant"]: each for each in report["sizes"]}
+    assert {name: each["images"] for name, each in told.items()} == {"int8-24": 8, "int8-20x28": 8}
+    (begun,) = (each for each in told.values() if each["begun"])
+    variants, size = by_name(report), begun["variant"].removeprefix("int8-")
+    narrow = variants[f"pruned-int8-{size}"]
+    assert narrow["parent"] == begun["variant"]
+    assert report["pruning"]["macs"] == {"before": variants[begun["variant"]]["macs"], "after": narrow["macs"]}
+    lock = tmp_path / "out" / "recipe.lock.yaml"
+    again = json_of(place.store, "build", "--locked", lock, "--no-cache", "--out", tmp_path / "again")
+    assert again["chosen"] == report["chosen"]
+    assert [(each["variant"], each["begun"]) for each in again["sizes"]] == [
+        (each["variant"], each["begun"]) for each in report["sizes"]
+    ]
+    assert by_name(again)[narrow["name"]]["macs"] == narrow["macs"]
 
 
 def test_a_size_that_the_network_does_not_take_is_left_out_by_name(place: Place, tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def again(bundles: Mapping[str, Files], runs: int, max_seconds: float) -> SideBy
         places = {name: folder / name for name in bundles}
         for name, files in bundles.items():
             write_files(files, places[name])
-        return remeasured(places, runs, max_seconds, any_size=True)
+        return remeasured(places, runs, max_seconds)
 
 
 def compared_with_default(made: Sequence[Made], timed: SideBySide | None, out: Path) -> tuple[BuiltPoint, ...]:
