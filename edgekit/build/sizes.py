@@ -146,8 +146,8 @@ def _begun(own: AtSize, found: Sequence[AtSize], tried: Sequence[Tried], size: S
 def _chosen(run: Runner, origin: Origin, own: AtSize, found: Sequence[AtSize], tried: Sequence[Tried]) -> Sizes:
     images = _images_to_choose_by(own.plan, origin)
     if images is None or own.plan.executor.untimed is not None:
-        why = "no labelled training images" if images is None else "no latency"
-        run.warn(f"there is {why} to choose an input size by: pruning begins with {shown(own.size)}")
+        why = "there are no labelled training images" if images is None else "no latency is measured"
+        run.warn(f"{why} to choose an input size by: what follows begins with {shown(own.size)}")
         return _begun(own, found, tried, None)
     fp32 = Variant("fp32", "fp32", own.plan.backend, own.dense.of("fp32"), own.exported.facts, "", None)
     there = [own.variant(None), *(each.variant(None) for each in found)]

@@ -3,10 +3,10 @@
     python tests/benchmarks/deeper_cuts.py inception_resnet_v1
     python tests/benchmarks/deeper_cuts.py inception_v4 --sizes 224,176 --minutes 3 --store DIR
 
-Three builds of each network by the command line: `--prune auto`, the same with `--prune-blocks`, and the same with
-`--sizes`. Each build times its variants interleaved, so a ratio is of one run; accuracies are of the same validation
-pictures, drops paired with FP32. Every variant is printed, also one that was taken back. Stages stay in the store: a
-run that was ended goes on where it was.
+Up to three builds of each network by the command line: `--prune auto`, the same with `--prune-blocks` where it has
+residual blocks, and the same with `--sizes`. Each build times its variants interleaved, so a ratio is of one run;
+accuracies are of the same validation pictures, drops paired with FP32. Every variant is printed, also one that was
+taken back. Stages stay in the store: a run that was ended goes on where it was.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from typing import Any
 from edgekit.report.summary import interval
 from edgekit.targets import processor
 
+WITH_BLOCKS = ("inception_resnet_v1", "inception_resnet_v2")
 HEAD = "| build | variant | top-1, % | against FP32, points | p50, ms | FP32 takes as long, times |"
 
 
@@ -38,8 +39,8 @@ def main() -> None:
     print(f"{processor()[0]}, {os.cpu_count()} cores\n")
     for model in given.models:
         print(f"{model}\n\n{HEAD}\n| --- | --- | ---: | ---: | ---: | ---: |")
-        ways = {"widths": (), "widths and blocks": ("--prune-blocks",), "widths and sizes": ("--sizes", given.sizes)}
-        for way, flags in ways.items():
+        blocks = {"widths and blocks": ("--prune-blocks",)} if model in WITH_BLOCKS else {}
+        for way, flags in {"widths": (), **blocks, "widths and sizes": ("--sizes", given.sizes)}.items():
             report = built(model, flags, given)
             for row in rows(way, report):
                 print(row)
