@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -30,6 +31,7 @@ from edgekit.store.keys import NOT_IN_KEY
 from edgekit.temporary import temporary_folder
 
 if TYPE_CHECKING:
+    from edgekit.backends import Compiled
     from edgekit.prune.channels import ChannelGraph, Keep
     from edgekit.prune.select import Chosen, Importance
     from edgekit.prune.table import LatencyTable
@@ -84,8 +86,9 @@ def _make(given: ChooseWidthsInput, folder: Path, progress: Progress) -> Sequenc
 
     network, graph = traced(given.source, given.preprocessing, given.blocks)
     scores, graph = read_scores(given.scores.path, graph)
-    whole = WholeNetwork(given, graph, scores, getattr(network, "constant_names", None), progress)
-    chosen, latency = _ratio(given, whole) if given.want.kind == "ratio" else _fitted(given, whole, progress)
+    with temporary_folder() as work:
+        whole = WholeNetwork(given, graph, scores, getattr(network, "constant_names", None), progress, work)
+        chosen, latency = _ratio(given, whole) if given.want.kind == "ratio" else _fitted(given, whole, progress)
     keep = keep_best(graph, chosen.widths, scores, chosen.removed)
     found = ChosenWidths(
         packed(keep),
@@ -131,7 +134,8 @@ def _fitted(given: ChooseWidthsInput, whole: WholeNetwork, progress: Progress) -
         ms = whole.measure(chosen)
         steps: tuple[LatencyStep, ...] = (LatencyStep(whole.dense_ms * chosen.cost / knapsack.dense_cost, ms),)
     else:
-        found = fit.within(knapsack, budget_ms, whole.dense(), whole.measure, given.want.known)
+        want = given.want
+        found = fit.within(knapsack, budget_ms, whole.dense(), whole.measure, want.known, want.enough)
         chosen, steps = found.chosen, found.steps
     how = f"each layer's median of 15 runs beside a reference, in {given.precision}, {given.executor.where}"
     return chosen, LatencyFit(given.precision, whole.dense_ms, budget_ms, steps, how, len(table.times))
@@ -160,8 +164,9 @@ class WholeNetwork:
         scores: Importance,
         constants_of: Mapping[str, str] | None,
         progress: Progress,
+        work: Path,
     ) -> None:
-        self._given, self._constants_of, self._progress = given, constants_of, progress
+        self._given, self._constants_of, self._progress, self._work = given, constants_of, progress, work
         self.graph, self.scores = graph, scores
         self._dense_ms: list[float] = []
 
@@ -173,7 +178,7 @@ class WholeNetwork:
     def dense(self) -> float:
         """Median milliseconds of the network as it came, timed now if it never was."""
         if not self._dense_ms:
-            self._dense_ms.append(self._timed(lambda folder: {"dense": self._given.graph.path})["dense"])
+            self._dense_ms.append(self._timed({"dense": self._dense_form})["dense"])
         return self.dense_ms
 
     def measure(self, chosen: Chosen) -> float:
@@ -183,25 +188,31 @@ class WholeNetwork:
         from edgekit.prune.select import keep_best
 
         keep = keep_best(self.graph, chosen.widths, self.scores, chosen.removed)
-        took = self._timed(lambda folder: self._cut(keep, folder))
+        with temporary_folder() as folder:
+            pruned = self._prepared(self._cut(keep, folder), folder)
+            took = self._timed({"dense": self._dense_form, "pruned": pruned})
         self._dense_ms.append(took["dense"])
         return took["pruned"] / took["dense"] * self.dense_ms
 
-    def _cut(self, keep: Keep, folder: Path) -> Mapping[str, Path]:
+    def _cut(self, keep: Keep, folder: Path) -> Path:
         from edgekit.prune.onnx_slice import cut
 
         path = folder / "cut.onnx"
         cut(self._given.graph.path, path, self.graph, keep, self._constants_of)
-        return {"dense": self._given.graph.path, "pruned": path}
+        return path
 
-    def _timed(self, graphs: Callable[[Path], Mapping[str, Path]]) -> dict[str, float]:
-        executor, size = self._given.executor, size_of(self._given.preprocessing.size)
-        with temporary_folder() as folder:
-            forms = {}
-            for name, graph in graphs(folder).items():
-                (folder / name).mkdir()
-                forms[name] = executor.prepared(graph, self._given.precision, folder / name)
-            measured = executor.timed(forms, Timing(*MEASURING, (1, *size, 3)), self._progress)
+    @cached_property
+    def _dense_form(self) -> Compiled:
+        """Compiled once, for all that it is timed beside."""
+        return self._prepared(self._given.graph.path, self._work)
+
+    def _prepared(self, graph: Path, folder: Path) -> Compiled:
+        (folder / "compiled").mkdir()
+        return self._given.executor.prepared(graph, self._given.precision, folder / "compiled")
+
+    def _timed(self, forms: Mapping[str, Compiled]) -> dict[str, float]:
+        shape = (1, *size_of(self._given.preprocessing.size), 3)
+        measured = self._given.executor.timed(forms, Timing(*MEASURING, shape), self._progress)
         return {name: each.p50 for name, each in measured.latency.items()}
 
 

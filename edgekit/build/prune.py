@@ -12,6 +12,7 @@ from edgekit.build.choose_widths import CHOOSE_WIDTHS, ChooseWidthsInput, LayerT
 from edgekit.build.code import source_digest
 from edgekit.build.look_at_sensitivity import SENSITIVITY, SensitivityInput
 from edgekit.build.recover import RECOVER, Recovered, RecoverInput
+from edgekit.build.training_images import training_images
 from edgekit.build.weigh import WEIGH, WeighInput
 from edgekit.errors import BudgetError, InputError
 from edgekit.prune.choice import ChosenBlocks, ChosenWidths, Want, Width
@@ -38,6 +39,9 @@ FIRST_SHARE: Final = 0.65
 
 MINUTES: Final = 7.0
 """Of recovery unless others are asked for: 4.5 of a first attempt, and what a second one needs."""
+
+BETWEEN: Final = 0.85
+"""Of the latency that a second attempt is fitted to: what takes at least this part is near enough to it."""
 
 PAYS: Final = 0.95
 """Of the unpruned network's latency: what is not narrowed below that is not worth its recovery."""
@@ -190,7 +194,9 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput, images: Pruning
     middle = (1 + fit.share) / 2
     run.warn(f"{cost}: tried again with {middle * fit.dense_ms:.2f} ms")
     try:
-        chosen = run(CHOOSE_WIDTHS, replace(choosing, want=Want("budget", budget_share=middle, known=fit.known)))
+        chosen = run(
+            CHOOSE_WIDTHS, replace(choosing, want=Want("budget", budget_share=middle, known=fit.known, enough=BETWEEN))
+        )
     except BudgetError as error:  # on a noisy machine the two may be too near: the first attempt is judged
         run.warn(error.what)
         return found
@@ -202,6 +208,10 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput, images: Pruning
     except TrainingFailed as error:
         run.warn(f"{error.what}; the first attempt stays")
         return found
+    second = recovered.recovery.tuning
+    if second is None or second.recovered_top1 is None or second.recovered_top1 <= tuning.recovered_top1:
+        run.warn("the second attempt won back no more than the first one, which stays")
+        return replace(found, attempts=2)
     return replace(found, chosen=chosen, recovered=recovered, attempts=2)
 
 
@@ -302,25 +312,3 @@ def _first_want(plan: Plan) -> Want:
     if plan.recipe.pruning.latency_share is not None:
         return Want("budget", budget_share=plan.recipe.pruning.latency_share)
     return Want("knee")
-
-
-def training_images(plan: Plan, calibration: CalibrationData, evaluated: ImageSet | None) -> PruningImages | None:
-    """What there is to train on: the user's own images, the set that the weights come from, or calibration images."""
-    if plan.source.random:
-        return None
-    from edgekit.data.folder import FolderSet
-    from edgekit.data.labels import label_rules
-    from edgekit.prune.sources import folder_images, of_folder, signs_images
-
-    spec = plan.recipe.pruning.train_data
-    if spec is not None and spec != "signs":
-        rules = label_rules(plan.recipe, plan.source.classes)
-        return folder_images(spec, rules, evaluated, plan.recipe.skip_bad_images)
-    used = calibration.chosen.hashes
-    if spec == "signs" or plan.source.default_data == "signs":
-        return signs_images(used)
-    pool = calibration.pool
-    if isinstance(pool, FolderSet) and plan.recipe.prune != "auto":
-        mine = tuple(replace(file, label=None) for file in pool.files if file.sha256 in used)
-        return of_folder(FolderSet(pool.name, (), mine))
-    return None

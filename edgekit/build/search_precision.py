@@ -11,8 +11,9 @@ from pydantic import TypeAdapter
 
 from edgekit.build.executor import Executor
 from edgekit.build.lock import LockedSearch
-from edgekit.build.prune import Origin, training_images
+from edgekit.build.prune import Origin
 from edgekit.build.stage import File, Progress, Stage, kept_file
+from edgekit.build.training_images import training_images
 from edgekit.data.calibration import CalibrationData
 from edgekit.data.image_set import ImageSet, spread
 from edgekit.data.preprocessing import Preprocessing

@@ -17,10 +17,11 @@ from edgekit.build.elect import RUNS, SECONDS
 from edgekit.build.evaluate import Executed, executed, other_preprocessing
 from edgekit.build.executor import Timing
 from edgekit.build.measure import MEASURE, MeasureInput, shapes_of
-from edgekit.build.prune import NOISE, PAYS, Origin, training_images, why_not
+from edgekit.build.prune import NOISE, PAYS, Origin, why_not
 from edgekit.build.quantize import QUANTIZE, quantize_input
 from edgekit.build.resize import exported_at
 from edgekit.build.show import SHOW, Right, ShowInput
+from edgekit.build.training_images import training_images
 from edgekit.build.variant import Variant
 from edgekit.data.image_set import Selection, spread
 from edgekit.errors import InputError

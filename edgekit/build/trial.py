@@ -20,13 +20,14 @@ from edgekit.build.evaluate import Executed, executed, networks
 from edgekit.build.executor import Shape, Timing
 from edgekit.build.export import Exported
 from edgekit.build.plan import Plan, planned
-from edgekit.build.prune import Origin, choosing, pays, recovering, too_little, training_images, why_not
+from edgekit.build.prune import Origin, choosing, pays, recovering, too_little, why_not
 from edgekit.build.quantize import QUANTIZE, Quantized, quantize_input
 from edgekit.build.recover import RECOVER
 from edgekit.build.resize import exported_at
 from edgekit.build.runner import Listener, Runner, nobody
 from edgekit.build.search_precision import SEARCH_PRECISION, search_input
 from edgekit.build.show import SHOW, Right, ShowInput
+from edgekit.build.training_images import training_images
 from edgekit.build.variant import Variant
 from edgekit.data.calibration import CalibrationData
 from edgekit.data.folder import FolderSet

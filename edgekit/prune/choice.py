@@ -20,6 +20,7 @@ class Want:
             whatever the machine's clock does.
         known: of other widths, what the table of layers predicted for them and what was measured, both as parts of the
             unpruned network's latency; where a fit to the budget begins.
+        enough: of the budget: what takes at least this part of it is near enough.
     """
 
     kind: Literal["ratio", "budget", "knee"]
@@ -27,6 +28,7 @@ class Want:
     budget_ms: float | None = None
     budget_share: float | None = None
     known: tuple[float, float] | None = None
+    enough: float = 0.95
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,6 @@ CORRECTIONS: Final = 5
 AIM: Final = 0.98
 """Of the budget: what is aimed at, so that a later measurement does not miss it by its noise."""
 
-ENOUGH: Final = 0.95
-"""A choice that takes at least this part of the budget is near enough to it."""
-
 STEEPEST: Final = 0.5
 """Of the cost of what was too slow: what is tried next at least, while nothing is known that is fast enough."""
 
@@ -99,11 +96,13 @@ def within(
     dense_ms: float,
     measure: Measure,
     known: tuple[float, float] | None = None,
+    enough: float = 0.95,
 ) -> Fitted:
     """The widths that keep the most importance within a budget, as measured.
 
     Args:
         known: of an earlier choice, what the table's sum and what its latency was, as parts of the dense network's.
+        enough: a choice that takes at least this part of the budget is near enough to it.
     Raises:
         BudgetError: even the narrowest widths take longer; what they reach is said.
     """
@@ -128,7 +127,7 @@ def within(
         bracket = bracket.seen(cost, step.measured_ms / dense_ms)
         if step.measured_ms <= budget_ms and (best is None or found.importance > best[0].importance):
             best = found, step
-        if ENOUGH * budget_ms <= step.measured_ms <= budget_ms:
+        if enough * budget_ms <= step.measured_ms <= budget_ms:
             break
     if best is None:
         raise BudgetError(

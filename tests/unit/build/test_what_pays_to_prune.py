@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -94,8 +95,19 @@ def test_a_second_choice_lies_half_way_as_a_part_of_the_unpruned_networks_latenc
     assert (stages.trained, made.attempts) == (2, 2)
 
 
-def test_a_clock_that_wanders_makes_no_choice_look_better(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = WholeNetwork(None, None, None, None, lambda *told: None)  # type: ignore[arg-type]
+@pytest.mark.parametrize(("lost", "stays"), [(21.0, 0), (5.0, 0), (4.0, 1), (0.2, 1)])
+def test_a_second_attempt_that_won_back_no_more_is_given_up(lost: float, stays: int) -> None:
+    """It has fewer minutes than the first one: on a slow machine too few."""
+    stages = Stages([chosen(0.6), chosen(0.8)], [5.0, lost])
+    made = tried(stages)
+    assert (made.attempts, made.chosen) == (2, stages.choices[stays])
+    assert made.recovered.recovery.tuning.recovered_top1 == 97.0 - min(5.0, lost)
+    assert ("which stays" in stages.warnings[-1]) is (stays == 0)
+
+
+def test_a_clock_that_wanders_makes_no_choice_look_better(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    given: Any = SimpleNamespace(graph=SimpleNamespace(path=None))
+    whole = WholeNetwork(given, None, None, None, lambda *told: None, tmp_path)  # type: ignore[arg-type]
     clocks = iter([1.0, 1.3, 0.7, 1.6])
 
     def timed(graphs: Any) -> dict[str, float]:
@@ -103,6 +115,8 @@ def test_a_clock_that_wanders_makes_no_choice_look_better(monkeypatch: pytest.Mo
         return {"dense": 10.0 * clock, "pruned": 6.0 * clock}
 
     monkeypatch.setattr(whole, "_timed", timed)
+    monkeypatch.setattr(whole, "_cut", lambda *told: None)
+    monkeypatch.setattr(whole, "_prepared", lambda *told: None)
     monkeypatch.setattr("edgekit.prune.select.keep_best", lambda *told: None)
     whole.dense()
     for _ in range(3):

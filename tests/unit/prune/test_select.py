@@ -276,6 +276,16 @@ def test_a_fit_begins_with_what_is_known_of_other_widths() -> None:
     assert slower.steps == fit.within(knapsack, budget, dense_ms, measure).steps, "what is no faster says nothing"
 
 
+def test_what_is_only_a_step_need_not_be_met_closely() -> None:
+    graph, table, importance = made("inception_v4")
+    knapsack = Knapsack(graph, importance, table, STEP)
+    measure = whole_network(0.1, 0.9)
+    dense_ms = measure(knapsack.dense)
+    closely, roughly = (fit.within(knapsack, 0.7 * dense_ms, dense_ms, measure, None, each) for each in (0.99, 0.6))
+    assert len(roughly.steps) < len(closely.steps)
+    assert 0.6 * 0.7 * dense_ms <= roughly.measured_ms <= 0.7 * dense_ms
+
+
 @given(
     share=st.floats(0.4, 0.95), between=st.floats(0.0, 0.4), noise=st.lists(st.floats(0.8, 1.3), min_size=5, max_size=5)
 )
