@@ -39,23 +39,19 @@ def command(
     """Measure the latency of SUBJECTS at batch 1 in one fresh process, interleaved, once each is steady."""
     from edgekit.build.runnable import prepare
     from edgekit.cli.events import shown_on
-    from edgekit.errors import InputError
     from edgekit.store import Store
     from edgekit.validate.latency import Candidate, measure
 
     recipes = [subject_recipe(each, flags) for each in subjects or (None,)]
     with progress() as bars:
         ready = [prepare(recipe, precision, Store(), shown_on(bars)) for recipe in recipes]
-        shapes = {(each.height, each.width) for each in ready}
-        if len(shapes) > 1:
-            raise InputError("the subjects take images of different sizes", "Bench each alone, or give --size.")
-        height, width = shapes.pop()
+        shapes = [(1, each.height, each.width, 3) for each in ready]
         labels = [f"{place}:{each.name}" if len(ready) > 1 else each.name for place, each in enumerate(ready, 1)]
-        told = [Candidate(label, each.compiled) for label, each in zip(labels, ready, strict=True)]
+        told = [
+            Candidate(label, each.compiled, shape) for label, each, shape in zip(labels, ready, shapes, strict=True)
+        ]
         before = asked_here(wait_idle, bars)
-        measured = measure(
-            told, (1, height, width, 3), runs, max_seconds, lambda done, total: bars.update("measure", done, total)
-        )
+        measured = measure(told, shapes[0], runs, max_seconds, lambda done, total: bars.update("measure", done, total))
         bars.finish("measure")
     said = [] if before.warning is None else [before.warning]
     warnings = (*said, *dict.fromkeys(line for each in ready for line in each.notes), *measured.warnings)

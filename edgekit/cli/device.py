@@ -215,7 +215,7 @@ def _network(connection: Connection, bundle: Path, runtime: str | None, bars: Pr
     told = read_manifest(bundle)
     folder, _ = _placed(connection, bundle, bars)
     settings = {**(told.engine_settings or {}), **({"plugin": told.target.plugin} if told.target.plugin else {})}
-    return Network(bundle.name, folder, runtime or told.target.runtime, told.precision, settings)
+    return Network(bundle.name, folder, runtime or told.target.runtime, told.precision, settings, told.input.shape)
 
 
 @command.command(
@@ -237,10 +237,9 @@ def bench(
     from edgekit.errors import InputError
     from edgekit.validate.latency import summed_up
 
-    shapes = {read_manifest(bundle).input.shape for bundle in bundles}
-    if len(shapes) > 1 or len({bundle.name for bundle in bundles}) < len(bundles):
-        raise InputError("the bundles take images of different sizes, or have the same name", "Bench each alone.")
-    shape = shapes.pop()
+    if len({bundle.name for bundle in bundles}) < len(bundles):
+        raise InputError("two of the bundles have the same name", "Bench each alone.")
+    shape = read_manifest(bundles[0]).input.shape
     with progress() as bars:
 
         def work(connection: Connection) -> Benched:

@@ -244,11 +244,10 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
 
     networks = {str(each["name"]): _loaded(each) for each in header["networks"]}
     picture = noise(header["shape"])
-    # networks that take pictures of another size are given their own in the place of those that all others are given
-    others = {each["name"]: noise(each["shape"]) for each in header["networks"] if each.get("shape")}
-    timed: Dict[str, Callable[..., Any]] = {
-        name: partial(_given, network, others.get(name)) for name, network in networks.items()
-    }
+    timed: Dict[str, Callable[[Any], Any]] = dict(networks)
+    for each in header["networks"]:
+        if each.get("shape") not in (None, header["shape"]):
+            timed[each["name"]] = _OwnSize(networks[each["name"]], noise(each["shape"]))
 
     def many(name: str) -> Callable[[Any], None]:
         return partial(_in_groups, timed[name], max(networks[name].batches))
@@ -269,9 +268,17 @@ def _bench(header: Header, source: BinaryIO, talk: Talk) -> None:
     talk(told)
 
 
-def _given(network: Any, other: Any, pictures: Any) -> Any:
-    """Runs pictures; as many other ones where the network takes another size."""
-    return network(pictures if other is None else other.repeat(len(pictures), 0))
+class _OwnSize:
+    """A network that is given as many pictures of its own size in the place of those that all others are given."""
+
+    def __init__(self, network: Any, picture: Any) -> None:
+        self._network, self._picture, self._made = network, picture, {}  # type: Any, Any, Dict[int, Any]
+
+    def __call__(self, pictures: Any) -> Any:
+        count = len(pictures)
+        if count not in self._made:
+            self._made[count] = self._picture.repeat(count, 0)
+        return self._network(self._made[count])
 
 
 def _in_groups(network: Any, size: int, pictures: Any) -> None:

@@ -101,6 +101,9 @@ def test_builds_of_two_sizes_are_timed_side_by_side(place: Place, tried: tuple[d
     place.build(own, "--max-drop", 100)
     ran = run_edgekit("compare", own, out, "--remeasure", "--runs", 30, "--max-latency", "100x", "--json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
+    ran = run_edgekit("bench", own, out, "--runs", 30, "--max-seconds", 2, "--json")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert all(each["p50"] > 0 for each in json.loads(ran.stdout)["subjects"])
 
 
 def test_a_lock_with_a_size_builds_that_again(place: Place, tried: tuple[dict[str, Any], Path]) -> None:

@@ -91,6 +91,13 @@ def test_bench_tells_figures_and_conditions(bundle: Path) -> None:
     assert "J an image" in said("bench", "pi", bundle, "--runs", 30, "--max-seconds", 1)
 
 
+def test_bench_takes_bundles_of_two_input_sizes(bundle: Path, tmp_path: Path) -> None:
+    wide = make_bundle(tmp_path / "wide", runtime="onnxruntime", size=32)
+    one = told("bench", "pi", bundle, wide, "--runs", 30, "--max-seconds", 1)
+    assert [each["name"] for each in one["subjects"]] == ["tiny", "wide"]
+    assert all(each["p50"] > 0 and each["throughput_ips"] > 0 for each in one["subjects"])
+
+
 def test_evaluate_tells_the_accuracy_and_of_what(bundle: Path, photos: Callable[..., Path]) -> None:
     one = told("evaluate", "pi", bundle, "--data", photos(classes=4, count=2), "--images", 6)
     assert list(one) == ["device", "accuracy", "data"]
