@@ -92,7 +92,7 @@ def test_bench_tells_figures_and_conditions(bundle: Path) -> None:
 
 
 def test_bench_takes_bundles_of_two_input_sizes(bundle: Path, tmp_path: Path) -> None:
-    wide = make_bundle(tmp_path / "wide", runtime="onnxruntime", size=32)
+    wide = make_bundle(tmp_path / "wide", runtime="onnxruntime", size=48)
     one = told("bench", "pi", bundle, wide, "--runs", 30, "--max-seconds", 1)
     assert [each["name"] for each in one["subjects"]] == ["tiny", "wide"]
     assert all(each["p50"] > 0 and each["throughput_ips"] > 0 for each in one["subjects"])
