@@ -100,6 +100,15 @@ def balanced(network: Path, pictures: NDArray[np.uint8], output: str | None = No
     return network
 
 
+def of_any_size(network: Path, out: Path) -> Path:
+    """The same network with an input whose height and width are left open."""
+    model = onnx.load(str(network))
+    for place, name in ((2, "height"), (3, "width")):
+        model.graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
+    onnx.save(model, str(out))
+    return out
+
+
 def labelled_by(network: Path, pictures: NDArray[np.uint8], folder: Path, output: str | None = None) -> Path:
     """Writes pictures and a table whose labels are the network's own answers in ONNX Runtime; gives the table."""
     folder.mkdir(parents=True)

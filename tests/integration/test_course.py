@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from classifiers import Graph, balanced, labelled_by, patches
+from classifiers import Graph, balanced, labelled_by, of_any_size, patches
 
 from edgekit.build.course import BUILD, certain
 from edgekit.build.pipeline import build
@@ -27,13 +28,17 @@ QUICK: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A network, and labelled pictures of which it is right."""
+def small(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
+    """A network that takes pictures of any size, labelled ones of which it is right, and others to train on."""
     folder, shown = tmp_path_factory.mktemp("course"), patches(64)
     graph = Graph()
     graph.head(graph.convolution(graph.convolution("x", 3, 16), 16, 32), 32)
     network = balanced(graph.save(folder / "net.onnx"), shown)
-    return str(network), str(labelled_by(network, shown, folder / "data"))
+    data, train = (
+        labelled_by(network, shown, folder / "data"),
+        labelled_by(network, patches(40, seed=3), folder / "train"),
+    )
+    return str(of_any_size(network, folder / "open.onnx")), str(data), str(train)
 
 
 def is_in(part: Iterable[str], whole: Iterable[str]) -> bool:
@@ -51,13 +56,16 @@ def is_in(part: Iterable[str], whole: Iterable[str]) -> bool:
         {"calibration": {"images": 16, "seeds": 2}},
         {"prune": 0.5},
         {"runtime": "auto"},
+        {"sizes": [24, [20, 28]]},
+        {"sizes": [24, [20, 28]], "prune": 0.5, "pruning": {"train_data": "TRAIN", "images": 32}},
         {"precision": "mixed", "tuning": {"minutes": 0.05}},
         {"runtime": "onnxruntime", "latency_budget_ms": 50.0},
     ],
     ids=lambda told: "-".join(map(str, told)) or "plain",
 )
-def test_a_build_runs_what_it_announces(small: tuple[str, str], told: dict[str, Any], tmp_path: Path) -> None:
-    model, data = small
+def test_a_build_runs_what_it_announces(small: tuple[str, str, str], told: dict[str, Any], tmp_path: Path) -> None:
+    model, data, train = small
+    told = json.loads(json.dumps(told).replace("TRAIN", train))
     recipe = merged({**QUICK, "model": model, "data": data}, told)
     events: list[Event] = []
     build(recipe, tmp_path / "bundle", Store(tmp_path / "store"), events.append)
@@ -69,8 +77,8 @@ def test_a_build_runs_what_it_announces(small: tuple[str, str], told: dict[str, 
     assert is_in(ran, [each.stage for each in ahead])
 
 
-def test_a_second_build_says_how_long_it_takes_by_the_first(small: tuple[str, str], tmp_path: Path) -> None:
-    model, data = small
+def test_a_second_build_says_how_long_it_takes_by_the_first(small: tuple[str, str, str], tmp_path: Path) -> None:
+    model, data, _ = small
     store, recipe = Store(tmp_path / "store"), merged({**QUICK, "model": model, "data": data}, {})
     events: list[Event] = []
     build(recipe, tmp_path / "one", store, events.append)

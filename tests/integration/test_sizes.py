@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from classifiers import PLAIN, Graph, balanced, labelled_by, patches
+from classifiers import PLAIN, Graph, balanced, labelled_by, of_any_size, patches
 from command import json_of, run_edgekit
 
 SIZE = 32
@@ -39,11 +38,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     pictures = patches(60, (SIZE, SIZE))
     network = balanced(graph.save(folder / "fixed.onnx", [("logits", ("n", 5))]), pictures)
     table = labelled_by(network, pictures, folder / "eval")
-    model = onnx.load(network)
-    for place, name in ((2, "height"), (3, "width")):
-        model.graph.input[0].type.tensor_type.shape.dim[place].dim_param = name
-    onnx.save(model, folder / "open.onnx")
-    return Place(folder / "open.onnx", table, folder / "store")
+    return Place(of_any_size(network, folder / "open.onnx"), table, folder / "store")
 
 
 @pytest.fixture(scope="module")
