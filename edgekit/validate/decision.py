@@ -107,7 +107,7 @@ def decide(
     wanted = next((name for name in names if rulings[name].refusal is None), names[-1])
     chosen, warnings = wanted, list[str]()
     if rulings[wanted].refusal is not None:
-        chosen = _fallback(contenders, rulings, measured, wanted)
+        chosen = _fallback(contenders, rulings, measured)
         warnings.append(f"{wanted} was taken back: {rulings[wanted].refusal}; {chosen} is in the bundle")
     return _decision(contenders, measured, (wanted, chosen, by_name), (budgets, rulings, warnings))
 
@@ -191,8 +191,8 @@ def shown(one: Contender) -> str:
     return one.name.upper() if one.name == one.precision else one.name
 
 
-def _fallback(contenders: Sequence[Contender], rulings: Mapping[str, Ruling], measured: Measured, wanted: str) -> str:
-    open_to = [each for each in contenders if rulings[each.name].refusal is None and each.name != wanted]
+def _fallback(contenders: Sequence[Contender], rulings: Mapping[str, Ruling], measured: Measured) -> str:
+    open_to = [each for each in contenders if rulings[each.name].refusal is None]
     if not measured.latency:  # the narrowest that is left, by the size that it takes
         return min(open_to, key=lambda each: each.size_bytes).name
     return min(open_to, key=lambda each: measured.latency[each.name].p50).name

@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.validate.accuracy import accuracy, mcnemar, paired_drop
+from edgekit.validate.accuracy import (
+    Agreement,
+    PairedDrop,
+    accuracy,
+    decides,
+    drop_interval,
+    images_needed,
+    mcnemar,
+    paired_drop,
+)
 from edgekit.validate.binomial import wilson
 from edgekit.validate.fidelity import fidelity
 
@@ -96,6 +105,54 @@ def test_kl_by_hand() -> None:
     a, b = np.log(np.array([[0.5, 0.5]])), np.log(np.array([[0.25, 0.75]]))
     expected = 0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75)
     assert fidelity(a.astype(np.float32), b.astype(np.float32)).kl == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_interval_of_a_drop_by_hand() -> None:
+    """10 lost and 4 won of 200: shares 11/202 and 5/202."""
+    assert drop_interval(10, 4, 200) == pytest.approx((-0.8891, 6.8297), abs=1e-4)
+    assert drop_interval(0, 0, 10) == pytest.approx((-23.0984, 23.0984), abs=1e-4)
+    assert drop_interval(0, 3, 3)[0] == -100.0, "no drop is beyond all"
+
+
+def test_labels_that_are_no_class_and_outputs_that_are_no_numbers_are_among_no_answers() -> None:
+    logits = np.array([[3.0, 2.0, 1.0]] * 5, np.float32)
+    logits[3, 2] = np.inf
+    labels = np.array([-1, 3, 1, 1, 0])
+    found = accuracy(logits, labels)
+    assert (found.top1, found.top5) == (20.0, 40.0)
+    one = accuracy(np.array([[1.0, np.nan, 0.0]], np.float32), np.array([0]))
+    assert (one.top1, one.top5) == (0.0, 0.0)
+
+
+def drop_of_vectors(drop: float, low: float, high: float) -> PairedDrop:
+    """Of another metric than images that are right or wrong."""
+    return PairedDrop(drop, (low, high), 0.5, 0, 0, 400, counted=False)
+
+
+def test_a_drop_of_another_metric_is_decided_by_its_interval() -> None:
+    assert decides(drop_of_vectors(0.2, 0.0, 0.9), 1.0)
+    assert decides(drop_of_vectors(2.0, 1.1, 3.0), 1.0)
+    for low, high in ((0.5, 1.5), (0.5, 1.0), (1.0, 2.0)):
+        assert not decides(drop_of_vectors(0.8, low, high), 1.0)
+
+
+def test_images_that_would_decide_another_metric_grow_with_the_square_of_its_interval() -> None:
+    assert images_needed(drop_of_vectors(0.5, 0.0, 1.0), 1.0) == 400
+    assert images_needed(drop_of_vectors(0.5, -0.5, 1.5), 1.0) == 1_600
+    assert images_needed(drop_of_vectors(1.6, 0.6, 2.6), 1.0) == 1_112
+    assert images_needed(drop_of_vectors(1.0, 0.0, 2.0), 1.0) is None
+    assert images_needed(drop_of_vectors(1.001, 0.0, 2.002), 1.0) is None, "more than anybody labels"
+
+
+def test_an_agreement_is_decided_by_exact_tests() -> None:
+    """0.97^100 is 4.76 %, 0.98^100 13.3 %; with a share of 0.97 at most 94 of 100 agree in 8.1 %, 93 in 3.1 %."""
+    assert Agreement(100, 100).decided(97.0)
+    assert not Agreement(100, 100).decided(98.0)
+    assert not Agreement(94, 100).decided(97.0)
+    assert Agreement(93, 100).decided(97.0)
+    assert Agreement(0, 1).decided(0.0)
+    assert Agreement(0, 1).decided(-1.0)
+    assert not Agreement(1, 2).decided(50.0)
 
 
 def test_few_classes() -> None:

@@ -10,7 +10,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from edgekit.validate.accuracy import Agreement, images_needed
-from edgekit.validate.decision import Budgets, Contender, Decision, decide
+from edgekit.validate.decision import Budgets, Contender, Decision, decide, settled
 from edgekit.validate.latency import Measured, Ratio
 from edgekit.validate.rounding import about
 
@@ -277,3 +277,102 @@ def test_int8_that_is_computed_otherwise_than_its_graph_says_is_never_taken() ->
 
 def test_a_runtime_whose_int8_breaks_the_budget_gives_way_to_the_other() -> None:
     assert on_two_runtimes(6.0, drop=2.0).chosen == "int8@other"
+
+
+def test_what_is_asked_for_tells_why_and_the_others_stand_beside_it() -> None:
+    made = decided(evidence())
+    assert made.reasons == {
+        "fp32": "the baseline",
+        "bf16": "stands beside the others for comparison",
+        "int8": "1.50 times faster than BF16 (1.48 to 1.52) on this target, within the accuracy budget",
+    }
+    assert decided(evidence(), wanted="fp32").reasons["fp32"] == "the baseline"
+    assert decided(evidence(int8_ms=13.0, bf16_ms=12.5)).reasons["fp32"] == "the steps after it did not pay"
+
+
+def test_ratios_are_told_of_what_was_taken_back_too() -> None:
+    for each in (evidence(drop=2.5), evidence(int8_ms=9.0)):
+        made = decided(each)
+        assert made.rulings["fp32"].ratios == ()
+        assert [ratio.base for ratio in made.rulings["int8"].ratios] == ["fp32", "bf16"]
+    wrong = replace(evidence().contenders[2], wrong="it computes otherwise")
+    made = decided(replace(evidence(), contenders=(*evidence().contenders[:2], wrong)))
+    assert [ratio.base for ratio in made.rulings["int8"].ratios] == ["fp32", "bf16"]
+
+
+def test_a_step_that_is_no_faster_than_what_it_was_made_of_names_it() -> None:
+    made = decided(pruned((1.0, 0.98, 1.02)), wanted="pruned-int8")
+    ruling = made.rulings["pruned-int8"]
+    assert ruling.beaten_by == "int8"
+    assert ruling.refusal is not None
+    assert ruling.refusal.startswith("pruning does not make it faster than int8 on this target (1.00 times")
+    assert "int8" in [ratio.base for ratio in ruling.ratios]
+
+
+def test_a_variant_that_is_not_named_for_its_precision_keeps_its_name_in_sentences() -> None:
+    found = evidence(int8_ms=9.0)
+    other = replace(found.contenders[1], name="half")
+    int8 = replace(found.contenders[2], simpler=("fp32", "half"))
+    measured = timed({"fp32": 12.0, "half": 6.0, "int8": 9.0})
+    made = decide((found.contenders[0], other, int8), measured, "int8", Budgets(1.0, None))
+    assert "not faster than half on this target" in made.reasons["int8"]
+
+
+def test_a_latency_that_is_just_the_budget_is_within_it() -> None:
+    assert decided(evidence(int8_ms=4.0), latency_ms=4.0).ok
+
+
+def agreeing(agreement: Agreement | None, strict: bool = False, least: float = 97.0) -> Decision:
+    found = evidence(drop=None)
+    int8 = replace(found.contenders[2], agreement=agreement)
+    contenders = (*found.contenders[:2], int8)
+    return decide(contenders, found.measured, "int8", Budgets(1.0, None, least, strict=strict))
+
+
+def test_an_agreement_that_is_just_what_must_be_is_enough() -> None:
+    assert agreeing(Agreement(97, 100)).chosen == "int8"
+    assert agreeing(Agreement(9_699, 10_000)).chosen == "bf16"
+
+
+def test_strictly_what_cannot_be_decided_is_missed() -> None:
+    assert agreeing(Agreement(98, 100)).ok
+    assert not agreeing(Agreement(98, 100), strict=True).ok
+    assert agreeing(Agreement(9_900, 10_000), strict=True).ok
+    assert agreeing(Agreement(98, 100), strict=True, least=0.0).ok
+    assert agreeing(None, strict=True).ok, "without labels and without a figure nothing is judged"
+    assert "accuracy not measured" in agreeing(None).reasons["int8"]
+    assert "XX" not in agreeing(None).reasons["int8"]
+    for images, ok in ((40, False), (4_000, True)):
+        found = counted(0, 0, images)
+        assert decide(found.contenders, found.measured, "int8", Budgets(1.0, None, strict=True)).ok is ok
+        assert decide(found.contenders, found.measured, "int8", Budgets(1.0, None, bound=False, strict=True)).ok
+    assert decide(evidence().contenders, evidence().measured, "fp32", Budgets(1.0, None, strict=True)).ok
+
+
+def test_what_an_evaluation_knew_early_counts_before_the_drop_itself() -> None:
+    int8 = replace(evidence().contenders[2], decided=False)
+    made = decide((*evidence().contenders[:2], int8), evidence().measured, "int8", Budgets(1.0, None, strict=True))
+    assert not made.ok
+    assert any("cannot tell whether the drop of int8" in line for line in made.warnings)
+
+
+def test_a_step_that_was_taken_back_within_the_budget_is_not_doubted() -> None:
+    """Its drop decided nothing: it is too slow."""
+    slow = timed({"fp32": 12.0, "bf16": 6.0, "int8": 13.0})
+    made = decide(counted(1, 0, 40).contenders, slow, "int8", Budgets(5.0, None))
+    assert made.chosen == "bf16"
+    assert not any("cannot tell" in line for line in made.warnings)
+    assert len(set(made.warnings)) == len(made.warnings)
+
+
+def test_a_lock_is_followed_whatever_is_measured_and_what_speaks_against_it_is_said() -> None:
+    made = settled(evidence(drop=2.5).contenders, evidence().measured, "int8", Budgets(1.0, None))
+    assert (made.chosen, made.ok) == ("int8", False)
+    assert made.warnings == ("int8 was locked, and stays although it costs 2.50 points, more than the budget of 1",)
+    assert "faster than BF16" in made.reasons["int8"]
+    assert made.rulings["int8"].refusal is not None
+    good = settled(evidence().contenders, evidence().measured, "bf16", Budgets(1.0, None))
+    assert (good.chosen, good.ok, good.warnings) == ("bf16", True, ())
+    assert good.reasons["int8"] == "stands beside the others for comparison"
+    late = settled(evidence().contenders, evidence().measured, "int8", Budgets(1.0, 3.0))
+    assert not late.ok
