@@ -113,3 +113,64 @@ def test_what_is_not_of_its_type_is_refused(tmp_path: Path, place: tuple[str, ..
     rewrite(out, change)
     with pytest.raises(InputError, match=words):
         read_manifest(out)
+
+
+def prepared(**told: Any) -> Manifest:
+    """A manifest whose preprocessing says this as well."""
+    return Manifest.of({**WHOLE, "preprocessing": {**WHOLE["preprocessing"], **told}})
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"size": [48, 192]},
+        {"interpolation": "area"},
+        {"resize": "letterbox"},
+        {"antialias": False},
+        {"exif": True},
+    ],
+)
+def test_pixels_that_older_runtimes_would_not_make_are_of_schema_2(told: dict[str, Any]) -> None:
+    assert prepared().as_json()["schema"] == 1
+    made = prepared(**told).as_json()
+    assert made["schema"] == 2
+    assert {key: made["preprocessing"][key] for key in told} == told
+    assert set(made["preprocessing"]) - set(WHOLE["preprocessing"]) == set(told) - set(WHOLE["preprocessing"])
+
+
+@pytest.mark.parametrize(
+    ("output", "schema"),
+    [
+        ({}, 1),
+        ({"activation": "softmax", "task": "classify"}, 1),
+        ({"activation": "sigmoid"}, 2),
+        ({"activation": "none", "task": "embed", "threshold": 0.4}, 2),
+        ({"activation": "sigmoid", "task": "multilabel"}, 2),
+        ({"activation": "softmax", "task": "embed"}, 2),
+    ],
+)
+def test_outputs_that_are_no_classes_are_of_schema_2(output: dict[str, Any], schema: int) -> None:
+    assert Manifest.of({**WHOLE, "output": output}).as_json()["schema"] == schema
+
+
+@pytest.mark.parametrize("key", ["mean", "std"])
+def test_means_are_as_many_as_channels(key: str) -> None:
+    assert prepared(**{key: [0.1, 0.2, 0.3]}).preprocessing
+    assert prepared(color="grey", **{key: [0.5]}).preprocessing
+    assert prepared(color="grey", **{key: [0.1, 0.2, 0.3]}).preprocessing
+    for color, count in (("bgr", 1), ("bgr", 2), ("bgr", 4), ("grey", 2), ("grey", 4)):
+        with pytest.raises(ValueError, match=f"preprocessing.{key} has {count} values"):
+            prepared(color=color, **{key: [0.5] * count})
+
+
+@pytest.mark.parametrize("told", ["a word", [299], None])
+def test_preprocessing_that_is_no_mapping_is_refused(told: object) -> None:
+    with pytest.raises(ValueError, match="preprocessing"):
+        Manifest.of({**WHOLE, "preprocessing": told})
+
+
+def test_kind_and_schema_are_no_keys_of_it() -> None:
+    """They are written first, and as what the manifest then is."""
+    made = Manifest.of({**WHOLE, "kind": "another", "schema": 7})
+    assert not {"kind", "schema"} & set(made.model_dump())
+    assert (made.as_json()["kind"], made.as_json()["schema"]) == ("edgekit-bundle", 1)

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.validate.sequential import ERROR, LOOKS, boundaries, looks, one_sided, outcome, score
+from edgekit.validate.sequential import (
+    ERROR,
+    LOOKS,
+    _skewness,
+    _weights,
+    boundaries,
+    looks,
+    one_sided,
+    outcome,
+    score,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -69,6 +79,15 @@ def test_more_losses_speak_against_it_and_the_sign_is_that_of_the_difference(
     assert score(lost + 1, won, images + 1, budget) <= found + 1e-9 or budget > 0
 
 
+def test_no_image_that_could_be_lost_or_won_moves_no_boundary() -> None:
+    assert outcome(0, 0, 50, 0.0, 1.645) == "undecided"
+    assert _skewness(0, 0, 50, 0.0) == 0.0
+
+
+def test_the_trapezoidal_rule() -> None:
+    assert _weights(np.linspace(0.0, 1.0, 5)).tolist() == [0.125, 0.25, 0.25, 0.25, 0.125]
+
+
 def test_what_a_look_tells() -> None:
     assert outcome(0, 0, 500, 1.0, 1.645) == "met"
     assert outcome(30, 0, 500, 1.0, 1.645) == "missed"
@@ -76,7 +95,8 @@ def test_what_a_look_tells() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lost", "won", "images", "budget"), [(3, 2, 700, 1.0), (40, 9, 2_000, 0.5), (25, 60, 900, 2.0)]
+    ("lost", "won", "images", "budget"),
+    [(3, 2, 700, 1.0), (40, 9, 2_000, 0.5), (25, 60, 900, 2.0), (90, 8, 300, 12.0), (0, 1, 60, 2.0)],
 )
 def test_a_look_decides_from_just_its_boundary_on(lost: int, won: int, images: int, budget: float) -> None:
     """The boundary is moved by the skewness of the drop, third moment over variance to 3/2, by (z z - 1) / 6 of it."""
