@@ -180,4 +180,4 @@ def mcnemar(lost: int, won: int) -> float:
     for k in range(min(lost, won) + 1):
         tail += ways
         ways = ways * (thrown - k) // (k + 1)  # of k + 1 of them
-    return min(1.0, 2 * tail / 2**thrown)
+    return min(1.0, 2 * tail / (1 << thrown))
