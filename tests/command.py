@@ -13,7 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from fork_server import ForkServer, Job, surroundings
+from fork_server import BEFORE_TESTS, ForkServer, Job, surroundings
 
 from edgekit.build.lock import read_lock, to_yaml
 
@@ -60,9 +60,10 @@ def run_edgekit(
 @lru_cache(maxsize=1)
 def _started() -> tuple[ForkServer, Mapping[str, str], str]:
     """The fork server of this process, and what it was started with."""
-    server = ForkServer(BEFORE_TESTS)
+    before = _plain(BEFORE_TESTS or os.environ)
+    server = ForkServer(before)
     atexit.register(server.close)
-    return server, BEFORE_TESTS, surroundings()
+    return server, before, surroundings()
 
 
 def _plain(environment: Mapping[str, str]) -> dict[str, str]:
@@ -70,10 +71,6 @@ def _plain(environment: Mapping[str, str]) -> dict[str, str]:
     fork would be taken for what a fresh process is.
     """
     return {name: value for name, value in environment.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
-
-
-BEFORE_TESTS = _plain(os.environ)
-"""As it was when tests were collected: what one of them sets while the server is started must not stay with it."""
 
 
 def _forks_alike(environment: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fork_server import BEFORE_TESTS
 from hypothesis import settings
 from once import common
 from order import longest_first
@@ -45,6 +46,12 @@ def ctrl_c_reaches_children() -> None:
     """A shell that starts pytest in the background has Ctrl-C ignored, by every child too; tests send it to them."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def environment_is_known() -> None:
+    """What the fork server is started with, whenever a test first needs it."""
+    BEFORE_TESTS.update(os.environ)
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -28,6 +28,9 @@ from typing import NamedTuple, TextIO
 
 LIBRARIES = ("torch", "onnx", "onnxscript", "onnx_ir", "onnxruntime", "openvino", "nncf", "safetensors.torch")
 """What takes long to load. None of them starts a thread, and none reads what tests set, or it would not stand here."""
+BEFORE_TESTS: dict[str, str] = {}
+"""The environment when all tests were collected and none had run: what one of them sets must not stay in the server."""
+
 LARGEST_JOB = 1 << 17
 LONGEST_START_S = 300
 

@@ -19,8 +19,8 @@ def test_a_residual_network_goes_the_whole_way(headline: Any, tmp_path: Path, mo
     recipe.write_text("prune: none\nlatency: {runs: 30, max_seconds: 10}\nimages: 240\nmax_drop: 4.0\n")
     arguments = ("build", "--model", model, "--target", "cpu", "--recipe", str(recipe), "--out", str(out))
     report = json_of(headline.store, *arguments)
-    if report["chosen"] != "int8":
-        assert next(each for each in report["variants"] if each["name"] == "int8")["beaten_by"] == "bf16"
+    if report["chosen"] != "int8":  # where both cores are busy, an interval of its ratio may hold 1
+        assert next(each for each in report["variants"] if each["name"] == "int8")["beaten_by"] in ("bf16", "fp32")
         bundle, out = out, tmp_path / "int8"
         report = with_int8(headline.store, bundle, out)
     report.pop("bundle")
