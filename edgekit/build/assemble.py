@@ -85,8 +85,8 @@ def assembled(plan: Plan, run: Runner, found: Findings, provenance: Provenance) 
 
 def _facts_at(size: Size, found: Findings) -> GraphFacts:
     """Facts of the network as it came, at one of the sizes that were tried."""
-    known = (found.exported.facts, *(each.exported.facts for each in found.sizes.others))
-    return next(each for each in known if each.size == size)
+    others = (each.exported.facts for each in found.sizes.others)
+    return next((each for each in others if each.size == size), found.exported.facts)
 
 
 def _of_kernels(found: Findings) -> list[str]:

@@ -20,8 +20,10 @@ from edgekit.build.findings import Findings
 from edgekit.build.plan import Plan, planned
 from edgekit.build.provenance import Provenance
 from edgekit.build.prune import Pruned
+from edgekit.build.quantize import Quantized
 from edgekit.build.referee import Refereed
 from edgekit.build.runner import Runner
+from edgekit.build.sizes import AtSize, Sizes
 from edgekit.build.stage import File
 from edgekit.build.variant import Variant
 from edgekit.data.calibration import CalibrationData, choose
@@ -86,8 +88,10 @@ def findings(
         )
     budgets = Budgets(plan.recipe.max_drop, plan.recipe.latency_budget_ms)
     decision = decide(given.contenders, given.measured, wanted, budgets)
+    exported = Exported(GRAPH, FACTS)
     return Findings(
-        Exported(GRAPH, FACTS), shown[0] if answers.labelled else None, *shown, CALIBRATION, None, variants, forms,
+        exported, shown[0] if answers.labelled else None, *shown, CALIBRATION, None, variants, forms,
+        Sizes((), AtSize(plan, exported, Quantized({}, None, ())), ()),
         Pruned("none", "not asked for (--prune none)"), None, answers, given.measured, decision, REFEREED,
     )  # fmt: skip
 

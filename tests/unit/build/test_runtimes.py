@@ -15,6 +15,7 @@ from edgekit.build.plan import Plan, planned
 from edgekit.build.prune import Pruned
 from edgekit.build.quantize import Quantized
 from edgekit.build.recover import Recovered
+from edgekit.build.sizes import AtSize, Sizes
 from edgekit.build.stage import File
 from edgekit.build.variant import Variant
 from edgekit.errors import InputError
@@ -33,6 +34,11 @@ def plan_of(store: Path, **asked: object) -> Plan:
     return planned(Recipe(model="inception_v4.signs", **asked), Store(store))  # type: ignore[arg-type]
 
 
+def own_size(plan: Plan) -> Sizes:
+    """No other input sizes."""
+    return Sizes((), AtSize(plan, Exported(GRAPH, FACTS), GRAPHS), ())
+
+
 def forms(plan: Plan, pruned: bool = False) -> tuple[Variant, ...]:
     narrow, found = None, Pruned("none", "not asked for")
     if pruned:
@@ -40,7 +46,7 @@ def forms(plan: Plan, pruned: bool = False) -> tuple[Variant, ...]:
         recovered = Recovered(Exported(GRAPH, replace(FACTS, params=500)), GRAPH, NOT_TRAINED)
         found = replace(found, reason=None, recovered=recovered)
     homes = [Home(each, GRAPHS, narrow) for each in (plan, *map(plan.on, plan.beside))]
-    return variants_of(homes, Exported(GRAPH, FACTS), found, None)
+    return variants_of(homes, Exported(GRAPH, FACTS), own_size(plan), found, None)
 
 
 def test_a_named_runtime_is_alone(tmp_path: Path) -> None:
@@ -93,7 +99,7 @@ def test_names_stay_when_the_other_runtime_was_elected(tmp_path: Path) -> None:
     plan = replace(plan_of(tmp_path, runtime="auto"), precisions=("fp32", "int8"))
     elected = plan.on("onnxruntime")
     homes = [Home(replace(each, precisions=("fp32", "int8")), GRAPHS) for each in (elected.on("openvino"), elected)]
-    found = variants_of(homes, Exported(GRAPH, FACTS), Pruned("none", ""), None)
+    found = variants_of(homes, Exported(GRAPH, FACTS), own_size(plan), Pruned("none", ""), None)
     assert [each.name for each in found] == ["fp32", "fp32@onnxruntime", "int8", "int8@onnxruntime"]
 
 
