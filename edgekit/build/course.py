@@ -27,6 +27,7 @@ from edgekit.build.referee import REFEREE
 from edgekit.build.resize import RESIZE, is_resized
 from edgekit.build.search_precision import SEARCH_PRECISION
 from edgekit.build.show import SHOW
+from edgekit.build.sizes import goes_on
 from edgekit.build.time_left import Expected
 from edgekit.build.weigh import WEIGH
 from edgekit.build.with_pixels import WITH_PIXELS
@@ -77,8 +78,7 @@ def _prunings(facts: Facts) -> int:
 
 def _size_choices(facts: Facts) -> int:
     """Whether the size that the next steps begin with is chosen; without labelled images for that it is not."""
-    goes_on = facts.plan.wanted == "mixed" or _prunings(facts) > 0
-    return int(goes_on and bool(facts.plan.sizes) and facts.plan.lock is None)
+    return int(bool(facts.plan.sizes) and facts.plan.lock is None and goes_on(facts.plan))
 
 
 def _recoveries(facts: Facts) -> int:

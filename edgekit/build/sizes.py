@@ -127,10 +127,14 @@ def at_sizes(plan: Plan, run: Runner, origin: Origin) -> Sizes:
         tried.append(Tried(size, found[-1].variant(None).name))
     if plan.lock is not None:
         return _begun(own, found, tried, plan.lock.size)
-    goes_on = plan.wanted == "mixed" or why_not(plan) is None
-    if not found or not goes_on:
+    if not found or not goes_on(plan):
         return Sizes(tuple(found), own, tuple(tried))
     return _chosen(run, origin, own, found, tried)
+
+
+def goes_on(plan: Plan) -> bool:
+    """Whether something follows that begins with one size: pruning, or the search for a mix of precisions."""
+    return plan.wanted == "mixed" or why_not(plan) is None
 
 
 def _begun(own: AtSize, found: Sequence[AtSize], tried: Sequence[Tried], size: Size | None) -> Sizes:
