@@ -44,14 +44,15 @@ def load_library(flavour: Flavour) -> Any:
         UnavailableError: it is not installed or cannot be loaded, or this process already uses the other one.
     """
     extra = "rtx" if flavour == "tensorrt-rtx" else "gpu"
-    wanted = "1" if flavour == "tensorrt-rtx" else "0"
-    if "polygraphy.config" in sys.modules and os.environ.get("POLYGRAPHY_USE_TENSORRT_RTX", "0") != wanted:
+    rtx = flavour == "tensorrt-rtx"
+    settled = sys.modules.get("polygraphy.config")
+    if settled is not None and rtx != settled.USE_TENSORRT_RTX:
         raise UnavailableError(
             f"{flavour} cannot be used in a process that has used the other TensorRT", "Run edgekit again for it."
         )
-    os.environ["POLYGRAPHY_USE_TENSORRT_RTX"] = wanted
+    os.environ["POLYGRAPHY_USE_TENSORRT_RTX"] = "1" if rtx else "0"
     try:
-        module = _rtx() if flavour == "tensorrt-rtx" else importlib.import_module("tensorrt")
+        module = _rtx() if rtx else importlib.import_module("tensorrt")
         importlib.import_module("polygraphy")
     except (ImportError, OSError, PackageNotFoundError) as error:
         raise UnavailableError(f"{flavour} cannot be loaded: {error}", install_hint("cpu", extra)) from error

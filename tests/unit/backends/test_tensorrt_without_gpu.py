@@ -154,3 +154,22 @@ def test_the_builder_tells_the_layers_of_an_engine_without_a_gpu(tmp_path: Path)
     made = build(graph(tmp_path / "g.onnx", "Relu"), tmp_path, "fp32", "tensorrt-rtx", CompileSettings(("8.6",)))
     assert made.layers
     assert all(layer.name and layer.kind and "Float" in layer.output for layer in made.layers)
+
+
+@RTX
+def test_which_tensorrt_a_process_uses_is_asked_of_polygraphy_and_not_of_the_environment() -> None:
+    """The variable is read once, when Polygraphy is imported: what happens to it later decides nothing."""
+    program = """
+import os
+from edgekit.backends.tensorrt_library import load_library
+from edgekit.errors import UnavailableError
+first = load_library("tensorrt-rtx")
+del os.environ["POLYGRAPHY_USE_TENSORRT_RTX"]
+assert load_library("tensorrt-rtx") is first
+try:
+    load_library("tensorrt")
+except UnavailableError as error:
+    print(error.what)
+"""
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=False)
+    assert told.stdout == "tensorrt cannot be used in a process that has used the other TensorRT\n", told.stderr
