@@ -44,14 +44,14 @@ def _show(given: ShowInput, folder: Path, progress: Progress) -> Sequence[str]:
 
     with given.executor.sessions(networks((given.variant,)), progress) as loaded:
         made = predict(loaded, given.images, given.preprocessing, range(total), tell)[given.variant.name]
-    np.save(folder / RIGHT_FILE, np.packbits(first_right(made, labels)))
+    np.save(folder / RIGHT_FILE, first_right(made, labels))
     return ()
 
 
-def _read(folder: Path) -> NDArray[np.uint8]:
-    packed: NDArray[np.uint8] = np.load(folder / RIGHT_FILE, allow_pickle=False)
-    return packed
+def _read(folder: Path) -> Right:
+    right: Right = np.load(folder / RIGHT_FILE, allow_pickle=False)
+    return right
 
 
 SHOW: Final = Stage("answers", ("numpy", "Pillow", "openvino", "onnxruntime"), _show, _read)
-"""Which images one network has right, a bit each."""
+"""Which images one network has right."""

@@ -10,17 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-import numpy as np
-
 from edgekit.build.compile import COMPILE, compile_input
 from edgekit.build.elect import RUNS, SECONDS
-from edgekit.build.evaluate import Executed, executed, other_preprocessing
+from edgekit.build.evaluate import executed, other_preprocessing
 from edgekit.build.executor import Timing
 from edgekit.build.measure import MEASURE, MeasureInput, shapes_of
 from edgekit.build.prune import NOISE, PAYS, Origin, why_not
 from edgekit.build.quantize import QUANTIZE, quantize_input
 from edgekit.build.resize import exported_at
-from edgekit.build.show import SHOW, Right, ShowInput
+from edgekit.build.show import SHOW, ShowInput
 from edgekit.build.training_images import training_images
 from edgekit.build.variant import Variant
 from edgekit.data.image_set import Selection, spread
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from edgekit.build.quantize import Quantized
     from edgekit.build.runner import Runner
     from edgekit.data.image_set import ImageSet
-    from edgekit.data.preprocessing import Preprocessing
     from edgekit.prune.sources import PruningImages
     from edgekit.recipe import Recipe
 
@@ -159,7 +156,10 @@ def _chosen(run: Runner, origin: Origin, own: AtSize, found: Sequence[AtSize], t
     ready = executed(own.plan, (fp32, *there), run(COMPILE, compile_input(own.plan, (fp32, *there))))
     others = other_preprocessing(own.plan, there)
     how = own.plan.source.preprocessing
-    right = {each.name: _right(run, own, each, images, dict(others).get(each.name, how)) for each in ready}
+    right = {
+        each.name: run(SHOW, ShowInput(each, own.plan.executor, images, dict(others).get(each.name, how)))
+        for each in ready
+    }
     timing = Timing(RUNS, SECONDS, (1, *own.size, 3), shapes_of(others))
     timed = run(MEASURE, MeasureInput(ready[1:], own.plan.executor, timing, None))
     drops = {name: 100 * float(right["fp32"].mean() - each.mean()) for name, each in right.items()}
@@ -209,8 +209,3 @@ def _images_to_choose_by(plan: Plan, origin: Origin) -> ImageSet | None:
     assert images.tuning is not None
     held, indices = images.tuning
     return Selection(held, tuple(int(indices[place]) for place in spread(len(indices), LOOKED_AT)))
-
-
-def _right(run: Runner, own: AtSize, variant: Executed, images: ImageSet, how: Preprocessing) -> Right:
-    packed = run(SHOW, ShowInput(variant, own.plan.executor, images, how))
-    return np.unpackbits(packed, count=len(images)).astype(np.bool_)

@@ -209,8 +209,7 @@ def shape_of(facts: GraphFacts) -> Shape:
 def right_of(trial: Opened, variant: Executed, first: int, last: int) -> Right:
     """(last - first,) which images of the evaluation, from `first` on and before `last`, a network has right."""
     part = Selection(trial.evaluation, tuple(range(first, last)))
-    given = ShowInput(variant, trial.plan.executor, part, trial.plan.source.preprocessing)
-    return np.unpackbits(trial.run(SHOW, given), count=last - first).astype(np.bool_)
+    return trial.run(SHOW, ShowInput(variant, trial.plan.executor, part, trial.plan.source.preprocessing))
 
 
 def timed(

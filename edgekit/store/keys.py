@@ -37,7 +37,7 @@ def canonical(value: object) -> Plain:
         kept = (each for each in fields(value) if not each.metadata.get("not_in_key"))
         return [type(value).__name__, {each.name: canonical(getattr(value, each.name)) for each in kept}]
     if isinstance(value, list | tuple | range):
-        return [canonical(each) for each in value]
+        return ["list", *(canonical(each) for each in value)]
     if isinstance(value, set | frozenset):
         return ["set", *sorted((canonical(each) for each in value), key=json.dumps)]
     if isinstance(value, Mapping):

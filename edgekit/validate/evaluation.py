@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
@@ -58,18 +58,23 @@ def predict(
 
 
 def _prepared(
-    names: Iterable[str],
+    names: Collection[str],
     images: ImageSet,
     indices: Sequence[int],
     preprocessing: Preprocessing,
     others: Mapping[str, Preprocessing],
 ) -> Iterator[tuple[dict[str, Pictures], int]]:
-    """What each network is shown of the next images, uint8 (n, H, W, 3), and how many images that are."""
+    """What each network is shown of the next images, uint8 (n, H, W, 3), and how many images that are.
+
+    Args:
+        names: of those that are shown images; names may leave it meanwhile: nothing is prepared that nobody asks for.
+    """
     wanted = {name: others.get(name, preprocessing) for name in names}
-    ways = list(dict.fromkeys(wanted.values()))
-    for ready in zip(*(batches(images, how, indices, BATCH) for how in ways), strict=True):
-        pictures = {how: made for how, (made, _) in zip(ways, ready, strict=True)}
-        yield {name: pictures[how] for name, how in wanted.items()}, len(ready[0][1])
+    ways = {how: batches(images, how, indices, BATCH) for how in wanted.values()}
+    for first in range(0, len(indices), BATCH):
+        ways = {how: made for how, made in ways.items() if any(wanted[name] == how for name in names)}
+        ready = {how: next(made)[0] for how, made in ways.items()}
+        yield {name: ready[wanted[name]] for name in names}, min(BATCH, len(indices) - first)
 
 
 def _keep(made: dict[str, Logits], name: str, logits: Logits, first: int, total: int) -> None:
@@ -143,7 +148,7 @@ def looked(
     shown = dict.fromkeys(sessions, 0)
     found: dict[str, Outcome] = {}
     active, done = set(sessions), 0
-    for pictures, count in _prepared(sessions, views.images, views.indices, views.preprocessing, views.others):
+    for pictures, count in _prepared(active, views.images, views.indices, views.preprocessing, views.others):
         here = slice(done, done + count)
         for name in [each for each in sessions if each in active]:
             _keep(made, name, sessions[name].infer_many(pictures[name]), done, total)

@@ -61,6 +61,7 @@ DIFFERENT: list[Any] = [
     *(Place(3), Place(4), Spot(3)),
     *(Images("ab", ""), Images("cd", ""), Photos("ab")),
     *(Asked(runs=1), Asked(runs=2), Wanted(runs=1)),
+    *(["set", 1, 2], ["map", ["a", 1]], ["Place", {"size": 3}], ["Way", "FAST"], ["Images", "ab"], ["list"]),
     *({1, 2}, {1, 3}, {}, {"a": 1}, {"a": 2}, {"b": 1}, {1: "a"}, {"a": Place(3)}, {"a": Place(4)}),
 ]
 
@@ -87,6 +88,7 @@ def test_what_decides_the_same_is_the_same(one: Any, other: Any) -> None:
 
 def test_how_it_is_written_stays_since_stores_know_it_so() -> None:
     assert canonical({3, "a"}) == ["set", "a", 3]
+    assert canonical(("a", [2])) == ["list", "a", ["list", 2]]
     assert canonical({"b": Way.SMALL, 1: Images("ab", "")}) == ["map", ["b", ["Way", "SMALL"]], [1, ["Images", "ab"]]]
     assert canonical(Place(3, "here")) == ["Place", {"size": 3}]
     assert canonical(Asked(runs=2)) == ["Asked", {"runs": 2}]

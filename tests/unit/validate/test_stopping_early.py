@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -33,8 +35,24 @@ class Answers:
         """Holds nothing."""
 
 
-def judged(total: int, wrong: dict[str, float], stopping: Stopping | None) -> tuple[dict[str, Answers], object]:
-    images = SignsSet("validation", total)
+class Counted(SignsSet):
+    """Counts how often an image is prepared for each size."""
+
+    def __init__(self, total: int) -> None:
+        super().__init__("validation", total)
+        self.prepared = Counter[tuple[int, int]]()
+
+    def load(self, index: int, preprocessing: Preprocessing) -> NDArray[np.uint8]:
+        """As before, and counted."""
+        self.prepared[preprocessing.size] += 1
+        return super().load(index, preprocessing)
+
+
+def judged(
+    total: int, wrong: dict[str, float], stopping: Stopping | None, images: SignsSet | None = None
+) -> tuple[dict[str, Answers], object]:
+    """Answers of sessions to images, one wrong as often as told; names that end in "-small" take another size."""
+    images = images or SignsSet("validation", total)
     labels, classes = images.labels, len(images.classes)
     assert labels is not None
     order = np.random.Generator(np.random.PCG64(0)).permutation(total)
@@ -43,7 +61,8 @@ def judged(total: int, wrong: dict[str, float], stopping: Stopping | None) -> tu
     for seed, (name, share) in enumerate(wrong.items()):
         miss = np.random.Generator(np.random.PCG64(seed)).random(total) < share
         sessions[name] = Answers(np.where(miss, (truth + 1) % classes, truth), classes)
-    views = Views(images, [int(each) for each in order], Preprocessing(size=(8, 8)), True, Question())
+    others = {name: Preprocessing(size=(4, 4)) for name in wrong if name.endswith("-small")}
+    views = Views(images, [int(each) for each in order], Preprocessing(size=(8, 8)), True, Question(), others)
     return sessions, evaluate(sessions, views, 4, stopping=stopping)[0]  # type: ignore[return-value]
 
 
@@ -57,6 +76,15 @@ def test_a_loser_stops_first_and_what_is_within_the_budget_goes_on_to_the_least(
     assert (results["int8"].outcome, results["bf16"].outcome, results["fp32"].outcome) == ("missed", "met", None)
     assert results["int8"].accuracy.images == shown["int8"] == results["int8"].drop.images
     assert found.images == shown["fp32"] == results["bf16"].accuracy.images  # type: ignore[attr-defined]
+
+
+def test_nothing_is_prepared_for_a_size_whose_networks_have_stopped() -> None:
+    images = Counted(1_600)
+    wrong = {"fp32": 0.0, "int8": 0.0, "int8-small": 0.5}
+    sessions, _ = judged(1_600, wrong, Stopping(1.0, least=1_000), images)
+    assert sessions["int8-small"].shown < 600
+    assert images.prepared[(4, 4)] < sessions["int8-small"].shown + 300  # what was prepared ahead, and golden inputs
+    assert images.prepared[(8, 8)] >= sessions["fp32"].shown >= 1_000
 
 
 def test_without_a_rule_all_are_shown_everything() -> None:
