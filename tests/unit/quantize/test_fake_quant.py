@@ -13,8 +13,8 @@ import pytest
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from protos import on_protos
-from test_from_onnx import NETWORKS, SIZE, Dense, Gated, Residual, exported, floats, graph_of, images, made
 from torch import Tensor, nn
+from torch_networks import NETWORKS, SIZE, Dense, Gated, Residual, exported, floats, graph_of, images, made
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
