@@ -42,10 +42,14 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 @pytest.fixture(scope="session", autouse=True)
-def ctrl_c_reaches_children() -> None:
-    """A shell that starts pytest in the background has Ctrl-C ignored, by every child too; tests send it to them."""
+def signals_reach_children() -> None:
+    """Who starts pytest in the background, or with nohup, has Ctrl-C, or SIGHUP, ignored by every child too; tests send
+    them both.
+    """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda number, frame: None)  # children do not inherit it; the tests go on
 
 
 @pytest.fixture(scope="session", autouse=True)

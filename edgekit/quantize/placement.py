@@ -99,7 +99,7 @@ def with_fused_sums(model: ir.Model) -> ir.Model:
     depth: dict[ir.Node, int] = {}
     for node in out.graph:
         before = [value.producer() for value in node.inputs if value is not None]
-        depth[node] = 1 + max((depth.get(each, 0) for each in before if each is not None), default=0)
+        depth[node] = 1 + max((depth[each] for each in before if each is not None), default=0)
         if node.op_type != "Add":
             continue
         found = [(depth[conv], place) for place, conv in enumerate(map(_alone_before, node.inputs)) if conv is not None]

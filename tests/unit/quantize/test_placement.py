@@ -145,38 +145,6 @@ def test_small_convolutions_and_the_last_layer_are_left_out(tmp_path: Path) -> N
     assert not_worth_int8(quantized, core, Int8Placement(channels=0)) == ["pooled", "linear"]
 
 
-@pytest.mark.parametrize(
-    ("shape", "groups", "pays"),
-    [
-        ((16, 16, 3, 3), 1, True),
-        ((8, 16, 1, 1), 1, True),
-        ((24, 8, 3, 3), 1, True),
-        ((12, 12, 3, 3), 1, False),
-        ((8, 8, 3, 3), 1, False),
-        ((24, 12, 1, 7), 1, False),  # its kernel is no square
-        ((20, 9, 3, 3), 1, False),  # neither side fits
-        ((32, 1, 3, 3), 32, True),
-        ((32, 1, 1, 1), 32, False),
-        ((12, 1, 3, 3), 12, False),
-    ],
-)
-def test_a_convolution_by_its_channels(shape: tuple[int, ...], groups: int, pays: bool) -> None:
-    from edgekit.quantize.placement import _pays
-
-    weight = ir.val("w", const_value=ir.tensor(np.zeros(shape, np.float32)))
-    node = ir.node("Conv", [ir.val("x"), weight], {"group": groups})
-    assert _pays(node, RULE, False) is pays
-
-
-def test_the_first_layer_is_worth_it_with_three_channels() -> None:
-    from edgekit.quantize.placement import _pays
-
-    weight = ir.val("w", const_value=ir.tensor(np.zeros((8, 3, 3, 3), np.float32)))
-    node = ir.node("Conv", [ir.val("x"), weight], {})
-    assert _pays(node, RULE, True)
-    assert not _pays(node, RULE, False)
-
-
 def test_nothing_is_computed_more_coarsely(tmp_path: Path) -> None:
     """The quantizers that are left are some of those that were there, with their scales."""
     core, quantized = residual(tmp_path, True)

@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from edgekit.quantize.placement import name_of_input, not_worth_int8, placed, with_fused_sums
+from edgekit.quantize.placement import _pays, name_of_input, not_worth_int8, placed, with_fused_sums
 from edgekit.targets.releases import Int8Placement
 
 RULE = Int8Placement(channels=4, multiple=2, grouped_kernel=3)
@@ -108,7 +108,7 @@ def test_a_product_of_several_rows_by_the_sides_of_its_weights(shape: tuple[int,
 
 
 @pytest.mark.parametrize(
-    ("dims", "left"), [("1,6", ["fc"]), ("6,1", ["fc"]), ("6,6", []), ("1,6,6", []), ("n,6", ["fc"])]
+    ("dims", "left"), [("1,6", ["fc"]), ("6,1", ["fc"]), ("6,6", []), ("2,6", []), ("1,6,6", []), ("n,6", ["fc"])]
 )
 def test_one_row_or_column_is_a_vector(dims: str, left: list[str]) -> None:
     """A batch that is open counts as one picture."""
@@ -190,3 +190,39 @@ def test_each_sum_of_a_row_of_blocks_is_fused() -> None:
     made = with_fused_sums(summed(body))
     assert reads(made) == ["Q/DQ", "right"]
     assert [node.op_type for node in made.graph].count("QuantizeLinear") == 2
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups", "pays"),
+    [
+        ((16, 16, 3, 3), 1, True),
+        ((16, 16, 1, 7), 1, True),  # wide enough on both sides: nothing else is asked
+        ((8, 16, 1, 1), 1, True),
+        ((16, 8, 1, 1), 1, True),
+        ((24, 8, 3, 3), 1, True),
+        ((12, 12, 3, 3), 1, False),
+        ((8, 8, 3, 3), 1, False),
+        ((24, 12, 1, 7), 1, False),  # its kernel is no square
+        ((20, 9, 3, 3), 1, False),  # neither side fits
+        ((32, 1, 3, 3), 32, True),
+        ((16, 1, 3, 3), 2, True),
+        ((32, 1, 5, 5), 32, True),
+        ((32, 1, 1, 1), 32, False),
+        ((32, 1, 1, 3), 32, False),
+        ((12, 1, 3, 3), 12, False),
+        ((33, 8, 3, 3), 3, False),
+        ((12, 8, 3, 3), 2, False),  # the outputs are what has to fit
+    ],
+)
+def test_a_convolution_by_its_channels(shape: tuple[int, ...], groups: int, pays: bool) -> None:
+    weight = ir.val("w", const_value=ir.tensor(np.zeros(shape, np.float32)))
+    node = ir.node("Conv", [ir.val("x"), weight], {"group": groups})
+    assert _pays(node, Int8Placement(), False) is pays
+
+
+def test_the_first_layer_is_worth_it_with_three_channels() -> None:
+    weight = ir.val("w", const_value=ir.tensor(np.zeros((8, 3, 3, 3), np.float32)))
+    node = ir.node("Conv", [ir.val("x"), weight], {})
+    assert _pays(node, Int8Placement(), True)
+    assert not _pays(node, Int8Placement(), False)
+    assert _pays(ir.node("Conv", [ir.val("x"), ir.val("computed")], {}), Int8Placement(), False)

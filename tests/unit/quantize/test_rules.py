@@ -171,6 +171,29 @@ def test_float_weights_that_are_quantized_in_the_graph_have_scales_by_channel_to
     ]
 
 
+def test_two_scales_are_several_and_one_needs_no_axis() -> None:
+    two = with_constants(
+        w="int8[2,3,1,1] w = {1,2,3,4,5,6}", ws="float[2] ws = {0.1,0.2}", wz="int8[2] wz = {0,0}"
+    )  # fmt: skip
+    weight = "[wdq] wd = DequantizeLinear<axis=0>(w, ws, wz)"
+    assert told(graph(f"{ACTIVATION} {weight} y = ConvTranspose(xd, wd)", two)) == [
+        ("wdq", "its scales run along axis 0, not along the output channels (axis 1)")
+    ]
+    assert told(graph(f"{ACTIVATION} [wdq] wd = DequantizeLinear(w, s, z) {CONV}")) == []
+
+
+def test_inputs_that_are_left_out_are_no_fault_but_a_scale_is() -> None:
+    model = graph(f"{ACTIVATION} {WEIGHT} {CONV}")
+    nodes = {node.name: node for node in model.graph}
+    nodes["conv"].replace_input_with(2, None)
+    assert told(model) == []
+    nodes["q"].replace_input_with(1, None)
+    nodes["dq"].replace_input_with(2, None)
+    assert told(model) == [("q", "its scale is not a constant")]  # of what q makes, nobody says that it is unsigned
+    nodes["wdq"].replace_input_with(0, None)
+    assert told(model)[1:] == [("wdq", "an activation has 3 scales; TensorRT takes one")]
+
+
 def test_biases_stay_in_floating_point() -> None:
     more = with_constants(bq="int8[3] bq = {1,2,3}")
     bias = "[bdq] b2 = DequantizeLinear(bq, s, z)"
@@ -178,9 +201,13 @@ def test_biases_stay_in_floating_point() -> None:
         ("conv", "its bias is quantized; biases stay in floating point")
     ]
     assert told(graph(f"{ACTIVATION} {WEIGHT} {bias} [sum] y = Sum(xd, wd, b2)", more)) == []
+    assert told(graph(f"{ACTIVATION} {WEIGHT} same = Identity(b) [conv] y = Conv(xd, wd, same)")) == []
 
 
-@pytest.mark.parametrize("operator", ["ConvInteger(xq, w)", "com.microsoft.QLinearAdd(xq, s, z, xq, s, z, s, z)"])
+@pytest.mark.parametrize(
+    "operator",
+    ["ConvInteger(xq, w)", "com.microsoft.FusedConv(x, w)", "com.microsoft.QLinearAdd(xq, s, z, xq, s, z, s, z)"],
+)
 def test_integer_operators_are_named(operator: str) -> None:
     made = graph(f"[q] xq = QuantizeLinear(x, s, z) [dq] xd = DequantizeLinear(xq, s, z) [whole] t = {operator}")
     kind = operator.split("(")[0].rsplit(".", maxsplit=1)[-1]
@@ -226,6 +253,9 @@ def test_it_is_refused_with_the_first_fault_and_how_many_there_are() -> None:
     with pytest.raises(InputError) as alone:
         check(one)
     assert alone.value.what == "TensorRT would reject the graph at wdq: its zero point is not 0"
+    two = graph(f"{ACTIVATION} {WEIGHT} {CONV}", with_constants(z="int8 z = {1}"))
+    with pytest.raises(InputError, match=r"at q: its zero point is not 0 \(1 more\)"):
+        check(two)
     assert alone.value.hint == "Quantize the float model with `edgekit quantize --target rtx`."
     three = graph(f"{ACTIVATION} {WEIGHT} {CONV}", with_constants(z="int8 z = {1}", wz="int8[3] wz = {0,0,1}"))
     with pytest.raises(InputError) as several:

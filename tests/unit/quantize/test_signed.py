@@ -15,7 +15,8 @@ PAIR = "[{0}_q] {0}_q = QuantizeLinear({0}, {1}, {2}) [{0}_dq] {0}_d = Dequantiz
 
 
 def parsed(body: str, zero: int = 0) -> ir.Model:
-    constants = f"float s = {{0.5}}, float t = {{0.25}}, uint8 u = {{{zero}}}, int8 z = {{3}}"
+    """A graph from x to y that may read scales s and t, unsigned zero points u and v, and a signed one, z."""
+    constants = f"float s = {{0.5}}, float t = {{0.25}}, uint8 u = {{{zero}}}, uint8 v = {{0}}, int8 z = {{3}}"
     text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[4] x) => (float[4] y) <{constants}> {{ {body} }}'
     return ir.from_proto(onnx.parser.parse_model(text))
 
@@ -31,11 +32,11 @@ def grids(model: ir.Model) -> dict[str, tuple[float, int, str]]:
 
 
 def test_a_range_keeps_its_end_and_signed_ones_stay() -> None:
-    body = PAIR.format("x", "s", "u") + "a = Relu(x_d) " + PAIR.format("a", "t", "z") + "y = Relu(a_d)"
-    before = parsed(body)
+    body = PAIR.format("x", "s", "u") + "a = Relu(x_d) " + PAIR.format("a", "t", "z") + "b = Relu(a_d) "
+    before = parsed(body + PAIR.format("b", "s", "u") + "y = Relu(b_d)")
     made = grids(to_signed(before))
     end = np.float32(0.5 * 255 / 127)
-    assert made["x_q"] == made["x_dq"] == (pytest.approx(end), 0, "int8")
+    assert made["x_q"] == made["x_dq"] == made["b_q"] == made["b_dq"] == (pytest.approx(end), 0, "int8")
     assert made["a_q"] == made["a_dq"] == (0.25, 3, "int8")
     assert grids(before)["x_q"] == (0.5, 0, "uint8")  # what was given stays
     assert made["x_q"][0] * 127 == pytest.approx(0.5 * 255)
@@ -52,6 +53,15 @@ def test_one_constant_of_several_quantizers_stays_one_and_is_not_left_behind() -
     assert sorted(out.graph.initializers) == ["s_signed", "t_signed", "u_signed"]
 
 
+def test_one_scale_with_two_zero_points_is_made_once() -> None:
+    out = to_signed(
+        parsed(PAIR.format("x", "s", "u") + "a = Relu(x_d) " + PAIR.format("a", "s", "v") + "y = Relu(a_d)")
+    )
+    assert sorted(out.graph.initializers) == ["s_signed", "u_signed", "v_signed"]
+    scales = [node.inputs[1] for node in out.graph if node.op_type.endswith("eLinear")]
+    assert {id(each) for each in scales} == {id(out.graph.initializers["s_signed"])}
+
+
 def test_numbers_that_something_else_reads_keep_their_type() -> None:
     """Only quantizers read others: a sum that shares the scale goes on with it."""
     out = to_signed(parsed(PAIR.format("x", "s", "u") + "y = Add(x_d, s)"))
@@ -62,6 +72,11 @@ def test_numbers_that_something_else_reads_keep_their_type() -> None:
 def test_a_pair_without_a_zero_point_is_left_as_it_is() -> None:
     body = "[q] q = QuantizeLinear(x, s) [dq] y = DequantizeLinear(q, s)"
     assert [len(node.inputs) for node in to_signed(parsed(body)).graph] == [2, 2]
+    model = parsed(PAIR.format("x", "s", "u") + "y = Relu(x_d)")
+    for node in model.graph:
+        if node.op_type.endswith("eLinear"):
+            node.replace_input_with(2, None)
+    assert [node.inputs[1] for node in to_signed(model).graph if node.op_type.endswith("eLinear")][0].name == "s"
 
 
 @pytest.mark.parametrize(("name", "told"), [("[x_q] ", "x_q"), ("", "q")])

@@ -11,7 +11,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.models.onnx_graph import load, save
+from edgekit.models import onnx_graph
+from edgekit.models.onnx_graph import array_of, constant, load, save
 from edgekit.quantize.unsigned import with_unsigned_activations
 from edgekit.runtime.kernels import of_onnxruntime
 
@@ -58,6 +59,13 @@ def answer(path: Path, picture: np.ndarray, optimized: bool) -> np.ndarray:
     return np.asarray(session.run(["out"], {"image": picture})[0])
 
 
+def integer(path: Path) -> list[bool]:
+    """Of the two convolutions, as ONNX Runtime takes signed activations on ARM; elsewhere it tells them anew itself."""
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.qdqisint8allowed", "1")
+    return [each.is_integer for each in of_onnxruntime(str(path), options)]
+
+
 @pytest.mark.parametrize("zero", [0, -7, 127, -128])
 def test_the_values_are_the_same_and_both_convolutions_integer(tmp_path: Path, zero: int) -> None:
     before = graph(tmp_path / "before.onnx", zero)
@@ -65,8 +73,8 @@ def test_the_values_are_the_same_and_both_convolutions_integer(tmp_path: Path, z
     picture = RNG.normal(3, 3, (1, 4, 8, 8)).astype(np.float32)
     wanted = answer(before, picture, optimized=False)
     assert np.array_equal(answer(tmp_path / "after.onnx", picture, optimized=False), wanted)
-    kernels = of_onnxruntime(str(tmp_path / "after.onnx"), onnxruntime.SessionOptions())
-    assert [each.is_integer for each in kernels] == [True, True]
+    assert integer(before) == [False, False]
+    assert integer(tmp_path / "after.onnx") == [True, True]
 
 
 def test_weights_stay_signed(tmp_path: Path) -> None:
@@ -80,3 +88,69 @@ def test_numbers_that_something_else_reads_are_left_alone(tmp_path: Path) -> Non
     made = with_unsigned_activations(load(graph(tmp_path / "before.onnx", readers="numbers")))
     quantizers = [each for each in made.graph if each.op_type == "QuantizeLinear"]
     assert [each.inputs[2].dtype for each in quantizers if each.inputs[2]].count(ir.DataType.INT8) == 1
+
+
+PAIR = "[{0}] {0}_q = QuantizeLinear({0}, {1}) [{0}_dq] {0}_d = DequantizeLinear({0}_q, {1}) "
+RIGHT = "s, z"
+
+
+def parsed(body: str, outputs: str = "float[4] y") -> ir.Model:
+    constants = "float s = {0.5}, int8 z = {-3}, int8 zz = {5}, uint8 u = {7}, float[4] k = {1.0,2.0,3.0,4.0}"
+    text = f'<ir_version: 8, opset_import: ["" : 17]> g (float[4] x) => ({outputs}) <{constants}> {{ {body} }}'
+    return ir.from_proto(onnx.parser.parse_model(text))
+
+
+def zero_points(model: ir.Model) -> dict[str, int]:
+    """Of quantizers and dequantizers by name; those of other types are told as they are, signed ones below 128."""
+    made = with_unsigned_activations(model)
+    return {
+        node.name or "": int(array_of(node.inputs[2]))
+        for node in made.graph
+        if node.op_type.endswith("eLinear") and len(node.inputs) > 2 and node.inputs[2] is not None
+        if constant(node.inputs[2]) is not None
+    }
+
+
+def test_every_signed_activation_is_told_in_unsigned_numbers_and_nothing_else_changes() -> None:
+    body = PAIR.format("x", "s, u") + "a = Relu(x_d) " + PAIR.format("a", RIGHT) + "b = Relu(a_d) "
+    model = parsed(body + PAIR.format("b", "s, zz") + PAIR.format("k", RIGHT) + "y = Add(b_d, k_d)")
+    shapes = onnx_graph.infer_shapes(model)
+    assert shapes is None
+    found = zero_points(model)
+    assert found == {"x": 7, "x_dq": 7, "a": 125, "a_dq": 125, "b": 133, "b_dq": 133, "k": -3, "k_dq": -3}
+    types = {value.name: value.dtype for node in with_unsigned_activations(model).graph for value in node.outputs}
+    assert types["a_q"] is None  # it had been told to be signed
+    assert [each.inputs[2].name for each in model.graph if each.name == "a"] == ["z"]  # what was given stays
+
+
+def test_a_graph_without_any_keeps_its_types() -> None:
+    model = parsed(PAIR.format("x", "s, u") + "y = Relu(x_d)")
+    onnx_graph.infer_shapes(model)
+    made = with_unsigned_activations(model)
+    assert [value.dtype for node in made.graph for value in node.outputs][0] == ir.DataType.UINT8
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "[x] x_q = QuantizeLinear(x, s, z) [x_dq] x_d = DequantizeLinear(x_q, s, zz) y = Relu(x_d)",
+        "[x] x_q = QuantizeLinear(x, s, z) [x_dq] x_d = DequantizeLinear(x_q, s) y = Relu(x_d)",
+        "[x] x_q = QuantizeLinear(x, s, z) [x_dq] x_d = DequantizeLinear(x_q, s, z) c = Cast<to=1>(x_q) y = Add(x_d, c)",
+        "[x] x_q = QuantizeLinear(x, s, z) c = Clip(x_q, s, z) y = Cast<to=1>(c)",
+        "[x] x_q = QuantizeLinear(x, s, z) n = Cast<to=3>(x) y = DequantizeLinear(n, s, x_q)",
+        "[x] x_q = QuantizeLinear(x, s, z) y = Relu(x)",
+    ],
+)
+def test_numbers_that_are_read_otherwise_stay_signed(body: str) -> None:
+    assert zero_points(parsed(body))["x"] == -3
+
+
+def test_numbers_that_leave_the_graph_stay_signed() -> None:
+    assert zero_points(parsed(PAIR.format("x", RIGHT) + "y = Relu(x_d)", "float[4] y, int8[4] x_q"))["x"] == -3
+
+
+def test_zero_points_that_are_not_known_stay() -> None:
+    computed = parsed("t = Add(z, z) " + PAIR.format("x", "s, t") + "y = Relu(x_d)")
+    assert [node.inputs[2].name for node in with_unsigned_activations(computed).graph if node.name == "x"] == ["t"]
+    without = parsed(PAIR.format("x", "s") + "y = Relu(x_d)")
+    assert [len(node.inputs) for node in with_unsigned_activations(without).graph] == [2, 2, 1]
