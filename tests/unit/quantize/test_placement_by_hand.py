@@ -206,6 +206,7 @@ def test_each_sum_of_a_row_of_blocks_is_fused() -> None:
         ((20, 9, 3, 3), 1, False),  # neither side fits
         ((32, 1, 3, 3), 32, True),
         ((16, 1, 3, 3), 2, True),
+        ((18, 8, 3, 3), 2, False),
         ((32, 1, 5, 5), 32, True),
         ((32, 1, 1, 1), 32, False),
         ((32, 1, 1, 3), 32, False),
