@@ -17,7 +17,7 @@ from edgekit.report import validate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-QUICK = "latency: {runs: 30, max_seconds: 6}\nimages: 96\ncalibration: {images: 40}\n"
+QUICK = "latency: {runs: 30, max_seconds: 3}\nimages: 96\ncalibration: {images: 40}\n"
 
 
 @pytest.fixture
@@ -203,7 +203,7 @@ class Norms(nn.Module):
 def odd(tmp_path: Path, photos: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
     """What a build of one of the networks of ODD takes beside its name."""
     (tmp_path / "oddnets.py").write_text(ODD)
-    (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 2}\n")
+    (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.5}\n")
     monkeypatch.chdir(tmp_path)
     train, data = photos("train", classes=4, count=12, seed=1), photos("eval", classes=4, count=8, seed=2)
     common = ("--size", 32, "--train-data", train, "--data", data, "--max-drop", 100, "--recovery-minutes", 0.05)
@@ -240,7 +240,7 @@ def test_recovery_that_diverges_leaves_the_network_unpruned(
     tiny_onnx: Any, odd: tuple[object, ...], tmp_path: Path, edgekit: Run
 ) -> None:
     (tmp_path / "quick.yaml").write_text(
-        "latency: {runs: 10, max_seconds: 2}\npruning: {images: 320, learning_rate: 1.0e+30}\n"
+        "latency: {runs: 10, max_seconds: 0.5}\npruning: {images: 320, learning_rate: 1.0e+30}\n"
     )
     told = edgekit("build", "--model", tiny_onnx(), "--prune", 0.5, *odd[2:], "--out", tmp_path / "out")
     assert told.returncode == 0, told.stderr

@@ -18,7 +18,7 @@ import pytest
 from edgekit.runtime import Bundle
 
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
-QUICK = "latency: {runs: 10, max_seconds: 2}\n"
+QUICK = "latency: {runs: 10, max_seconds: 0.5}\n"
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from classifiers import PLAIN, Graph, answers, balanced, patches
 from PIL import Image
 
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
-QUICK = "latency: {runs: 10, max_seconds: 2}\n"
+QUICK = "latency: {runs: 10, max_seconds: 0.5}\n"
 COLOURS = {"red": (200, 40, 40), "green": (40, 190, 60), "blue": (50, 60, 210)}
 
 

@@ -50,7 +50,7 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, common_store: Path) -> Path
     from edgekit.store import Store
 
     folder = tmp_path_factory.mktemp("bundle")
-    told = {"images": 40, "latency": {"runs": 30, "max_seconds": 5}, "calibration": {"images": 20}, "prune": "none"}
+    told = {"images": 40, "latency": {"runs": 30, "max_seconds": 1}, "calibration": {"images": 20}, "prune": "none"}
     return build(merged(told, {"preprocessing": {"size": SIDE}}), folder / "net", Store(common_store)).directory
 
 

@@ -98,7 +98,7 @@ def test_a_whole_build_where_another_plugin_stands_in(
     package = Path(__file__).resolve().parents[2]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), str(package)]))
     recipe = tmp_path / "quick.yaml"
-    recipe.write_text("prune: none\nimages: 60\nlatency: {runs: 30, max_seconds: 10}\n")
+    recipe.write_text("prune: none\nimages: 60\nlatency: {runs: 30, max_seconds: 1}\n")
     report = json_of(
         tmp_path / "store", "build", "--model", "inception_v4", "--target", target, "--recipe", str(recipe),
         "--out", str(tmp_path / "out"),
