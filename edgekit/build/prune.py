@@ -95,7 +95,7 @@ def pruned_network(plan: Plan, run: Runner, origin: Origin) -> Pruned:
     images = training_images(plan, origin.calibration, origin.evaluated)
     try:
         chosen_by = choosing(plan, run, origin, images)
-        found = _tried(plan, run, chosen_by, images)
+        found = _tried(plan, run, origin.exported, chosen_by, images)
         return replace(found, sensitivity=_sensitivity(plan, run, chosen_by, images) if found.recovered else None)
     except BudgetError as error:
         run.warn(error.what)
@@ -166,7 +166,9 @@ def _sensitivity(
     return run(SENSITIVITY, SensitivityInput(choosing.source, choosing.scores, images, how, choosing.blocks))
 
 
-def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput, images: PruningImages | None) -> Pruned:
+def _tried(
+    plan: Plan, run: Runner, dense: Exported, choosing: ChooseWidthsInput, images: PruningImages | None
+) -> Pruned:
     """Chooses widths and recovers; once more, less narrow, if that cost too much and no budget says how fast."""
     asked = str(plan.recipe.prune)
     chosen = run(CHOOSE_WIDTHS, choosing)
@@ -179,7 +181,7 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput, images: Pruning
     if may_try_again and not pays(chosen):
         return Pruned(asked, too_little(chosen), hint="--latency-budget or a ratio prunes all the same.")
     ceiling, share = ceiling_s(plan)
-    recovered = run(RECOVER, replace(recovering(plan, images, chosen), seconds=ceiling, first_share=share))
+    recovered = run(RECOVER, replace(recovering(plan, dense, images, chosen), seconds=ceiling, first_share=share))
     found = Pruned(asked, None, False, "", choosing.importance, chosen, recovered, 1)
     tuning, fit = recovered.recovery.tuning, chosen.latency
     if not may_try_again or tuning is None or tuning.recovered_top1 is None or fit is None:
@@ -204,7 +206,7 @@ def _tried(plan: Plan, run: Runner, choosing: ChooseWidthsInput, images: Pruning
         run.warn(f"{too_little(chosen)}; the first attempt stays")
         return found
     try:
-        recovered = run(RECOVER, replace(recovering(plan, images, chosen), seconds=left))
+        recovered = run(RECOVER, replace(recovering(plan, dense, images, chosen), seconds=left))
     except TrainingFailed as error:
         run.warn(f"{error.what}; the first attempt stays")
         return found
@@ -228,11 +230,12 @@ def too_little(chosen: ChosenWidths) -> str:
     return f"{found}, too little to train for"
 
 
-def recovering(plan: Plan, images: PruningImages | None, chosen: ChosenWidths) -> RecoverInput:
+def recovering(plan: Plan, dense: Exported, images: PruningImages | None, chosen: ChosenWidths) -> RecoverInput:
     """How accuracy is won back at some widths, but for how long."""
     how = plan.recipe.pruning
     return RecoverInput(
         plan.source,
+        dense,
         chosen.keep,
         chosen.units,
         chosen.blocks is not None,
@@ -260,7 +263,7 @@ def _replayed(plan: Plan, run: Runner, origin: Origin, locked: LockedPruning | N
     kept = bin(int(locked.keep, 16)).count("1")
     blocks = None if locked.blocks is None else ChosenBlocks(locked.blocks.there, locked.blocks.removed)
     chosen = ChosenWidths(locked.keep, locked.units, kept, widths, None, blocks)
-    again = replace(recovering(plan, images, chosen), replay=locked.recovery, seconds=0.0)
+    again = replace(recovering(plan, origin.exported, images, chosen), replay=locked.recovery, seconds=0.0)
     recovered = run(RECOVER, again)
     return Pruned(asked, None, False, "", locked.importance, chosen, recovered, 1)
 

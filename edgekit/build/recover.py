@@ -14,6 +14,8 @@ from edgekit.build.export import GRAPH, Exported, read_exported, write_facts
 from edgekit.build.stage import File, Progress, Stage, kept_file
 from edgekit.build.weigh import traced
 from edgekit.data.preprocessing import Preprocessing
+from edgekit.errors import InputError
+from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.source import Source
 from edgekit.prune.channels import cannot_be_pruned
 from edgekit.prune.choice import unpacked
@@ -24,7 +26,7 @@ from edgekit.targets import Machine
 from edgekit.training.record import TrainingRecord
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from edgekit.prune.channels import ChannelGraph, Keep
 
@@ -39,6 +41,7 @@ class RecoverInput:
     """A network, the channels of it that stay, and how its accuracy is won back.
 
     Attributes:
+        dense: the whole network's graph.
         keep, units, blocks: see edgekit.prune.choice; blocks: whether there are bits of blocks.
         train_images: how many are trained on; None: what fits into `first_share` of the seconds.
         seconds: the ceiling of all that is done.
@@ -47,6 +50,7 @@ class RecoverInput:
     """
 
     source: Source
+    dense: Exported
     keep: str
     units: int
     blocks: bool
@@ -89,7 +93,6 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         InputError: the network cannot be pruned after all.
         TrainingFailed: training diverged.
     """
-    from edgekit.models.export import export_again
     from edgekit.models.weights import write_weights
     from edgekit.prune.blocks import bypasses
     from edgekit.prune.images import few_pictures
@@ -99,18 +102,32 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
     if graph.units != given.units:
         raise cannot_be_pruned(f"it has {graph.units} units of channels, and what stays was told of {given.units}")
     keep = unpacked(given.keep, given.units)
-    cut, recovery = check_cut(network, graph, keep, few_pictures(given.images, given.preprocessing)), NOTHING
+    pictures = few_pictures(given.images, given.preprocessing)
+    cut, recovery = check_cut(network, graph, keep, pictures), NOTHING
     if given.images is not None:
-        # the ceiling is of the whole stage: to export takes about as long again as to load and trace
+        # the ceiling is of the whole stage: to write the graph takes about half as long as to load and trace
         spent = time.monotonic() - began
-        given = replace(given, seconds=max(LEAST * given.seconds, given.seconds - 2 * spent))
+        given = replace(given, seconds=max(LEAST * given.seconds, given.seconds - 1.5 * spent))
         cut, recovery = _recovered(given, (cut, network, graph, keep), folder, progress)
         recovery = replace(recovery, seconds=spent + recovery.seconds)
     progress(0, None, "exporting")
     write_weights(cut, folder / WEIGHTS, pruned=True, removed=bypasses(graph, keep))
-    write_facts(folder, export_again(given.source, cut, given.preprocessing.size, folder / GRAPH))
+    write_facts(folder, _exported(given, (cut, graph, keep), pictures, folder / GRAPH))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
+
+
+def _exported(
+    given: RecoverInput, pruned: tuple[nn.Module, ChannelGraph, Keep], pictures: Tensor, path: Path
+) -> GraphFacts:
+    """Writes the pruned network's graph: the whole one's, cut; exported anew where that is not the network."""
+    from edgekit.models.export import export_again
+    from edgekit.prune.onnx_trained import graph_of
+
+    try:
+        return graph_of((given.dense.graph.path, given.dense.facts), *pruned, pictures, path)
+    except InputError:
+        return export_again(given.source, pruned[0], given.preprocessing.size, path)
 
 
 def _recovered(
@@ -148,5 +165,9 @@ def _read(folder: Path) -> Recovered:
 
 
 RECOVER: Final = Stage(
-    "recover", ("torch", "onnx", "onnxscript", "onnx-ir", "numpy", "openvino", "Pillow"), _make, _read, resumable=True
+    "recover",
+    ("torch", "onnx", "onnxscript", "onnx-ir", "onnxruntime", "numpy", "openvino", "Pillow"),
+    _make,
+    _read,
+    resumable=True,
 )

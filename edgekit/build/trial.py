@@ -167,7 +167,7 @@ def network_of(trial: Opened, widths: ChosenWidths | None) -> Variant:
     if widths is not None and unpruned(trial, widths) is None:
         pictures = training_images(plan, trial.calibration, trial.evaluation)
         minutes = plan.recipe.pruning.minutes
-        given = replace(recovering(plan, pictures, widths), seconds=60 * (minutes or 0.0))
+        given = replace(recovering(plan, trial.exported, pictures, widths), seconds=60 * (minutes or 0.0))
         core = trial.run(RECOVER, given).exported
         graphs = trial.run(QUANTIZE, quantize_input(plan, core, trial.calibration, (plan.base_precision,)))
     if plan.wanted == "mixed":

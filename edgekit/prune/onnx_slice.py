@@ -45,21 +45,20 @@ def cut(
     Raises:
         InputError: the weights of a layer are not found in it by their names, or make up no block.
     """
-    layers = {f"{name}{WEIGHT}": name for name in channels.layers}
-    layers |= {constant: layer for layer, constant in (constants_of or {}).items()}
+    layers = layers_of(channels, constants_of)
     model = load(graph)
     infer_shapes(model)
     gone = removed_layers(channels, keep)
     if gone:
         wanted = [frozenset(weighed(channels, block)) for block in removed_blocks(channels, keep)]
-        bypass(model, wanted, lambda node: (_layer(node, layers) or "") if node.op_type in WEIGHTED else "")
+        bypass(model, wanted, lambda node: (layer_of(node, layers) or "") if node.op_type in WEIGHTED else "")
         drop_unused(model)
     passage, found = Passage(model.graph), set(gone)
     for node in model.graph:
         if node.op_type not in WEIGHTED:
             passage.through(node)
             continue
-        name = _layer(node, layers)
+        name = layer_of(node, layers)
         layer = channels.layers.get(name or "")
         if layer is None:
             continue
@@ -83,17 +82,23 @@ def _check_found(channels: ChannelGraph, found: set[str]) -> None:
             raise InputError(f"the exported graph does not name the layer {layer.name}", "Build it with --prune none.")
 
 
-def _layer(node: ir.Node, layers: Mapping[str, str]) -> str | None:
+def layers_of(channels: ChannelGraph, constants_of: Mapping[str, str] | None) -> dict[str, str]:
+    """Names of weights in a graph, as torch exports them and as told: the layer of each."""
+    layers = {f"{name}{WEIGHT}": name for name in channels.layers}
+    return layers | {constant: layer for layer, constant in (constants_of or {}).items()}
+
+
+def layer_of(node: ir.Node, layers: Mapping[str, str]) -> str | None:
     """The layer whose weights a node takes, by the name of the constant behind Q/DQ, casts and transposes.
 
     NNCF puts "q_output_" before the name of a weight that it quantizes, and a number behind it.
     """
-    name = name_of(_behind(node.inputs[1])[0])
+    name = name_of(behind(node.inputs[1])[0])
     plain = re.sub(r"_\d+$", "", name.removeprefix("q_output_"))
     return layers.get(name) or layers.get(plain)
 
 
-def _behind(value: ir.Value | None) -> tuple[ir.Value, list[ir.Node]]:
+def behind(value: ir.Value | None) -> tuple[ir.Value, list[ir.Node]]:
     """The constant that a tensor is made of, and what makes it of that, last first."""
     assert value is not None
     steps: list[ir.Node] = []
@@ -103,15 +108,22 @@ def _behind(value: ir.Value | None) -> tuple[ir.Value, list[ir.Node]]:
     return value, steps
 
 
+def inputs_first(node: ir.Node) -> bool:
+    """Whether the constant that a layer's weight is made of has inputs before outputs."""
+    turned = node.op_type != "Conv" and not node.attributes.get_int("transB", 0)
+    for step in behind(node.inputs[1])[1]:
+        turned ^= step.op_type == "Transpose"
+    return turned
+
+
 def _cut_layer(node: ir.Node, rows: Mask, columns: Mask, done: set[ir.Value]) -> None:
     """Cuts the weight and the bias of a layer, and the scales that belong to them, once."""
     groups = node.attributes.get_int("group", 1)
     if groups > 1:
         node.attributes.add(ir.AttrInt64("group", groups * int(rows.sum()) // len(rows)))
-    weight, steps = _behind(node.inputs[1])
-    turned = node.op_type != "Conv" and not node.attributes.get_int("transB", 0)
+    weight, steps = behind(node.inputs[1])
+    turned = inputs_first(node)
     for step in steps:
-        turned ^= step.op_type == "Transpose"
         for vector in step.inputs[1:]:
             _cut_vector(vector, rows, done)
     if weight not in done:
@@ -119,7 +131,7 @@ def _cut_layer(node: ir.Node, rows: Mask, columns: Mask, done: set[ir.Value]) ->
         axes = {0: rows} if groups > 1 else {0: rows, 1: columns}
         _cut(weight, {1 - axis: which for axis, which in axes.items()} if turned else axes)
     for bias in node.inputs[2:3]:
-        _cut_vector(None if bias is None else _behind(bias)[0], rows, done)
+        _cut_vector(None if bias is None else behind(bias)[0], rows, done)
 
 
 def _cut_vector(value: ir.Value | None, rows: Mask, done: set[ir.Value]) -> None:

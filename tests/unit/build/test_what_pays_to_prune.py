@@ -64,7 +64,7 @@ def tried(stages: Stages) -> Any:
         None,
         None,  # type: ignore[arg-type]
     )
-    return _tried(plan, stages, choosing, None)  # type: ignore[arg-type]
+    return _tried(plan, stages, None, choosing, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("share", "trained"), [(PAYS + 0.01, 0), (1.2, 0), (PAYS - 0.01, 1), (0.5, 1)])
