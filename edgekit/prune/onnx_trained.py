@@ -21,15 +21,13 @@ from edgekit.errors import InputError
 from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.graph_input import INPUT
 from edgekit.models.onnx_graph import array_of, facts, infer_shapes, load, save, set_constant, to_proto
+from edgekit.models.resized import APART
 from edgekit.models.run_graph import run_graph
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.onnx_slice import WEIGHTED, behind, cut, inputs_first, layer_of, layers_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-APART: Final = 1e-3
-"""Part of the largest logit by which two ways to compute a network in float32 may differ."""
 
 Array = NDArray[np.float32]
 
@@ -77,7 +75,8 @@ def _put(model: ir.Model, network: nn.Module, graph: ChannelGraph, constants: Ma
         name = layer_of(node, layers) if node.op_type in WEIGHTED else None
         if name is None:
             continue
-        norm = graph.layers[name].norm
+        layer = graph.layers.get(name)
+        norm = "" if layer is None else layer.norm
         weight, bias = _weights(
             network.get_submodule(name), network.get_submodule(norm) if norm and norm not in apart else None
         )
