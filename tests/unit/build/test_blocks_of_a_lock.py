@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from edgekit.build.export import EXPORT, ExportInput
 from edgekit.build.lock import Lock, LockedBlocks, LockedPruning, read_lock, to_yaml
 from edgekit.build.plan import planned
-from edgekit.build.prune import _replayed
+from edgekit.build.prune import Origin, _replayed
 from edgekit.build.runner import Runner
 from edgekit.errors import InputError
 from edgekit.models.export import export_network
@@ -64,12 +65,19 @@ def locked(recipe: Recipe, store: Store, removed: int) -> tuple[LockedPruning, A
     return told, graph, keep
 
 
+def origin(plan: Any, run: Runner) -> Origin:
+    """The whole network, and nothing that it is trained or judged with."""
+    exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
+    return Origin(exported, None, None, None)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("removed", [0, 1, 2])
 def test_the_blocks_of_a_lock_are_gone_from_weights_and_graph(recipe: Recipe, tmp_path: Path, removed: int) -> None:
     store = Store(tmp_path / "store")
     told, graph, keep = locked(recipe, store, removed)
     plan: Any = planned(recipe, store)
-    made = _replayed(plan, Runner(store), None, told)  # type: ignore[arg-type]
+    run = Runner(store)
+    made = _replayed(plan, run, origin(plan, run), told)
     assert made.recovered is not None
     assert made.chosen is not None
     channels = graph.units - len(graph.blocks)
@@ -97,5 +105,6 @@ def test_a_lock_of_a_network_with_other_blocks_is_refused(recipe: Recipe, tmp_pa
     store = Store(tmp_path / "store")
     told, graph, _ = locked(recipe, store, 1)
     without_bits = told.model_copy(update={"blocks": None})
+    plan, run = planned(recipe, store), Runner(store)
     with pytest.raises(InputError, match=rf"it has {graph.units - 2} units of channels"):
-        _replayed(planned(recipe, store), Runner(store), None, without_bits)  # type: ignore[arg-type]
+        _replayed(plan, run, origin(plan, run), without_bits)
