@@ -70,6 +70,7 @@ def cut(
         if not (rows.all() and columns.all()):  # what stays whole may be another layer's weight too
             _cut_layer(node, rows, columns, passage.done)
     _check_found(channels, found)
+    drop_unused(model)  # constants that others have taken the place of
     forget_shapes(model.graph)
     save(model, out)
 

@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from torch import Tensor, nn
@@ -59,6 +60,8 @@ def test_it_answers_as_the_network_and_tells_what_an_export_tells(
     told = graph_of((tmp_path / "dense.onnx", facts), cut, graph, keep, images(), tmp_path / "cut.onnx")
     with torch.no_grad():
         np.testing.assert_allclose(answers(tmp_path / "cut.onnx", images()), cut(images()), rtol=1e-3, atol=1e-4)
+    model = onnx.load(str(tmp_path / "cut.onnx"))
+    assert {each.name for each in model.graph.initializer} <= {name for node in model.graph.node for name in node.input}
     anew = export_network(cut, (SIZE, SIZE), tmp_path / "anew.onnx")
     assert told == anew
     assert sorted(each.name for each in tmp_path.iterdir()) == ["anew.onnx", "cut.onnx", "dense.onnx"]
