@@ -92,7 +92,10 @@ def _arrays(content: bytes) -> dict[str, NDArray[Any]]:
     with np.load(io.BytesIO(content), allow_pickle=False) as kept:
         if set(kept.files) != ARRAYS:
             raise ValueError(f"it has the arrays {', '.join(sorted(kept.files)[:9])}")
-        return {name: kept[name] for name in ARRAYS}
+        told = {name: kept[name] for name in ARRAYS}
+    if not all(isinstance(each, np.ndarray) for each in told.values()):  # numpy gives other members as bytes
+        raise ValueError("it holds what is no array")
+    return told
 
 
 def _of_arrays(told: dict[str, NDArray[Any]]) -> Answers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -90,4 +91,14 @@ def test_a_file_that_unpacks_to_too_much_is_refused(bundle: Path, monkeypatch: p
     fit(bundle, {NAME: content})
     monkeypatch.setattr(answers, "MOST_BYTES", 1 << 20)
     with pytest.raises(InputError, match="too large"):
+        read_answers(bundle)
+
+
+def test_a_member_that_is_no_array_is_refused_as_such(bundle: Path) -> None:
+    into = io.BytesIO()
+    with zipfile.ZipFile(into, "w") as packed:
+        for name in ("images", "labels", "baseline", "chosen", "shown"):
+            packed.writestr(f"{name}.npy", b"bytes")
+    fit(bundle, {NAME: into.getvalue()})
+    with pytest.raises(InputError, match="it holds what is no array"):
         read_answers(bundle)
