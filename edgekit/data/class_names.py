@@ -116,6 +116,8 @@ def _of_onnx(path: Path) -> Any:
     text = next((told[key] for key in KEYS if key in told), None)
     if text is None:
         raise ValueError(f"its metadata has none of {', '.join(KEYS[:4])}")
+    if not isinstance(text, str):  # protobuf gives what is no UTF-8 as bytes
+        raise ValueError("the names in its metadata are no text")
     if text.lstrip()[:1] in ("[", "{", "("):
         return _literal(text[:LONGEST])
     return [part.strip() for part in (text.splitlines() if "\n" in text.strip() else text.split(","))]
