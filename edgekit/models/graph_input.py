@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import onnx_ir as ir
@@ -97,7 +97,9 @@ def look_at_input(model: ir.Model, answer: Answer) -> FileInput:
             f"the input {shown} has more pixels than fit into memory", "Check its shape, and export it again."
         )
     dtype = {"FLOAT": "float32", "DOUBLE": "float64"}.get(value.dtype.name, value.dtype.name.lower())
-    sides, said = (channels, height, width), dict(model.metadata_props)
+    metadata: Mapping[Any, Any] = model.metadata_props  # protobuf gives what is no UTF-8 as bytes
+    said = {key: told for key, told in metadata.items() if isinstance(key, str) and isinstance(told, str)}
+    sides = (channels, height, width)
     return FileInput(name_of(value), dtype, layout, batched, max(1, whole[0]), *sides, properties=said)
 
 
