@@ -13,6 +13,8 @@ import torch.nn.functional as F
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from edgekit.prune.channels import ChannelGraph, Keep
+
 SIZE = 24
 Arrays = dict[str, np.ndarray]
 
@@ -142,3 +144,12 @@ def graph_of(
 
 def floats(*shape: int) -> np.ndarray:
     return np.random.Generator(np.random.PCG64(shape)).normal(0, 0.3, shape).astype(np.float32)
+
+
+def some(graph: ChannelGraph) -> Keep:
+    """About half of the units, at least one of each group."""
+    dice = np.random.Generator(np.random.PCG64(3))
+    keep = dice.random(graph.units) < 0.5
+    for group in graph.groups:
+        keep[dice.choice(group.units)] = True
+    return keep

@@ -25,12 +25,12 @@ from torch_networks import (
     graph_of,
     images,
     made,
+    some,
 )
 
 from edgekit.errors import InputError
 from edgekit.models import from_onnx
 from edgekit.models.from_onnx import to_torch
-from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.surgery import silenced, slimmed
 from edgekit.prune.tracing import trace
 
@@ -47,15 +47,6 @@ def by_onnxruntime(model: onnx.ModelProto, x: Tensor) -> Tensor:
 
 def agree(a: Tensor, b: Tensor, within: float = 1e-5) -> bool:
     return a.shape == b.shape and bool((a - b).abs().max() < within)
-
-
-def some(graph: ChannelGraph) -> Keep:
-    """About half of the units, at least one of each group."""
-    dice = np.random.Generator(np.random.PCG64(3))
-    keep = dice.random(graph.units) < 0.5
-    for group in graph.groups:
-        keep[dice.choice(group.units)] = True
-    return keep
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from torch import Tensor, nn
-from torch_networks import NETWORKS, SIZE, images, made
+from torch_networks import NETWORKS, SIZE, images, made, some
 
 from edgekit.errors import InputError
 from edgekit.models.export import export_network
@@ -22,14 +22,6 @@ from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.onnx_trained import graph_of
 from edgekit.prune.surgery import slimmed
 from edgekit.prune.tracing import trace
-
-
-def half_of(graph: ChannelGraph) -> Keep:
-    dice = np.random.Generator(np.random.PCG64(3))
-    keep = dice.random(graph.units) < 0.5
-    for group in graph.groups:
-        keep[dice.choice(group.units)] = True
-    return keep
 
 
 def trained(network: nn.Module, graph: ChannelGraph, keep: Keep) -> nn.Module:
@@ -55,7 +47,7 @@ def test_it_answers_as_the_network_and_tells_what_an_export_tells(
     network = made(kind)
     facts = export_network(network, (SIZE, SIZE), tmp_path / "dense.onnx")
     graph = trace(network, (SIZE, SIZE))
-    keep = half_of(graph)
+    keep = some(graph)
     cut = trained(network, graph, keep)
     told = graph_of((tmp_path / "dense.onnx", facts), cut, graph, keep, images(), tmp_path / "cut.onnx")
     with torch.no_grad():
@@ -171,7 +163,7 @@ def test_a_network_with_numbers_that_are_none_is_refused(whole: Of, tmp_path: Pa
 def test_what_a_file_said_is_said_of_the_pruned_one_too(whole: Of, tmp_path: Path) -> None:
     network, path, facts, graph = whole(WithoutBias)
     known = replace(facts, output="scores", activation="softmax", activation_found=True, notes=("a note",))
-    cut = slimmed(network, graph, keep := half_of(graph))
+    cut = slimmed(network, graph, keep := some(graph))
     told = graph_of((path, known), cut, graph, keep, images(), tmp_path / "cut.onnx")
     assert (told.output, told.activation, told.activation_found, told.notes) == ("scores", "softmax", True, ("a note",))
     assert told.params < facts.params
