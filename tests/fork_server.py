@@ -8,7 +8,9 @@ server was started: tests/command.py takes a fresh process where anything of tha
 
 from __future__ import annotations
 
+import atexit
 import contextlib
+import gc
 import io
 import json
 import os
@@ -20,14 +22,23 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple, TextIO
+from typing import NamedTuple, NoReturn, TextIO
 
-LIBRARIES = ("torch", "onnx", "onnxscript", "onnx_ir", "onnxruntime", "openvino", "nncf", "safetensors.torch")
+LIBRARIES = (
+    *("torch", "onnx", "onnxscript", "onnx_ir", "onnxruntime", "openvino", "nncf", "safetensors.torch"),
+    *("torch._dynamo", "torch._inductor.utils", "torch.onnx._internal.exporter._core", "onnxscript.rewriter"),
+    *("nncf.onnx.quantization.quantize_model", "nncf.torch", "pydantic", "yaml", "jinja2", "zoneinfo"),
+)
 """What takes long to load. None of them starts a thread, and none reads what tests set, or it would not stand here."""
+OWN = ("build", "bundle", "data", "devices", "models", "prune", "quantize", "report", "store", "targets", "validate")
+"""Packages of edgekit that are loaded whole. What only their functions load, they load in the forks."""
+PROGRAMS = ("edgekit.validate.latency_worker",)
+"""Modules that are programs of their own, and set up the process which loads them."""
 BEFORE_TESTS: dict[str, str] = {}
 """The environment when all tests were collected and none had run: what one of them sets must not stay in the server."""
 
@@ -149,7 +160,6 @@ def load() -> dict[str, str]:
     import logging
     import pkgutil
 
-    import edgekit.cli
     from edgekit.cli.process import torch_keeps_nothing
     from edgekit.runtime.quiet import no_telemetry
 
@@ -160,8 +170,10 @@ def load() -> dict[str, str]:
     with torch_keeps_nothing():
         for each in LIBRARIES:
             importlib.import_module(each)
-    for found in pkgutil.iter_modules(edgekit.cli.__path__, "edgekit.cli."):
-        importlib.import_module(found.name)
+    for each in ("edgekit.cli", *(f"edgekit.{name}" for name in OWN)):
+        for found in pkgutil.iter_modules(importlib.import_module(each).__path__, f"{each}."):
+            if found.name not in PROGRAMS:
+                importlib.import_module(found.name)
     return {name: value for name, value in os.environ.items() if before.get(name) != value}
 
 
@@ -233,7 +245,7 @@ def _same_kind(stream: TextIO) -> TextIO:
 
 
 def main() -> None:
-    """Loads, says so, and serves; a fork runs its command, and ends as any process of Python does."""
+    """Loads, says so, and serves; a fork runs its command."""
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     set_by_libraries = load()
@@ -242,10 +254,34 @@ def main() -> None:
     os.waitpid(first, 0)
     if len(threads := os.listdir("/proc/self/task")) > 1:  # those that mind forks, as OpenBLAS's do, ended at the first
         raise RuntimeError(f"{len(threads)} threads after loading: forks would lack what they hold")
+    gc.collect()
+    gc.freeze()  # forks need not look through, and so copy, what is never let go
     control.send(b"r")
     if (forked := serve(control)) is not None:
         become(*forked, set_by_libraries)
+        end_with(run_command())
+
+
+def run_command() -> int:
+    """Runs the command; its exit code. What is no exit code, an exception or words, ends the process as it ends any."""
+    try:
         runpy.run_module("edgekit", run_name="__main__", alter_sys=True)
+    except SystemExit as ended:
+        if ended.code is not None and not isinstance(ended.code, int):
+            raise
+        return ended.code or 0
+    return 0
+
+
+def end_with(code: int) -> NoReturn:
+    """Does what Python does at the end, threads waited for, exit handlers called, streams written; not the half second
+    of taking apart thousands of modules that a fork shares with the server.
+    """
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code & 0xFF)
 
 
 if __name__ == "__main__":

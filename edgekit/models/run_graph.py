@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,18 @@ def run_graph(
     Raises:
         InputError: ONNX Runtime cannot run the graph; its words are told.
     """
+    return run_often(model, [given], outputs)[0]
+
+
+def run_often(
+    model: onnx.ModelProto | bytes, given: Iterable[Mapping[str, NDArray[Any]]], outputs: Sequence[str] | None = None
+) -> list[list[Any]]:
+    """The same for one input after the other."""
     session = session_of(model if isinstance(model, bytes) else model.SerializeToString(), optimized=False)
     try:
-        found: list[Any] = session.run(None if outputs is None else list(outputs), dict(given))
+        return [session.run(None if outputs is None else list(outputs), dict(each)) for each in given]
     except Exception as error:  # as above
         raise _refused(error) from error
-    return found
 
 
 def _refused(error: Exception) -> InputError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import onnx_ir as ir
@@ -22,12 +22,9 @@ from edgekit.models.graph_facts import GraphFacts
 from edgekit.models.graph_input import INPUT
 from edgekit.models.onnx_graph import array_of, facts, infer_shapes, load, save, set_constant, to_proto
 from edgekit.models.resized import APART
-from edgekit.models.run_graph import run_graph
+from edgekit.models.run_graph import run_often
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.onnx_slice import WEIGHTED, behind, cut, inputs_first, layer_of, layers_of
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 Array = NDArray[np.float32]
 
@@ -126,8 +123,7 @@ def _check(model: ir.Model, network: nn.Module, pictures: Tensor) -> None:
     """Refuses a graph that does not answer as the network does."""
     with torch.no_grad():
         wanted: Array = network(pictures).numpy()
-    proto = to_proto(model).SerializeToString()
-    answers: Sequence[Array] = [run_graph(proto, {INPUT: picture[None].numpy()})[0] for picture in pictures]
-    apart = float(np.abs(np.concatenate(answers) - wanted).max())
+    answers = run_often(to_proto(model), ({INPUT: picture[None].numpy()} for picture in pictures))
+    apart = float(np.abs(np.concatenate([found for (found,) in answers]) - wanted).max())
     if not apart <= APART * max(1.0, float(np.abs(wanted).max())):
         raise InputError(f"the answers of its graph differ by {apart:.3g} from the network's", "")
