@@ -12,7 +12,7 @@ IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder --durations 40 --durations
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help build test test-all faults lint format dist lock licences vendor picture clean clean-all fuzz fuzz-cpp mutants
+.PHONY: help build test test-all faults lint format dist lock licences vendor outlines picture clean clean-all fuzz fuzz-cpp mutants
 
 help: ## list what make can do
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -63,6 +63,9 @@ licences: $(VENV)/.dev ## list the licences of the packages in the locks: docs/l
 
 vendor: ## make the report page's plotting script again from npm, and check its hash (needs Node.js)
 	$(PYTHON) .vendor/update.py
+
+outlines: $(VENV)/.dev ## write the graphs of the registry's networks without weights again, in edgekit/models/outlines/
+	$(BIN)/python .vendor/outlines.py
 
 BUNDLE ?= build/inception_v4-cpu
 

@@ -24,7 +24,6 @@ from edgekit.build.profile import PROFILE
 from edgekit.build.quantize import QUANTIZE
 from edgekit.build.recover import RECOVER
 from edgekit.build.referee import REFEREE
-from edgekit.build.resize import RESIZE, is_resized
 from edgekit.build.search_precision import SEARCH_PRECISION
 from edgekit.build.show import SHOW
 from edgekit.build.sizes import goes_on
@@ -104,7 +103,6 @@ def _judged(facts: Facts) -> int:
 
 BUILD: Final = (
     Step((EXPORT,)),
-    Step((RESIZE,), lambda facts: int(is_resized(facts.plan.source, facts.plan.source.preprocessing.size))),
     Step((CHECK_LABELS,), lambda facts: int(check_labels.is_asked(facts.plan, facts.images))),
     Step((CALIBRATE,)),
     Step((WITH_PIXELS, REFEREE), may=lambda facts: len(facts.plan.alternatives())),
@@ -114,7 +112,7 @@ BUILD: Final = (
     Step((COMPILE,), _elections),
     Step((CHECK_ARITHMETIC,), lambda facts: 0, _elections),
     Step((MEASURE,), _elections),
-    Step((EXPORT, RESIZE, QUANTIZE), lambda facts: 0, lambda facts: len(facts.plan.sizes)),
+    Step((EXPORT, QUANTIZE), lambda facts: 0, lambda facts: len(facts.plan.sizes)),
     Step((COMPILE, SHOW, SHOW), lambda facts: 0, _size_choices),
     Step((SHOW,), lambda facts: 0, lambda facts: _size_choices(facts) * len(facts.plan.sizes)),
     Step((MEASURE,), lambda facts: 0, _size_choices),

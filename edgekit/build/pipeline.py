@@ -25,6 +25,7 @@ from edgekit.build.evaluate import (
     other_preprocessing,
 )
 from edgekit.build.explain import EXPLAIN, ExplainInput
+from edgekit.build.export import EXPORT, ExportInput
 from edgekit.build.findings import Findings
 from edgekit.build.kernels import kernels_of
 from edgekit.build.locking import check_calibration, locked
@@ -36,7 +37,6 @@ from edgekit.build.prune import Origin, Pruned, pruned_network
 from edgekit.build.quantize import QUANTIZE, quantize_input
 from edgekit.build.quiet import look_first
 from edgekit.build.referee import refereed
-from edgekit.build.resize import exported_at
 from edgekit.build.runner import Listener, Runner, nobody
 from edgekit.build.search_precision import SEARCH_PRECISION, search_input
 from edgekit.build.sizes import at_sizes
@@ -93,7 +93,7 @@ def build(
     evaluation, aside = images.set_aside(plan, run, images.evaluation_images(plan, run))
     evaluation, held = images.held_back(plan, run, evaluation)
     run.foresee(course_of_build(plan, evaluation))
-    exported = exported_at(run, plan.source, plan.source.preprocessing.size)
+    exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     doubt = check_labels.checked(plan, run, exported, evaluation)
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     check_calibration(plan, calibration)
@@ -171,7 +171,7 @@ def quantize(
     run = Runner(store or Store(), on_event)
     plan = planned(recipe, run.store, on_event, graphs_alone=True)
     run.subject = Subject(plan.source.name, plan.target.name)
-    exported = exported_at(run, plan.source, plan.source.preprocessing.size)
+    exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     calibration = calibration_data(plan, run, exported, None, None)
     made = run(QUANTIZE, quantize_input(plan, exported, calibration, ("int8",)))
     explanation = None
@@ -195,7 +195,7 @@ def prune(recipe: Recipe, store: Store | None = None, on_event: Listener = nobod
     look_first(plan, run)
     evaluation = images.evaluation_images(plan, run) if recipe.data is not None else None
     evaluation, aside = images.set_aside(plan, run, evaluation)
-    exported = exported_at(run, plan.source, plan.source.preprocessing.size)
+    exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     calibration = calibration_data(plan, run, exported, evaluation, aside)
     plan, quantized = elected(plan, run, exported, calibration, evaluation)
     return pruned_network(plan, run, Origin(exported, quantized, calibration, evaluation)), exported.facts, run

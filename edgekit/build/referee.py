@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from edgekit.backends import DEFAULTS, backend
 from edgekit.build.executor import Executor, Here
-from edgekit.build.resize import exported_at
+from edgekit.build.export import EXPORT, Exported, ExportInput
 from edgekit.build.stage import File, Progress, Stage
 from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
 from edgekit.data.image_set import ImageSet, spread
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from edgekit.build.export import Exported
     from edgekit.build.plan import Plan
     from edgekit.build.runner import Runner
     from edgekit.data.calibration import CalibrationData
@@ -242,7 +241,7 @@ def judged(
             already = _already(source, run, found)
             if already is not None:
                 known = replace(source, answers_are=already)
-                again = exported_at(run, known, known.preprocessing.size)
+                again = run(EXPORT, ExportInput(known, known.preprocessing.size))
                 return judged(known, again, courts, shown, run, others)
             run.warn(*(_taken_instead(found, each) for each in refused))
             return Judged(source, exported, place, found)

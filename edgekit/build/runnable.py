@@ -9,10 +9,9 @@ from typing import Final
 from edgekit.backends import DEFAULTS, Compiled, backend
 from edgekit.backends.openvino_plugin import backend_here
 from edgekit.build.compile import COMPILE, CompileInput, CompileTask
-from edgekit.build.export import Exported
+from edgekit.build.export import EXPORT, Exported, ExportInput
 from edgekit.build.referee import IMAGES as REFEREE_IMAGES
 from edgekit.build.referee import checked_runtime
-from edgekit.build.resize import exported_at
 from edgekit.build.runner import Listener, Runner, fetching, nobody
 from edgekit.build.stage import File
 from edgekit.build.with_pixels import WITH_PIXELS, PixelsInput
@@ -88,7 +87,7 @@ def is_bundle(recipe: Recipe) -> bool:
 def export_source(recipe: Recipe, run: Runner) -> tuple[Source, Exported]:
     """The network of a recipe and its exported float32 graph, from the store if it is there."""
     source = resolve(recipe, fetching(run.listener))
-    return source, exported_at(run, source, source.preprocessing.size)
+    return source, run(EXPORT, ExportInput(source, source.preprocessing.size))
 
 
 def of_bundle(directory: Path) -> Runnable:

@@ -14,10 +14,10 @@ from edgekit.build.compile import COMPILE, compile_input
 from edgekit.build.elect import RUNS, SECONDS
 from edgekit.build.evaluate import executed, other_preprocessing
 from edgekit.build.executor import Timing
+from edgekit.build.export import EXPORT, Exported, ExportInput
 from edgekit.build.measure import MEASURE, MeasureInput, shapes_of
 from edgekit.build.prune import NOISE, PAYS, Origin, why_not
 from edgekit.build.quantize import QUANTIZE, quantize_input
-from edgekit.build.resize import exported_at
 from edgekit.build.show import SHOW, ShowInput
 from edgekit.build.training_images import training_images
 from edgekit.build.variant import Variant
@@ -26,7 +26,6 @@ from edgekit.errors import InputError
 from edgekit.size import Size, shown
 
 if TYPE_CHECKING:
-    from edgekit.build.export import Exported
     from edgekit.build.plan import Plan
     from edgekit.build.quantize import Quantized
     from edgekit.build.runner import Runner
@@ -114,7 +113,7 @@ def at_sizes(plan: Plan, run: Runner, origin: Origin) -> Sizes:
     for size in plan.sizes:
         there = plan.at(size)
         try:
-            exported = exported_at(run, there.source, size)
+            exported = run(EXPORT, ExportInput(there.source, size))
         except InputError as error:
             run.warn(f"input size {shown(size)} is left out: {error.what}")
             tried.append(Tried(size, None, error.what))

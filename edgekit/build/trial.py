@@ -18,12 +18,11 @@ from edgekit.build.choose_widths import CHOOSE_WIDTHS
 from edgekit.build.compile import COMPILE, compile_input
 from edgekit.build.evaluate import Executed, executed, networks
 from edgekit.build.executor import Shape, Timing
-from edgekit.build.export import Exported
+from edgekit.build.export import EXPORT, Exported, ExportInput
 from edgekit.build.plan import Plan, planned
 from edgekit.build.prune import Origin, choosing, pays, recovering, too_little, why_not
 from edgekit.build.quantize import QUANTIZE, Quantized, quantize_input
 from edgekit.build.recover import RECOVER
-from edgekit.build.resize import exported_at
 from edgekit.build.runner import Listener, Runner, nobody
 from edgekit.build.search_precision import SEARCH_PRECISION, search_input
 from edgekit.build.show import SHOW, Right, ShowInput
@@ -85,7 +84,7 @@ def opened(recipe: Recipe, most: int, store: Store, on_event: Listener = nobody)
     if evaluation is None or evaluation.labels is None:
         raise InputError("a search compares networks by top-1, which needs labelled images", "Give --data.")
     evaluation, aside = _set_aside(plan, run, evaluation, most)
-    exported = exported_at(run, plan.source, plan.source.preprocessing.size)
+    exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     calibration = (
         calibration_data(plan, run, exported, evaluation, None)
         if aside is None

@@ -36,6 +36,8 @@ def export(source: Source, size: Size, path: Path, tell: Callable[[str], None] =
     if source.kind == "registry" and min(size) < SMALLEST:
         what = f"{source.name} takes images from {SMALLEST}x{SMALLEST}, not {shown(size)}"
         raise InputError(what, "Give a larger --size.")
+    if source.kind == "registry" and (facts := _by_outline(source, size, path, tell)) is not None:
+        return _in_logits(source, path, facts)
     if source.kind != "onnx":
         return _in_logits(source, path, export_network(make_network(source, tell), size, path, source.answer))
     from edgekit.models.canonical import canonical
@@ -45,6 +47,23 @@ def export(source: Source, size: Size, path: Path, tell: Callable[[str], None] =
     made = canonical(source.weights, source.answer, size)
     save(made.model, path)
     return _in_logits(source, path, made.facts)
+
+
+def _by_outline(source: Source, size: Size, path: Path, tell: Callable[[str], None]) -> GraphFacts | None:
+    """The graph of a network whose outline is shipped; None where torch's exporter has to write it."""
+    from edgekit.models.outline import OUTLINES, outlined
+
+    if source.origin not in OUTLINES:
+        return None
+    told: list[str] = []
+    try:
+        facts = outlined(source, size, path, told.append)
+    except InputError as error:
+        tell(f"exported by torch: {error.what}")
+        return None
+    for each in told:
+        tell(each)
+    return facts
 
 
 def export_again(source: Source, network: nn.Module, size: Size, path: Path) -> GraphFacts:

@@ -13,20 +13,15 @@ from typing import Final
 
 import numpy as np
 import onnx_ir as ir
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.errors import InputError
+from edgekit.models.folded import Array, folded
 from edgekit.models.graph_facts import GraphFacts
-from edgekit.models.graph_input import INPUT
-from edgekit.models.onnx_graph import array_of, facts, infer_shapes, load, save, set_constant, to_proto
-from edgekit.models.resized import APART
-from edgekit.models.run_graph import run_often
+from edgekit.models.onnx_graph import array_of, facts, infer_shapes, load, save, set_constant
+from edgekit.models.same_answers import differs
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.onnx_slice import WEIGHTED, behind, cut, inputs_first, layer_of, layers_of
-
-Array = NDArray[np.float32]
 
 FOUND: Final = ("channels", "output", "activation", "activation_found", "narrow", "notes")
 """Facts of what a graph was made of, which pruning does not change."""
@@ -57,7 +52,8 @@ def graph_of(
         beside.unlink(missing_ok=True)
     _put(model, network.eval(), graph, constants)
     infer_shapes(model)
-    _check(model, network, pictures)
+    if (why := differs(model, network, pictures.numpy())) is not None:
+        raise InputError(why, "")
     save(model, out)
     return replace(facts(model), **{name: getattr(known, name) for name in FOUND})
 
@@ -74,7 +70,7 @@ def _put(model: ir.Model, network: nn.Module, graph: ChannelGraph, constants: Ma
             continue
         layer = graph.layers.get(name)
         norm = "" if layer is None else layer.norm
-        weight, bias = _weights(
+        weight, bias = folded(
             network.get_submodule(name), network.get_submodule(norm) if norm and norm not in apart else None
         )
         _set(behind(node.inputs[1])[0], weight.T if inputs_first(node) else weight, name)
@@ -99,31 +95,7 @@ def _put_norm(node: ir.Node, network: nn.Module, layers: Mapping[str, str]) -> s
     return name
 
 
-def _weights(module: nn.Module, norm: nn.Module | None) -> tuple[Array, Array | None]:
-    """Weight and bias of a layer, with the batch norm that alone reads it."""
-    assert isinstance(module, nn.Conv2d | nn.Linear)
-    with torch.no_grad():
-        weight, bias = module.weight, module.bias
-        if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d) and norm.running_mean is not None:
-            assert norm.running_var is not None
-            factor = torch.rsqrt(norm.running_var + norm.eps) * (norm.weight if norm.affine else 1.0)
-            shift = -norm.running_mean if bias is None else bias - norm.running_mean
-            weight = weight * factor.reshape(-1, *[1] * (weight.ndim - 1))
-            bias = shift * factor + (norm.bias if norm.affine else 0.0)
-        return weight.numpy(), None if bias is None else bias.numpy()
-
-
 def _set(value: ir.Value, array: Array, layer: str) -> None:
     if array_of(value).shape != array.shape:
         raise InputError(f"its graph has {array_of(value).shape} where {layer} has {array.shape}", "")
     set_constant(value, np.ascontiguousarray(array, np.float32))
-
-
-def _check(model: ir.Model, network: nn.Module, pictures: Tensor) -> None:
-    """Refuses a graph that does not answer as the network does."""
-    with torch.no_grad():
-        wanted: Array = network(pictures).numpy()
-    answers = run_often(to_proto(model), ({INPUT: picture[None].numpy()} for picture in pictures))
-    apart = float(np.abs(np.concatenate([found for (found,) in answers]) - wanted).max())
-    if not apart <= APART * max(1.0, float(np.abs(wanted).max())):
-        raise InputError(f"the answers of its graph differ by {apart:.3g} from the network's", "")

@@ -121,7 +121,7 @@ Of = Callable[[Callable[[], nn.Module]], Whole]
 
 def test_what_was_trained_beside_the_layers_is_seen_and_refused(whole: Of, tmp_path: Path) -> None:
     attempt(whole(Scaled), tmp_path / "right.onnx")
-    with pytest.raises(InputError, match="the answers of its graph differ by"):
+    with pytest.raises(InputError, match="answers differ by"):
         attempt(whole(Scaled), tmp_path / "wrong.onnx", lambda net: nn.init.constant_(net.get_parameter("scale"), 2.0))
     assert [each.name for each in tmp_path.iterdir()] == ["right.onnx"]
 
