@@ -41,13 +41,13 @@ def configured(folder: Path, *settings: str) -> str | None:
     """Makes the program in `folder`; a string says why it cannot be made."""
     for needed in ("cmake", "c++"):
         if shutil.which(needed) is None:
-            return f"{needed} is not installed"
+            return f"there is no {needed} on this system"
     command = ["cmake", "-S", str(SOURCES), "-B", str(folder), "-DCMAKE_CXX_FLAGS=-Werror", *settings]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         words = " ".join(done.stderr.split())
         assert "ould not find" in words.replace("NOT", "not"), words
-        return f"a library of docs/cpp.md is not installed: {words[:300]}"
+        return f"a library of docs/cpp.md is missing on this system: {words[:300]}"
     done = subprocess.run(["cmake", "--build", str(folder), "-j2"], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-6000:]
     return None

@@ -76,7 +76,7 @@ def build(folder: Path, sanitize: bool) -> Programs | str:
 
     for needed in ("cmake", "c++"):
         if shutil.which(needed) is None:
-            return f"{needed} is not installed"
+            return f"there is no {needed} on this system"
     settings = [
         f"-DOpenVINO_DIR={Path(openvino.__path__[0]) / 'cmake'}",
         f"-DEDGEKIT_SANITIZE={'ON' if sanitize else 'OFF'}",
@@ -86,7 +86,7 @@ def build(folder: Path, sanitize: bool) -> Programs | str:
     if configured.returncode != 0:
         words = " ".join(configured.stderr.split())
         assert "not found" in words or "ould not find" in words.replace("NOT", "not"), words
-        return f"a library of docs/cpp.md is not installed: {words[:300]}"
+        return f"a library of docs/cpp.md is missing on this system: {words[:300]}"
     built = _command("cmake", "--build", str(folder), "-j1")
     assert built.returncode == 0, built.stdout[-6000:] + built.stderr[-6000:]
     return programs_in(folder)

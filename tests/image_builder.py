@@ -35,7 +35,7 @@ def missing(architecture: str | None = None) -> str | None:
         return "images are built by root, who may mount what a container sees"
     for tool in ("buildah", "debootstrap", "apt-get"):
         if shutil.which(tool) is None:
-            return f"{tool} is not installed"
+            return f"there is no {tool} on this system"
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
         return "this machine lets nobody mount anything"
     if architecture is not None and ARCHITECTURES[architecture] != platform.machine():

@@ -83,11 +83,13 @@ def test_random_weights_meet_a_latency_budget_without_training(quick: Path, tmp_
     dense = edgekit("build", *random, "--out", tmp_path / "dense")
     report = json.loads(dense.stdout)
     assert report["pruning"]["reason"].startswith("the weights are random")
-    budget = 0.7 * variants(report)["int8"]["latency"]["p50"]
-    told = edgekit("build", *random, "--latency-budget", budget, "--out", tmp_path / "out")
+    # milliseconds of one build may be out of reach of the next, on a machine that wanders
+    share = tmp_path / "share.yaml"
+    share.write_text(f"{QUICK}pruning: {{latency_share: 0.7}}\n")
+    told = edgekit("build", *(share if each == quick else each for each in random), "--out", tmp_path / "out")
     report = json.loads(told.stdout)
     pruning = report["pruning"]
-    assert pruning["latency"]["budget_ms"] == pytest.approx(budget)
+    assert pruning["latency"]["budget_ms"] == pytest.approx(0.7 * pruning["latency"]["dense_ms"])
     assert pruning["recovery"]["method"] == "none"
     assert pruning["recovery"]["why"]
     assert pruning["importance"] == "magnitude"

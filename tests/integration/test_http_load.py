@@ -158,7 +158,7 @@ def test_many_at_once(server: Server, calls: int) -> None:
 def test_wrk(server: Server, tmp_path: Path) -> None:
     """The whole load that a load generator can make; each answer is compared."""
     if shutil.which("wrk") is None:
-        pytest.skip("wrk is not installed (apt install wrk)")
+        pytest.skip("there is no wrk on this system (apt install wrk)")
     (tmp_path / "image").write_bytes(server.images[0])
     (tmp_path / "wrk.lua").write_text(
         f'local file = io.open("{tmp_path / "image"}", "rb")\n'

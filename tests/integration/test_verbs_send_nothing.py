@@ -172,7 +172,7 @@ def test_the_kernel_has_seen_nothing(user: User, tmp_path: Path) -> None:
     traced = ["unshare", "--net", "strace", "-f", "-qq", "--seccomp-bpf", "-e", calls, "-o", str(log)]
     for tool in ("unshare", "strace"):
         if shutil.which(tool) is None:
-            pytest.skip(f"{tool} is not installed")
+            pytest.skip(f"there is no {tool} on this system")
     if (refused := subprocess.run([*traced, "true"], capture_output=True, text=True, check=False)).returncode:
         pytest.skip(f"processes cannot be traced here: {refused.stderr.strip()[-200:]}")
 

@@ -64,6 +64,8 @@ def test_what_could_not_be_made_is_tried_again(tmp_path_factory: pytest.TempPath
     [
         ("could not import 'oras': No module named 'oras'", True),
         ("TensorRT for RTX is not installed", True),
+        ("there is no cmake on this system", False),
+        ("there is no wrk on this system (apt install wrk)", False),
         ("there is no sshd here", False),
         ("the labelled photos are not here", False),
     ],
