@@ -102,9 +102,8 @@ def _read(path: str, size: Tuple[int, int]) -> Tuple[np.ndarray, np.ndarray]:
             raise BundleError("%s unpacks to %d bytes, which no golden inputs have" % (GOLDEN, unpacked))
         with np.load(path, allow_pickle=False) as kept:
             inputs, logits = kept["inputs"], kept["logits"]
-        if not (
-            isinstance(inputs, np.ndarray) and isinstance(logits, np.ndarray)
-        ):  # numpy gives other members as bytes
+        # numpy gives members that are no arrays as bytes
+        if not (isinstance(inputs, np.ndarray) and isinstance(logits, np.ndarray)):
             raise BundleError("the golden inputs hold what is no array")
     except BundleError:
         raise
