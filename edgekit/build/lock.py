@@ -67,6 +67,7 @@ class LockedPruning(_Part):
         units, keep: of the channel graph, see edgekit.prune.choice; it is these that are replayed.
         blocks: None where blocks were left alone, as in older locks; else each of them is a unit too.
         recovery: the training as it was run; None where nothing was trained.
+        refit_images, norm_images: that weights were refit on, and statistics taken anew with; 0: they were left alone.
     """
 
     importance: str
@@ -75,6 +76,8 @@ class LockedPruning(_Part):
     keep: str = Field(pattern="^([0-9a-f]{2})*$")
     blocks: LockedBlocks | None = Field(default=None)
     recovery: TrainingRecord | None
+    refit_images: int = Field(default=0, ge=0)
+    norm_images: int = Field(default=0, ge=0)
 
     @model_validator(mode="after")
     def _has_a_bit_for_each_unit(self) -> LockedPruning:

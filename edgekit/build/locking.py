@@ -69,4 +69,6 @@ def _pruning(pruned: Pruned) -> LockedPruning | None:
         keep=pruned.chosen.keep,
         blocks=None if pruned.chosen.blocks is None else LockedBlocks(**asdict(pruned.chosen.blocks)),
         recovery=pruned.recovered.recovery.run,
+        refit_images=pruned.recovered.recovery.refit_images,
+        norm_images=pruned.recovered.recovery.batch_norm_images,
     )

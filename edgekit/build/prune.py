@@ -37,11 +37,14 @@ NOISE: Final = 0.7
 FIRST_SHARE: Final = 0.65
 """Of the minutes of recovery that the first attempt is planned to take, where there may be a second one."""
 
-MINUTES: Final = 7.0
-"""Of recovery unless others are asked for: 4.5 of a first attempt, and what a second one needs."""
+MINUTES: Final = 4.0
+"""Of recovery unless others are asked for: 2.6 of a first attempt, and what a second one needs."""
 
 BETWEEN: Final = 0.85
 """Of the latency that a second attempt is fitted to: what takes at least this part is near enough to it."""
+
+AS_CUT: Final = 0.5
+"""Of the accuracy budget: what loses no more as it was cut is not trained, unless minutes or images are asked for."""
 
 PAYS: Final = 0.95
 """Of the unpruned network's latency: what is not narrowed below that is not worth its recovery."""
@@ -247,6 +250,7 @@ def recovering(plan: Plan, dense: Exported, images: PruningImages | None, chosen
         how.learning_rate,
         plan.recipe.seed,
         this_machine(),
+        AS_CUT * plan.recipe.max_drop if how.minutes is None and how.images is None else None,
         None,
     )
 
@@ -256,14 +260,21 @@ def _replayed(plan: Plan, run: Runner, origin: Origin, locked: LockedPruning | N
     asked = str(plan.recipe.prune)
     if locked is None:
         return Pruned(asked, "the lock has no pruning")
-    images = training_images(plan, origin.calibration, origin.evaluated) if locked.recovery is not None else None
-    if locked.recovery is not None and images is None:
+    wanted = locked.recovery is not None or locked.refit_images or locked.norm_images
+    images = training_images(plan, origin.calibration, origin.evaluated) if wanted else None
+    if wanted and images is None:
         raise InputError("the lock's recovery needs the images that it was trained with", "Give --train-data.")
     widths = tuple(Width(each.layer, each.before, each.after) for each in locked.widths)
     kept = bin(int(locked.keep, 16)).count("1")
     blocks = None if locked.blocks is None else ChosenBlocks(locked.blocks.there, locked.blocks.removed)
     chosen = ChosenWidths(locked.keep, locked.units, kept, widths, None, blocks)
-    again = replace(recovering(plan, origin.exported, images, chosen), replay=locked.recovery, seconds=0.0)
+    again = replace(
+        recovering(plan, origin.exported, images, chosen),
+        seconds=0.0,
+        replay=locked.recovery,
+        refit=locked.refit_images > 0,
+        train=locked.recovery is not None,
+    )
     recovered = run(RECOVER, again)
     return Pruned(asked, None, False, "", locked.importance, chosen, recovered, 1)
 

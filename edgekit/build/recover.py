@@ -46,7 +46,9 @@ class RecoverInput:
         train_images: how many are trained on; None: what fits into `first_share` of the seconds.
         seconds: the ceiling of all that is done.
         machine: whose pace decides how much fits, and how it rounds.
+        as_cut_points: a network that loses no more than this as it was cut is not trained; None: it is in any case.
         replay: a run to do again, step by step; no seconds bind it.
+        refit: whether weights are refit when channels are removed; train: whether the network is trained after that.
     """
 
     source: Source
@@ -62,7 +64,10 @@ class RecoverInput:
     learning_rate: float
     seed: int
     machine: Machine
+    as_cut_points: float | None
     replay: TrainingRecord | None
+    refit: bool = True
+    train: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,18 +108,31 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         raise cannot_be_pruned(f"it has {graph.units} units of channels, and what stays was told of {given.units}")
     keep = unpacked(given.keep, given.units)
     pictures = few_pictures(given.images, given.preprocessing)
-    cut, recovery = check_cut(network, graph, keep, pictures), NOTHING
+    refit, refit_images = _refit(given, network, graph, keep)
+    cut, recovery = check_cut(refit, graph, keep, pictures), NOTHING
     if given.images is not None:
         # the ceiling is of the whole stage: to write the graph takes about half as long as to load and trace
         spent = time.monotonic() - began
         given = replace(given, seconds=max(LEAST * given.seconds, given.seconds - 1.5 * spent))
         cut, recovery = _recovered(given, (cut, network, graph, keep), folder, progress)
-        recovery = replace(recovery, seconds=spent + recovery.seconds)
+        recovery = replace(recovery, seconds=spent + recovery.seconds, refit_images=refit_images)
     progress(0, None, "exporting")
     write_weights(cut, folder / WEIGHTS, pruned=True, removed=bypasses(graph, keep))
     write_facts(folder, _exported(given, (cut, graph, keep), pictures, folder / GRAPH))
     (folder / RECOVERY).write_bytes(TypeAdapter(Recovery).dump_json(recovery))
     return ()
+
+
+def _refit(given: RecoverInput, network: nn.Module, graph: ChannelGraph, keep: Keep) -> tuple[nn.Module, int]:
+    """The whole network with weights that allow for what is removed, and the images that tell how; itself without."""
+    from edgekit.prune.compensation import IMAGES, compensated
+    from edgekit.prune.images import training_batches
+
+    if given.images is None or not given.refit:
+        return network, 0
+    batches = training_batches(given.images, given.preprocessing, IMAGES, given.seed)
+    refit = compensated(network, graph, keep, batches)
+    return refit, 0 if refit is network else min(IMAGES, given.images.train.count)
 
 
 def _exported(
@@ -154,7 +172,9 @@ def _recovered(
         given.seed,
         images=given.train_images,
         first_share=given.first_share,
+        as_cut_points=given.as_cut_points,
         replay=given.replay,
+        train=given.train,
     )
     return recover(PrunedNetwork(*networks), data, settings, folder, tell)
 

@@ -28,7 +28,7 @@ target: {target}         # see `edgekit targets`
 # prune: auto                    # as many channels as pay; a share of every layer, such as 0.3; or none
 # pruning:
 #   train_data: photos-to-train/ # images to recover with; without labels it distils; default: signs for signs networks
-#   minutes: 6.5                 # of recovery
+#   minutes: 4                   # of recovery
 #   importance: fisher           # what channels are worth by: fisher, taylor or magnitude
 
 # precision: int8                # or fp16, bf16, fp32; `edgekit targets` says what is fast where; mixed looks for the

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 if TYPE_CHECKING:
@@ -174,7 +175,12 @@ def digest_of(hashes: Iterable[str], labels: Iterable[Label]) -> str:
 
 
 def spread(count: int, limit: int | None) -> list[int]:
-    """`limit` positions evenly spread over 0 to count - 1, all of them when there are no more."""
+    """`limit` positions spread over 0 to count - 1, in order and always the same; all of them when there are no more.
+
+    One is drawn from each of `limit` equal parts. Equal steps would meet a few classes only, again and again, where
+    classes take turns in a list.
+    """
     if limit is None or limit >= count:
         return list(range(count))
-    return [index * count // limit for index in range(limit)]
+    dice, edges = random.Random(limit), [index * count // limit for index in range(limit + 1)]
+    return [first + int(dice.random() * (after - first)) for first, after in pairwise(edges)]

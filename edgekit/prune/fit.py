@@ -23,7 +23,7 @@ STEEPEST: Final = 0.5
 APART: Final = 0.1
 """Of the way between two known points: what is tried next lies at least so far from both."""
 
-KNEE: Final = 0.985
+KNEE: Final = 0.993
 """Without a budget: the fastest widths that keep this share of the importance."""
 
 

@@ -19,16 +19,17 @@ from torch import Tensor, nn
 
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.errors import InputError
+from edgekit.prune.as_cut import FIRST_IMAGES, NOT_TRAINED, UNTRAINED, AsCut
 from edgekit.prune.channels import ChannelGraph, Keep
 from edgekit.prune.distillation import Distillation, compared
-from edgekit.prune.images import Tuning, share_right, top1, training_batches
+from edgekit.prune.images import Tuning, top1, training_batches
 from edgekit.prune.recovery import Recovery, Tuned
 from edgekit.prune.recovery_plan import BATCH, Fitted, RecoveryPlan, counted, fitting
 from edgekit.prune.sources import PruningImages
 from edgekit.prune.teacher import Teacher, Teaching, teacher_for
 from edgekit.training.autocast import autocast
 from edgekit.training.ceiling import Ceiling, Stopwatch
-from edgekit.training.checkpoint import SPENT, forget, kept
+from edgekit.training.checkpoint import PLAN, SPENT, forget, kept
 from edgekit.training.failure import TrainingFailed
 from edgekit.training.images import ordered
 from edgekit.training.log import Tick
@@ -46,9 +47,6 @@ LOOKS: Final = (0.6, 0.8, 1.0)
 
 WORTH: Final = 3.0
 """How many times what a look takes it must be able to save: most of them end nothing."""
-
-FIRST_IMAGES: Final = 200
-"""Tuning images that are looked at before training, which decides nothing."""
 
 
 def reestimate(
@@ -101,7 +99,9 @@ class RecoverySettings:
         learning_rate: of convolutions.
         images: to train on, rounded to whole batches; None: as many as fit into `first_share` of the ceiling.
         enough_points: training ends early when the tuning images show a drop of no more than this.
+        as_cut_points: a network that loses no more than this as it was cut is not trained; None: it is in any case.
         replay: a run to do again, step by step, in place of a plan.
+        train: whether there is training at all, after batch-norm statistics.
     """
 
     seconds: float
@@ -110,7 +110,9 @@ class RecoverySettings:
     images: int | None = None
     first_share: float = 1.0
     enough_points: float = 0.0
+    as_cut_points: float | None = None
     replay: TrainingRecord | None = None
+    train: bool = True
 
 
 def recover(
@@ -128,7 +130,7 @@ def recover(
             only the log stays.
         on_tick: called with each line of the log, and the seconds that are left.
     Returns:
-        the recovered network, and what was done.
+        the recovered network, and what was done; the network as it was cut where training made it worse.
     Raises:
         InputError: what is in the folder is damaged, or the run to replay had labels and the images have none.
         TrainingFailed: training diverged; the folder is left as it would be in the end.
@@ -148,17 +150,22 @@ def recover(
         try:
             teacher = teacher_for(teaching, work.few, cores(), None if replay is None else replay.teacher)
             guide = Distillation(teacher, rows, labelled)
-            plan = kept(folder, RecoveryPlan, lambda: work.plan(copy.deepcopy(clean), teacher, guide))
+            cut = work.as_cut(clean, teacher)
+            left = work.left(cut, normed)
+            if left is not None:
+                forget(folder)
+                clean.load_state_dict(pruned.student.state_dict())
+                return clean.eval(), left
+            plan = kept(folder, RecoveryPlan, lambda: work.plan(cut, guide))
             trained, reached = work.trained(plan, guide, on_tick)
         except TrainingFailed:
             forget(folder)
             raise
         finally:
             teaching.close()
-    clean.load_state_dict({key: value.cpu() for key, value in trained.network.state_dict().items()})
     seconds = work.stopwatch.seconds()
     forget(folder)
-    return clean.eval(), Recovery(
+    recovery = Recovery(
         f"distillation with{'' if labelled else 'out'} labels",
         trained.record.images,
         trained.steps,
@@ -169,6 +176,11 @@ def recover(
         trained.cut,
         trained.record.model_copy(update={"teacher": teacher.name}),
     )
+    made = trained.network
+    if replay is None and cut is not None and reached is not None and cut.is_better_than(reached):
+        made, recovery = cut.renewed, cut.left(recovery, normed, seconds)
+    clean.load_state_dict({key: value.cpu() for key, value in made.state_dict().items()})
+    return clean.eval(), recovery
 
 
 @dataclass(frozen=True)
@@ -191,19 +203,30 @@ class _Work:
         batch = training_batches(self.data.images, self.data.preprocessing, min(4, self.data.images.train.count), 0)
         return next(batch)[0]
 
-    def plan(self, cut: nn.Module, teacher: Teacher, guide: Distillation) -> RecoveryPlan:
+    def as_cut(self, network: nn.Module, teacher: Teacher) -> AsCut | None:
+        """The student before training, to be looked at; None without images to do so."""
+        if self.data.tuning is None:
+            return None
+        networks = copy.deepcopy(network), copy.deepcopy(self.pruned.student)
+        return AsCut(*networks, lambda inputs: teacher(inputs)[0], self.data.tuning, self.data.preprocessing)
+
+    def left(self, cut: AsCut | None, norm_images: int) -> Recovery | None:
+        """What was done, where the student is left as it is before training: so it is asked, or it lost little."""
+        settings, seconds = self.settings, self.stopwatch.seconds()
+        points, begun = settings.as_cut_points, (self.folder / PLAN).exists() or settings.replay is not None
+        if cut is None:
+            none = Recovery(UNTRAINED, 0, 0, seconds, norm_images, None, NOT_TRAINED)
+            return None if settings.train else none
+        if settings.train and (begun or points is None or not cut.reaches(cut.dense_top1 - points)):
+            return None
+        return cut.left(None, norm_images, self.stopwatch.seconds())
+
+    def plan(self, cut: AsCut | None, guide: Distillation) -> RecoveryPlan:
         """Looks at the accuracy so far, and plans what fits under the ceiling; `cut` is the student as it was cut."""
-        now, tuning, how = self.stopwatch.seconds, self.data.tuning, self.data.preprocessing
-        dense = before = renewed = None
-        look_seconds = 0.0
-        if tuning is not None:
-            dense, few = share_right(lambda inputs: teacher(inputs)[0], tuning, how), tuning.few(FIRST_IMAGES)
-            before, began = top1(cut, few, how), now()
-            renewed = top1(self.pruned.student, few, how)
-            look_seconds = (now() - began) * len(tuning) / len(few)
+        look_seconds = 0.0 if cut is None else cut.look_seconds
 
         def left() -> float:
-            last = self.settings.first_share * self.settings.seconds - now() - look_seconds
+            last = self.settings.first_share * self.settings.seconds - self.stopwatch.seconds() - look_seconds
             return last - look_seconds * len(looks(look_seconds, last)[:-1])
 
         recipe, fitted = self._recipe(guide, left)
@@ -212,11 +235,11 @@ class _Work:
             step_seconds=None if fitted is None else fitted.step_seconds,
             fresh_seconds=None if fitted is None else fitted.fresh_seconds,
             parts=self._parts(min(stage.batch for stage in recipe.stages)),
-            looks=tuple(looks(look_seconds, left())[:-1]) if dense is not None else (),
+            looks=() if cut is None else tuple(looks(look_seconds, left())[:-1]),
             look_seconds=look_seconds,
-            dense_top1=dense,
-            pruned_top1=before,
-            reestimated_top1=renewed,
+            dense_top1=None if cut is None else cut.dense_top1,
+            pruned_top1=None if cut is None else cut.first_top1,
+            reestimated_top1=None if cut is None else cut.first_renewed_top1,
         )
 
     @cached_property

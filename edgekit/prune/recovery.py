@@ -32,6 +32,7 @@ class Recovery:
         method: for people.
         images, steps: trained on; seconds: that all of it took, before a kill too.
         batch_norm_images: that the statistics were taken anew with.
+        refit_images: that weights were refit on when channels were removed; 0: they were not.
         why: said where nothing, or less than usual, was done.
         cut: what of the plan was left out, and why; None: nothing.
         run: the training, to do it again; None where nothing was trained.
@@ -46,6 +47,7 @@ class Recovery:
     why: str | None
     cut: str | None = None
     run: TrainingRecord | None = None
+    refit_images: int = 0
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without the training record."""

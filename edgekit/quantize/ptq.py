@@ -8,13 +8,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgekit.data.image_set import spread
 from edgekit.data.preprocessing import Preprocessing, in_color
 from edgekit.errors import EdgekitError
 from edgekit.quantize.graph_format import Sums
@@ -126,9 +126,9 @@ def quantize(
         )
     onnx.save(quantized, str(out))
     if sums == "16-bit":
-        step = max(1, pictures.count // MEANS_OF)
-        chosen = islice(pictures.passes(), 0, None, step)
-        _fit_16_bits(graph, out, (normalised(each, preprocessing, layout) for each in chosen))
+        chosen = spread(pictures.count, MEANS_OF)
+        some = (each for place, each in enumerate(pictures.passes()) if place in chosen)
+        _fit_16_bits(graph, out, (normalised(each, preprocessing, layout) for each in some))
 
 
 def _fit_16_bits(core: Path, quantized: Path, inputs: Iterable[NDArray[np.float32]]) -> None:

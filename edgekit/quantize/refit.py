@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgekit.data.image_set import spread
 from edgekit.errors import InputError
 from edgekit.models.onnx_graph import (
     add_constant,
@@ -113,7 +114,7 @@ def _by_depth(core: ir.Model, layers: Sequence[_Layer]) -> list[list[_Layer]]:
 
 
 def _images(core: ir.Model, inputs: Inputs) -> list[NDArray[np.float32]]:
-    """As many as fit into memory while two networks are gone through, evenly spread.
+    """As many as fit into memory while two networks are gone through, spread over all.
 
     Raises:
         InputError: there are none.
@@ -123,7 +124,7 @@ def _images(core: ir.Model, inputs: Inputs) -> list[NDArray[np.float32]]:
         raise InputError("there are no images to fit layers on", "Give calibration images.")
     largest = max((math.prod(dims_of(value)) for node in core.graph for value in node.outputs), default=1)
     fitting = max(LEAST_IMAGES, int(HELD_BYTES / (2 * 4 * 3 * max(1, largest))))
-    return every[:: -(-len(every) // fitting)]
+    return [every[place] for place in spread(len(every), fitting)]
 
 
 @dataclass(frozen=True)

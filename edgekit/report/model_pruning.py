@@ -76,6 +76,9 @@ class Recovery(Part):
     why: str | None = Field(description="Where nothing, or less than usual, was done.")
     attempts: Count | None = Field(None, description="How many pruned networks were recovered.")
     cut: str | None = Field(None, description="What was cut from the plan of the recovery, and why.")
+    refit_images: Count = Field(
+        0, description="Images that weights were refit on by least squares when channels went; 0: they were not."
+    )
 
 
 class Block(Part):

@@ -133,6 +133,8 @@ def _recovery(recovery: Recovery) -> str:
     if recovery.steps:
         took = f"{number(seconds, 0)} s" if seconds < 600 else f"{number(seconds / 60, 0)} min"
         parts[0] += f": {_count(recovery.images, 'image')}, {_count(recovery.steps, 'step')}, {took}"
+    if recovery.refit_images:
+        parts.append(f"weights refit by least squares on {_count(recovery.refit_images, 'image')}")
     if recovery.batch_norm_images:
         parts.append(f"batch norm re-estimated on {_count(recovery.batch_norm_images, 'image')}")
     if recovery.attempts is not None and recovery.attempts > 1:

@@ -122,7 +122,8 @@ def better_normalisation(
     ways = {"told": preprocessing, **dict(rivals(preprocessing))}
     scores: dict[str, NDArray[np.bool_]] = {}
     done = 0
-    for part in (indices[::SCREENED], [each for place, each in enumerate(indices) if place % SCREENED]):
+    first = {indices[place] for place in spread(len(indices), -(-len(indices) // SCREENED))}
+    for part in (sorted(first), [each for each in indices if each not in first]):
         if not part:
             continue
         found = _answers_by(network, images, ways, preprocessing, part, lambda n, before=done: on_progress(before + n))  # type: ignore[misc]

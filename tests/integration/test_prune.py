@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections import Counter
 from dataclasses import replace
@@ -22,7 +23,7 @@ from edgekit.errors import EdgekitError, InputError
 from edgekit.models.export import export_network
 from edgekit.prune import onnx_slice
 from edgekit.prune.blocks import without
-from edgekit.prune.images import top1, training_batches, tuning_of
+from edgekit.prune.images import Tuning, top1, training_batches, tuning_of
 from edgekit.prune.importance import IMPORTANCES
 from edgekit.prune.recover import PrunedNetwork, RecoveryImages, RecoverySettings, recover, reestimate
 from edgekit.prune.select import keep_best, ratio_widths
@@ -33,6 +34,7 @@ from edgekit.prune.tracing import trace
 from edgekit.quantize.graph_format import format_for
 from edgekit.quantize.graphs import write_graph
 from edgekit.quantize.ptq import Pictures, quantize
+from edgekit.training.loop import normalised
 
 STEP = 4
 
@@ -254,6 +256,58 @@ def test_a_recovery_that_was_cut_or_ended_early_is_done_again_to_the_same_weight
         made, told_again = again(name, replace(late, replay=what.run))
         assert same(first, made)
         assert (told_again.run, told_again.cut) == (what.run, None)
+
+
+def barely_cut() -> tuple[PrunedNetwork, RecoveryImages]:
+    """A network that lost two channels, and tuning images that are labelled as it answered before."""
+    (whole, size), images = network("residual"), small_signs(96)
+    whole.head = torch.nn.Linear(32, 24)
+    told, graph = Preprocessing(size), trace(whole, (size, size))
+    reestimate(whole, images, told)
+    keep = graph.everything()
+    keep[[graph.groups[0].units[0], graph.groups[1].units[0]]] = False
+    tuning = tuning_of(images, told)
+    assert tuning is not None
+    with torch.no_grad():
+        answers = whole(normalised(torch.from_numpy(tuning.pictures), told.mean, told.std)).argmax(1)
+    data = RecoveryImages(images, Tuning(tuning.pictures, answers.numpy()), told)
+    return PrunedNetwork(slimmed(whole, graph, keep), whole, graph, keep), data
+
+
+def test_a_network_that_lost_little_is_not_trained(tmp_path: Path) -> None:
+    pruned, data = barely_cut()
+    renewed = copy.deepcopy(pruned.student)
+    reestimate(renewed, data.images, data.preprocessing)
+    how = RecoverySettings(seconds=1e6, learning_rate=0.004, seed=0, images=64, as_cut_points=60.0)
+    left, told = recover(pruned, data, how, tmp_path)
+    assert same(left, renewed)
+    assert (told.method, told.images, told.steps, told.run) == ("new statistics", 0, 0, None)
+    assert told.batch_norm_images == 320
+    tuned = told.tuning
+    assert tuned is not None
+    assert (tuned.images, tuned.first_images) == (96, 96)
+    assert tuned.recovered_top1 == tuned.reestimated_top1 > tuned.dense_top1 - 60 > 30
+    assert (
+        told.why
+        == f"nothing was trained: it loses {tuned.dense_top1 - tuned.recovered_top1:.2f} points of the tuning images"
+    )
+    assert list(tmp_path.iterdir()) == []
+    again, _ = recover(barely_cut()[0], replace(data, tuning=None), replace(how, train=False), tmp_path)
+    assert same(again, left)
+    strict = replace(how, as_cut_points=-100.0)
+    assert recover(barely_cut()[0], data, strict, tmp_path)[1].steps == 2
+
+
+def test_training_that_made_it_worse_is_taken_back(tmp_path: Path) -> None:
+    pruned, data = barely_cut()
+    how = RecoverySettings(seconds=1e6, learning_rate=1.0, seed=0, images=320)
+    left, told = recover(pruned, data, how, tmp_path)
+    renewed = copy.deepcopy(barely_cut()[0].student)
+    reestimate(renewed, data.images, data.preprocessing)
+    assert same(left, renewed)
+    assert (told.images, told.steps, told.run) == (320, 10, None)
+    assert told.why is not None
+    assert told.why.startswith("training made the network worse: it stays as it was before, where it lost ")
 
 
 def test_a_recovery_without_a_number_of_images_stays_under_its_ceiling(tmp_path: Path) -> None:
