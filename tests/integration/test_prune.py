@@ -23,7 +23,7 @@ from edgekit.errors import EdgekitError, InputError
 from edgekit.models.export import export_network
 from edgekit.prune import onnx_slice
 from edgekit.prune.blocks import without
-from edgekit.prune.images import Tuning, top1, training_batches, tuning_of
+from edgekit.prune.images import Tuning, training_batches, tuning_of
 from edgekit.prune.importance import IMPORTANCES
 from edgekit.prune.recover import PrunedNetwork, RecoveryImages, RecoverySettings, recover, reestimate
 from edgekit.prune.select import keep_best, ratio_widths
@@ -158,6 +158,13 @@ def small_signs(count: int) -> PruningImages:
     return PruningImages(whole.train, True, (whole.tuning[0], whole.tuning[1][:count]), "few")
 
 
+def never_right(images: PruningImages, told: Preprocessing) -> Tuning:
+    """Tuning images by which no training is better or worse: what networks of random weights get right is chance."""
+    tuning = tuning_of(images, told)
+    assert tuning is not None
+    return Tuning(tuning.pictures, np.full(len(tuning), -1))
+
+
 def test_statistics_are_taken_anew() -> None:
     made, size = network("residual")
     graph = trace(made, (size, size))
@@ -178,9 +185,7 @@ def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tm
     images, told = small_signs(48), Preprocessing(size)
     teacher = {key: value.clone() for key, value in made.state_dict().items()}
     settings_ = RecoverySettings(seconds=1e6, learning_rate=0.004, seed=0, images=320, enough_points=-100.0)
-    tuning = tuning_of(images, told)
-    assert tuning is not None
-    dense = top1(made, tuning, told)
+    tuning = never_right(images, told)
 
     def again(folder: Path, stop: int | None = None, how: RecoverySettings = settings_) -> Any:
         ticks: list[int] = []
@@ -201,7 +206,7 @@ def test_recovery_goes_on_where_it_was_stopped_and_does_not_touch_the_teacher(tm
     recovered, record, ticks = again(tmp_path / "one")
     assert record.method == "distillation with labels"
     assert (record.images, record.steps) == (320, ticks[-1]) == (320, 10)
-    assert record.tuning.dense_top1 == dense
+    assert (record.tuning.images, record.tuning.dense_top1) == (48, 0)
     assert all(torch.equal(value, teacher[key]) for key, value in made.state_dict().items())
     assert not any(module._forward_hooks for module in [*made.modules(), *recovered.modules()])
     assert [path.name for path in (tmp_path / "one").iterdir()] == ["log.jsonl"]
@@ -241,7 +246,7 @@ def test_a_recovery_that_was_cut_or_ended_early_is_done_again_to_the_same_weight
 
     def again(name: str, how: RecoverySettings) -> Any:
         pruned, size = residual()
-        data = RecoveryImages(images, tuning_of(images, Preprocessing(size)), Preprocessing(size))
+        data = RecoveryImages(images, never_right(images, Preprocessing(size)), Preprocessing(size))
         return recover(pruned, data, how, tmp_path / name)
 
     late = RecoverySettings(seconds=0.0, learning_rate=0.004, seed=0, images=640, enough_points=-100.0)
@@ -274,18 +279,25 @@ def barely_cut() -> tuple[PrunedNetwork, RecoveryImages]:
     return PrunedNetwork(slimmed(whole, graph, keep), whole, graph, keep), data
 
 
+def alike(one: torch.nn.Module, other: torch.nn.Module) -> bool:
+    """The same but for rounding, which depends on how many threads there were."""
+    pairs = zip(one.state_dict().values(), other.state_dict().values(), strict=True)
+    return all(torch.allclose(a.double(), b.double(), 1e-3, 1e-4) for a, b in pairs)
+
+
 def test_a_network_that_lost_little_is_not_trained(tmp_path: Path) -> None:
     pruned, data = barely_cut()
     renewed = copy.deepcopy(pruned.student)
     reestimate(renewed, data.images, data.preprocessing)
     how = RecoverySettings(seconds=1e6, learning_rate=0.004, seed=0, images=64, as_cut_points=60.0)
     left, told = recover(pruned, data, how, tmp_path)
-    assert same(left, renewed)
+    assert alike(left, renewed)
     assert (told.method, told.images, told.steps, told.run) == ("new statistics", 0, 0, None)
     assert told.batch_norm_images == 320
     tuned = told.tuning
     assert tuned is not None
     assert (tuned.images, tuned.first_images) == (96, 96)
+    assert tuned.dense_top1 > 95
     assert tuned.recovered_top1 == tuned.reestimated_top1 > tuned.dense_top1 - 60 > 30
     assert (
         told.why
@@ -304,7 +316,7 @@ def test_training_that_made_it_worse_is_taken_back(tmp_path: Path) -> None:
     left, told = recover(pruned, data, how, tmp_path)
     renewed = copy.deepcopy(barely_cut()[0].student)
     reestimate(renewed, data.images, data.preprocessing)
-    assert same(left, renewed)
+    assert alike(left, renewed)
     assert (told.images, told.steps, told.run) == (320, 10, None)
     assert told.why is not None
     assert told.why.startswith("training made the network worse: it stays as it was before, where it lost ")
@@ -331,7 +343,7 @@ def test_a_network_for_wide_pictures_is_pruned_and_recovers(color: str, tmp_path
     images = small_signs(48)
     pruned = PrunedNetwork(slimmed(made, graph, keep), made, graph, keep)
     how = RecoverySettings(seconds=1e6, learning_rate=0.004, seed=0, images=64)
-    recovered, record = recover(pruned, RecoveryImages(images, tuning_of(images, told), told), how, tmp_path / "work")
+    recovered, record = recover(pruned, RecoveryImages(images, never_right(images, told), told), how, tmp_path / "work")
     assert record.images == 64
     assert record.run is not None
     assert record.run.recipe.stages[0].size == (24, 64)
