@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
+from edgekit.data.folder import open_images
 from edgekit.data.image_set import spread
 from edgekit.prune.sources import signs_images
 
@@ -36,3 +39,16 @@ def test_signs_to_choose_by_show_every_class() -> None:
     labels = held.labels[chosen]
     assert min(Counter(labels.tolist()).values()) >= 20
     assert len(set(labels[spread(len(labels), 200)].tolist())) == len(set(held.labels.tolist()))
+
+
+def test_some_rows_of_a_table_in_turns_are_of_every_class(tmp_path: Path) -> None:
+    rows = ["path,label"]
+    for index in range(96):
+        Image.new("RGB", (8, 8), (index, 0, 0)).save(tmp_path / f"{index}.png")
+        rows.append(f"{index}.png,{index % 4}")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    labels = open_images(tmp_path / "table.csv", limit=24).labels
+    assert labels is not None
+    assert len(labels) == 24
+    assert min(Counter(labels.tolist()).values()) >= 2
+    assert set(labels.tolist()) == {0, 1, 2, 3}
