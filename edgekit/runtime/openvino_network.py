@@ -92,13 +92,20 @@ def _compiled(path: str, wanted: Dict[str, str]) -> Any:
 
 
 class Requests:
-    """Infer requests, made when they are needed, up to as many as are of use; a caller waits for a free one."""
+    """Infer requests, made when they are needed, up to as many as are of use; a caller waits for a free one.
+
+    Where several threads call, a request runs on OpenVINO's own thread. On theirs, each with a oneTBB arena, tasks
+    whose workers come late are never freed: some 600 bytes a call where there are more threads to run than cores
+    (github.com/uxlfoundation/oneTBB/issues/1403). A single thread calls without a change of threads.
+    """
 
     def __init__(self, compiled: Any, path: str) -> None:
         self._compiled, self._output, self._path = compiled, compiled.output(0), path
         count = max(1, int(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")))
         self._turns = threading.Semaphore(count)
         self._free: Deque[Any] = deque()
+        self._caller: Optional[int] = None
+        self._callers_differ = False
 
     def __call__(self, pixels: np.ndarray) -> np.ndarray:
         with self._turns:
@@ -108,9 +115,23 @@ class Requests:
                 request = self._compiled.create_infer_request()
             try:
                 # The pixels are read where they are: they outlive the call.
-                return np.array(request.infer([pixels], share_inputs=True)[self._output], dtype=np.float32)
+                if self._is_shared():
+                    request.start_async([pixels], share_inputs=True)
+                    request.wait()
+                    made = request.results
+                else:
+                    made = request.infer([pixels], share_inputs=True)
+                return np.array(made[self._output], dtype=np.float32)
             finally:
                 self._free.append(request)
+
+    def _is_shared(self) -> bool:
+        """Whether more than one thread has called until now."""
+        me = threading.get_ident()
+        if self._caller is None:
+            self._caller = me
+        self._callers_differ = self._callers_differ or self._caller != me
+        return self._callers_differ
 
     def threads(self) -> Optional[int]:
         """How many threads compute; None of another device than the processor."""

@@ -1,5 +1,6 @@
 #include <openvino/openvino.hpp>
 #include <sstream>
+#include <thread>
 #include <utility>
 
 #include "engine.hpp"
@@ -79,7 +80,12 @@ class OpenVino : public Engine {
   std::vector<float> infer(const std::uint8_t* pixels) override {
     try {
       std::copy_n(pixels, ov::shape_size(shape_), request_.get_input_tensor().data<std::uint8_t>());
-      request_.infer();
+      if (is_shared()) {
+        request_.start_async();
+        request_.wait();
+      } else {
+        request_.infer();
+      }
       const ov::Tensor made = request_.get_output_tensor();
       return std::vector<float>(made.data<float>(), made.data<float>() + made.get_size());
     } catch (const std::exception& error) {
@@ -89,10 +95,22 @@ class OpenVino : public Engine {
   }
 
  private:
+  // Where several threads call, the request runs on OpenVINO's own thread. On theirs, each with a oneTBB arena, tasks
+  // whose workers come late are never freed: some 600 bytes a call where there are more threads to run than cores
+  // (github.com/uxlfoundation/oneTBB/issues/1403).
+  bool is_shared() {
+    const std::thread::id me = std::this_thread::get_id();
+    if (caller_ == std::thread::id()) caller_ = me;
+    callers_differ_ = callers_differ_ || caller_ != me;
+    return callers_differ_;
+  }
+
   Bytes weights_;  // constants of the compiled network may still lie in it
   ov::Core core_;
   ov::Shape shape_;
   ov::InferRequest request_;
+  std::thread::id caller_;  // calls come one at a time
+  bool callers_differ_ = false;
 };
 
 }  // namespace
