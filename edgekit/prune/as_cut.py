@@ -15,7 +15,9 @@ from edgekit.prune.images import Tuning, share_right, top1
 from edgekit.prune.recovery import Recovery, Tuned
 
 FIRST_IMAGES: Final = 200
-"""Tuning images that are looked at before training; what they say of a network is off by a point or two."""
+"""Tuning images that are looked at before training; what they say of a network is off by a point or two. Fewer decide
+nothing.
+"""
 
 UNTRAINED: Final = "new statistics"
 """What is told as the way in which accuracy was won back."""
@@ -62,6 +64,10 @@ class AsCut:
         """What a look with all images takes, by how long that of the first ones took."""
         return self._first_look[1] * len(self.tuning) / min(FIRST_IMAGES, len(self.tuning))
 
+    @property
+    def _tells(self) -> bool:
+        return len(self.tuning) >= FIRST_IMAGES
+
     @cached_property
     def _first_look(self) -> tuple[float, float]:
         began = time.monotonic()
@@ -73,12 +79,12 @@ class AsCut:
         return top1(self.renewed, self.tuning, self.preprocessing)
 
     def reaches(self, wanted: float) -> bool:
-        """Whether it has this percentage of all images right, with new statistics."""
-        return self.first_renewed_top1 >= wanted - NEAR and self.renewed_top1 >= wanted
+        """Whether it has this percentage of all images right, with new statistics, and these are enough to tell."""
+        return self._tells and self.first_renewed_top1 >= wanted - NEAR and self.renewed_top1 >= wanted
 
     def is_better_than(self, recovered: float) -> bool:
-        """Whether training made it worse."""
-        return self.first_renewed_top1 > recovered - NEAR and self.renewed_top1 > recovered
+        """Whether training made it worse, as far as the images can tell."""
+        return self._tells and self.first_renewed_top1 > recovered - NEAR and self.renewed_top1 > recovered
 
     def left(self, trained: Recovery | None, norm_images: int, seconds: float) -> Recovery:
         """What was done, where the network stays as it was before training.
