@@ -43,9 +43,6 @@ MINUTES: Final = 4.0
 BETWEEN: Final = 0.85
 """Of the latency that a second attempt is fitted to: what takes at least this part is near enough to it."""
 
-AS_CUT: Final = 0.5
-"""Of the accuracy budget: what loses no more as it was cut is not trained, unless minutes or images are asked for."""
-
 PAYS: Final = 0.95
 """Of the unpruned network's latency: what is not narrowed below that is not worth its recovery."""
 
@@ -250,7 +247,7 @@ def recovering(plan: Plan, dense: Exported, images: PruningImages | None, chosen
         how.learning_rate,
         plan.recipe.seed,
         this_machine(),
-        AS_CUT * plan.recipe.max_drop if how.minutes is None and how.images is None else None,
+        plan.recipe.max_drop if how.minutes is None and how.images is None else None,
         None,
     )
 
