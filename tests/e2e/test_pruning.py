@@ -172,6 +172,27 @@ def test_a_network_that_cannot_be_traced_names_the_operation(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
+def test_a_network_that_was_refit_and_not_trained_is_made_again_from_its_lock(
+    quick: Path, tmp_path: Path, edgekit: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = ("--recipe", quick, "--size", 107, "--no-sensitivity", "--max-drop", 100, "--json")
+    told = edgekit("build", *small, "--prune", 0.1, "--out", tmp_path / "first")
+    assert told.returncode == 0, told.stderr
+    recovery = json.loads(told.stdout)["pruning"]["recovery"]
+    assert (recovery["method"], recovery["steps"]) == ("new statistics", 0)
+    assert recovery["refit_images"] == 256
+    assert recovery["batch_norm_images"] == 320
+    assert recovery["why"].startswith("nothing was trained: it loses ")
+    assert recovery["tuning"]["recovered_top1"] > recovery["tuning"]["dense_top1"] - 20
+    lock = tmp_path / "first" / "recipe.lock.yaml"
+    monkeypatch.setenv("EDGEKIT_CACHE", str(tmp_path / "another"))
+    again = edgekit("build", "--locked", lock, "--out", tmp_path / "again", "--json")
+    assert again.returncode == 0, again.stderr
+    graphs = [(tmp_path / name / "model.onnx").read_bytes() for name in ("first", "again")]
+    assert graphs[0] == graphs[1]
+
+
 ODD = """
 import os
 import signal
