@@ -34,6 +34,9 @@ PIXELS: Final = 64
 RIDGE: Final = 0.01
 """Of each channel's own mean square: what a dependency must explain to be believed."""
 
+MOST_INPUTS: Final = 4096
+"""Of a layer that is refit: its products take 134 MB then, and a linear layer on flattened features may read 25,000."""
+
 Refit = tuple[Layer, Any]
 """A layer, and its module in a network."""
 
@@ -60,19 +63,21 @@ def compensated(
         return network
     for layer, module in refits:
         products = moments.of(layer.name)
-        if products is not None:
+        if products is not None and len(products) == len(layer.inputs) + 1:
             _refit(module, _mean_of(made, layer), kept_of(layer.inputs, keep), products)
     far, near = (_distance(silenced(each, graph, keep), network, pictures) for each in (network, made))
     return made if near < far else network
 
 
 def _refits(network: nn.Module, graph: ChannelGraph, keep: Keep) -> list[Refit]:
-    """Layers that read some channels that go and some that stay, with weights of their own."""
+    """Layers that read some channels that go and some that stay, not too many, with weights of their own."""
     gone, found = removed_layers(graph, keep), []
     owners = Counter(id(each) for module in network.modules() for each in module.parameters(recurse=False))
     for layer in graph.layers.values():
         stays, module = kept_of(layer.inputs, keep), network.get_submodule(layer.name)
         if layer.kind not in ("conv", "linear") or layer.name in gone or stays.all() or not stays.any():
+            continue
+        if len(stays) > MOST_INPUTS:
             continue
         weight = module._parameters.get("weight")  # one that is computed anew at each call cannot be refit
         if weight is not None and owners[id(weight)] == 1:
@@ -99,14 +104,14 @@ class _Moments:
         """Adds up what layers read while the block runs."""
         read: list[tuple[weakref.ref[Tensor], str]] = []
 
-        def note(name: str) -> Callable[[nn.Module, Any], None]:
-            def noted(module: nn.Module, given: Any) -> None:
+        def note(name: str) -> Callable[[Any, Any], None]:
+            def noted(module: Any, given: Any) -> None:
                 read[:] = [each for each in read if each[0]() is not None]
                 first = next((first for tensor, first in read if tensor() is given[0]), None)
                 self._first[name] = first or name
                 if first is None:
                     read.append((weakref.ref(given[0]), name))
-                    self._add(name, given[0])
+                    self._add(name, _rows(given[0].float(), module.weight.ndim > 2, self._dice))
 
             return noted
 
@@ -117,17 +122,16 @@ class _Moments:
             for hook in hooks:
                 hook.remove()
 
-    def _add(self, name: str, inputs: Tensor) -> None:
-        with torch.autocast(inputs.device.type, enabled=False):  # sums in BF16 would be worth little
-            rows = _rows(inputs.float(), self._dice)
+    def _add(self, name: str, rows: Tensor) -> None:
+        with torch.autocast(rows.device.type, enabled=False):  # sums in BF16 would be worth little
             rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
             products = (rows.T @ rows).double()
         self._sums[name] = self._sums[name].add_(products) if name in self._sums else products
 
 
-def _rows(inputs: Tensor, pixels: torch.Generator) -> Tensor:
+def _rows(inputs: Tensor, is_spatial: bool, pixels: torch.Generator) -> Tensor:
     """(rows, channels): some pixels of each image, or features as a linear layer reads them."""
-    if inputs.ndim != 4:
+    if not is_spatial:
         return inputs.flatten(0, -2)
     flat = inputs.flatten(2)
     chosen = torch.randperm(flat.shape[2], generator=pixels)[:PIXELS]

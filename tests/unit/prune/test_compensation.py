@@ -94,3 +94,16 @@ def test_weights_of_two_layers_and_no_pictures_are_left_alone() -> None:
     twin.weight = whole[1].weight
     whole[0].twin = twin  # never called: whose weights they are is what counts
     assert compensated(whole, graph, keep, batches(pictures())) is whole
+
+
+def test_a_layer_that_reads_too_many_features_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    first, last = nn.Conv2d(3, 8, 3, 2), nn.Linear(8 * 49, 5)
+    whole = nn.Sequential(first, nn.ReLU(), nn.Flatten(), last).eval()
+    graph = trace(whole, SIZE, 3)
+    keep = without(graph, "0", [1, 2])
+    refit = compensated(whole, graph, keep, batches(pictures()))
+    assert refit is not whole
+    assert not torch.equal(refit[3].weight, last.weight)
+    monkeypatch.setattr("edgekit.prune.compensation.MOST_INPUTS", 8 * 49 - 1)
+    assert compensated(whole, graph, keep, batches(pictures())) is whole
