@@ -212,13 +212,12 @@ class _Work:
 
     def left(self, cut: AsCut | None, norm_images: int) -> Recovery | None:
         """What was done, where the student is left as it is before training: so it is asked, or it lost little."""
-        settings, seconds = self.settings, self.stopwatch.seconds()
-        points, begun = settings.as_cut_points, (self.folder / PLAN).exists() or settings.replay is not None
-        if cut is None:
-            none = Recovery(UNTRAINED, 0, 0, seconds, norm_images, None, NOT_TRAINED)
-            return None if settings.train else none
-        if settings.train and (begun or points is None or not cut.reaches(cut.dense_top1 - points)):
+        settings, points = self.settings, self.settings.as_cut_points
+        begun = (self.folder / PLAN).exists() or settings.replay is not None
+        if settings.train and (cut is None or begun or points is None or not cut.reaches(cut.dense_top1 - points)):
             return None
+        if cut is None:
+            return Recovery(UNTRAINED, 0, 0, self.stopwatch.seconds(), norm_images, None, NOT_TRAINED)
         return cut.left(None, norm_images, self.stopwatch.seconds())
 
     def plan(self, cut: AsCut | None, guide: Distillation) -> RecoveryPlan:

@@ -126,7 +126,7 @@ def quantize(
         )
     onnx.save(quantized, str(out))
     if sums == "16-bit":
-        chosen = spread(pictures.count, MEANS_OF)
+        chosen = set(spread(pictures.count, MEANS_OF))
         some = (each for place, each in enumerate(pictures.passes()) if place in chosen)
         _fit_16_bits(graph, out, (normalised(each, preprocessing, layout) for each in some))
 
