@@ -31,6 +31,7 @@ from edgekit.backends import (
 from edgekit.errors import InputError
 from edgekit.quantize.graph_format import GraphFormat
 from edgekit.runtime.cgroup import usable_cores
+from edgekit.runtime.quiet import no_telemetry
 from edgekit.runtime.shown import first_line
 from edgekit.targets import Machine, Release
 from edgekit.targets.packages import installed_version
@@ -191,7 +192,6 @@ def load(compiled: Compiled, mode: Mode = "latency") -> Iterator[Session]:
 def _options(threads: int) -> Any:
     """Kernels that add INT8 products up exactly, also where there is no VNNI (edgekit.runtime.engines)."""
     from edgekit.runtime.engines import EXACT_SUMS
-    from edgekit.runtime.quiet import no_telemetry
 
     no_telemetry()
     import onnxruntime
@@ -205,6 +205,7 @@ def _options(threads: int) -> Any:
 
 def _session(compiled: Compiled, threads: int, profile_in: Path | None = None) -> Any:
     options = _options(threads)
+    no_telemetry()
     import onnxruntime
 
     if profile_in is not None:

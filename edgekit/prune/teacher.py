@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from edgekit.runtime.quiet import no_telemetry
 from edgekit.training.autocast import autocast, number_format
 from edgekit.training.distillation import Taught
 
@@ -96,6 +97,7 @@ class OpenVinoTeacher:
         Raises:
             Exception: whatever a network does that cannot be traced or converted.
         """
+        no_telemetry()
         import openvino
 
         with warnings.catch_warnings(), torch.no_grad():

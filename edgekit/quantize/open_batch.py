@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from edgekit.errors import InputError
 from edgekit.models.onnx_graph import add_constant, constant, forget_shapes, given_inputs, infer_shapes, name_of
+from edgekit.runtime.quiet import no_telemetry
 
 BATCH: Final = "batch"
 """What the open dimension is called."""
@@ -44,6 +45,7 @@ def check_batches(path: Path) -> None:
     Raises:
         InputError: that is not the same: somewhere in the network a batch of one is written in.
     """
+    no_telemetry()
     import onnxruntime
 
     options = onnxruntime.SessionOptions()

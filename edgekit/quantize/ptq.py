@@ -157,6 +157,7 @@ def _errors_told() -> Iterator[None]:
 
 
 def _advanced(settings: PtqSettings, signed: bool, sums: Sums) -> Any:
+    no_telemetry()
     import nncf
     from nncf.quantization.advanced_parameters import QuantizationParameters
     from nncf.quantization.range_estimator import RangeEstimatorParametersSet as Estimators

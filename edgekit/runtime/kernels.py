@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence, Set
 
 from .errors import BundleError
 from .onnx_nodes import FLOAT16, Node, read_graph
+from .quiet import no_telemetry
 from .shown import first_line
 
 INTEGER = ("i8", "u8", "i4", "u4")
@@ -237,6 +238,7 @@ def of_onnxruntime(path: str, options: Any) -> List[Kernel]:
     Raises:
         BundleError: the graph cannot be run, or what was made of it cannot be written.
     """
+    no_telemetry()
     import onnxruntime
 
     try:

@@ -7,15 +7,20 @@ reports, which tell of it.
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 from no_network import NoNetwork
+
+import edgekit
 
 WATCHED = """
 import json, sys, threading, time
@@ -39,6 +44,14 @@ from edgekit.quantize.ptq import Pictures, quantize
 told = Preprocessing(size=32, mean=(0.5,) * 3, std=(0.5,) * 3)
 pictures = Pictures(lambda: iter([np.zeros((1, 32, 32, 3), np.uint8)] * 2), 2)
 quantize(Path({graph!r}), Path({out!r}), pictures, told)
+"""
+
+
+TEACHES = """
+import torch
+from edgekit.prune.teacher import OpenVinoTeacher, Teaching, teacher_for
+network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 3), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+assert isinstance(teacher_for(Teaching(network.eval(), {}), torch.zeros(8, 3, 32, 32), 1), OpenVinoTeacher)
 """
 
 
@@ -103,10 +116,12 @@ def test_a_build_wants_no_network(tiny_onnx: Callable[..., Path], photos: Callab
     assert machine.wanted() == []
 
 
-@pytest.mark.parametrize("what", ["runtime", "quantization"])
+@pytest.mark.parametrize("what", ["runtime", "quantization", "teacher"])
 def test_nothing_is_sent(what: str, tiny_onnx: object, tmp_path: Path) -> None:
     graph = tiny_onnx()  # type: ignore[operator]  # a factory
-    if what == "runtime":
+    if what == "teacher":
+        work = TEACHES
+    elif what == "runtime":
         from edgekit.backends import openvino
         from edgekit.data.preprocessing import Preprocessing
         from edgekit.quantize.graph_format import format_for
@@ -152,3 +167,56 @@ def test_onnxruntime_keeps_nothing_to_report(work: str, tiny_onnx: Callable[...,
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120, env=environment)
     left = [str(path) for name in ("home", "t") for path in (tmp_path / name).rglob("*")]
     assert [path for path in left if "Microsoft" in path or path.endswith(".ses")] == []
+
+
+REPORTS: Final = ("openvino", "nncf", "onnxruntime")
+SWITCHES_OFF: Final = ("no_telemetry", "core", "_core")
+
+
+def imported_before_reports_are_off(source: str) -> list[int]:
+    """Lines that import a library that reports home, where nothing in the same function has switched that off."""
+    found: list[int] = []
+
+    def visit(node: ast.AST, off: bool) -> bool:
+        for child in ast.iter_child_nodes(node):
+            inside = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef))
+            if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+                continue
+            if isinstance(child, ast.Call) and isinstance(child.func, ast.Name) and child.func.id in SWITCHES_OFF:
+                off = True
+            names = [each.name for each in child.names] if isinstance(child, ast.Import) else []
+            names += [child.module or ""] if isinstance(child, ast.ImportFrom) and not child.level else []
+            if not off and any(each.partition(".")[0] in REPORTS for each in names):
+                found.append(child.lineno)  # type: ignore[attr-defined]  # both kinds of import have it
+            now = visit(child, False if inside else off)
+            off = off if inside else now
+        return off
+
+    visit(ast.parse(source), False)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("import openvino", [1]),
+        ("def f():\n    from nncf.quantization import a", [2]),
+        ("def f():\n    import onnxruntime\n    no_telemetry()", [2]),
+        ("def f():\n    no_telemetry()\ndef g():\n    import nncf", [4]),
+        ("def f():\n    no_telemetry()\n    def g():\n        import nncf", [4]),
+        ("def f():\n    no_telemetry()\n    with a:\n        import nncf, onnx\n    import openvino.runtime", []),
+        ("def f():\n    with a:\n        known = core()\n    import openvino", []),
+        ("from . import openvino_network\nfrom edgekit.backends import onnxruntime\nimport onnx", []),
+        ("if TYPE_CHECKING:\n    import nncf", []),
+    ],
+)
+def test_an_import_before_reports_are_off_is_seen(source: str, lines: list[int]) -> None:
+    assert imported_before_reports_are_off(source) == lines
+
+
+def test_reports_are_off_before_any_import() -> None:
+    package = Path(edgekit.__file__).parent
+    sources = {path.relative_to(package).as_posix(): path.read_text(encoding="utf-8") for path in package.rglob("*.py")}
+    found = {name: lines for name, source in sources.items() if (lines := imported_before_reports_are_off(source))}
+    assert found == {}
+    assert sum(bool(re.search(rf"\bimport ({'|'.join(REPORTS)})\b", each)) for each in sources.values()) > 5
