@@ -98,6 +98,14 @@ def made(given: RecoverInput, folder: Path, began: float, progress: Progress) ->
         InputError: the network cannot be pruned after all.
         TrainingFailed: training diverged.
     """
+    from edgekit.prune.recover import WORKERS
+    from edgekit.training.threads import conditions
+
+    with conditions(None, 0 if given.images is None else WORKERS):
+        return _made(given, folder, began, progress)
+
+
+def _made(given: RecoverInput, folder: Path, began: float, progress: Progress) -> Sequence[str]:
     from edgekit.models.weights import write_weights
     from edgekit.prune.blocks import bypasses
     from edgekit.prune.images import few_pictures

@@ -14,6 +14,7 @@ import weakref
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -22,8 +23,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.prune.channels import ChannelGraph, Keep, Layer, kept_of, removed_layers
+from edgekit.prune.images import BATCH
 from edgekit.prune.surgery import silenced
 from edgekit.training.autocast import autocast
+from edgekit.training.replicas import Replicas, cores, parts_at_once
 
 IMAGES: Final = 256
 """Training images that dependencies are found on; with 1,024 the accuracy was the same."""
@@ -51,14 +54,9 @@ def compensated(
     Returns:
         the copy; the network as it was where, with units silenced, the copy answers further from it.
     """
-    made, moments = copy.deepcopy(network).eval(), _Moments()
+    made = copy.deepcopy(network).eval()
     refits = _refits(made, graph, keep)
-    pictures: Tensor | None = None
-    with torch.no_grad(), moments.noted(refits):
-        for inputs, _ in batches:
-            pictures = inputs if pictures is None else pictures
-            with autocast():
-                made(inputs)
+    moments, pictures = _seen(made, [layer.name for layer, _ in refits], (inputs for inputs, _ in batches))
     if pictures is None:
         return network
     for layer, module in refits:
@@ -85,23 +83,50 @@ def _refits(network: nn.Module, graph: ChannelGraph, keep: Keep) -> list[Refit]:
     return found
 
 
+def _seen(network: nn.Module, layers: Sequence[str], batches: Iterator[Tensor]) -> tuple[_Moments, Tensor | None]:
+    """What layers read of all batches, and the first of them; parts of a batch go through side by side."""
+    at_once = parts_at_once(BATCH)
+    replicas = Replicas(network, at_once, max(1, cores() // at_once))
+    parts = [_Moments(seed) for seed in range(at_once)]
+
+    @torch.no_grad()
+    def through(place: int, inputs: Tensor) -> None:
+        with autocast(), parts[place].noted(replicas.networks[place], layers):
+            replicas.networks[place](inputs)
+
+    first: Tensor | None = None
+    with replicas.ready():
+        for inputs in batches:
+            first = inputs if first is None else first
+            replicas.each([partial(through, *part) for part in enumerate(inputs.chunk(at_once))])
+    for other in parts[1:]:
+        parts[0].add(other)
+    return parts[0], first
+
+
 class _Moments:
     """Sums of products of what layers read, and of a one beside it: float64 (C + 1, C + 1), one for layers that read
     the same tensor.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int) -> None:
         self._sums: dict[str, Tensor] = {}
         self._first: dict[str, str] = {}
-        self._dice = torch.Generator().manual_seed(0)
+        self._dice = torch.Generator().manual_seed(seed)
 
     def of(self, name: str) -> Tensor | None:
         """Of a layer; None where it was not called."""
         return self._sums.get(self._first.get(name, ""))
 
+    def add(self, other: _Moments) -> None:
+        """Adds what the same layers read of other pictures."""
+        self._first = other._first | self._first
+        for name, products in other._sums.items():
+            self._sums[name] = self._sums[name].add_(products) if name in self._sums else products
+
     @contextmanager
-    def noted(self, refits: Sequence[Refit]) -> Iterator[None]:
-        """Adds up what layers read while the block runs."""
+    def noted(self, network: nn.Module, layers: Sequence[str]) -> Iterator[None]:
+        """Adds up what a network's layers read while the block runs."""
         read: list[tuple[weakref.ref[Tensor], str]] = []
 
         def note(name: str) -> Callable[[Any, Any], None]:
@@ -111,18 +136,18 @@ class _Moments:
                 self._first[name] = first or name
                 if first is None:
                     read.append((weakref.ref(given[0]), name))
-                    self._add(name, _rows(given[0].float(), module.weight.ndim > 2, self._dice))
+                    self._note(name, _rows(given[0].float(), module.weight.ndim > 2, self._dice))
 
             return noted
 
-        hooks = [module.register_forward_pre_hook(note(layer.name)) for layer, module in refits]
+        hooks = [network.get_submodule(name).register_forward_pre_hook(note(name)) for name in layers]
         try:
             yield
         finally:
             for hook in hooks:
                 hook.remove()
 
-    def _add(self, name: str, rows: Tensor) -> None:
+    def _note(self, name: str, rows: Tensor) -> None:
         with torch.autocast(rows.device.type, enabled=False):  # sums in BF16 would be worth little
             rows = torch.cat([rows, rows.new_ones(len(rows), 1)], 1)
             products = (rows.T @ rows).double()

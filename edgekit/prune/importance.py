@@ -9,6 +9,7 @@ that pull against each other do not make it worth more than it is.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
@@ -18,7 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from edgekit.prune.channels import FIXED, ChannelGraph, Layer
+from edgekit.prune.images import BATCH
 from edgekit.training.autocast import autocast
+from edgekit.training.replicas import Replicas, cores, parts_at_once
 from edgekit.training.step import answers
 from edgekit.training.strides import pixels_left_out_first
 
@@ -72,58 +75,83 @@ def _add(total: NDArray[np.float64], units: NDArray[np.int64], values: NDArray[n
 
 
 def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callable[[Tensor], Tensor]) -> Scores:
-    """Means over images of a function of each image's slopes (N, units) of the loss by the gates."""
+    """Means over images of a function of each image's slopes (N, units) of the loss by the gates; parts of a batch go
+    through side by side, one a core.
+    """
     total, images = np.zeros(graph.units), 0
-    ends: dict[str, list[int]] = {}
-    for block in graph.blocks:
-        for name in block.last:
-            ends.setdefault(name, []).append(block.unit)
-    gated = [
-        layer
-        for layer in graph.layers.values()
-        if layer.name in ends or (not layer.normed and (layer.outputs != FIXED).any())
-    ]
-    gates: list[tuple[Layer, Tensor]] = []
-
-    def hook(layer: Layer) -> Callable[[nn.Module, Any, Tensor], Tensor]:
-        def multiply(module: nn.Module, given: Any, made: Tensor) -> Tensor:
-            axis = made.ndim - 1 if layer.kind == "linear" else 1
-            shape = [len(made), *(made.shape[axis] if place == axis else 1 for place in range(1, made.ndim))]
-            gate = torch.ones(shape, requires_grad=True)
-            gates.append((layer, gate))  # a layer may be called several times
-            return made * gate
-
-        return multiply
-
-    hooks = [network.get_submodule(layer.name).register_forward_hook(hook(layer)) for layer in gated]
     frozen = [p for p in network.parameters() if p.requires_grad]
     for parameter in frozen:
         parameter.requires_grad_(False)
+    at_once = parts_at_once(BATCH)
+    replicas = Replicas(network, at_once, max(1, cores() // at_once))
+    gated = [_Gated(each, graph) for each in replicas.networks]
     try:
-        for pictures, labels in batches:
-            gates.clear()
-            with autocast(), pixels_left_out_first(network):
-                logits = answers(network, pictures)
-            wanted = logits.argmax(1) if labels is None else labels
-            nn.functional.cross_entropy(logits.float(), wanted, reduction="sum").backward()  # type: ignore[no-untyped-call]
-            slopes = torch.zeros(len(pictures), graph.units)
-            for layer, gate in gates:
-                there = torch.from_numpy(layer.outputs)
-                of_layer = there != FIXED
-                if gate.grad is None:  # nothing hangs on it
-                    continue
-                of_channels = gate.grad.flatten(1)
-                if not layer.normed:
-                    slopes.index_add_(1, there[of_layer], of_channels[:, of_layer])
-                for unit in ends.get(layer.name, ()):
-                    slopes[:, unit] += of_channels.sum(1)
-            total += of(slopes).sum(0).double().numpy()
-            images += len(pictures)
+        with replicas.ready():
+            for pictures, labels in batches:
+                parts = pictures.chunk(at_once)
+                wanted = [None] * len(parts) if labels is None else labels.chunk(at_once)
+                given = zip(parts, wanted, strict=True)
+                work = [partial(each.slopes, *part) for each, part in zip(gated, given, strict=False)]
+                for slopes in replicas.each(work):
+                    total += of(slopes).sum(0).double().numpy()
+                images += len(pictures)
     finally:
-        for each in hooks:
-            each.remove()
+        gated[0].close()
         for parameter in frozen:
             parameter.requires_grad_(True)
     means = total / max(images, 1)
     blocks = {block.name: means[[block.unit]] for block in graph.blocks}
     return {**{group.name: means[group.units] for group in graph.groups}, **blocks}
+
+
+class _Gated:
+    """A network whose channels are multiplied by gates, all of them one."""
+
+    def __init__(self, network: nn.Module, graph: ChannelGraph) -> None:
+        """Hooks are put on the network, until `close`."""
+        self._network, self._units = network, graph.units
+        self._ends: dict[str, list[int]] = {}
+        for block in graph.blocks:
+            for name in block.last:
+                self._ends.setdefault(name, []).append(block.unit)
+        self._gates: list[tuple[Layer, Tensor]] = []
+        self._hooks = [
+            network.get_submodule(layer.name).register_forward_hook(self._gating(layer))
+            for layer in graph.layers.values()
+            if layer.name in self._ends or (not layer.normed and (layer.outputs != FIXED).any())
+        ]
+
+    def close(self) -> None:
+        """Takes the hooks off the network."""
+        for each in self._hooks:
+            each.remove()
+
+    def _gating(self, layer: Layer) -> Callable[[nn.Module, Any, Tensor], Tensor]:
+        def multiply(module: nn.Module, given: Any, made: Tensor) -> Tensor:
+            axis = made.ndim - 1 if layer.kind == "linear" else 1
+            shape = [len(made), *(made.shape[axis] if place == axis else 1 for place in range(1, made.ndim))]
+            gate = torch.ones(shape, requires_grad=True)
+            self._gates.append((layer, gate))  # a layer may be called several times
+            return made * gate
+
+        return multiply
+
+    def slopes(self, pictures: Tensor, labels: Tensor | None) -> Tensor:
+        """(N, units): of each picture's loss by the gates."""
+        self._gates.clear()
+        with autocast(), pixels_left_out_first(self._network):
+            logits = answers(self._network, pictures)
+        wanted = logits.argmax(1) if labels is None else labels
+        nn.functional.cross_entropy(logits.float(), wanted, reduction="sum").backward()  # type: ignore[no-untyped-call]
+        slopes = torch.zeros(len(pictures), self._units)
+        for layer, gate in self._gates:
+            there = torch.from_numpy(layer.outputs)
+            of_layer = there != FIXED
+            if gate.grad is None:  # nothing hangs on it
+                continue
+            of_channels = gate.grad.flatten(1)
+            if not layer.normed:
+                slopes.index_add_(1, there[of_layer], of_channels[:, of_layer])
+            for unit in self._ends.get(layer.name, ()):
+                slopes[:, unit] += of_channels.sum(1)
+        return slopes

@@ -29,6 +29,7 @@ from edgekit.prune.importance import IMPORTANCES
 from edgekit.prune.soundness import noise, sound
 from edgekit.prune.surgery import silenced, slimmed
 from edgekit.prune.tracing import trace
+from edgekit.training.autocast import computing
 
 SIZE = 16
 
@@ -205,6 +206,27 @@ def test_a_network_that_adds_by_itself_is_another_one_afterwards() -> None:
     x = torch.randn(1, 8, 4, 4)
     assert torch.equal(cut(x), x)
     assert not list(cut.parameters())
+
+
+@pytest.mark.parametrize("labelled", [False, True])
+@pytest.mark.parametrize("pictures", [1, 7, 16])
+def test_parts_of_a_batch_are_weighed_as_the_whole_batch_is(
+    pictures: int, labelled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, size = network("residual")
+    graph = trace(made, (size, size), blocks=True)
+    batch = torch.randn(pictures, 3, size, size), torch.arange(pictures) % 3 if labelled else None
+    found = []
+    for cores in (1, 2, 4):
+        monkeypatch.setattr("edgekit.training.replicas.usable_cores", lambda cores=cores: cores)
+        with computing(1, "fp32"):
+            found.append(IMPORTANCES["fisher"](made, graph, [batch, batch]))
+    for other in found[1:]:
+        assert set(other) == set(found[0])
+        for name, scores in found[0].items():
+            np.testing.assert_allclose(other[name], scores, rtol=1e-3, atol=1e-9)
+    assert not any(module._forward_hooks for module in made.modules())
+    assert all(parameter.requires_grad for parameter in made.parameters())
 
 
 @pytest.mark.parametrize("importance", ["fisher", "taylor"])

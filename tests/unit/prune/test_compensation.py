@@ -107,3 +107,16 @@ def test_a_layer_that_reads_too_many_features_is_left_alone(monkeypatch: pytest.
     assert not torch.equal(refit[3].weight, last.weight)
     monkeypatch.setattr("edgekit.prune.compensation.MOST_INPUTS", 8 * 49 - 1)
     assert compensated(whole, graph, keep, batches(pictures())) is whole
+
+
+def test_parts_of_a_batch_tell_what_the_whole_batch_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, size = network("residual")
+    graph, inputs = trace(whole, (size, size)), torch.randn(37, 3, size, size)
+    keep = without(graph, graph.groups[0].name, [0, 1])
+    found = {}
+    for cores in (1, 2, 4):
+        monkeypatch.setattr("edgekit.training.replicas.usable_cores", lambda cores=cores: cores)
+        found[cores] = compensated(whole, graph, keep, batches(inputs))
+    for cores in (2, 4):  # other pixels are drawn
+        assert found[cores] is not whole
+        assert apart(silenced(found[cores], graph, keep), silenced(found[1], graph, keep), inputs) < 0.1
