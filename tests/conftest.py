@@ -6,6 +6,7 @@ import itertools
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
@@ -67,6 +68,15 @@ def environment_stays() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    """Two processes test on two cores: with two threads for torch in each, those of an operator wait for each other
+    after every one, and tests that train take ten times as long. Commands in processes of their own see to it.
+    """
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
@@ -160,17 +170,6 @@ def photos(tmp_path: Path) -> Callable[..., Path]:
         return tmp_path / name
 
     return make
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Layers this small take longer on several threads than on one, a hundredfold where the cores are busy."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -27,8 +27,6 @@ from edgekit.store import Store
 
 SIZE = 32
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 class Residual(nn.Module):
     """A stem, two residual blocks and a classifier."""

@@ -29,9 +29,6 @@ CLASSES = {
 PUBLIC = ("inception_v4", "inception_resnet_v2")
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def public(name: str) -> dict[str, Any]:
     """Shapes of a public state dict, and logits of the public code with weights by a formula."""
     table = SHARED_DATA / "public_state_dicts.json"

@@ -21,9 +21,6 @@ from edgekit.recipe import PreprocessingRecipe, Recipe
 NAME = "inception_resnet_v1_face"
 
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
-
 def narrow(numbers: int, seed: int = 0) -> InceptionResNetV1Face:
     torch.manual_seed(seed)
     network = InceptionResNetV1Face(numbers, 0.1).eval()

@@ -33,8 +33,6 @@ from edgekit.training.autocast import computing
 
 SIZE = 16
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @cache
 def whole(name: str) -> tuple[nn.Module, ChannelGraph]:

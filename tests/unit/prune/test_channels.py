@@ -22,8 +22,6 @@ from edgekit.prune.soundness import noise, sound
 from edgekit.prune.surgery import silenced, slimmed
 from edgekit.prune.tracing import trace
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @cache
 def traced(name: str) -> tuple[nn.Module, ChannelGraph, int]:

@@ -17,8 +17,6 @@ from edgekit.prune.soundness import check_cut, noise, sound
 from edgekit.prune.surgery import silenced, slimmed
 from edgekit.prune.tracing import trace
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def some(graph: ChannelGraph, share: float, seed: int) -> Keep:
     """Removes about a share of the units in groups, and leaves at least one in each."""
