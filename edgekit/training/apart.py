@@ -67,12 +67,13 @@ def _child() -> Iterator[subprocess.Popen[bytes]]:
     command = [sys.executable, "-c", BEGIN]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True)
     watch = threading.Thread(target=_end_group_after, args=(child.pid,), daemon=True)
-    watch.start()
     try:
+        watch.start()
         yield child
     finally:
         _end_group(child.pid)
-        watch.join()
+        if watch.ident is not None:
+            watch.join()
         for pipe in (child.stdin, child.stdout):
             with contextlib.suppress(OSError):
                 assert pipe is not None

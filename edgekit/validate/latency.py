@@ -243,8 +243,9 @@ def converse(command: Sequence[str], given: str, limit_s: float, on_line: Callab
         )
         assert process.stdout is not None
         watch = threading.Timer(limit_s, process.kill)
-        watch.start()
-        try:
+        watch.daemon = True  # whatever ends this process, it does not stay for the limit
+        try:  # a signal that comes while the watch begins ends it, too
+            watch.start()
             for line in process.stdout:
                 on_line(line)
         except BaseException:

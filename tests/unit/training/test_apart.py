@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -138,6 +139,24 @@ def test_an_interruption_here_ends_the_work_there(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         apart(work("waits"), (str(tmp_path / "numbers"),), interrupt)
     assert all_gone(tmp_path / "numbers")
+
+
+def test_a_signal_while_the_watch_begins_ends_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    popen = subprocess.Popen
+    children: list[Any] = []
+
+    def noted(*told: Any, **more: Any) -> Any:
+        children.append(popen(*told, **more))
+        return children[-1]
+
+    def interrupted(watch: threading.Thread) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        apart(work("waits"), (str(tmp_path / "numbers"),), nothing)
+    assert [each.returncode for each in children] == [-9]
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL", "SIGHUP"])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -80,7 +83,9 @@ def test_a_process_that_is_killed_is_a_lack_of_something(
 
 
 TALKATIVE = """
+import subprocess
 import sys
+import threading
 spec = sys.stdin.read()
 for number in range(3):
     sys.stderr.write("x" * 99 + "\\n" * 1)
@@ -108,6 +113,30 @@ def test_a_stuck_process_is_killed() -> None:
     code, last = converse([sys.executable, "-X", "utf8", "-c", script], "", 0.5, pytest.fail)
     assert code == -9
     assert last in ("", "bytes \\udcff")
+
+
+def test_a_signal_while_the_watch_begins_leaves_neither_process_nor_watch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread that nobody stops holds the command up for as long as the process may take: hours."""
+    begin, popen = threading.Timer.start, subprocess.Popen
+    watches: list[threading.Timer] = []
+    processes: list[Any] = []
+
+    def interrupted(watch: threading.Timer) -> None:
+        begin(watch)
+        watches.append(watch)
+        raise KeyboardInterrupt
+
+    def noted(*told: Any, **more: Any) -> Any:
+        processes.append(popen(*told, **more))
+        return processes[-1]
+
+    monkeypatch.setattr(threading.Timer, "start", interrupted)
+    monkeypatch.setattr(subprocess, "Popen", noted)
+    with pytest.raises(KeyboardInterrupt):
+        converse([sys.executable, "-c", "import time; time.sleep(600)"], "", 3600.0, pytest.fail)
+    assert [each.returncode for each in processes] == [-9]
+    watches[0].join(30)
+    assert not watches[0].is_alive()
 
 
 def test_a_process_goes_when_what_hears_it_fails() -> None:
