@@ -92,14 +92,15 @@ class Sharing:
         over = threading.Event()
         renewing = threading.Thread(target=self._renew, args=(key, stage, over), daemon=True)
         held = self._is_asked() and self._takes
-        if held:
-            renewing.start()
         try:
+            if held:
+                renewing.start()
             yield waited
         finally:
             over.set()
-            if held:
+            if renewing.ident is not None:
                 renewing.join()
+            if held:
                 with contextlib.suppress(UnreachableError):
                     self.source.let_go(key, self.who)
 

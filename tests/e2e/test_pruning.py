@@ -17,7 +17,7 @@ from edgekit.report import validate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-QUICK = "latency: {runs: 30, max_seconds: 3}\nimages: 96\ncalibration: {images: 40}\n"
+QUICK = "latency: {runs: 30, max_seconds: 1}\nimages: 96\ncalibration: {images: 40}\n"
 
 
 @pytest.fixture
