@@ -9,6 +9,7 @@ import os
 import secrets
 import signal
 import site
+import socket
 import tempfile
 import warnings
 import zipfile
@@ -166,13 +167,19 @@ def _on_loopback(init: Init, folder: Path) -> Iterator[Init]:
     """How Ray is started on this machine so that nothing listens beyond it; who connects needs a token of this run.
 
     Ray takes the address that others reach this machine at, also where it is told another one, except where it is built
-    for one machine alone (`ENABLE_RAY_CLUSTER`).
+    for one machine alone (`ENABLE_RAY_CLUSTER`, in its own processes by a variable). With reports and dashboard off it
+    still starts the dashboard's process, which asks the metadata services of three clouds where it is; where the port
+    is taken it goes without.
     """
     import ray._private.ray_constants as constants
 
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    told = {
+        "RAY_AUTH_MODE": "token",
+        "RAY_AUTH_TOKEN": secrets.token_hex(32),
+        constants.ENABLE_RAY_CLUSTERS_ENV_VAR: "0",
+    }
     before = constants.ENABLE_RAY_CLUSTER
-    with _environment(token):
+    with _environment(told), socket.create_server((LOOPBACK, 0)) as taken:
         _read_again()
         constants.ENABLE_RAY_CLUSTER = False
         try:
@@ -182,6 +189,8 @@ def _on_loopback(init: Init, folder: Path) -> Iterator[Init]:
                 num_cpus=len(os.sched_getaffinity(0)),
                 resources={TIMING: 1},
                 include_dashboard=False,
+                dashboard_host=LOOPBACK,
+                dashboard_port=taken.getsockname()[1],
                 object_store_memory=STORE_BYTES,
                 _node_ip_address=LOOPBACK,
                 _temp_dir=str(folder),

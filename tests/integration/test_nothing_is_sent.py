@@ -116,6 +116,23 @@ def test_a_build_wants_no_network(tiny_onnx: Callable[..., Path], photos: Callab
     assert machine.wanted() == []
 
 
+JOINS = """
+import time
+from edgekit.cluster.connection import ClusterSettings
+from edgekit.cluster.starting import started
+with started(ClusterSettings()) as ray:
+    assert ray.get(ray.remote(lambda: 5).remote()) == 5
+    time.sleep(3)  # what Ray's own processes begin with
+"""
+
+
+def test_a_cluster_on_this_machine_wants_no_network(tmp_path: Path) -> None:
+    """Ray's dashboard asks three clouds where it is, also where reports and dashboard are off."""
+    machine = NoNetwork(tmp_path, loopback=True)
+    subprocess.run([sys.executable, "-c", JOINS], check=True, timeout=180, env=machine.environment)
+    assert machine.wanted() == []
+
+
 @pytest.mark.parametrize("what", ["runtime", "quantization", "teacher"])
 def test_nothing_is_sent(what: str, tiny_onnx: object, tmp_path: Path) -> None:
     graph = tiny_onnx()  # type: ignore[operator]  # a factory

@@ -52,7 +52,7 @@ contests:
     width: 0.05
     size: 75
     epochs: 1
-    epoch_images: 16
+    epoch_images: 80
     validation_images: 8
     batch: 8
     seeds: [1]
