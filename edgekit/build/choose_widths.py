@@ -40,6 +40,9 @@ CHOICE: Final = "choice.json"
 MEASURING: Final = (60, 12.0)
 """Runs and seconds that a choice of widths is measured with."""
 
+LOOKS: Final = 3
+"""Times that the network as it came is timed alone, for the median; what is cut is timed beside it once."""
+
 
 @dataclass(frozen=True)
 class LayerTable:
@@ -128,14 +131,14 @@ def _fitted(given: ChooseWidthsInput, whole: WholeNetwork, progress: Progress) -
         knapsack = Knapsack(whole.graph, whole.scores, table, given.granularity, beside)
     budget_ms, share = given.want.budget_ms, given.want.budget_share
     if share is not None:
-        budget_ms = share * whole.dense()
+        budget_ms = share * whole.dense_ms
     if budget_ms is None:
         chosen = knapsack.keeping(fit.KNEE)
         ms = whole.measure(chosen)
         steps: tuple[LatencyStep, ...] = (LatencyStep(whole.dense_ms * chosen.cost / knapsack.dense_cost, ms),)
     else:
         want = given.want
-        found = fit.within(knapsack, budget_ms, whole.dense(), whole.measure, want.known, want.enough)
+        found = fit.within(knapsack, budget_ms, whole.dense_ms, whole.measure, want.known, want.enough)
         chosen, steps = found.chosen, found.steps
     how = f"each layer's median of 15 runs beside a reference, in {given.precision}, {given.executor.where}"
     return chosen, LatencyFit(given.precision, whole.dense_ms, budget_ms, steps, how, len(table.times))
@@ -168,18 +171,14 @@ class WholeNetwork:
     ) -> None:
         self._given, self._constants_of, self._progress, self._work = given, constants_of, progress, work
         self.graph, self.scores = graph, scores
-        self._dense_ms: list[float] = []
+        self._dense_ms: float | None = None
 
     @property
     def dense_ms(self) -> float:
-        """Of the network as it came: the median of all times that it was timed."""
-        return statistics.median(self._dense_ms)
-
-    def dense(self) -> float:
-        """Median milliseconds of the network as it came, timed now if it never was."""
-        if not self._dense_ms:
-            self._dense_ms.append(self._timed({"dense": self._dense_form})["dense"])
-        return self.dense_ms
+        """Of the network as it came, timed now if it never was: the unit of all that is measured, so that it stays."""
+        if self._dense_ms is None:
+            self._dense_ms = statistics.median(self._timed({"dense": self._dense_form})["dense"] for _ in range(LOOKS))
+        return self._dense_ms
 
     def measure(self, chosen: Chosen) -> float:
         """Milliseconds at these widths and without removed blocks: how they compare with the network as it came, timed
@@ -191,8 +190,9 @@ class WholeNetwork:
         with temporary_folder() as folder:
             pruned = self._prepared(self._cut(keep, folder), folder)
             took = self._timed({"dense": self._dense_form, "pruned": pruned})
-        self._dense_ms.append(took["dense"])
-        return took["pruned"] / took["dense"] * self.dense_ms
+        if self._dense_ms is None:
+            self._dense_ms = took["dense"]
+        return took["pruned"] / took["dense"] * self._dense_ms
 
     def _cut(self, keep: Keep, folder: Path) -> Path:
         from edgekit.prune.onnx_slice import cut

@@ -82,7 +82,7 @@ def main() -> None:
         probes, timer = probes_for(graph, GRANULARITY), layer_timer(plan.backend, "int8")
         table = measured(Path(name) / "layers.json", probes, timer, GRANULARITY)
     knapsack = Knapsack(graph, scores, table, GRANULARITY)
-    budget = given.part * whole.dense()
+    budget = given.part * whole.dense_ms
     found = fit.within(knapsack, budget, whole.dense_ms, whole.measure)
     for step in found.steps:
         print(f"predicted {step.predicted_ms:.2f} ms, measured {step.measured_ms:.2f} ms, budget {budget:.2f} ms")

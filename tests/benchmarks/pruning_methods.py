@@ -74,7 +74,7 @@ def compared(base: dict[str, Any], part: float, count: int) -> list[list[str]]:
     calibration = calibration_data(plan, run, exported, None, None)
     dense = run(QUANTIZE, quantize_input(plan, exported, calibration, ("fp32", "int8")))
     whole = watched(plan, dense.of("int8"))
-    budget = part * whole.dense()
+    budget = part * whole.dense_ms
     ratio = RATIOS[bisect_left(RATIOS, -budget, key=lambda each: -whole.measure(alike(whole.graph, each)))]
     recipes: tuple[dict[str, Any], ...] = ({"prune": "auto", "latency_budget_ms": budget}, {"prune": ratio})
     graphs, facts = {"fp32": dense.of("fp32").path, "int8": dense.of("int8").path}, {}
