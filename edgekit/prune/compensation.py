@@ -26,7 +26,7 @@ from edgekit.prune.channels import ChannelGraph, Keep, Layer, kept_of, removed_l
 from edgekit.prune.images import BATCH
 from edgekit.prune.surgery import silenced
 from edgekit.training.autocast import autocast
-from edgekit.training.replicas import Replicas, cores, parts_at_once
+from edgekit.training.replicas import Replicas, parts_at_once, threads_each
 
 IMAGES: Final = 256
 """Training images that dependencies are found on; with 1,024 the accuracy was the same."""
@@ -86,7 +86,7 @@ def _refits(network: nn.Module, graph: ChannelGraph, keep: Keep) -> list[Refit]:
 def _seen(network: nn.Module, layers: Sequence[str], batches: Iterator[Tensor]) -> tuple[_Moments, Tensor | None]:
     """What layers read of all batches, and the first of them; parts of a batch go through side by side."""
     at_once = parts_at_once(BATCH)
-    replicas = Replicas(network, at_once, max(1, cores() // at_once))
+    replicas = Replicas(network, at_once, threads_each(at_once))
     parts = [_Moments(seed) for seed in range(at_once)]
 
     @torch.no_grad()

@@ -22,7 +22,7 @@ from edgekit.prune.sources import PruningImages
 from edgekit.training.autocast import autocast
 from edgekit.training.images import ordered
 from edgekit.training.loop import normalised
-from edgekit.training.replicas import cores, parts_at_once
+from edgekit.training.replicas import parts_at_once, threads_each
 
 BATCH: Final = 32
 
@@ -114,7 +114,6 @@ def share_right(
     places = range(0, len(tuning), BATCH)
     if at_once == 1:
         return 100 * sum(map(right, places)) / len(tuning)
-    threads = max(1, cores() // at_once)
-    with ThreadPoolExecutor(at_once, "answers", torch.set_num_threads, (threads,)) as pool:
+    with ThreadPoolExecutor(at_once, "answers", torch.set_num_threads, (threads_each(at_once),)) as pool:
         waiting = [pool.submit(copy_context().run, right, first) for first in places]
         return 100 * sum(each.result() for each in waiting) / len(tuning)

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from edgekit.prune.channels import FIXED, ChannelGraph, Layer
 from edgekit.prune.images import BATCH
 from edgekit.training.autocast import autocast
-from edgekit.training.replicas import Replicas, cores, parts_at_once
+from edgekit.training.replicas import Replicas, parts_at_once, threads_each
 from edgekit.training.step import answers
 from edgekit.training.strides import pixels_left_out_first
 
@@ -83,15 +83,17 @@ def _gated(network: nn.Module, graph: ChannelGraph, batches: Batches, of: Callab
     for parameter in frozen:
         parameter.requires_grad_(False)
     at_once = parts_at_once(BATCH)
-    replicas = Replicas(network, at_once, max(1, cores() // at_once))
+    replicas = Replicas(network, at_once, threads_each(at_once))
     gated = [_Gated(each, graph) for each in replicas.networks]
     try:
         with replicas.ready():
             for pictures, labels in batches:
                 parts = pictures.chunk(at_once)
                 wanted = [None] * len(parts) if labels is None else labels.chunk(at_once)
-                given = zip(parts, wanted, strict=True)
-                work = [partial(each.slopes, *part) for each, part in zip(gated, given, strict=False)]
+                work = [
+                    partial(each.slopes, part, its_labels)
+                    for each, part, its_labels in zip(gated, parts, wanted, strict=False)  # a small batch has fewer
+                ]
                 for slopes in replicas.each(work):
                     total += of(slopes).sum(0).double().numpy()
                 images += len(pictures)

@@ -39,6 +39,11 @@ def cores() -> int:
     return min(int(told), usable_cores()) if told.isdigit() and int(told) > 0 else usable_cores()
 
 
+def threads_each(parts: int) -> int:
+    """Threads of each of so many parts that run side by side."""
+    return max(1, cores() // parts)
+
+
 def is_random(network: nn.Module, inputs: torch.Tensor) -> bool:
     """Whether a network draws random numbers in training: threads would take them in no order."""
     probe, before = copy.deepcopy(network).train(), torch.get_rng_state()

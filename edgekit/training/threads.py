@@ -10,7 +10,7 @@ import torch
 from edgekit.runtime.cgroup import usable_cores
 from edgekit.training.autocast import computing
 from edgekit.training.record import TrainingRecord
-from edgekit.training.replicas import cores
+from edgekit.training.replicas import threads_each
 
 
 def training_threads(workers: int, parts: int = 1) -> int:
@@ -28,7 +28,7 @@ def training_threads(workers: int, parts: int = 1) -> int:
             as a part waits for the others once a step and not after every operator.
     """
     if parts > 1:
-        return max(1, cores() // parts)
+        return threads_each(parts)
     if "OMP_NUM_THREADS" in os.environ:
         return torch.get_num_threads()
     # torch itself goes by the affinity, and knows of no quota

@@ -83,9 +83,7 @@ def test_a_process_that_is_killed_is_a_lack_of_something(
 
 
 TALKATIVE = """
-import subprocess
 import sys
-import threading
 spec = sys.stdin.read()
 for number in range(3):
     sys.stderr.write("x" * 99 + "\\n" * 1)
