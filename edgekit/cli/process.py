@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGHUP)
 
 SAME_WISH_S: Final = 5.0
 """A signal so soon after another says nothing new: `timeout` sends two. A later one ends what puts things away, too."""
+
+AGAIN_S: Final = 0.05
+"""After which a signal comes again whose exception nobody could be given."""
 
 TEMPORARY: Final = ("TMPDIR", "TEMP", "TMP")
 """The variables that name the folder of temporary files, in the order in which Python looks at them."""
@@ -33,8 +37,13 @@ class Ended(SystemExit):
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """While the block runs, SIGTERM and SIGHUP raise Ended in it; where they are ignored (nohup) they stay so."""
+    """While the block runs, SIGTERM and SIGHUP raise Ended in it; where they are ignored (nohup) they stay so.
+
+    What a signal raises is passed over where Python cannot raise: in finalizers, and in what libraries in C++ call back.
+    Then the signal, Ctrl-C as well, comes once more a moment later.
+    """
     last = -SAME_WISH_S
+    again: list[threading.Timer] = []
 
     def end(number: int, frame: Any) -> None:
         nonlocal last
@@ -42,19 +51,33 @@ def ended_by_signals() -> Iterator[None]:
         if last - before >= SAME_WISH_S:
             raise Ended(number)
 
-    taken = []
-    try:
+    def passed_over(lost: Any) -> None:
+        nonlocal last
+        if not issubclass(lost.exc_type, Ended | KeyboardInterrupt):
+            others(lost)
+            return
+        number = lost.exc_value.number if isinstance(lost.exc_value, Ended) else signal.SIGINT
+        last = -SAME_WISH_S
+        again.append(threading.Timer(AGAIN_S, os.kill, (os.getpid(), number)))
+        again[-1].daemon = True
+        again[-1].start()
+
+    taken, others = [], sys.unraisablehook
+    if threading.current_thread() is threading.main_thread():  # elsewhere whoever called has signals in hand
+        sys.unraisablehook = passed_over
         for each in SIGNALS:
             if signal.getsignal(each) is signal.SIG_DFL:
                 signal.signal(each, end)
                 taken.append(each)
-    except ValueError:  # not the main thread: whoever called has signals in hand
-        pass
     try:
         yield
     finally:
+        for timer in again:
+            timer.cancel()
         for each in taken:
             signal.signal(each, signal.SIG_DFL)
+        if sys.unraisablehook is passed_over:
+            sys.unraisablehook = others
 
 
 def say_any_character() -> None:

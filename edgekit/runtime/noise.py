@@ -87,11 +87,11 @@ class Taken(NamedTuple):
     stolen_percent: Optional[float]
 
 
-def look() -> Reading:
-    """Looks at this machine; takes about half a second."""
+def look(seconds: float = SPIN_SECONDS) -> Reading:
+    """Looks at this machine; takes about half a second, or so many seconds where they are fewer."""
     with Watch() as watch:
         running: List[int] = []
-        work = spin(running)
+        work = spin(running, min(seconds, SPIN_SECONDS))
         clocks = busy.clocks_mhz(watch.cpus)
     seen = Sight(
         seconds=round(watch.seconds, 3),
@@ -143,17 +143,18 @@ class Watch:
         return Taken(self.cpus, os.cpu_count() or 1, busy.sharing(self.cpus), others, stolen)
 
 
-def spin(running: Optional[List[int]] = None) -> Spin:
+def spin(running: Optional[List[int]] = None, seconds: float = SPIN_SECONDS) -> Spin:
     """Times a fixed piece of work over and over, on one thread.
 
     Args:
         running: is given the number of threads that want to run, after each piece.
+        seconds: that it may take, once it was timed FEWEST times.
     """
     there = np.ones(1 << 17, np.float32)
     back = np.ones_like(there)
     times: List[float] = []
     began = time.perf_counter()
-    while len(times) < PIECES + 1 and (len(times) <= FEWEST or time.perf_counter() - began < SPIN_SECONDS):
+    while len(times) < PIECES + 1 and (len(times) <= FEWEST or time.perf_counter() - began < seconds):
         start = time.perf_counter()
         _piece(there, back)
         times.append((time.perf_counter() - start) * 1e3)

@@ -73,7 +73,7 @@ def bench(
         processor time that was used up in all of this is a reason of throttling; "machine" as it was seen right before
         (edgekit.runtime.noise.as_json) and "process" as it was run (the fields of noise.Taken)}.
     """
-    machine = noise.as_json(noise.look())
+    machine = noise.as_json(noise.look(max_seconds))
     before = cgroup.periods()
     with noise.Watch() as watch, Sampler() as sampler:
         timed = time_networks(networks, picture, runs, max_seconds, on_progress)

@@ -185,3 +185,33 @@ assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("143 SIGTERM\n", "")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_in_what_cannot_raise_ends_it_all_the_same(number: int) -> None:
+    """Python passes over what is raised in a finalizer, and in what libraries in C++ call."""
+    program = f"""
+import os, sys, time
+from edgekit.cli.process import Ended, ended_by_signals
+class Last:
+    def __del__(self):
+        os.kill(os.getpid(), {number})
+        time.sleep(0.01)
+class Other:
+    def __del__(self):
+        raise OSError("of another kind")
+try:
+    with ended_by_signals():
+        Other()
+        for each in range(3):
+            Last()
+        time.sleep(30)
+except (Ended, KeyboardInterrupt) as error:
+    print(type(error).__name__)
+assert sys.unraisablehook is sys.__unraisablehook__
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=25, check=False)
+    assert (done.returncode, done.stdout) == (0, "KeyboardInterrupt\n" if number == signal.SIGINT else "Ended\n")
+    assert "OSError: of another kind" in done.stderr
+    assert "Ended" not in done.stderr
+    assert "KeyboardInterrupt" not in done.stderr

@@ -20,6 +20,7 @@ from package_index import CACHE
 from tracked_bundles import reported
 
 pytest.importorskip("mlflow")
+pytestmark = pytest.mark.network
 
 WHOLE: Final = "mlflow==3.17.2"
 
