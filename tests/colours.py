@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 SIDE = 24
-QUICK = "latency: {runs: 10, max_seconds: 0.3}\n"
+QUICK = "latency: {runs: 10, max_seconds: 0.1}\n"
 
 
 def colours(count: int) -> NDArray[np.float64]:

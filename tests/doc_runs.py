@@ -41,7 +41,7 @@ UNDER: Final[Mapping[str, tuple[str, ...]]] = {
 
 OVER: Final[Mapping[str, tuple[str, ...]]] = {
     "evaluate": ("--images", "24"),
-    "device bench": ("--runtime", "onnxruntime", "--runs", "30", "--max-seconds", "2"),
+    "device bench": ("--runtime", "onnxruntime", "--runs", "30", "--max-seconds", "0.3"),
     "device deploy": ("--runtime", "onnxruntime"),
     "device evaluate": ("--runtime", "onnxruntime", "--images", "24"),
 }

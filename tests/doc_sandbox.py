@@ -23,7 +23,7 @@ PREPROCESSOR = (
 )
 """A preprocessor_config.json, as networks on the Hugging Face hub have it."""
 QUICK = (
-    "data: eval/\nimages: 48\nlabels: {allow_chance: true}\nlatency: {runs: 10, max_seconds: 0.3}\n"
+    "data: eval/\nimages: 48\nlabels: {allow_chance: true}\nlatency: {runs: 10, max_seconds: 0.1}\n"
     "preprocessing: {mean: 0, std: 1, crop_fraction: 1}\n"
     "pruning: {images: 64, sensitivity: false}\ntuning: {minutes: 0.1}\n"
 )

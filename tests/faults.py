@@ -186,7 +186,7 @@ def bench(folder: Path) -> Iterator[Bench]:
     graph.head(graph.convolution(last, 16, 32, strides=[2, 2]), 32, 5)
     network = balanced(graph.save(user / "net.onnx", [("logits", ("n", 5))]), pictures)
     labelled_by(network, pictures, user / "photos")
-    (user / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.3}\nprune: none\n")
+    (user / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.1}\nprune: none\n")
     library, tests = compiled(folder), Path(__file__).parent
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests.parent), str(tests)])}
     if library is not None:

@@ -65,7 +65,7 @@ def built_again_and_again(count: int, folder: Path) -> None:
             model=str(folder / "net.onnx"),
             data=str(folder / "photos" / "labels.csv"),
             preprocessing=PreprocessingRecipe(size=32, mean=(0, 0, 0), std=(1, 1, 1), crop_fraction=1),
-            latency=LatencyRecipe(runs=10, max_seconds=1),
+            latency=LatencyRecipe(runs=10, max_seconds=0.1),
             prune="none",
             max_drop=100,
             seed=number,

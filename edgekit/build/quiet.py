@@ -86,7 +86,8 @@ class FirstLook:
     def take(self) -> None:
         """Looks at what is timed, and waits where the recipe says so."""
         plan, executor = self.plan, self.plan.executor
-        look, name = look_here, "this machine"
+        timed_s = plan.recipe.latency.max_seconds  # what is timed for less needs no longer look
+        look, name = (lambda: look_here(timed_s)), "this machine"
         if isinstance(executor, OnDevice):
             connection = executor.connection
             look, name = (lambda: look_there(connection)), connection.device.name

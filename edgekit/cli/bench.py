@@ -24,7 +24,13 @@ from edgekit.cli.output import emit_json, print_table, progress, warn
     "--precision", type=click.Choice(("fp32", "bf16")), help="Of models that are not quantized. Default: fp32."
 )
 @click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
-@click.option("--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all together.")
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=90.0,
+    show_default=True,
+    help="For all together.",
+)
 @wait_idle_option
 @json_option
 def command(

@@ -55,7 +55,11 @@ class AtMost(click.ParamType):  # type: ignore[type-arg]
 @click.option("--remeasure", is_flag=True, help="Time the bundles again, side by side on this machine.")
 @click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Of each, to --remeasure.")
 @click.option(
-    "--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all, to --remeasure."
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=90.0,
+    show_default=True,
+    help="For all, to --remeasure.",
 )
 @wait_idle_option
 @click.option("--markdown", "page", metavar="FILE|-", help="Write the comparison as Markdown; - is stdout.")

@@ -225,7 +225,13 @@ def _network(connection: Connection, bundle: Path, runtime: str | None, bars: Pr
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundles' own.")
 @click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
-@click.option("--max-seconds", type=click.FloatRange(min=1), default=90.0, show_default=True, help="For all together.")
+@click.option(
+    "--max-seconds",
+    type=click.FloatRange(min=0, min_open=True),
+    default=90.0,
+    show_default=True,
+    help="For all together.",
+)
 @json_option
 def bench(
     names: str, bundles: tuple[Path, ...], runtime: str | None, runs: int, max_seconds: float, as_json: bool

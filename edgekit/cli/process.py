@@ -39,7 +39,7 @@ class Ended(SystemExit):
 def ended_by_signals() -> Iterator[None]:
     """While the block runs, SIGTERM and SIGHUP raise Ended in it; where they are ignored (nohup) they stay so.
 
-    What a signal raises is passed over where Python cannot raise: in finalizers, and in what libraries in C++ call back.
+    What a signal raises is passed over where Python cannot raise: in finalizers, and in what libraries in C++ call.
     Then the signal, Ctrl-C as well, comes once more a moment later.
     """
     last = -SAME_WISH_S

@@ -90,9 +90,9 @@ class TimingProcess(_Part):
         return tuple(found)
 
 
-def look_here() -> MachineReading:
-    """This machine now; takes half a second."""
-    return MachineReading.model_validate(noise.as_json(noise.look()))
+def look_here(seconds: float = noise.SPIN_SECONDS) -> MachineReading:
+    """This machine now; takes half a second, or so many seconds where they are fewer."""
+    return MachineReading.model_validate(noise.as_json(noise.look(seconds)))
 
 
 def look_there(connection: Connection) -> MachineReading:

@@ -65,15 +65,20 @@ def place(
 ) -> tuple[str, int]:
     """Puts files together in a folder on the device; returns the folder there and how many bytes were sent.
 
+    What was put there through the same connection object is not asked for again: a build does so for many stages.
+
     Raises:
         UnavailableError: the device cannot be reached, or its disk is full.
     """
     digests = {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in contents.items()}
-    sent = ensure(connection, {digests[name]: path for name, path in contents.items()}, on_progress)
     whole = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+    if whole in connection.placed:
+        return connection.placed[whole], 0
+    sent = ensure(connection, {digests[name]: path for name, path in contents.items()}, on_progress)
     told = ask(connection, "link", {"digest": whole, "files": digests})
     with understood(connection.device):
-        return str(told["folder"]), sent
+        connection.placed[whole] = str(told["folder"])
+    return connection.placed[whole], sent
 
 
 def check_golden(connection: Connection, folder: str, runtime: str | None = None) -> float:

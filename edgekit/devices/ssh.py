@@ -163,10 +163,15 @@ def understood(device: Device) -> Iterator[None]:
 
 
 class Connection:
-    """How to run verbs on a device; each is a connection of its own, so threads may share one."""
+    """How to run verbs on a device; each is a connection of its own, so threads may share one.
+
+    Attributes:
+        placed: folders that were put there already, by the digest of what is in them; see edgekit.devices.remote.place.
+    """
 
     def __init__(self, device: Device) -> None:
         self.device = device
+        self.placed: dict[str, str] = {}
         self._cancelled = threading.Event()
 
     def cancel(self) -> None:

@@ -171,7 +171,7 @@ def _images_by_width(drop: PairedDrop, budget: float) -> int | None:
     """The same of an interval that is only known to shrink with the root of the number of images."""
     half, away = (drop.ci95[1] - drop.ci95[0]) / 2, abs(drop.drop - budget)
     needed = drop.images * (half / away) ** 2 if away > 0 else math.inf
-    return math.ceil(needed) if needed <= MOST_IMAGES else None
+    return max(1, math.ceil(needed)) if needed <= MOST_IMAGES else None
 
 
 def mcnemar(lost: int, won: int) -> float:

@@ -11,7 +11,7 @@ import pytest
 from command import json_of, with_int8
 from once import once
 
-QUICK = "prune: none\nlatency: {runs: 30, max_seconds: 2}\n"
+QUICK = "prune: none\nlatency: {runs: 30, max_seconds: 0.1}\n"
 """Settings that keep timing short: what is tested is that it is measured, not what comes out."""
 
 

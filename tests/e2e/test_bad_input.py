@@ -174,7 +174,7 @@ def test_a_store_on_a_full_disk(
     if subprocess.run(command, check=False, capture_output=True).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
-        (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.5}\n")
+        (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.1}\n")
         monkeypatch.setenv("EDGEKIT_CACHE", str(mount))
         out = tmp_path / "out"
         answer = edgekit("build", "--model", tiny_onnx(), "--recipe", tmp_path / "quick.yaml", "--out", out, "-q")
@@ -192,7 +192,7 @@ def test_a_full_disk(edgekit: Edgekit, tiny_onnx: Callable[..., Path], tmp_path:
     ).returncode:
         pytest.skip("a small disk cannot be mounted here")
     try:
-        (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.5}\n")
+        (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.1}\n")
         answer = edgekit(
             "build", "--model", tiny_onnx(), "--recipe", tmp_path / "quick.yaml", "--out", mount / "out", "-q"
         )

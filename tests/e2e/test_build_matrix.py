@@ -23,7 +23,7 @@ MATRIX = """
 recipe:
   data: photos/
   prune: none
-  latency: {runs: 10, max_seconds: 0.3}
+  latency: {runs: 10, max_seconds: 0.1}
   preprocessing: {mean: [0], std: [1], crop_fraction: 1}
 models: [one.onnx, {model: two.onnx, name: second}]
 targets: [cpu, jetson]

@@ -119,7 +119,7 @@ def test_weights_of_a_file_and_bundles_beside(
     for seed in (0, 1):
         torch.manual_seed(seed)
         torch.save(create("inception_v4", num_classes=4, width=0.05).state_dict(), tmp_path / f"{seed}.pth")
-    (tmp_path / "quick.yaml").write_text("prune: none\nmax_drop: 100\nlatency: {runs: 10, max_seconds: 0.3}\n")
+    (tmp_path / "quick.yaml").write_text("prune: none\nmax_drop: 100\nlatency: {runs: 10, max_seconds: 0.1}\n")
     folder, bundle = photos(classes=4, count=6), tmp_path / "net-cpu"
     answer = edgekit(
         "build", "--model", tiny_onnx(), "--data", folder, *FLAGS, "--recipe", tmp_path / "quick.yaml", "--out", bundle

@@ -17,7 +17,7 @@ from PIL import Image
 
 ODD = "<i>&"
 """Part of the names of classes: folders may be called so."""
-QUICK = "prune: none\nlatency: {runs: 10, max_seconds: 0.3}\n"
+QUICK = "prune: none\nlatency: {runs: 10, max_seconds: 0.1}\n"
 FLAGS = ("--mean", 0.5, "--std", 0.25, "--crop-fraction", 1, "--size", 32, "--max-drop", 100, "--allow-chance")
 
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 Edgekit = Callable[..., "subprocess.CompletedProcess[str]"]
-QUICK = "latency: {runs: 10, max_seconds: 0.5}\n"
+QUICK = "latency: {runs: 10, max_seconds: 0.1}\n"
 PIXELS = ("--mean", "0.5", "--std", "0.25", "--crop-fraction", 1, "--size", 32)
 WARNED = {"exact": "edgekit: warning: INT8 sums may saturate here", "16-bit": "edgekit: warning: answers are right; "}
 

@@ -18,7 +18,7 @@ Edgekit = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def quick(tmp_path: Path) -> Path:
     path = tmp_path / "quick.yaml"
-    path.write_text("latency: {runs: 10, max_seconds: 0.5}\nprune: none\n")
+    path.write_text("latency: {runs: 10, max_seconds: 0.1}\nprune: none\n")
     return path
 
 

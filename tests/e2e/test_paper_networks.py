@@ -16,7 +16,7 @@ from edgekit.report import validate
 def test_a_residual_network_goes_the_whole_way(headline: Any, tmp_path: Path, model: str) -> None:
     recipe, out = tmp_path / "quick.yaml", tmp_path / "out"
     # 240 pictures cannot tell a point: what is tested is that INT8 is built and judged, and that a bundle of it works.
-    latency, calibration = "latency: {runs: 30, max_seconds: 2}", "calibration: {images: 100}"
+    latency, calibration = "latency: {runs: 30, max_seconds: 0.1}", "calibration: {images: 100}"
     recipe.write_text(f"prune: none\n{latency}\n{calibration}\nimages: 240\nmax_drop: 4.0\n")
     arguments = ("build", "--model", model, "--target", "cpu", "--recipe", str(recipe), "--out", str(out))
     report = json_of(headline.store, *arguments)

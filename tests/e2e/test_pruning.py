@@ -17,7 +17,7 @@ from edgekit.report import validate
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
-QUICK = "latency: {runs: 30, max_seconds: 1}\nimages: 96\ncalibration: {images: 40}\n"
+QUICK = "latency: {runs: 30, max_seconds: 0.1}\nimages: 96\ncalibration: {images: 40}\n"
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_ratio_out_of_range_is_refused(ratio: str, tmp_path: Path, edgekit: Ru
 
 
 def test_an_onnx_network_is_pruned_alone_and_quantized(
-    tiny_onnx: Any, photos: Any, tmp_path: Path, edgekit: Run
+    tiny_onnx: Any, photos: Any, quick: Path, tmp_path: Path, edgekit: Run
 ) -> None:
     images = photos("train", classes=4, count=12, seed=1)
     out = tmp_path / "pruned"
@@ -132,8 +132,8 @@ def test_an_onnx_network_is_pruned_alone_and_quantized(
     assert pruning["channels"]["after"] < pruning["channels"]["before"]
     assert {path.name for path in out.iterdir()} == {"weights.safetensors", "model.onnx", "pruning.json"}
     built = edgekit(
-        "build", "--model", out / "model.onnx", "--data", photos("eval", classes=4, count=8, seed=2), "--calibration",
-        images, "--max-drop", 100, "--out", tmp_path / "bundle", "--json",
+        "build", "--recipe", quick, "--model", out / "model.onnx", "--data", photos("eval", classes=4, count=8, seed=2),
+        "--calibration", images, "--max-drop", 100, "--out", tmp_path / "bundle", "--json",
     )  # fmt: skip
     assert built.returncode == 0, built.stderr
     assert (
@@ -226,7 +226,7 @@ class Norms(nn.Module):
 def odd(tmp_path: Path, photos: Any, monkeypatch: pytest.MonkeyPatch) -> tuple[object, ...]:
     """What a build of one of the networks of ODD takes beside its name."""
     (tmp_path / "oddnets.py").write_text(ODD)
-    (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.5}\n")
+    (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.1}\n")
     monkeypatch.chdir(tmp_path)
     train, data = photos("train", classes=4, count=12, seed=1), photos("eval", classes=4, count=8, seed=2)
     common = ("--size", 32, "--train-data", train, "--data", data, "--max-drop", 100, "--recovery-minutes", 0.05)
@@ -263,7 +263,7 @@ def test_recovery_that_diverges_leaves_the_network_unpruned(
     tiny_onnx: Any, odd: tuple[object, ...], tmp_path: Path, edgekit: Run
 ) -> None:
     (tmp_path / "quick.yaml").write_text(
-        "latency: {runs: 10, max_seconds: 0.5}\npruning: {images: 320, learning_rate: 1.0e+30}\n"
+        "latency: {runs: 10, max_seconds: 0.1}\npruning: {images: 320, learning_rate: 1.0e+30}\n"
     )
     told = edgekit("build", "--model", tiny_onnx(), "--prune", 0.5, *odd[2:], "--out", tmp_path / "out")
     assert told.returncode == 0, told.stderr

@@ -150,7 +150,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 
 def built(model: Path, data: Path, store: Store, **told: Any) -> Built:
     """A build with its timing kept short, the pixels from 0 to 1."""
-    settings = {"prune": "none", "latency": {"runs": 10, "max_seconds": 0.3}, "preprocessing": PLAIN, "max_drop": 100}
+    settings = {"prune": "none", "latency": {"runs": 10, "max_seconds": 0.1}, "preprocessing": PLAIN, "max_drop": 100}
     recipe = Recipe.model_validate({"model": str(model), "data": str(data), **settings, **told})
     return build(recipe, model.parent / "out", store)
 

@@ -17,7 +17,7 @@ from PIL import Image
 from edgekit.report import Report
 
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
-QUICK = "latency: {runs: 10, max_seconds: 0.3}\n"
+QUICK = "latency: {runs: 10, max_seconds: 0.1}\n"
 SIZE, SHOWN, CLASSES = (64, 64), 60, 5
 WIDTHS = (32, 64, 64, 64, 64)
 

@@ -30,7 +30,7 @@ def test_an_inception_v4_with_outlier_channels_comes_back(edgekit: Edgekit, tmp_
     assert len(named & set(guilty)) >= 3
 
     recipe, out = tmp_path / "quick.yaml", tmp_path / "out"
-    recipe.write_text("prune: none\nlatency: {runs: 10, max_seconds: 0.5}\n")
+    recipe.write_text("prune: none\nlatency: {runs: 10, max_seconds: 0.1}\n")
     mixed = ("--precision", "mixed", "--max-drop", 1, "--time-budget", MINUTES)
     said = ("build", "--model", graph, "--data", "signs", "--images", IMAGES, "--recipe", recipe, *how, *mixed)
     answer = edgekit(*said, "--out", out, timeout=2400)

@@ -18,7 +18,7 @@ import pytest
 from edgekit.runtime import Bundle
 
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
-QUICK = "latency: {runs: 10, max_seconds: 0.5}\n"
+QUICK = "latency: {runs: 10, max_seconds: 0.1}\n"
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_stages_alone_on_files(
     assert (tmp_path / "compiled" / "model.bin").is_file()
     one = run("evaluate", tmp_path / "int8.onnx", "--data", folder)["accuracy"]
     assert one["images"] == 24
-    timed = run("bench", model, tmp_path / "int8.onnx", "--runs", 30, "--max-seconds", 5)
+    timed = run("bench", model, tmp_path / "int8.onnx", "--runs", 30, "--max-seconds", 0.3)
     assert [row["name"].partition(":")[2] for row in timed["subjects"]] == [model.stem, "int8"]
     assert timed["latency"]["p50"] > 0
 

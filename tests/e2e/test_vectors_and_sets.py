@@ -14,7 +14,7 @@ from classifiers import PLAIN, Graph, answers, balanced, patches
 from PIL import Image
 
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
-QUICK = "latency: {runs: 10, max_seconds: 0.5}\n"
+QUICK = "latency: {runs: 10, max_seconds: 0.1}\n"
 COLOURS = {"red": (200, 40, 40), "green": (40, 190, 60), "blue": (50, 60, 210)}
 
 
@@ -90,7 +90,10 @@ def test_sets_of_labels_are_judged_by_average_precision(edgekit: Edgekit, tmp_pa
     assert (output["schema"], output["output"]["activation"], output["output"]["threshold"]) == (2, "sigmoid", 0.5)
     told = json.loads(edgekit("run", out, tmp_path / "images" / "0.png", "--json").stdout)["images"][0]
     wanted = answers(network, pictures[:1])[0]
-    assert {each["label"] for each in told["classes"]} == {names[at] for at in np.flatnonzero(wanted >= 0.5)}
+    sure, possible = (
+        {names[at] for at in np.flatnonzero(wanted >= least)} for least in (0.55, 0.45)
+    )  # INT8 may be built
+    assert sure <= {each["label"] for each in told["classes"]} <= possible
     for each in told["classes"]:
         assert each["probability"] == pytest.approx(wanted[names.index(each["label"])], abs=0.05)
 

@@ -61,7 +61,7 @@ def recipe(net: Foreign, model: Path, data: Path) -> Recipe:
         task="multilabel" if net.ending == "sigmoid" and answers_of(net) > 1 else None,
         preprocessing={"crop_fraction": 1, **scaling},
         output={"layout": net.layout.lower()},
-        latency={"runs": 10, "max_seconds": 0.2},
+        latency={"runs": 10, "max_seconds": 0.1},
     )
 
 

@@ -53,7 +53,7 @@ def test_a_build_on_a_device_times_fp16_beside_int8(
 ) -> None:
     out = tmp_path / "there"
     recipe = tmp_path / "quick.yaml"
-    recipe.write_text("latency: {runs: 30, max_seconds: 1}\n")
+    recipe.write_text("latency: {runs: 30, max_seconds: 0.1}\n")
     built = edgekit(
         "build", "--recipe", recipe, "--target", "arm64", *network, "--device", "pi", "--out", out, "--json"
     )

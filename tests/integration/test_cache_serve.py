@@ -194,7 +194,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "photos").mkdir()
     for place, each in enumerate(pictures):
         Image.fromarray(each).save(folder / "photos" / f"{place}.png")
-    (folder / "quick.yaml").write_text("prune: none\nlatency: {runs: 10, max_seconds: 0.3}\n")
+    (folder / "quick.yaml").write_text("prune: none\nlatency: {runs: 10, max_seconds: 0.1}\n")
     graph = Graph()
     graph.head(graph.convolution(graph.convolution("x", 3, 16), 16, 16), 16, CLASSES)
     return balanced(graph.save(folder / "net.onnx"), pictures)

@@ -20,7 +20,7 @@ from edgekit.store import Store
 
 QUICK: dict[str, Any] = {
     "prune": "none",
-    "latency": {"runs": 20, "max_seconds": 0.5},
+    "latency": {"runs": 20, "max_seconds": 0.1},
     "calibration": {"images": 16},
     "max_drop": 60.0,
     "preprocessing": {"size": 32, "mean": [0.0], "std": [1.0], "crop_fraction": 1.0},

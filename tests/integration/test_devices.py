@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 from bundles import make_bundle
+from classifiers import PLAIN, Graph, balanced, labelled_by, of_any_size, patches
 from ssh_server import CuttingProxy, Server, can_make_namespaces, free_port, keygen, start
 
 from edgekit.devices import Connection, Device
@@ -32,8 +33,8 @@ pytestmark = pytest.mark.usefixtures("shared_store")
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
-SIDE = 128
-SMALL = ("--size", SIDE, "--images", 30, "--calibration-images", 20)
+SIDE = 96
+SMALL = ("--model", "inception_resnet_v1", "--size", SIDE, "--images", 30, "--calibration-images", 20)
 """The shipped network on pictures that cost little; it has nine in ten right."""
 
 
@@ -50,7 +51,13 @@ def bundle(tmp_path_factory: pytest.TempPathFactory, common_store: Path) -> Path
     from edgekit.store import Store
 
     folder = tmp_path_factory.mktemp("bundle")
-    told = {"images": 40, "latency": {"runs": 30, "max_seconds": 1}, "calibration": {"images": 20}, "prune": "none"}
+    told = {
+        "model": "inception_resnet_v1",
+        "images": 40,
+        "latency": {"runs": 30, "max_seconds": 0.1},
+        "calibration": {"images": 20},
+        "prune": "none",
+    }
     return build(merged(told, {"preprocessing": {"size": SIDE}}), folder / "net", Store(common_store)).directory
 
 
@@ -77,7 +84,7 @@ def test_what_is_asked_of_a_device_through_the_command_line(
     assert again["sent_bytes"] == 0
     assert again["folder"] == first["folder"]
 
-    timed = json.loads(edgekit("device", "bench", "pi", bundle, "--runs", 30, "--max-seconds", 5, "--json").stdout)
+    timed = json.loads(edgekit("device", "bench", "pi", bundle, "--runs", 30, "--max-seconds", 0.3, "--json").stdout)
     assert timed["latency"]["p50"] > 0
     assert timed["latency"]["p50"] <= timed["latency"]["p99"]
     assert timed["conditions"]["samples"] > 0
@@ -125,6 +132,19 @@ def test_a_network_gives_the_same_logits_there(device: Device, bundle: Path) -> 
     session.close()
 
 
+def test_what_was_placed_is_not_asked_for_again(server: Server, device: Device, bundle: Path) -> None:
+    connection, contents = Connection(device), {name: bundle / name for name in ("model.xml", "model.bin")}
+    folder, sent = place(connection, contents)
+    logins = server.log.count("Accepted")
+    assert logins > 0
+    assert place(connection, contents) == (folder, 0)
+    assert server.log.count("Accepted") == logins
+    assert place(Connection(device), contents) == (folder, 0), "another build asks what is there"
+    assert server.log.count("Accepted") > logins
+    assert place(connection, {**contents, "more": bundle / "golden.npz"})[0] != folder
+    assert sent == sum(path.stat().st_size for path in contents.values())
+
+
 def test_the_graph_of_a_jetson_runs_on_a_processor_only_when_asked(
     device: Device, tmp_path: Path, edgekit: Run
 ) -> None:
@@ -146,7 +166,7 @@ OLD_PYTHON = os.environ.get("EDGEKIT_OLD_PYTHON")
 @pytest.mark.skipif(OLD_PYTHON is None, reason="EDGEKIT_OLD_PYTHON names no Python 3.6 with numpy and onnxruntime")
 def test_the_runtime_runs_on_the_oldest_python(server: Server, tmp_path: Path, edgekit: Run) -> None:
     nano = tmp_path / "nano"
-    built = edgekit("build", "--target", "jetson-nano", "--images", 30, "--max-drop", 100, "--out", nano)
+    built = edgekit("build", "--target", "jetson-nano", *SMALL, "--max-drop", 100, "--out", nano)
     assert built.returncode == 0, built.stderr
     edgekit("device", "add", "old", f"ssh://127.0.0.1:{server.port}", "--python", OLD_PYTHON)
     told = json.loads(edgekit("device", "probe", "old", "--json").stdout)
@@ -154,7 +174,7 @@ def test_the_runtime_runs_on_the_oldest_python(server: Server, tmp_path: Path, e
     run = ("--runtime", "onnxruntime", "--json")
     sent = edgekit("device", "deploy", "old", nano, *run)
     assert json.loads(sent.stdout)["golden_cosine"] > 0.999, sent.stderr
-    timed = edgekit("device", "bench", "old", nano, *run, "--runs", 30, "--max-seconds", 5)
+    timed = edgekit("device", "bench", "old", nano, *run, "--runs", 30, "--max-seconds", 0.3)
     assert json.loads(timed.stdout)["latency"]["p50"] > 0, timed.stderr
     judged = edgekit("device", "evaluate", "old", nano, *run, "--images", 30)
     assert json.loads(judged.stdout)["accuracy"]["top1"] > 80, judged.stderr
@@ -162,13 +182,18 @@ def test_the_runtime_runs_on_the_oldest_python(server: Server, tmp_path: Path, e
 
 def test_a_build_is_judged_and_timed_on_the_device(device: Device, tmp_path: Path, edgekit: Run) -> None:
     edgekit("device", "add", "pi", device.url, "--python", sys.executable)
+    graph, pictures = Graph((32, 32), seed=2), patches(60, (32, 32))
+    graph.head(graph.convolution(graph.convolution("x", 3, 16, strides=[2, 2]), 16, 32), 32)
+    network = balanced(graph.save(tmp_path / "net.onnx", [("logits", ("n", 5))]), pictures)
+    data = labelled_by(network, pictures, tmp_path / "photos")
     quick = tmp_path / "quick.yaml"
-    quick.write_text("latency: {runs: 30, max_seconds: 5}\n")
-    wanted = (*SMALL, "--recipe", quick, "--prune", "none")
-    built = edgekit("build", "--device", "pi", *wanted, "--sizes", 96, "--out", tmp_path / "out", "--json")
+    quick.write_text("latency: {runs: 30, max_seconds: 0.1}\nmax_drop: 100\nprune: none\n")
+    wanted = ("--model", of_any_size(network, tmp_path / "open.onnx"), "--data", data, "--size", 32, *PLAIN)
+    wanted = (*wanted, "--recipe", quick)
+    built = edgekit("build", "--device", "pi", *wanted, "--sizes", 28, "--out", tmp_path / "out", "--json")
     assert built.returncode == 0, built.stderr
     report = json.loads(built.stdout)
-    assert {each["name"] for each in report["variants"]} >= {"fp32", "int8", "int8-96"}
+    assert {each["name"] for each in report["variants"]} >= {"fp32", "int8", "int8-28"}
     assert all(each["latency"]["p50"] > 0 and each["accuracy"]["top1"] > 50 for each in report["variants"])
     assert report["environment"]["device python"] == platform.python_version()
     early = edgekit("build", "--device", "pi", "--target", "jetson", *wanted, "--out", tmp_path / "no")
@@ -215,7 +240,8 @@ def test_a_transfer_that_is_cut_goes_on_where_it_was(server: Server, tmp_path: P
 def test_what_was_cut_while_it_ran_is_asked_for_again(server: Server, bundle: Path) -> None:
     direct = Connection(Device("pi", server.address, None, server.port, sys.executable))
     folder, _ = place(direct, {name: bundle / name for name in ("model.xml", "model.bin")})
-    pictures = np.repeat(np.load(bundle / "golden.npz")["inputs"], 64, 0)  # more than is let through
+    noise = np.random.Generator(np.random.PCG64(0))  # which stays as large as it is when it is sent
+    pictures = noise.integers(0, 256, (256, SIDE, SIDE, 3), np.uint8)  # more than is let through
     network = Network("net", folder, "openvino", "int8")
     whole = RemoteSession(direct, network).infer_many(pictures)
     proxy = CuttingProxy(server.port, [3 << 20, 2 << 20])

@@ -255,7 +255,7 @@ def test_a_build_with_public_weights(hub: Hub, edgekit: Callable[..., Any], tmp_
     }
     content = save(state)
     hub.files["timm/inception_v4.tf_in1k/model.safetensors"] = content
-    (tmp_path / "quick.yaml").write_text("prune: none\nlatency: {runs: 10, max_seconds: 0.5}\n")
+    (tmp_path / "quick.yaml").write_text("prune: none\nlatency: {runs: 10, max_seconds: 0.1}\n")
     command = (
         *("build", "--model", "inception_v4.tf_in1k", "--precision", "fp32", "--size", 75),
         *("--recipe", tmp_path / "quick.yaml", "--json", "--out", tmp_path / "out"),

@@ -95,5 +95,5 @@ def test_a_large_network_takes_a_few_times_its_weights(tmp_path: Path) -> None:
 def quick_build(folder: Path) -> tuple[Any, ...]:
     """Flags of a build that times little, judges by all images, and quantizes nothing."""
     recipe = folder / "quick.yaml"
-    recipe.write_text("latency: {runs: 10, max_seconds: 1}\nprune: none\ndecide: point\n")
+    recipe.write_text("latency: {runs: 10, max_seconds: 0.1}\nprune: none\ndecide: point\n")
     return "--recipe", recipe, "--precision", "bf16", "--max-drop", 100, "--allow-chance"

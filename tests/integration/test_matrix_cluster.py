@@ -36,7 +36,7 @@ from edgekit.store.sharing import Sharing
 
 QUICK = {
     "prune": "none",
-    "latency": {"runs": 10, "max_seconds": 0.3},
+    "latency": {"runs": 10, "max_seconds": 0.1},
     "preprocessing": {"mean": [0], "std": [1], "crop_fraction": 1},
 }
 

@@ -101,7 +101,7 @@ def test_what_would_be_sent_is_refused_and_written_down(tmp_path: Path) -> None:
 
 def test_a_build_wants_no_network(tiny_onnx: Callable[..., Path], photos: Callable[..., Path], tmp_path: Path) -> None:
     """To a checked bundle with its report, with torch, NNCF, OpenVINO and ONNX Runtime at work."""
-    (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.3}\nprune: none\n")
+    (tmp_path / "quick.yaml").write_text("latency: {runs: 10, max_seconds: 0.1}\nprune: none\n")
     machine, out = NoNetwork(tmp_path / "machine"), tmp_path / "out"
     words = ["build", "--model", str(tiny_onnx()), "--data", str(photos()), "--recipe", str(tmp_path / "quick.yaml")]
     done = subprocess.run(

@@ -13,7 +13,7 @@ import pytest
 from classifiers import PLAIN, Graph, balanced, labelled_by, patches
 
 Edgekit = Callable[..., subprocess.CompletedProcess[str]]
-QUICK = "latency: {runs: 10, max_seconds: 0.5}\n"
+QUICK = "latency: {runs: 10, max_seconds: 0.1}\n"
 
 
 def antialiased(path: Path) -> Path:

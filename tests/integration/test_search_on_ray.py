@@ -39,7 +39,7 @@ WIDTHS = (48, 64, 64, 64)
 RECIPE = """
 calibration: {images: 12}
 pruning: {sensitivity: false}
-latency: {runs: 30, max_seconds: 2}
+latency: {runs: 30, max_seconds: 0.1}
 """
 CALIBRATED = """
 pruning: [none]

@@ -23,9 +23,10 @@ class Place:
     network: Path
     table: Path
     store: Path
+    quick: tuple[str, ...]
 
     def build(self, out: Path, *more: object) -> dict[str, Any]:
-        how = ("--model", self.network, "--data", self.table, "--size", SIZE, *PLAIN, "--calibration-images", 12)
+        how = ("--model", self.network, "--data", self.table, "--size", SIZE, *PLAIN, *self.quick)
         return json_of(self.store, "build", *how, "--prune", "none", "--out", out, *more)
 
 
@@ -38,7 +39,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     pictures = patches(60, (SIZE, SIZE))
     network = balanced(graph.save(folder / "fixed.onnx", [("logits", ("n", 5))]), pictures)
     table = labelled_by(network, pictures, folder / "eval")
-    return Place(of_any_size(network, folder / "open.onnx"), table, folder / "store")
+    (folder / "quick.yaml").write_text("latency: {runs: 30, max_seconds: 0.3}\ncalibration: {images: 12}\n")
+    open_size = of_any_size(network, folder / "open.onnx")
+    return Place(open_size, table, folder / "store", ("--recipe", str(folder / "quick.yaml")))
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +99,7 @@ def test_builds_of_two_sizes_are_timed_side_by_side(place: Place, tried: tuple[d
     place.build(own, "--max-drop", 100)
     ran = run_edgekit("compare", own, out, "--remeasure", "--runs", 30, "--max-latency", "100x", "--json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    ran = run_edgekit("bench", own, out, "--runs", 30, "--max-seconds", 2, "--json")
+    ran = run_edgekit("bench", own, out, "--runs", 30, "--max-seconds", 0.3, "--json")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert all(each["p50"] > 0 for each in json.loads(ran.stdout)["subjects"])
 
@@ -118,7 +121,7 @@ def test_a_lock_with_a_size_builds_that_again(place: Place, tried: tuple[dict[st
 
 def test_pruning_begins_with_the_size_that_pays_and_a_lock_does_it_again(place: Place, tmp_path: Path) -> None:
     train = labelled_by(place.network.with_name("fixed.onnx"), patches(80, (SIZE, SIZE), seed=5), tmp_path / "train")
-    how = ("--model", place.network, "--data", place.table, "--size", 96, *PLAIN, "--calibration-images", 12)
+    how = ("--model", place.network, "--data", place.table, "--size", 96, *PLAIN, *place.quick)
     pruned = ("--prune", 0.5, "--train-data", train, "--recovery-images", 64, "--max-drop", 100)
     report = json_of(place.store, "build", *how, *pruned, "--sizes", "24,20x28", "--out", tmp_path / "out")
     told = {each["variant"]: each for each in report["sizes"]}
@@ -139,7 +142,7 @@ def test_pruning_begins_with_the_size_that_pays_and_a_lock_does_it_again(place: 
 
 def test_a_size_that_the_network_does_not_take_is_left_out_by_name(place: Place, tmp_path: Path) -> None:
     fixed = place.network.with_name("fixed.onnx")
-    how = ("--model", fixed, "--data", place.table, *PLAIN, "--calibration-images", 12, "--prune", "none")
+    how = ("--model", fixed, "--data", place.table, *PLAIN, *place.quick, "--prune", "none")
     report = json_of(place.store, "build", *how, "--sizes", "24", "--out", tmp_path / "out")
     (told,) = report["sizes"]
     assert told["variant"] is None

@@ -418,7 +418,9 @@ Command = Callable[..., Any]
 @pytest.mark.usefixtures("shared_store")
 def test_rtx_through_the_command_line(edgekit: Command, tmp_path: Path) -> None:
     few = ("--images", 60, "--calibration-images", 60)
-    done = edgekit("build", "--model", "inception_v4", "--target", "rtx", *few, "--out", tmp_path / "rtx", "--json")
+    done = edgekit(
+        "build", "--model", "inception_resnet_v1", "--target", "rtx", *few, "--out", tmp_path / "rtx", "--json"
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     manifest = json.loads((tmp_path / "rtx" / "manifest.json").read_text())
@@ -439,7 +441,9 @@ def test_rtx_through_the_command_line(edgekit: Command, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("shared_store")
 def test_jetson_through_the_command_line(edgekit: Command, tmp_path: Path) -> None:
     few = ("--images", 200, "--calibration-images", 60)
-    done = edgekit("build", "--model", "inception_v4", "--target", "jetson", *few, "--out", tmp_path / "j", "--json")
+    done = edgekit(
+        "build", "--model", "inception_resnet_v1", "--target", "jetson", *few, "--out", tmp_path / "j", "--json"
+    )
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert report["verdict"]["accuracy"]["drop"] <= 1.0
@@ -453,7 +457,7 @@ def test_jetson_through_the_command_line(edgekit: Command, tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("shared_store")
 def test_a_part_without_fast_int8_gets_fp16_and_a_line_that_says_so(edgekit: Command, tmp_path: Path) -> None:
-    few = ("--images", 40)
+    few = ("--model", "inception_resnet_v1", "--images", 40)
     done = edgekit("build", "--target", "jetson-nano", *few, "--out", tmp_path / "nano", "--json")
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)

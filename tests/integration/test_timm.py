@@ -140,7 +140,7 @@ def test_a_build_with_the_weights_that_timm_names(
     trained = timm.create_model(SMALL).eval()
     tag = find(SMALL).tag
     content = save({key: value.contiguous() for key, value in trained.state_dict().items()})
-    (tmp_path / "quick.yaml").write_text("prune: none\nlatency: {runs: 10, max_seconds: 0.5}\n")
+    (tmp_path / "quick.yaml").write_text("prune: none\nlatency: {runs: 10, max_seconds: 0.1}\n")
     with serving(Hub({f"timm/{SMALL}.{tag}/model.safetensors": content})) as hub:
         answer = edgekit(
             *("build", "--model", f"timm:{SMALL}", "--precision", "fp32", "--size", 64, "--json"),

@@ -80,7 +80,7 @@ def timm_path(tmp_path_factory: pytest.TempPathFactory) -> str:
 def build(shared_store: Path, tmp_path: Path) -> Build:
     """Runs `edgekit build`, its timing short."""
     quick = tmp_path / "quick.yaml"
-    quick.write_text("latency: {runs: 10, max_seconds: 0.5}\n")
+    quick.write_text("latency: {runs: 10, max_seconds: 0.1}\n")
 
     def run(*arguments: object, path: str | None = None) -> Answer:
         command = [sys.executable, "-m", "edgekit", "build", *map(str, arguments)]

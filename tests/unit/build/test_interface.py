@@ -20,7 +20,7 @@ def test_a_network_is_built_from_python(
             "precision": "fp32",
             "prune": "none",
             "preprocessing": {"size": 32, "crop_fraction": 1, "mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]},
-            "latency": {"runs": 10, "max_seconds": 0.5},
+            "latency": {"runs": 10, "max_seconds": 0.1},
         }
     )
     built = edgekit.build(recipe, tmp_path / "out")

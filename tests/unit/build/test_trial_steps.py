@@ -38,7 +38,7 @@ class Place:
             "prune": "none",
             "preprocessing": {"size": SIZE, "mean": 0, "std": 1, "crop_fraction": 1.0},
             "calibration": {"images": 6, "strategy": "random"},
-            "latency": {"runs": 10, "max_seconds": 0.3},
+            "latency": {"runs": 10, "max_seconds": 0.1},
         }
         return merged(base, changed)
 

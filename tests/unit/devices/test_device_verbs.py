@@ -78,7 +78,7 @@ def test_deploy_sends_once_and_checks(bundle: Path) -> None:
 
 
 def test_bench_tells_figures_and_conditions(bundle: Path) -> None:
-    one = told("bench", "pi", bundle, "--runs", 30, "--max-seconds", 1)
+    one = told("bench", "pi", bundle, "--runs", 30, "--max-seconds", 0.3)
     assert list(one) == ["device", "latency", "subjects", "warnings", "conditions"]
     assert one["subjects"] == [{"name": "tiny", **one["latency"]}]
     assert list(one["latency"]) == [
@@ -88,12 +88,12 @@ def test_bench_tells_figures_and_conditions(bundle: Path) -> None:
     assert 0 < one["latency"]["p50"] <= one["latency"]["p99"]
     assert one["conditions"]["samples"] > 0
     assert (one["conditions"]["mean_power_w"] is None) == ("why" in one["conditions"])
-    assert "J an image" in said("bench", "pi", bundle, "--runs", 30, "--max-seconds", 1)
+    assert "J an image" in said("bench", "pi", bundle, "--runs", 30, "--max-seconds", 0.3)
 
 
 def test_bench_takes_bundles_of_two_input_sizes(bundle: Path, tmp_path: Path) -> None:
     wide = make_bundle(tmp_path / "wide", runtime="onnxruntime", size=48)
-    one = told("bench", "pi", bundle, wide, "--runs", 30, "--max-seconds", 1)
+    one = told("bench", "pi", bundle, wide, "--runs", 30, "--max-seconds", 0.3)
     assert [each["name"] for each in one["subjects"]] == ["tiny", "wide"]
     assert all(each["p50"] > 0 and each["throughput_ips"] > 0 for each in one["subjects"])
 
@@ -115,7 +115,7 @@ def test_a_device_is_looked_at_and_its_timing_says_how_it_was_run(bundle: Path) 
     assert there.verdict in ("quiet", "noisy", "unknown")
     assert there.seen.cores >= 1
     assert there.seen.spin.runs > 1
-    conditions = told("bench", "pi", bundle, "--runs", 30, "--max-seconds", 1)["conditions"]
+    conditions = told("bench", "pi", bundle, "--runs", 30, "--max-seconds", 0.3)["conditions"]
     assert conditions["machine"]["seen"]["cores"] == there.seen.cores
     assert conditions["process"]["cores"] == there.seen.cores
     assert list(conditions["process"]["threads"]) == ["tiny"]

@@ -142,6 +142,7 @@ def test_images_that_would_decide_another_metric_grow_with_the_square_of_its_int
     assert images_needed(drop_of_vectors(1.6, 0.6, 2.6), 1.0) == 1_112
     assert images_needed(drop_of_vectors(1.0, 0.0, 2.0), 1.0) is None
     assert images_needed(drop_of_vectors(1.001, 0.0, 2.002), 1.0) is None, "more than anybody labels"
+    assert images_needed(drop_of_vectors(0.0, 0.0, 0.0), 1.0) == 1, "the same outputs: resampling varies nothing"
 
 
 def test_an_agreement_is_decided_by_exact_tests() -> None:
