@@ -20,7 +20,8 @@ from edgekit.build.lock import read_lock, to_yaml
 Ran = subprocess.CompletedProcess[str]
 
 READ_LATE = (
-    *("EDGEKIT_", "XDG_", "HF_", "MLFLOW_", "RAY_", "DOCKER_CONFIG", "PYTEST_", "DO_NOT_TRACK", "POLYGRAPHY_"),
+    *("EDGEKIT_", "XDG_", "HF_", "MLFLOW_", "RAY_", "PYTEST_", "POLYGRAPHY_"),
+    *("DOCKER_CONFIG", "DO_NOT_TRACK", "NO_PROXY"),
     *("TMPDIR", "TEMP", "TMP", "PATH", "PWD", "OLDPWD", "CI", "NO_COLOR", "TERM", "COLUMNS", "LINES"),
     *("NNCF_CI", "ORT_DISABLE_TELEMETRY"),  # which edgekit sets itself before it loads what reads them
 )

@@ -15,6 +15,8 @@ LONGEST: Final[Sequence[str]] = (
     "test_headline.py",
     "test_locked.py",
     "test_paper_networks.py",
+    "test_devices.py",
+    "test_faults.py",
     "test_small_networks_deep.py",
 )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from edgekit.build.check_arithmetic import checked_arithmetic
 from edgekit.build.compile import COMPILE, compile_input
 from edgekit.build.evaluate import evaluate_input, executed
-from edgekit.build.executor import Timing
+from edgekit.build.executor import Shape, Timing
 from edgekit.build.measure import MEASURE, MeasureInput
 from edgekit.build.quantize import QUANTIZE, quantize_input
 from edgekit.build.variant import Variant
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 RUNS: Final = 60
 SECONDS: Final = 15.0
-"""What runtimes are timed with: they are timed again, with all variants, at the end."""
+"""What runtimes and input sizes are timed with, no longer than the recipe allows: they are timed again at the end, with
+all variants.
+"""
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,15 @@ def elected(
     ready = executed(plan, variants, run(COMPILE, compile_input(plan, variants)))
     shown = evaluate_input(plan, ready, evaluation, calibration, exported.facts)
     computed = checked_arithmetic(plan, run, variants, ready, shown)
-    timing = Timing(RUNS, SECONDS, (1, exported.facts.height, exported.facts.width, 3))
+    timing = first_look(plan, (1, exported.facts.height, exported.facts.width, 3))
     measured = run(MEASURE, MeasureInput(ready, plan.executor, timing, None))
     best = _fastest(variants, measured, computed)
     return homes[best].plan, homes[best].dense
+
+
+def first_look(plan: Plan, shape: Shape, others: Sequence[tuple[str, Shape]] = ()) -> Timing:
+    """How networks are timed that are chosen among before other steps; shape, others: see edgekit.build.executor."""
+    return Timing(RUNS, min(SECONDS, plan.recipe.latency.max_seconds), shape, tuple(others))
 
 
 def _fastest(variants: Sequence[Variant], measured: Measured, computed: Mapping[str, Arithmetic]) -> str:

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from edgekit.build.compile import COMPILE, compile_input
-from edgekit.build.elect import RUNS, SECONDS
+from edgekit.build.elect import first_look
 from edgekit.build.evaluate import executed, other_preprocessing
-from edgekit.build.executor import Timing
 from edgekit.build.export import EXPORT, Exported, ExportInput
 from edgekit.build.measure import MEASURE, MeasureInput, shapes_of
 from edgekit.build.prune import NOISE, PAYS, Origin, why_not
@@ -159,7 +158,7 @@ def _chosen(run: Runner, origin: Origin, own: AtSize, found: Sequence[AtSize], t
         each.name: run(SHOW, ShowInput(each, own.plan.executor, images, dict(others).get(each.name, how)))
         for each in ready
     }
-    timing = Timing(RUNS, SECONDS, (1, *own.size, 3), shapes_of(others))
+    timing = first_look(own.plan, (1, *own.size, 3), shapes_of(others))
     timed = run(MEASURE, MeasureInput(ready[1:], own.plan.executor, timing, None))
     drops = {name: 100 * float(right["fp32"].mean() - each.mean()) for name, each in right.items()}
     latencies = {name: each.p50 for name, each in timed.latency.items()}

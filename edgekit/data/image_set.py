@@ -182,5 +182,7 @@ def spread(count: int, limit: int | None) -> list[int]:
     """
     if limit is None or limit >= count:
         return list(range(count))
+    if limit <= 0:
+        return []
     dice, edges = random.Random(limit), [index * count // limit for index in range(limit + 1)]
     return [first + int(dice.random() * (after - first)) for first, after in pairwise(edges)]

@@ -1,7 +1,8 @@
 """Factors after convolutions, moved into their weights: exactly the same numbers, and one operator fewer.
 
 Residual networks scale a branch by a constant before its sum. Such a Mul between a convolution and an Add keeps
-TensorRT from making one kernel of the two, in INT8 and in FP16.
+TensorRT from making one kernel of the two, in INT8 and in FP16; between a convolution and its QuantizeLinear it keeps
+ONNX Runtime from an integer kernel. OpenVINO folds it itself.
 """
 
 from __future__ import annotations

@@ -47,7 +47,7 @@ def write_graph(
     if precision == "fp16" or (is_quantized and form.typed and fits_half(model)):
         model = to_half(model)
     if is_quantized and form.moves:
-        model = with_quantized_moves(with_unsigned_activations(model))
+        model = with_quantized_moves(with_unsigned_activations(with_folded_scales(model)))
     if is_quantized and not form.int8_weights:
         model = with_float_weights(model)
     model = with_preprocessing(model, preprocessing, form.float_input)
