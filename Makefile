@@ -10,6 +10,9 @@ SOURCES := edgekit tests
 # Most tests leave one of two cores idle. The tests of a file share what they built, and stay together.
 IN_TWO := -n 2 --dist loadfile --no-loadscope-reorder --durations 40 --durations-min 5
 
+# Tests start hundreds of processes: none compiles again what another has, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help build test test-all faults lint format dist lock licences vendor outlines picture clean clean-all fuzz fuzz-cpp mutants

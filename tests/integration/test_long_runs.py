@@ -24,7 +24,8 @@ MOST_GROWTH_MB = 40
 FEW, MANY = 10_000, 100_000
 
 BYTES_AN_IMAGE = {"evaluate": 2_000, "build": 7_000}
-TIMES_ITS_WEIGHTS = 7
+TIMES_ITS_WEIGHTS = {"bf16": 9.5, "int8": 11.5}
+"""With the network's files in the page cache, which all that read them are told to hold."""
 
 
 def lines(count: int, folder: Path) -> list[dict[str, Any]]:
@@ -80,20 +81,22 @@ def test_memory_grows_by_little_for_each_image(verb: str, tmp_path: Path) -> Non
 
 @pytest.mark.slow
 @pytest.mark.timeout(3_600)
-def test_a_large_network_takes_a_few_times_its_weights(tmp_path: Path) -> None:
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_a_large_network_takes_a_few_times_its_weights(precision: str, tmp_path: Path) -> None:
     network = large_network(tmp_path / "large.onnx", 300)
     small_network(tmp_path)
     weights_mb = network.stat().st_size / 1e6
     assert 290 <= weights_mb <= 330
     data = ("--data", tmp_path / "photos" / "labels.csv")
-    how = ("build", "--model", network, *of_small_network(tmp_path)[2:], *data, *quick_build(tmp_path))
+    quick = quick_build(tmp_path, precision)
+    how = ("build", "--model", network, *of_small_network(tmp_path)[2:], *data, *quick)
     told = watched((*how, "--out", tmp_path / "out"), tmp_path / "run")
     assert told.code == 0, told.stderr[-2_000:]
-    assert told.peak_mb < TIMES_ITS_WEIGHTS * weights_mb
+    assert told.peak_mb < TIMES_ITS_WEIGHTS[precision] * weights_mb
 
 
-def quick_build(folder: Path) -> tuple[Any, ...]:
-    """Flags of a build that times little, judges by all images, and quantizes nothing."""
+def quick_build(folder: Path, precision: str = "bf16") -> tuple[Any, ...]:
+    """Flags of a build that times little and judges by all images; nothing is quantized unless asked for."""
     recipe = folder / "quick.yaml"
     recipe.write_text("latency: {runs: 10, max_seconds: 0.1}\nprune: none\ndecide: point\n")
-    return "--recipe", recipe, "--precision", "bf16", "--max-drop", 100, "--allow-chance"
+    return "--recipe", recipe, "--precision", precision, "--max-drop", 100, "--allow-chance"
