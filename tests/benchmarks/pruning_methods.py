@@ -38,6 +38,7 @@ from edgekit.prune.select import Chosen, ratio_widths
 from edgekit.prune.tracing import trace
 from edgekit.recipe import Recipe
 from edgekit.store import Store
+from edgekit.temporary import temporary_folder
 from edgekit.validate.accuracy import accuracy, paired_drop
 from edgekit.validate.evaluation import predict
 from edgekit.validate.latency import Candidate, measure
@@ -73,9 +74,10 @@ def compared(base: dict[str, Any], part: float, count: int) -> list[list[str]]:
     exported = run(EXPORT, ExportInput(plan.source, plan.source.preprocessing.size))
     calibration = calibration_data(plan, run, exported, None, None)
     dense = run(QUANTIZE, quantize_input(plan, exported, calibration, ("fp32", "int8")))
-    whole = watched(plan, dense.of("int8"))
-    budget = part * whole.dense_ms
-    ratio = RATIOS[bisect_left(RATIOS, -budget, key=lambda each: -whole.measure(alike(whole.graph, each)))]
+    with temporary_folder() as work:
+        whole = watched(plan, dense.of("int8"), work)
+        budget = part * whole.dense_ms
+        ratio = RATIOS[bisect_left(RATIOS, -budget, key=lambda each: -whole.measure(alike(whole.graph, each)))]
     recipes: tuple[dict[str, Any], ...] = ({"prune": "auto", "latency_budget_ms": budget}, {"prune": ratio})
     graphs, facts = {"fp32": dense.of("fp32").path, "int8": dense.of("int8").path}, {}
     for method, extra in zip(METHODS, recipes, strict=True):
@@ -104,8 +106,8 @@ def say(event: Event) -> None:
         print(f"{event.stage}: done", flush=True)
 
 
-def watched(plan: Plan, dense: File) -> WholeNetwork:
-    """What times the INT8 network at other widths."""
+def watched(plan: Plan, dense: File, work: Path) -> WholeNetwork:
+    """What times the INT8 network at other widths, whose graphs lie in `work`."""
     network, how = make_network(plan.source), plan.source.preprocessing
     graph = trace(network, how.size)
     choosing = ChooseWidthsInput(
@@ -122,7 +124,7 @@ def watched(plan: Plan, dense: File) -> WholeNetwork:
         plan.executor,
         None,
     )
-    return WholeNetwork(choosing, graph, magnitude(network, graph, ()), None, lambda done, total, what: None)
+    return WholeNetwork(choosing, graph, magnitude(network, graph, ()), None, lambda done, total, what: None, work)
 
 
 def judged(

@@ -13,7 +13,6 @@ import argparse
 import copy
 import json
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
@@ -79,4 +78,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
