@@ -74,6 +74,13 @@ def _plain(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name != "TORCHINDUCTOR_CACHE_DIR"}
 
 
+def for_another_pytest(environment: Mapping[str, str]) -> dict[str, str]:
+    """An environment without options that are for the pytest that runs: its base folder is emptied by who starts with
+    the same, and its report written over.
+    """
+    return {name: value for name, value in environment.items() if name != "PYTEST_ADDOPTS"}
+
+
 def _forks_alike(environment: Mapping[str, str]) -> bool:
     """Whether a fork is what a fresh process would be: all that is looked at when one starts is the same."""
     _, before, inherited = _started()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from command import for_another_pytest
 from doc_sandbox import prepare
 from no_network import NoNetwork
 
@@ -198,7 +199,7 @@ def test_what_speaks_to_a_server_speaks_to_it_alone(tmp_path: Path) -> None:
     """Other tests, in a process that reaches nothing but this machine."""
     machine = NoNetwork(tmp_path, loopback=True)
     tests = sorted({f"tests/integration/{test}" for each in OTHERS.values() for test in each})
-    known = machine.environment | {"PYTHONPATH": os.pathsep.join([str(TOP), str(TOP / "tests")])}
+    known = for_another_pytest(machine.environment) | {"PYTHONPATH": os.pathsep.join([str(TOP), str(TOP / "tests")])}
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *tests]
     done = subprocess.run(command, cwd=TOP, env=known, capture_output=True, text=True, timeout=1780, check=False)
     assert done.returncode == 0, done.stdout[-4000:]
