@@ -208,6 +208,11 @@ def _session(compiled: Compiled, threads: int, profile_in: Path | None = None) -
     no_telemetry()
     import onnxruntime
 
+    from edgekit.models.onnx_graph import quantizes_by_channel
+    from edgekit.models.run_graph import AS_WRITTEN
+
+    if quantizes_by_channel(Path(compiled.path)):
+        options.add_session_config_entry(*AS_WRITTEN)
     if profile_in is not None:
         options.enable_profiling, options.profile_file_prefix = True, str(profile_in / "profile")
     try:

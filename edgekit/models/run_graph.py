@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import onnx
 from numpy.typing import NDArray
 
 from edgekit.errors import InputError
+from edgekit.models.onnx_graph import quantizes_by_channel
 from edgekit.runtime.cgroup import usable_cores
 from edgekit.runtime.quiet import no_telemetry
+
+AS_WRITTEN: Final = ("session.disable_quant_qdq", "1")
+"""For ONNX Runtime: values are quantized and dequantized, and what is between is computed in floating point."""
 
 
 def session_of(model: bytes | Path, optimized: bool = True) -> Any:
@@ -30,6 +34,8 @@ def session_of(model: bytes | Path, optimized: bool = True) -> Any:
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = str(model) if isinstance(model, Path) else model
+    if isinstance(model, Path) and quantizes_by_channel(model):
+        options.add_session_config_entry(*AS_WRITTEN)
     try:
         return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors have no common ancestor of their own
