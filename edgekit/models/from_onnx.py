@@ -126,6 +126,10 @@ class _Made:
         value = self.node.attributes[name].value if name in self.node.attributes else default
         return _short(value) if isinstance(value, float) else value
 
+    def readers(self) -> set[str]:
+        """Operators that take the node's output."""
+        return {each.node.op_type for each in self.node.outputs[0].uses()}
+
     def shape(self, value: ir.Value | None) -> tuple[int, ...]:
         shape = dims_of(value)
         self.need(min(shape, default=0) > 0, "a shape is not constant")
@@ -257,6 +261,8 @@ def _flatten(op: _Made) -> fx.Node:
     before, after = op.shape(op.inputs[0]), op.shape(op.node.outputs[0])
     if op.kind == "Squeeze" and len(before) > 2 and after == before[:-1]:
         return op.call(torch.squeeze, op.x(), -1)
+    if before[2:] == (1, 1) and len(after) > 2 and op.readers() <= {"Reshape", "Flatten"}:
+        return op.x()  # one pixel that is turned to NHWC: what flattens it does not see the difference
     op.need(after == (1, math.prod(before[1:])), "it does not flatten to (N, C)")
     return op.call(torch.squeeze, op.x(), (2, 3)) if before[2:] == (1, 1) else op.call(torch.flatten, op.x(), 1)
 

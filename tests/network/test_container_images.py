@@ -80,6 +80,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from edgekit.data.signs import draw
 
     folder = tmp_path_factory.mktemp("pictures")
+    folder.chmod(0o755)  # who looks at them is another user than who made them
     for place in range(3):
         Image.fromarray(draw("validation", place, 200)).save(folder / f"{place}.jpg")
     return folder

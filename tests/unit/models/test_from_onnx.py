@@ -147,6 +147,29 @@ def test_a_constant_for_each_channel_keeps_the_channels_that_it_meets() -> None:
     assert agree(slimmed(back, graph, keep)(images()), silenced(back, graph, keep)(images()), 1e-4)
 
 
+@pytest.mark.parametrize("to", [(-1, 1, 1, 8), (1, 1, 8), (1, 8, 1, 1)])
+def test_one_pixel_may_be_turned_before_it_is_flattened(to: tuple[int, ...]) -> None:
+    """As networks from TensorFlow have it, whose classifier takes NHWC."""
+    nodes = [
+        helper.make_node("Conv", ["image", "one.weight"], ["a"]),
+        helper.make_node("GlobalAveragePool", ["a"], ["pooled"]),
+        helper.make_node("Reshape", ["pooled", "to"], ["turned"]),
+        helper.make_node("Reshape", ["turned", "flat"], ["features"]),
+        helper.make_node("Gemm", ["features", "two.weight"], ["out"]),
+    ]
+    constants = {
+        "one.weight": floats(8, 3, 1, 1),
+        "two.weight": floats(8, 5),
+        "to": np.array(to),
+        "flat": np.array([-1, 8]),
+    }
+    model = graph_of(nodes, constants)
+    back = network_of(model)
+    assert agree(back(images(1)).detach(), by_onnxruntime(model, images(1)))
+    graph = trace(back, (SIZE, SIZE))
+    assert [(group.name, group.width) for group in graph.groups] == [("one", 8)]
+
+
 @pytest.mark.parametrize(
     ("kind", "inputs", "attributes"),
     [
