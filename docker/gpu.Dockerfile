@@ -48,7 +48,7 @@ ENV PATH=/opt/runtime/bin:$PATH PYTHONPATH=/opt/edgekit EDGEKIT_ENGINES=/engines
 RUN mkdir -m 1777 /engines
 ARG BUNDLE=build/inception_v4-gpu
 COPY ${BUNDLE} /bundle
-RUN edgekit-runtime verify /bundle --no-golden
+RUN edgekit-runtime verify /bundle --no-golden >&2
 USER 1000:1000
 HEALTHCHECK --interval=5m --timeout=30s CMD ["edgekit-runtime", "verify", "/bundle", "--no-golden"]
 ENTRYPOINT ["edgekit-runtime"]
