@@ -48,7 +48,7 @@ def quantized(folder, ranges, equalised, sequential, iterations, inputs):
     with aimet_onnx.compute_encodings(sim):
         for each in inputs:
             sim.session.run(None, each)
-    return sim.session
+    return sim  # its session reads what the simulation holds
 
 
 def right(session, name, shown):
@@ -73,13 +73,13 @@ def main(folder, seconds):
             print(f"   no time for: {recipe}", flush=True)
             continue
         try:
-            session = quantized(folder, *how, inputs)
+            sim = quantized(folder, *how, inputs)
         except Exception as error:  # one that a version cannot do on this graph is told, and the next one tried
             print(f"   failed: {recipe}: {type(error).__name__}: {str(error)[:200]}", flush=True)
             continue
-        score = float(right(session, name, sets["tuning"]).mean())
+        score = float(right(sim.session, name, sets["tuning"]).mean())
         spent = time.monotonic() - began
-        answers = right(session, name, sets["judged"])
+        answers = right(sim.session, name, sets["judged"])
         shares = f"{100 * score:6.2f} % of tuning, {100 * answers.mean():6.2f} % judged"
         print(f"{spent:7.1f} s  {shares}  {recipe}", flush=True)
         if best is None or score > best[0]:

@@ -17,9 +17,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from hard_to_quantize import edgekit
 from numpy.typing import NDArray
 
-from edgekit.bundle.answers import read_answers
+from edgekit.build.lock import read_lock, to_yaml
+from edgekit.bundle.answers import Answers, read_answers
 from edgekit.data.image_set import ImageSet
 from edgekit.data.preprocessing import Preprocessing
 from edgekit.data.signs_set import SignsSet
@@ -63,6 +65,20 @@ def prepare(folder: Path, weights: Path) -> None:
         np.savez(folder / f"{name}.npz", pictures=shown(images, places, source.preprocessing), labels=labels[places])
 
 
+def of_mixed(folder: Path) -> Answers:
+    """Which images what was searched has right, whether or not it was the fastest: its bundle is made from the lock."""
+    if json.loads((folder / "bundle" / "report.json").read_text())["chosen"] != "mixed":
+        lock = read_lock(folder / "bundle" / "recipe.lock.yaml").model_copy(update={"chosen": "mixed"})
+        (folder / "mixed.lock.yaml").write_text(to_yaml(lock))
+        edgekit("build", "--locked", str(folder / "mixed.lock.yaml"), "--out", str(folder / "mixed"))
+        folder = folder / "mixed"
+    else:
+        folder = folder / "bundle"
+    answers = read_answers(folder)
+    assert answers is not None
+    return answers
+
+
 def main() -> None:
     """Prints what each recipe of aimet-onnx loses, and how what it chose compares with the bundle."""
     asked = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -77,8 +93,7 @@ def main() -> None:
         [given.python, str(HERE / "aimet_alone.py"), str(folder / "aimet"), str(60 * float(given.minutes))], check=True
     )
     told = json.loads((folder / "aimet" / "chosen.json").read_text())
-    theirs, answers = np.load(folder / "aimet" / "right.npy"), read_answers(folder / "bundle")
-    assert answers is not None
+    theirs, answers = np.load(folder / "aimet" / "right.npy"), of_mixed(folder)
     assert len(answers.chosen) == len(theirs) == len(answers.baseline) == JUDGED
     fp32, ours = answers.baseline, answers.chosen
     print(f"{processor()[0]}; {told['name']} of aimet-onnx, {told['seconds']:.0f} s; edgekit's search beside it")

@@ -53,7 +53,7 @@ def main() -> None:
         recipe = str(HERE / "mobile_network.yaml")
         edgekit("train", "--recipe", recipe, "--seed", given.seed, "--out", str(folder / "train"))
     (folder / "quick.yaml").write_text(RECIPE)
-    network = ["--model", "mobile_network:small", "--weights", str(weights), "--size", "96", "--data", "signs"]
+    network = ["--model", "mobile_network:uneven", "--weights", str(weights), "--size", "96", "--data", "signs"]
     looking = ["--precision", "mixed", "--max-drop", "1", "--time-budget", given.minutes, "--images", "2400"]
     edgekit("build", *network, *looking, "--recipe", str(folder / "quick.yaml"), "--out", str(out))
     report = json.loads((out / "report.json").read_text())
@@ -61,7 +61,7 @@ def main() -> None:
     for trial in search["trials"]:
         print(f"{trial['seconds']:7.1f} s  {trial['drop']:6.2f}  {trial['name']}")
     print(f"{search['seconds']:.0f} s; {search['ended']}; {len(search['floats'])} operators in 16 bits")
-    lost = {name: each["flips"]["lost"] - each["flips"]["won"] for name, each in variants.items() if each["flips"]}
+    lost = {name: each["flips"]["lost"] - each["flips"]["won"] for name, each in variants.items() if each.get("flips")}
     for name in lost:
         top1, latency_ms = variants[name]["accuracy"]["top1"], variants[name]["latency"]["p50"]
         print(f"{name:8} top-1 {top1:.2f} %, drop {drop(variants[name])}, p50 {latency_ms:.2f} ms")
