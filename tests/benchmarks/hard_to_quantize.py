@@ -2,8 +2,8 @@
 
     python tests/benchmarks/hard_to_quantize.py [FOLDER [SEED [MINUTES]]]
 
-Trains MobileNetV3-small at half its width on the signs (mobile_network.py and .yaml; about ten minutes on two cores; it
-is gone on with in FOLDER, and done once), then builds it with `--precision mixed` and MINUTES (5) to look. Plain INT8
+Trains MobileNetV3-small at half its width on the signs (mobile_network.py and .yaml; some minutes on two cores; it is
+gone on with in FOLDER, and done once), then builds it with `--precision mixed` and MINUTES (5) to look. Plain INT8
 and what was found are judged on 2,400 validation signs; the search chooses by others. To win back: 80 % of what plain
 INT8 loses, where that is 3 points or more.
 """
