@@ -77,9 +77,9 @@ def elected(
     return homes[best].plan, homes[best].dense
 
 
-def first_look(plan: Plan, shape: Shape, others: Sequence[tuple[str, Shape]] = ()) -> Timing:
+def first_look(plan: Plan, shape: Shape, others: tuple[tuple[str, Shape], ...] = ()) -> Timing:
     """How networks are timed that are chosen among before other steps; shape, others: see edgekit.build.executor."""
-    return Timing(RUNS, min(SECONDS, plan.recipe.latency.max_seconds), shape, tuple(others))
+    return Timing(RUNS, min(SECONDS, plan.recipe.latency.max_seconds), shape, others)
 
 
 def _fastest(variants: Sequence[Variant], measured: Measured, computed: Mapping[str, Arithmetic]) -> str:

@@ -65,7 +65,7 @@ def quantizes_by_channel(path: Path) -> bool:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         if content.find(b"DequantizeLinear") < 0:
             return False
-    return any(map(_is_by_channel, ir.load(path).graph))
+    return any(map(_is_by_channel, load(path).graph))
 
 
 def _is_by_channel(node: ir.Node) -> bool:

@@ -34,7 +34,7 @@ def session_of(model: bytes | Path, optimized: bool = True) -> Any:
     if not optimized:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     given = str(model) if isinstance(model, Path) else model
-    if isinstance(model, Path) and quantizes_by_channel(model):
+    if optimized and isinstance(model, Path) and quantizes_by_channel(model):
         options.add_session_config_entry(*AS_WRITTEN)
     try:
         return onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -67,14 +66,10 @@ def prepare(folder: Path, weights: Path) -> None:
 
 def of_mixed(folder: Path) -> Answers:
     """Which images what was searched has right, whether or not it was the fastest: its bundle is made from the lock."""
-    if json.loads((folder / "bundle" / "report.json").read_text())["chosen"] != "mixed":
-        lock = read_lock(folder / "bundle" / "recipe.lock.yaml").model_copy(update={"chosen": "mixed"})
-        (folder / "mixed.lock.yaml").write_text(to_yaml(lock))
-        edgekit("build", "--locked", str(folder / "mixed.lock.yaml"), "--out", str(folder / "mixed"))
-        folder = folder / "mixed"
-    else:
-        folder = folder / "bundle"
-    answers = read_answers(folder)
+    lock = read_lock(folder / "bundle" / "recipe.lock.yaml").model_copy(update={"chosen": "mixed"})
+    (folder / "mixed.lock.yaml").write_text(to_yaml(lock))
+    edgekit("build", "--locked", str(folder / "mixed.lock.yaml"), "--out", str(folder / "mixed"))
+    answers = read_answers(folder / "mixed")
     assert answers is not None
     return answers
 
@@ -87,7 +82,6 @@ def main() -> None:
         asked.add_argument(name, nargs="?", default=usual)
     given = asked.parse_args()
     folder = Path(given.folder).resolve() / given.seed
-    sys.path.insert(0, str(HERE))
     prepare(folder / "aimet", folder / "train" / "weights.safetensors")
     subprocess.run(
         [given.python, str(HERE / "aimet_alone.py"), str(folder / "aimet"), str(60 * float(given.minutes))], check=True
