@@ -7,7 +7,14 @@ from typing import Any
 import click
 
 from edgekit.cli.noise import asked_here, wait_idle_option
-from edgekit.cli.options import answer_options, json_option, model_options, preprocessing_options, subject_recipe
+from edgekit.cli.options import (
+    answer_options,
+    json_option,
+    model_options,
+    preprocessing_options,
+    subject_recipe,
+    timing_options,
+)
 from edgekit.cli.output import emit_json, print_table, progress, warn
 
 
@@ -23,14 +30,7 @@ from edgekit.cli.output import emit_json, print_table, progress, warn
 @click.option(
     "--precision", type=click.Choice(("fp32", "bf16")), help="Of models that are not quantized. Default: fp32."
 )
-@click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
-@click.option(
-    "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=90.0,
-    show_default=True,
-    help="For all together.",
-)
+@timing_options("Timed runs of each.", "For all together.")
 @wait_idle_option
 @json_option
 def command(

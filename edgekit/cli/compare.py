@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.cli.noise import asked_here, wait_idle_option
-from edgekit.cli.options import json_option
+from edgekit.cli.options import json_option, timing_options
 from edgekit.cli.output import emit_json, note, print_document, print_table, progress, warn, write_document
 
 if TYPE_CHECKING:
@@ -53,14 +53,7 @@ class AtMost(click.ParamType):  # type: ignore[type-arg]
 @click.option("--strict", is_flag=True, help="A gate that cannot be decided fails.")
 @click.option("--across-devices", is_flag=True, help="Gate builds of different devices or runtimes all the same.")
 @click.option("--remeasure", is_flag=True, help="Time the bundles again, side by side on this machine.")
-@click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Of each, to --remeasure.")
-@click.option(
-    "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=90.0,
-    show_default=True,
-    help="For all, to --remeasure.",
-)
+@timing_options("Of each, to --remeasure.", "For all, to --remeasure.")
 @wait_idle_option
 @click.option("--markdown", "page", metavar="FILE|-", help="Write the comparison as Markdown; - is stdout.")
 @click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write the gates as JUnit XML.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import click
 
 from edgekit.cli.completion import known_device, known_devices
-from edgekit.cli.options import json_option
+from edgekit.cli.options import json_option, timing_options
 from edgekit.cli.output import emit_json, note, print_table, progress, say, warn
 
 if TYPE_CHECKING:
@@ -224,14 +224,7 @@ def _network(connection: Connection, bundle: Path, runtime: str | None, bars: Pr
 @click.argument("names", shell_complete=known_devices)
 @click.argument("bundles", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.option("--runtime", type=click.Choice(RUNTIMES), help="Another runtime than the bundles' own.")
-@click.option("--runs", type=click.IntRange(min=30), default=200, show_default=True, help="Timed runs of each.")
-@click.option(
-    "--max-seconds",
-    type=click.FloatRange(min=0, min_open=True),
-    default=90.0,
-    show_default=True,
-    help="For all together.",
-)
+@timing_options("Timed runs of each.", "For all together.")
 @json_option
 def bench(
     names: str, bundles: tuple[Path, ...], runtime: str | None, runs: int, max_seconds: float, as_json: bool

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -208,6 +208,17 @@ def pruning_options(function: AnyFunction) -> AnyFunction:
 def json_option(function: AnyFunction) -> AnyFunction:
     """Add --json; the verb's function gets as_json (bool)."""
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")(function)
+
+
+def timing_options(runs: str, seconds: str) -> Callable[[AnyFunction], AnyFunction]:
+    """Adds --runs (int) and --max-seconds (float, any above 0, as in recipes), with what they are said to be of."""
+    several, limit = click.IntRange(min=30), click.FloatRange(min=0, min_open=True)
+
+    def add(function: AnyFunction) -> AnyFunction:
+        function = click.option("--max-seconds", type=limit, default=90.0, show_default=True, help=seconds)(function)
+        return click.option("--runs", type=several, default=200, show_default=True, help=runs)(function)
+
+    return add
 
 
 def tensorrt_options(function: AnyFunction) -> AnyFunction:
